@@ -1,0 +1,85 @@
+//! What makes a struct a replicated actor: the traits behind the macros.
+//!
+//! `#[replicated]` writes [`Command`], [`Query`], [`Apply`], [`Answer`], [`Commands`] and [`StateMachine`];
+//! `#[derive(Replicated)]` writes [`Replicated`]. Who wants no macro implements [`StateMachine`] and
+//! [`Replicated`] by hand.
+
+use consensus_core::{Cx, StateMachine};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::client::Client;
+
+/// A state machine that a node can host.
+pub trait Replicated: StateMachine {
+    /// The typed client of a group; [`Client<Self>`] where the state machine is written by hand.
+    type Client: From<Client<Self>> + Clone + Send + Sync + 'static;
+
+    /// The state machine's stable name, which survives a rename of the type.
+    const NAME: &'static str;
+
+    /// The protocol that replicates it unless the configuration says otherwise.
+    const PROTOCOL: Protocol = Protocol::Raft;
+}
+
+/// A replication protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Raft: a leader, majorities, crash faults.
+    Raft,
+}
+
+impl Protocol {
+    /// Returns the protocol's name as it is written in attributes and configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+        }
+    }
+}
+
+/// What `#[replicated]` adds to a state machine.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` derives `Replicated` but nothing says what its commands are",
+    label = "no `#[replicated] impl {Self}` found",
+    note = "add a block: #[replicated] impl {Self} {{ #[command] fn add(&mut self, by: i64) -> i64 {{ .. }} }}",
+    note = "or implement `consensus_actors::StateMachine` and `consensus_actors::Replicated` by hand, without the derive"
+)]
+pub trait Commands: StateMachine {
+    /// The typed client with a method for each command and query.
+    type Client: From<Client<Self>> + Clone + Send + Sync + 'static;
+}
+
+/// A message that changes a replicated state.
+pub trait Command: Into<<Self::State as StateMachine>::Command> + Send + 'static {
+    /// The state machine that applies it.
+    type State: Replicated;
+    /// What it answers.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+
+    /// The command's name in the log and over HTTP.
+    const NAME: &'static str;
+}
+
+/// A message that reads a replicated state.
+pub trait Query: Into<<Self::State as StateMachine>::Query> + Send + 'static {
+    /// The state machine that answers it.
+    type State: Replicated;
+    /// What it answers.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+
+    /// The query's name over HTTP.
+    const NAME: &'static str;
+}
+
+/// A state machine that applies the command `C`.
+pub trait Apply<C: Command<State = Self>>: Replicated {
+    /// Applies a decided command.
+    fn apply(&mut self, cx: &mut Cx, command: C) -> C::Reply;
+}
+
+/// A state machine that answers the query `Q`.
+pub trait Answer<Q: Query<State = Self>>: Replicated {
+    /// Answers a query.
+    fn answer(&self, query: Q) -> Q::Reply;
+}

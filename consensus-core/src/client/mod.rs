@@ -1,0 +1,439 @@
+//! A client's side: which replica gets a call, when it is sent again, and what its caller may believe.
+//!
+//! A [`Client`] stands for all callers of one group in one process. It opens a session through the log, numbers
+//! commands in it, sends every call to the leader that its own replica knows, sends it again under the same number
+//! when the leader changed or stays silent, and finishes it at its deadline at the latest. It claims
+//! [`Outcome::NotApplied`] only where no attempt can have reached a log.
+
+mod wire;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+pub use wire::{Failure, Request, Response};
+
+use crate::{
+    codec::Encode,
+    error::{Outcome, SubmitError},
+    members::NodeId,
+    replica::{Body, Envelope, Rejection, RequestId, SESSION_WINDOW, SessionId},
+    time::{Time, WallTime},
+};
+
+/// A call of this client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u64);
+
+/// One sending of a call; the answer names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attempt(pub u64);
+
+/// What a caller asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A command in named MessagePack, applied once under the client's session.
+    Command(Bytes),
+    /// A command under a key of the caller's, applied once whoever repeats it.
+    Keyed {
+        /// The key.
+        key: Bytes,
+        /// The command in named MessagePack.
+        command: Bytes,
+    },
+    /// A linearizable query in named MessagePack.
+    Query(Bytes),
+}
+
+/// What a client asks of its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEffect {
+    /// Sends a request to the replica on `to`, which may be this node's own.
+    Request {
+        /// The node.
+        to: NodeId,
+        /// Names the answer.
+        attempt: Attempt,
+        /// What to do.
+        request: Request,
+    },
+    /// Answers the caller; the call is over.
+    Finish {
+        /// The call.
+        call: CallId,
+        /// The encoded reply, or why there is none.
+        result: Result<Bytes, CallError>,
+    },
+}
+
+/// Why a call has no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The deadline passed.
+    #[error("no answer before the deadline")]
+    Deadline {
+        /// Whether the command may have been applied.
+        outcome: Outcome,
+        /// The leader that was asked last, if any.
+        leader: Option<NodeId>,
+    },
+    /// Too many calls are in flight, here or at the leader. Nothing was applied.
+    #[error("{limit} calls are in flight, the most that are taken")]
+    Busy {
+        /// The window.
+        limit: usize,
+    },
+    /// The leader's disk is full. Nothing was applied.
+    #[error("the leader's disk is full")]
+    StorageFull,
+    /// The session expired while the command was retried: it may have been applied.
+    #[error("the session expired while the command was on its way")]
+    SessionExpired,
+    /// The replicas decided that there is no reply.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+impl CallError {
+    /// Tells whether the command has been applied.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Deadline { outcome, .. } => *outcome,
+            Self::Busy { .. } | Self::StorageFull => Outcome::NotApplied,
+            Self::SessionExpired => Outcome::Unknown,
+            Self::Rejected(rejection) => rejection.outcome(),
+        }
+    }
+}
+
+/// How patient a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long an attempt may stay unanswered before the call is sent again; it doubles with each attempt.
+    pub retry_after: Duration,
+    /// How long a refused call waits before it asks again, unless the leader changes first.
+    pub pause: Duration,
+}
+
+/// All callers of one group in one process.
+#[derive(Clone, Debug)]
+pub struct Client {
+    patience: Patience,
+    leader: Option<NodeId>,
+    session: Session,
+    /// Requests of the session that have no answer yet.
+    unanswered: BTreeSet<RequestId>,
+    request: RequestId,
+    calls: BTreeMap<CallId, Call>,
+    attempts: BTreeMap<Attempt, CallId>,
+    call: CallId,
+    attempt: Attempt,
+    /// Calls that wait for nothing but to be sent.
+    ready: BTreeSet<CallId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Session {
+    Closed,
+    Opening(CallId),
+    Open(SessionId),
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    ask: Option<Ask>,
+    born: WallTime,
+    deadline: Option<Time>,
+    /// The session and number it was given, with the request as it goes over the wire.
+    identity: Option<(SessionId, RequestId)>,
+    request: Option<Request>,
+    /// Attempts that may have reached a log, or may yet.
+    open: BTreeSet<Attempt>,
+    sent: u32,
+    /// When to send again.
+    due: Option<Time>,
+}
+
+impl Client {
+    /// Makes a client that knows no leader yet.
+    pub fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            leader: None,
+            session: Session::Closed,
+            unanswered: BTreeSet::new(),
+            request: RequestId(0),
+            calls: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            call: CallId(0),
+            attempt: Attempt(0),
+            ready: BTreeSet::new(),
+        }
+    }
+
+    /// Returns the leader that calls go to.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// Starts a call; it is sent by the next [`Client::flush`].
+    ///
+    /// # Errors
+    /// [`CallError::Busy`] when as many calls are in flight as the session's window holds.
+    pub fn call(&mut self, ask: Ask, born: WallTime, deadline: Time) -> Result<CallId, CallError> {
+        let limit = SESSION_WINDOW as usize / 2;
+        if self.calls.len() >= limit {
+            return Err(CallError::Busy { limit });
+        }
+        Ok(self.start(Some(ask), born, Some(deadline)))
+    }
+
+    fn start(&mut self, ask: Option<Ask>, born: WallTime, deadline: Option<Time>) -> CallId {
+        self.call = CallId(self.call.0 + 1);
+        let call = Call {
+            ask,
+            born,
+            deadline,
+            identity: None,
+            request: None,
+            open: BTreeSet::new(),
+            sent: 0,
+            due: None,
+        };
+        self.calls.insert(self.call, call);
+        self.ready.insert(self.call);
+        self.call
+    }
+
+    /// Sends calls to `leader` from now on; those that wait for an answer of another are sent again.
+    pub fn route(&mut self, leader: Option<NodeId>) {
+        self.leader = leader;
+        if leader.is_some() {
+            self.ready.extend(self.calls.keys());
+        }
+    }
+
+    /// Takes the answer to an attempt.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        attempt: Attempt,
+        result: Result<Bytes, Failure>,
+        out: &mut Vec<ClientEffect>,
+    ) {
+        let Some(id) = self.attempts.remove(&attempt) else { return };
+        match result {
+            Ok(reply) => self.on_reply(id, reply, out),
+            Err(Failure::Refused(error)) => self.on_refused(now, id, attempt, error, out),
+            Err(Failure::Rejected(rejection)) => self.on_rejected(id, attempt, rejection, out),
+        }
+    }
+
+    fn on_reply(&mut self, id: CallId, reply: Bytes, out: &mut Vec<ClientEffect>) {
+        if let Session::Opening(opening) = self.session
+            && opening == id
+        {
+            self.forget(id);
+            let bytes: [u8; 8] = reply.as_ref().try_into().unwrap_or_default();
+            self.session = Session::Open(SessionId(u64::from_le_bytes(bytes)));
+            self.request = RequestId(0);
+            self.unanswered.clear();
+            self.ready.extend(self.calls.keys());
+            return;
+        }
+        self.finish(id, Ok(reply), out);
+    }
+
+    /// The replica did not take the attempt, or took it and lost the lead.
+    fn on_refused(
+        &mut self,
+        now: Time,
+        id: CallId,
+        attempt: Attempt,
+        error: SubmitError,
+        out: &mut Vec<ClientEffect>,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.due = Some(now + self.patience.pause);
+        if error.outcome() == Outcome::NotApplied {
+            call.open.remove(&attempt);
+        }
+        // While another attempt may be in a log, only a repeat can tell what came of it.
+        let alone = call.open.is_empty() && call.deadline.is_some();
+        match error {
+            SubmitError::Busy { limit } if alone => {
+                self.finish(id, Err(CallError::Busy { limit }), out);
+            }
+            SubmitError::StorageFull if alone => {
+                self.finish(id, Err(CallError::StorageFull), out);
+            }
+            SubmitError::Busy { .. }
+            | SubmitError::StorageFull
+            | SubmitError::NotLeader { .. }
+            | SubmitError::LeadershipLost => {}
+        }
+    }
+
+    /// The replicas decided that there is no reply.
+    fn on_rejected(
+        &mut self,
+        id: CallId,
+        attempt: Attempt,
+        rejection: Rejection,
+        out: &mut Vec<ClientEffect>,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.open.remove(&attempt);
+        if rejection != Rejection::UnknownSession {
+            self.finish(id, Err(rejection.into()), out);
+            return;
+        }
+
+        // The session is gone: a new one serves what was certainly not applied under the old.
+        let (identity, retried) = (call.identity, !call.open.is_empty());
+        if let (Session::Open(session), Some((of, _))) = (self.session, identity)
+            && session == of
+        {
+            self.session = Session::Closed;
+        }
+        if retried {
+            self.finish(id, Err(CallError::SessionExpired), out);
+        } else if let Some(call) = self.calls.get_mut(&id) {
+            (call.identity, call.request) = (None, None);
+            self.ready.insert(id);
+        }
+    }
+
+    /// Finishes calls whose deadline has passed, and marks those to be sent again.
+    pub fn tick(&mut self, now: Time, out: &mut Vec<ClientEffect>) {
+        let mut overdue = Vec::new();
+        for (id, call) in &self.calls {
+            if call.deadline.is_some_and(|deadline| now >= deadline) {
+                overdue.push(*id);
+            } else if call.due.is_some_and(|due| now >= due) {
+                self.ready.insert(*id);
+            }
+        }
+        for id in overdue {
+            self.expire(id, out);
+        }
+    }
+
+    fn expire(&mut self, id: CallId, out: &mut Vec<ClientEffect>) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let harmless = call.open.is_empty() || matches!(call.ask, Some(Ask::Query(_)));
+        let outcome = if harmless { Outcome::NotApplied } else { Outcome::Unknown };
+        let leader = self.leader;
+        self.finish(id, Err(CallError::Deadline { outcome, leader }), out);
+    }
+
+    /// Sends whatever is ready, to the leader if there is one.
+    pub fn flush(&mut self, now: Time, wall: WallTime, out: &mut Vec<ClientEffect>) {
+        let Some(leader) = self.leader else { return };
+        self.open_session(wall);
+        let mut waiting = BTreeSet::new();
+        for id in std::mem::take(&mut self.ready) {
+            if !self.send(id, leader, now, out) {
+                waiting.insert(id);
+            }
+        }
+        self.ready = waiting;
+    }
+
+    /// Opens a session if a command needs one and none is open or opening.
+    fn open_session(&mut self, wall: WallTime) {
+        let needed = || {
+            self.ready.iter().any(|id| {
+                let call = self.calls.get(id);
+                call.is_some_and(|call| {
+                    call.request.is_none() && matches!(call.ask, Some(Ask::Command(_)))
+                })
+            })
+        };
+        if matches!(self.session, Session::Closed) && needed() {
+            self.session = Session::Opening(self.start(None, wall, None));
+        }
+    }
+
+    /// Sends a call; false while it waits for a session.
+    fn send(
+        &mut self,
+        id: CallId,
+        leader: NodeId,
+        now: Time,
+        out: &mut Vec<ClientEffect>,
+    ) -> bool {
+        let Some(call) = self.calls.get_mut(&id) else { return true };
+        if call.request.is_none() {
+            let body = match &call.ask {
+                Some(Ask::Query(query)) => Err(Request::Query(query.clone())),
+                None => Ok(Body::Open),
+                Some(Ask::Keyed { key, command }) => Ok(Body::Keyed {
+                    key: key.clone(),
+                    digest: twox_hash::XxHash3_128::oneshot(command),
+                    command: command.clone(),
+                }),
+                Some(Ask::Command(command)) => {
+                    let Session::Open(session) = self.session else { return false };
+                    self.request = RequestId(self.request.0 + 1);
+                    self.unanswered.insert(self.request);
+                    call.identity = Some((session, self.request));
+                    Ok(Body::InSession {
+                        session,
+                        request: self.request,
+                        low: self.unanswered.first().copied().unwrap_or(self.request),
+                        command: command.clone(),
+                    })
+                }
+            };
+            call.request = Some(match body {
+                Ok(body) => Request::propose(call.born, body),
+                Err(query) => query,
+            });
+        }
+        let Some(request) = call.request.clone() else { return true };
+
+        self.attempt = Attempt(self.attempt.0 + 1);
+        call.open.insert(self.attempt);
+        call.due = Some(now + self.patience.retry_after * 2_u32.pow(call.sent.min(5)));
+        call.sent += 1;
+        self.attempts.insert(self.attempt, id);
+        out.push(ClientEffect::Request { to: leader, attempt: self.attempt, request });
+        true
+    }
+
+    fn finish(
+        &mut self,
+        id: CallId,
+        result: Result<Bytes, CallError>,
+        out: &mut Vec<ClientEffect>,
+    ) {
+        self.forget(id);
+        out.push(ClientEffect::Finish { call: id, result });
+    }
+
+    fn forget(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.ready.remove(&id);
+        call.open.iter().for_each(|attempt| {
+            self.attempts.remove(attempt);
+        });
+        if let (Session::Open(session), Some((of, request))) = (self.session, call.identity)
+            && session == of
+        {
+            self.unanswered.remove(&request);
+        }
+    }
+}
+
+impl Request {
+    fn propose(at: WallTime, body: Body) -> Self {
+        let mut envelope = Vec::new();
+        Envelope { at, body }.encode(&mut envelope);
+        Self::Propose(envelope.into())
+    }
+}

@@ -1,0 +1,65 @@
+//! What can go wrong, one enum an operation, each with what it says about the effect.
+
+use serde::{Deserialize, Serialize};
+
+use crate::members::NodeId;
+
+/// Whether the operation that failed has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It has not happened and will not: repeating it is safe.
+    NotApplied,
+    /// It has happened, and this is what came of it.
+    Applied,
+    /// It may have happened, or may yet: only a repeat under the same identity is safe.
+    Unknown,
+}
+
+/// Why a protocol did not take, or did not finish, a command or a read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// This replica does not lead; nothing was appended.
+    #[error("this replica does not lead the group")]
+    NotLeader {
+        /// Who does, as far as this replica knows.
+        leader: Option<NodeId>,
+    },
+    /// The window of commands in flight is full; nothing was appended.
+    #[error("{limit} commands are in flight, the most this leader takes")]
+    Busy {
+        /// The window.
+        limit: usize,
+    },
+    /// The disk is full; nothing was appended.
+    #[error("the leader's disk is full")]
+    StorageFull,
+    /// The leadership ended while the command was on its way: it may still be committed.
+    #[error("leadership ended while the command was in flight")]
+    LeadershipLost,
+}
+
+impl SubmitError {
+    /// Tells whether the command may have happened all the same.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::NotLeader { .. } | Self::Busy { .. } | Self::StorageFull => Outcome::NotApplied,
+            Self::LeadershipLost => Outcome::Unknown,
+        }
+    }
+}
+
+/// Why a process cannot be rebuilt from its records.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// Two records cannot both be true.
+    #[error("record {token} contradicts the ones before it: {reason}")]
+    Contradiction {
+        /// The record that does not fit.
+        token: u64,
+        /// What does not fit.
+        reason: &'static str,
+    },
+}

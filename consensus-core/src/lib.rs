@@ -1,0 +1,35 @@
+//! Pure, deterministic logic of a framework for replicated actors.
+//!
+//! Protocols, client sessions, the replica, a client's routing and retries, and the journal's format and recovery,
+//! without a clock, file, socket, thread, or hidden randomness. A host (the actors of `consensus-actors`, or a
+//! simulator) feeds [`Input`]s to a [`Process`] and carries out its [`Effect`]s.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_types)
+)]
+
+pub mod client;
+pub mod codec;
+#[cfg(any())]
+pub mod journal;
+pub mod quorum;
+pub mod raft;
+pub mod replica;
+pub mod role;
+
+mod error;
+mod log;
+mod members;
+mod process;
+mod state_machine;
+mod time;
+
+pub use error::{Outcome, RecoverError, SubmitError};
+pub use log::{Decided, Index};
+pub use members::{InvalidNodeId, Members, NodeId};
+pub use process::{
+    Address, Effect, Effects, GroupId, Input, Process, Seat, Status, Submission, Ticket, Token,
+};
+pub use state_machine::{Argument, Cx, Interface, Operation, StateMachine};
+pub use time::{Time, WallTime};

@@ -1,0 +1,164 @@
+//! The Candidate: asks for votes in a term of its own (5.2).
+
+use super::{
+    Raft, Role,
+    follower::Follower,
+    leader::Leader,
+    message::Message,
+    state::{State, TimedOut},
+};
+use crate::{
+    members::NodeId,
+    process::{Effect, Effects, Input, Token},
+    quorum::{Tally, Verdict},
+    raft::Control,
+    role::{Next, Step},
+    time::Time,
+};
+
+/// Proof that a majority voted for this replica in its current term; only a candidate can make one.
+#[derive(Debug)]
+pub(super) struct Elected(());
+
+/// The role of a replica that campaigns.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The record of the vote for oneself, which counts once it is durable like any other vote.
+    own_vote: Token,
+    tally: Tally,
+}
+
+impl Candidate {
+    /// Starts an election: a new term, a vote for oneself, and a request to everybody else.
+    pub(super) fn campaign(
+        _: TimedOut,
+        state: &mut State,
+        now: Time,
+        out: &mut Effects<Raft>,
+    ) -> Self {
+        let own_vote = state.start_term(out);
+        state.reset_election_timer(now);
+        let candidate = Self { own_vote, tally: Tally::default() };
+        for peer in state.config.members().voters().filter(|peer| *peer != state.id()) {
+            // Held back until the term, and with it the whole log that the request boasts of, is durable (RAFT-P04).
+            out.push(Effect::Send {
+                to: state.config.peer(peer),
+                message: Message::Vote {
+                    term: state.term(),
+                    last_index: state.log.last_index(),
+                    last_term: state.log.last_term(),
+                },
+                after: Some(own_vote),
+            });
+        }
+        candidate
+    }
+
+    fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
+        match state.timed_out(now) {
+            Some(proof) => Next::Become(Self::campaign(proof, state, now, out).into()),
+            None => Next::Stay,
+        }
+    }
+
+    fn on_receive(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        message: Message,
+        out: &mut Effects<Raft>,
+    ) -> Next<Raft> {
+        if !state.config.members().is_voter(from) {
+            return Next::Stay;
+        }
+        if message.term() < state.term() {
+            state.answer_stale(from, &message, out);
+            return Next::Stay;
+        }
+        assert!(message.term() == state.term(), "a later term was adopted before");
+
+        match message {
+            Message::Vote { .. } => {
+                // This term's vote is its own.
+                let reply = Message::VoteReply { term: state.term(), granted: false };
+                state.reply(from, reply, out);
+                Next::Stay
+            }
+            Message::VoteReply { granted, .. } => self.on_vote(state, now, from, granted, out),
+            // Somebody else has won this term: follow (5.2).
+            Message::Append { .. } | Message::Heartbeat { .. } => {
+                Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
+            }
+            // Answers to what this replica sent as a leader of an earlier term cannot be of this one.
+            Message::AppendReply { .. } | Message::HeartbeatReply { .. } => Next::Stay,
+        }
+    }
+
+    /// Counts a vote, its own included.
+    fn on_vote(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        granted: bool,
+        out: &mut Effects<Raft>,
+    ) -> Next<Raft> {
+        self.tally.count(from, granted);
+        match self.tally.verdict(state.config.members()) {
+            Verdict::Won => Next::Become(Leader::new(Elected(()), state, now, out).into()),
+            Verdict::Lost => Next::Become(Follower::new().into()),
+            Verdict::Pending => Next::Stay,
+        }
+    }
+}
+
+impl Step<Raft> for Candidate {
+    fn name(&self) -> &'static str {
+        "candidate"
+    }
+
+    fn step(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        input: Input<Raft>,
+        out: &mut Effects<Raft>,
+    ) -> Next<Raft> {
+        match input {
+            Input::Tick => return self.on_tick(state, now, out),
+            Input::Receive { from, message } => {
+                return self.on_receive(state, now, from, message, out);
+            }
+            Input::Submit(submissions) => state.refuse(submissions, out),
+            Input::Persisted { upto } => {
+                state.on_persisted(upto, out);
+                if upto >= self.own_vote {
+                    return self.on_vote(state, now, state.id(), true, out);
+                }
+            }
+            Input::Control(Control::Read(tickets)) => state.refuse_tickets(tickets, out),
+            Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+        }
+        Next::Stay
+    }
+
+    fn retire(&mut self, _: &mut State, _: &mut Effects<Raft>) {}
+}
+
+impl From<Candidate> for Role {
+    fn from(role: Candidate) -> Self {
+        Self::Candidate(role)
+    }
+}
+
+impl TryFrom<Role> for Candidate {
+    type Error = Role;
+
+    fn try_from(role: Role) -> Result<Self, Role> {
+        match role {
+            Role::Candidate(role) => Ok(role),
+            Role::Follower(_) | Role::Leader(_) => Err(role),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What a Raft replica is built from, and the bounds it keeps.
+
+use std::time::Duration;
+
+use crate::{
+    members::{Members, NodeId},
+    process::{Address, GroupId, Seat},
+};
+
+/// The configuration of one replica. One that exists is valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    id: NodeId,
+    group: GroupId,
+    members: Members,
+    election_timeout: Duration,
+    heartbeat: Duration,
+    seed: u64,
+    append_bytes_max: usize,
+    append_window: usize,
+    proposals_max: usize,
+}
+
+impl Config {
+    /// Starts the configuration of the replica that node `id` has of `group`.
+    pub fn builder(id: NodeId, group: GroupId, members: Members) -> Builder {
+        Builder {
+            config: Self {
+                id,
+                group,
+                members,
+                election_timeout: Duration::from_millis(1_000),
+                heartbeat: Duration::from_millis(100),
+                seed: id.number() ^ group.0,
+                // A batch that keeps a frame far below the transport's 4 MiB.
+                append_bytes_max: 1 << 20,
+                // Enough to fill a round trip; a follower that falls behind costs no more memory.
+                append_window: 64,
+                // Beyond it waiting only adds latency.
+                proposals_max: 4_096,
+            },
+        }
+    }
+
+    /// Returns the node that this replica runs on.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Returns the group.
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Returns the members, of which this replica is one.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Returns the shortest time without a leader's word after which a follower campaigns.
+    pub fn election_timeout(&self) -> Duration {
+        self.election_timeout
+    }
+
+    /// Returns how often a leader lets its followers hear of it.
+    pub fn heartbeat(&self) -> Duration {
+        self.heartbeat
+    }
+
+    /// Returns the seed of the election timer.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Returns the bytes of commands after which an Append is full.
+    pub fn append_bytes_max(&self) -> usize {
+        self.append_bytes_max
+    }
+
+    /// Returns how many Appends a follower may owe an answer to.
+    pub fn append_window(&self) -> usize {
+        self.append_window
+    }
+
+    /// Returns how many commands, and how many reads, may be in flight.
+    pub fn proposals_max(&self) -> usize {
+        self.proposals_max
+    }
+
+    /// Returns the address of this group's replica on `node`.
+    pub fn peer(&self, node: NodeId) -> Address {
+        Address { node, group: self.group, seat: Seat::ONLY }
+    }
+}
+
+/// Builds a [`Config`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    config: Config,
+}
+
+impl Builder {
+    /// Sets the shortest election timeout T; each is drawn from T to 2T. Default 1 s.
+    ///
+    /// It must be several heartbeats long: one lost heartbeat should not cost an election.
+    #[must_use]
+    pub fn election_timeout(mut self, timeout: Duration) -> Self {
+        self.config.election_timeout = timeout;
+        self
+    }
+
+    /// Sets how often a leader sends heartbeats. Default 100 ms.
+    #[must_use]
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.config.heartbeat = interval;
+        self
+    }
+
+    /// Seeds the election timer; replicas of a group should differ. Default: node id xor group.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.config.seed = seed;
+        self
+    }
+
+    /// Sets the bytes of commands after which an Append is full. Default 1 MiB.
+    #[must_use]
+    pub fn append_bytes_max(mut self, bytes: usize) -> Self {
+        self.config.append_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how many Appends a follower may owe an answer to. Default 64.
+    #[must_use]
+    pub fn append_window(mut self, appends: usize) -> Self {
+        self.config.append_window = appends;
+        self
+    }
+
+    /// Sets how many commands, and how many reads, may be in flight. Default 4,096.
+    #[must_use]
+    pub fn proposals_max(mut self, proposals: usize) -> Self {
+        self.config.proposals_max = proposals;
+        self
+    }
+
+    /// Finishes the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the rule that the values break.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let config = self.config;
+        if !config.members.is_voter(config.id) {
+            return Err(ConfigError::NotAMember { id: config.id });
+        }
+        if config.heartbeat.is_zero() {
+            return Err(ConfigError::ZeroHeartbeat);
+        }
+        // One heartbeat may be lost and the next late without an election.
+        let heartbeat_max = config.election_timeout / 3;
+        if config.heartbeat > heartbeat_max {
+            return Err(ConfigError::HeartbeatTooLong {
+                heartbeat: config.heartbeat,
+                election_timeout: config.election_timeout,
+                heartbeat_max,
+                election_timeout_min: config.heartbeat * 3,
+            });
+        }
+        if config.append_window == 0 || config.append_bytes_max == 0 || config.proposals_max == 0 {
+            return Err(ConfigError::ZeroBound);
+        }
+        Ok(config)
+    }
+}
+
+/// Why values make no configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The replica is not one of the members.
+    #[error("node {id} is not among the members of the group; add it, or start the node under one of their ids")]
+    NotAMember {
+        /// The node.
+        id: NodeId,
+    },
+    /// A heartbeat of no time.
+    #[error("a heartbeat interval of zero would send without end; set it to a tenth of the election timeout")]
+    ZeroHeartbeat,
+    /// The heartbeat is not well below the election timeout.
+    #[error(
+        "a heartbeat every {heartbeat:?} is not well below the election timeout of {election_timeout:?}: \
+         set the heartbeat to {heartbeat_max:?} or less, or the election timeout to {election_timeout_min:?} or more"
+    )]
+    HeartbeatTooLong {
+        /// As configured.
+        heartbeat: Duration,
+        /// As configured.
+        election_timeout: Duration,
+        /// A heartbeat that would do.
+        heartbeat_max: Duration,
+        /// An election timeout that would do.
+        election_timeout_min: Duration,
+    },
+    /// A window or batch of nothing.
+    #[error("windows and batches must hold at least one: a bound of zero lets nothing through")]
+    ZeroBound,
+}

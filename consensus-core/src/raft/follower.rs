@@ -1,0 +1,225 @@
+//! The Follower: answers candidates and leaders, and campaigns when it hears of neither (5.2).
+
+use super::{
+    Raft, Role,
+    candidate::Candidate,
+    message::{AppendResult, Entry, Message, Term},
+    state::State,
+};
+use crate::{
+    log::Index,
+    members::NodeId,
+    process::{Effects, Input},
+    raft::Control,
+    role::{Next, Step},
+    time::Time,
+};
+
+/// The role of a replica that neither leads nor campaigns. It has no data of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Follower(());
+
+impl Follower {
+    /// Makes the role that every replica starts in.
+    pub(super) fn new() -> Self {
+        Self(())
+    }
+
+    fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
+        match state.timed_out(now) {
+            Some(proof) => Next::Become(Candidate::campaign(proof, state, now, out).into()),
+            None => Next::Stay,
+        }
+    }
+
+    fn on_receive(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        message: Message,
+        out: &mut Effects<Raft>,
+    ) {
+        if !state.config.members().is_voter(from) {
+            return;
+        }
+        if message.term() < state.term() {
+            state.answer_stale(from, &message, out);
+            return;
+        }
+        assert!(message.term() == state.term(), "a later term was adopted before");
+
+        match message {
+            Message::Vote { last_index, last_term, .. } => {
+                self.on_vote(state, now, from, (last_index, last_term), out);
+            }
+            Message::Append { prev_index, prev_term, entries, commit, .. } => {
+                self.on_leader(state, now, from, out);
+                let append = Append { prev_index, prev_term, entries, commit };
+                self.on_append(state, from, append, out);
+            }
+            Message::Heartbeat { commit, round, .. } => {
+                self.on_leader(state, now, from, out);
+                self.on_heartbeat(state, from, commit, round, out);
+            }
+            // Answers to what this replica asked in a role it no longer holds.
+            Message::VoteReply { .. }
+            | Message::AppendReply { .. }
+            | Message::HeartbeatReply { .. } => {}
+        }
+    }
+
+    /// Grants the vote to the first candidate of the term whose log is up to date (5.2, 5.4.1).
+    fn on_vote(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        candidate: NodeId,
+        (last_index, last_term): (Index, Term),
+        out: &mut Effects<Raft>,
+    ) {
+        // A repeated request gets the repeated grant: the first may have been lost (RAFT-P10).
+        let free = state.voted_for().is_none_or(|voted_for| voted_for == candidate);
+        let granted = free && state.is_up_to_date(last_index, last_term);
+        if granted {
+            state.vote_for(candidate, out);
+            state.reset_election_timer(now);
+        }
+        state.reply(candidate, Message::VoteReply { term: state.term(), granted }, out);
+    }
+
+    /// A leader of the present term has spoken: follow it and give it time.
+    fn on_leader(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        leader: NodeId,
+        out: &mut Effects<Raft>,
+    ) {
+        state.follow(Some(leader), out);
+        state.reset_election_timer(now);
+    }
+
+    /// Appends entries after checking that the logs agree up to them (5.3).
+    fn on_append(
+        &mut self,
+        state: &mut State,
+        leader: NodeId,
+        append: Append,
+        out: &mut Effects<Raft>,
+    ) {
+        let term = state.term();
+        let reply = |state: &State, result, out: &mut Effects<Raft>| {
+            state.reply(leader, Message::AppendReply { term, result }, out);
+        };
+        // What lies below the commit index is equal on every replica: say how far this one is.
+        if append.prev_index < state.committed() {
+            reply(state, AppendResult::Matched(state.committed()), out);
+            return;
+        }
+        if !state.log.matches(append.prev_index, append.prev_term) {
+            let (hint, hint_term) =
+                state.log.last_not_after(append.prev_term, append.prev_index);
+            let result = AppendResult::Conflict { refused: append.prev_index, hint, hint_term };
+            reply(state, result, out);
+            return;
+        }
+        // A full disk takes no entries: no answer is the truth, and the leader will ask again.
+        if state.storage_full() && !append.entries.is_empty() {
+            return;
+        }
+
+        let covered = Index(append.prev_index.0 + append.entries.len() as u64);
+        let (after, missing) = append.beyond(&state.log);
+        if !missing.is_empty() {
+            state.append(after, missing, out);
+        }
+        // No further than this message vouches for: what follows may be another leader's (RAFT-P06).
+        state.commit_to(append.commit.min(covered), |_| None, out);
+        reply(state, AppendResult::Matched(covered), out);
+    }
+
+    /// Learns what is committed; answers at once, since nothing here touches the disk.
+    fn on_heartbeat(
+        &mut self,
+        state: &mut State,
+        leader: NodeId,
+        commit: Index,
+        round: u64,
+        out: &mut Effects<Raft>,
+    ) {
+        // The leader bounds it by what this replica acknowledged; a restart or a bug there must not hurt here.
+        let commit = commit.min(state.log.last_index());
+        state.commit_to(commit, |_| None, out);
+        state.reply(leader, Message::HeartbeatReply { term: state.term(), round }, out);
+    }
+}
+
+/// The body of [`Message::Append`].
+struct Append {
+    prev_index: Index,
+    prev_term: Term,
+    entries: Vec<Entry>,
+    commit: Index,
+}
+
+impl Append {
+    /// Returns the entries that `log` lacks and the index that they follow.
+    ///
+    /// Entries that are there already are skipped, and what follows them stays: a shorter or older Append is no
+    /// evidence against it (RAFT-P07).
+    fn beyond(&self, log: &super::log::Log) -> (Index, Vec<Entry>) {
+        let mut after = self.prev_index;
+        for (skipped, entry) in self.entries.iter().enumerate() {
+            if !log.matches(after.next(), entry.term) {
+                let missing = self.entries.get(skipped..).unwrap_or_default();
+                return (after, missing.to_vec());
+            }
+            after = after.next();
+        }
+        (after, Vec::new())
+    }
+}
+
+impl Step<Raft> for Follower {
+    fn name(&self) -> &'static str {
+        "follower"
+    }
+
+    fn step(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        input: Input<Raft>,
+        out: &mut Effects<Raft>,
+    ) -> Next<Raft> {
+        match input {
+            Input::Tick => return self.on_tick(state, now, out),
+            Input::Receive { from, message } => self.on_receive(state, now, from, message, out),
+            Input::Submit(submissions) => state.refuse(submissions, out),
+            Input::Persisted { upto } => state.on_persisted(upto, out),
+            Input::Control(Control::Read(tickets)) => state.refuse_tickets(tickets, out),
+            Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+        }
+        Next::Stay
+    }
+
+    fn retire(&mut self, _: &mut State, _: &mut Effects<Raft>) {}
+}
+
+impl From<Follower> for Role {
+    fn from(role: Follower) -> Self {
+        Self::Follower(role)
+    }
+}
+
+impl TryFrom<Role> for Follower {
+    type Error = Role;
+
+    fn try_from(role: Role) -> Result<Self, Role> {
+        match role {
+            Role::Follower(role) => Ok(role),
+            Role::Candidate(_) | Role::Leader(_) => Err(role),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The Leader: takes commands, replicates its log, and decides what is committed (5.3, 5.4.2).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{
+    Raft, Role,
+    candidate::Elected,
+    message::{AppendResult, Entry, Message, Payload},
+    progress::Progress,
+    reads::Reads,
+    state::State,
+};
+use crate::{
+    error::SubmitError,
+    log::Index,
+    members::NodeId,
+    process::{Effect, Effects, Input, Submission, Ticket},
+    quorum::reached_by_majority,
+    raft::{Control, log::TermAt},
+    role::{Next, Step},
+    time::Time,
+};
+
+/// The role of the replica that was elected in its term.
+#[derive(Clone, Debug)]
+pub struct Leader {
+    progress: BTreeMap<NodeId, Progress>,
+    /// The first entry of the tenure; once it is committed, everything before it is known to be (8).
+    noop: Index,
+    /// Commands of the tenure that are not committed yet, ascending.
+    tickets: VecDeque<(Index, Ticket)>,
+    reads: Reads,
+    heartbeat_due: Time,
+}
+
+impl Leader {
+    /// Takes the lead: appends a no-op and probes every follower with it.
+    pub(super) fn new(
+        _: Elected,
+        state: &mut State,
+        now: Time,
+        out: &mut Effects<Raft>,
+    ) -> Self {
+        assert!(state.voted_for() == Some(state.id()), "a leader has its own vote");
+        let last = state.log.last_index();
+        let peers = state.config.members().voters().filter(|peer| *peer != state.id());
+        let mut leader = Self {
+            progress: peers.map(|peer| (peer, Progress::new(last))).collect(),
+            noop: last.next(),
+            tickets: VecDeque::new(),
+            reads: Reads::default(),
+            heartbeat_due: now + state.config.heartbeat(),
+        };
+        state.follow(Some(state.id()), out);
+        leader.append(state, vec![Payload::NoOp], out);
+        leader
+    }
+
+    /// Returns what the leader knows of its followers' logs.
+    pub fn progress(&self) -> impl Iterator<Item = (NodeId, &Progress)> {
+        self.progress.iter().map(|(peer, progress)| (*peer, progress))
+    }
+
+    /// Appends to the log and replicates at once: the followers' disks work beside this one (dissertation 10.2.1).
+    fn append(&mut self, state: &mut State, payloads: Vec<Payload>, out: &mut Effects<Raft>) {
+        let term = state.term();
+        let entries = payloads.into_iter().map(|payload| Entry { term, payload }).collect();
+        let mut persist = Effects::default();
+        state.append(state.log.last_index(), entries, &mut persist);
+        self.replicate_all(state, out);
+        persist.drain().for_each(|effect| out.push(effect));
+    }
+
+    fn replicate_all(&mut self, state: &State, out: &mut Effects<Raft>) {
+        for (peer, progress) in &mut self.progress {
+            replicate(state, *peer, progress, out);
+        }
+    }
+
+    fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
+        // It hears of itself: should it lose the lead, it waits as any follower would.
+        state.reset_election_timer(now);
+        if now >= self.heartbeat_due {
+            self.broadcast_heartbeat(state, now, out);
+        }
+    }
+
+    fn broadcast_heartbeat(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
+        self.heartbeat_due = now + state.config.heartbeat();
+        for (peer, progress) in &self.progress {
+            let message = Message::Heartbeat {
+                term: state.term(),
+                commit: state.committed().min(progress.matched()),
+                round: self.reads.round(),
+            };
+            out.push(Effect::Send { to: state.config.peer(*peer), message, after: None });
+        }
+    }
+
+    /// Takes commands into the log, as many as the window has room for.
+    fn on_submit(
+        &mut self,
+        state: &mut State,
+        submissions: Vec<Submission>,
+        out: &mut Effects<Raft>,
+    ) {
+        if state.storage_full() {
+            for Submission { ticket, .. } in submissions {
+                out.push(Effect::Answer { ticket, error: SubmitError::StorageFull });
+            }
+            return;
+        }
+
+        let limit = state.config.proposals_max();
+        let mut index = state.log.last_index();
+        let mut payloads = Vec::with_capacity(submissions.len());
+        for Submission { ticket, command } in submissions {
+            if self.tickets.len() >= limit {
+                out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
+                continue;
+            }
+            index = index.next();
+            self.tickets.push_back((index, ticket));
+            payloads.push(Payload::Command(command));
+        }
+        if !payloads.is_empty() {
+            self.append(state, payloads, out);
+        }
+        assert!(self.tickets.len() <= limit, "the window bounds what is in flight");
+    }
+
+    fn on_read(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        tickets: Vec<Ticket>,
+        out: &mut Effects<Raft>,
+    ) {
+        let limit = state.config.proposals_max();
+        for ticket in tickets {
+            if self.reads.len() >= limit {
+                out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
+            } else {
+                self.reads.push(ticket);
+            }
+        }
+        self.advance_reads(state, now, out);
+    }
+
+    /// Answers reads that a majority has confirmed, and starts a round for those that wait.
+    fn advance_reads(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
+        // Until an entry of this term is committed, the commit index may lag behind the truth (RAFT-P16).
+        if state.committed() < self.noop {
+            return;
+        }
+        loop {
+            let round = reached_by_majority(state.config.members(), |node| {
+                self.progress.get(&node).map_or(self.reads.round(), Progress::round)
+            });
+            let Some((at, tickets)) = self.reads.confirmed(round) else {
+                if self.reads.start(state.committed()) {
+                    self.broadcast_heartbeat(state, now, out);
+                    // A group of one has its majority already.
+                    continue;
+                }
+                return;
+            };
+            for ticket in tickets {
+                out.push(Effect::ReadReady { ticket, at });
+            }
+        }
+    }
+
+    fn on_receive(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        message: Message,
+        out: &mut Effects<Raft>,
+    ) {
+        if message.term() < state.term() {
+            state.answer_stale(from, &message, out);
+            return;
+        }
+        assert!(message.term() == state.term(), "a later term was adopted before");
+
+        match message {
+            Message::Vote { .. } => {
+                let reply = Message::VoteReply { term: state.term(), granted: false };
+                state.reply(from, reply, out);
+            }
+            // Votes that came after the majority.
+            Message::VoteReply { .. } => {}
+            Message::Append { .. } | Message::Heartbeat { .. } => {
+                tracing::error!(%from, term = state.term().0, "a second leader speaks in my term");
+            }
+            Message::AppendReply { result, .. } => {
+                self.on_append_reply(state, now, from, result, out);
+            }
+            Message::HeartbeatReply { round, .. } => {
+                self.on_heartbeat_reply(state, now, from, round, out);
+            }
+        }
+    }
+
+    fn on_append_reply(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        result: AppendResult,
+        out: &mut Effects<Raft>,
+    ) {
+        let Some(progress) = self.progress.get_mut(&from) else { return };
+        match result {
+            AppendResult::Matched(index) if index <= state.log.last_index() => {
+                progress.on_matched(index);
+            }
+            AppendResult::Matched(index) => {
+                tracing::error!(%from, %index, "a follower claims more than the leader has");
+                return;
+            }
+            AppendResult::Conflict { refused, .. } if !progress.is_news(refused) => return,
+            AppendResult::Conflict { hint, hint_term, .. } => {
+                // Where my entries are of a later term than the follower's, they cannot agree with it (5.3).
+                let (agree, _) = state.log.last_not_after(hint_term, hint);
+                progress.on_conflict(agree);
+            }
+        }
+        replicate(state, from, progress, out);
+        self.try_commit(state, now, out);
+    }
+
+    fn on_heartbeat_reply(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        round: u64,
+        out: &mut Effects<Raft>,
+    ) {
+        let Some(progress) = self.progress.get_mut(&from) else { return };
+        if round > self.reads.round() {
+            tracing::error!(%from, round, "a follower answers a round that was never started");
+            return;
+        }
+        progress.on_heartbeat(round);
+        replicate(state, from, progress, out);
+        self.advance_reads(state, now, out);
+    }
+
+    /// Moves the commit index to what a majority holds durably, this replica's own disk included.
+    fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
+        let held = reached_by_majority(state.config.members(), |node| {
+            self.progress.get(&node).map_or(state.stable(), Progress::matched)
+        });
+        if held <= state.committed() {
+            return;
+        }
+        // Counting replicas may only commit entries of the current term; all before follow (5.4.2).
+        if state.log.term_at(held) != TermAt::Known(state.term()) {
+            return;
+        }
+
+        let tickets = &mut self.tickets;
+        let ticket_of = |at| {
+            tickets.pop_front_if(|(index, _)| *index == at).map(|(_, ticket)| ticket)
+        };
+        state.commit_to(held, ticket_of, out);
+        self.advance_reads(state, now, out);
+    }
+}
+
+/// Sends `peer` what it lacks, as far as its window has room.
+fn replicate(state: &State, peer: NodeId, progress: &mut Progress, out: &mut Effects<Raft>) {
+    let (last, window) = (state.log.last_index(), state.config.append_window());
+    while progress.may_send(last, window) {
+        let prev_index = progress.next().previous();
+        let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
+        let entries = state.log.batch(progress.next(), state.config.append_bytes_max()).to_vec();
+        progress.on_sent(Index(prev_index.0 + entries.len() as u64));
+        let message = Message::Append {
+            term: state.term(),
+            prev_index,
+            prev_term,
+            entries,
+            commit: state.committed(),
+        };
+        out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
+    }
+}
+
+impl Step<Raft> for Leader {
+    fn name(&self) -> &'static str {
+        "leader"
+    }
+
+    fn step(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        input: Input<Raft>,
+        out: &mut Effects<Raft>,
+    ) -> Next<Raft> {
+        match input {
+            Input::Tick => self.on_tick(state, now, out),
+            Input::Receive { from, message } => self.on_receive(state, now, from, message, out),
+            Input::Submit(submissions) => self.on_submit(state, submissions, out),
+            Input::Persisted { upto } => {
+                state.on_persisted(upto, out);
+                self.try_commit(state, now, out);
+            }
+            Input::Control(Control::Read(tickets)) => self.on_read(state, now, tickets, out),
+            Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+        }
+        Next::Stay
+    }
+
+    fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
+        // The entries are in the log and a later leader may commit them: nobody knows yet.
+        for (_, ticket) in self.tickets.drain(..) {
+            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
+        }
+        state.refuse_tickets(self.reads.drain(), out);
+    }
+}
+
+impl From<Leader> for Role {
+    fn from(role: Leader) -> Self {
+        Self::Leader(role)
+    }
+}
+
+impl TryFrom<Role> for Leader {
+    type Error = Role;
+
+    fn try_from(role: Role) -> Result<Self, Role> {
+        match role {
+            Role::Leader(role) => Ok(role),
+            Role::Follower(_) | Role::Candidate(_) => Err(role),
+        }
+    }
+}

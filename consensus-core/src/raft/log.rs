@@ -1,0 +1,154 @@
+//! A replica's log in memory.
+
+use super::message::{Entry, Term};
+use crate::log::Index;
+
+/// The entries of a replica, contiguous from `base` + 1.
+///
+/// `base` is zero until snapshots compact the log; then it is the snapshot's last index, and `base_term` its term.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    base: Index,
+    base_term: Term,
+    entries: Vec<Entry>,
+}
+
+/// What a log knows of the term at an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TermAt {
+    /// The entry is there, or is the last one of the snapshot.
+    Known(Term),
+    /// The entry was compacted: it is committed, hence equal on every replica.
+    Compacted,
+    /// The log ends before.
+    Absent,
+}
+
+impl Log {
+    /// Returns the last index, [`Index::ZERO`] while the log is empty.
+    pub fn last_index(&self) -> Index {
+        Index(self.base.0 + self.entries.len() as u64)
+    }
+
+    /// Returns the term of the last entry.
+    pub fn last_term(&self) -> Term {
+        self.entries.last().map_or(self.base_term, |entry| entry.term)
+    }
+
+    /// Tells the term of the entry at `index`; index zero has term zero.
+    pub fn term_at(&self, index: Index) -> TermAt {
+        if index < self.base {
+            return TermAt::Compacted;
+        }
+        if index == self.base {
+            return TermAt::Known(self.base_term);
+        }
+        self.get(index).map_or(TermAt::Absent, |entry| TermAt::Known(entry.term))
+    }
+
+    /// Tells whether the entry at `index` is known to be of `term`.
+    pub fn matches(&self, index: Index, term: Term) -> bool {
+        match self.term_at(index) {
+            TermAt::Known(known) => known == term,
+            // What was compacted is committed, and so is whatever a leader of a later term holds there.
+            TermAt::Compacted => true,
+            TermAt::Absent => false,
+        }
+    }
+
+    /// Returns the entry at `index`.
+    pub fn get(&self, index: Index) -> Option<&Entry> {
+        let offset = index.0.checked_sub(self.base.0 + 1)?;
+        self.entries.get(usize::try_from(offset).ok()?)
+    }
+
+    /// Returns the entries from `first` on: at least one if there is one, and no more than fill `bytes_max`.
+    pub fn batch(&self, first: Index, bytes_max: usize) -> &[Entry] {
+        let rest = self.from(first);
+        let mut bytes = 0;
+        let fitting = rest.iter().take_while(|entry| {
+            let fits = bytes < bytes_max;
+            bytes += entry.payload.size();
+            fits
+        });
+        let count = fitting.count();
+        rest.get(..count).unwrap_or_default()
+    }
+
+    /// Returns all entries from `first` on.
+    pub fn from(&self, first: Index) -> &[Entry] {
+        let offset = first.0.saturating_sub(self.base.0 + 1);
+        usize::try_from(offset).ok().and_then(|at| self.entries.get(at..)).unwrap_or_default()
+    }
+
+    /// Returns the largest index up to `limit` whose entry is of `term` or an earlier one, and its term.
+    pub fn last_not_after(&self, term: Term, limit: Index) -> (Index, Term) {
+        let mut index = limit.min(self.last_index());
+        while let TermAt::Known(known) = self.term_at(index) {
+            if known <= term || index == self.base {
+                return (index, known);
+            }
+            index = index.previous();
+        }
+        (self.base, self.base_term)
+    }
+
+    /// Appends an entry and returns its index.
+    pub(super) fn push(&mut self, entry: Entry) -> Index {
+        self.entries.push(entry);
+        self.last_index()
+    }
+
+    /// Drops every entry after `index`.
+    pub(super) fn truncate_after(&mut self, index: Index) {
+        assert!(index >= self.base, "what was compacted is committed and never truncated");
+        self.entries.truncate((index.0 - self.base.0) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::raft::message::Payload;
+
+    fn log(terms: &[u64]) -> Log {
+        let mut log = Log::default();
+        for term in terms {
+            log.push(Entry {
+                term: Term(*term),
+                payload: Payload::Command(Bytes::from_static(b"12345678")),
+            });
+        }
+        log
+    }
+
+    // Goal: the term is known at zero and inside, and absent behind the end.
+    #[test]
+    fn term_is_known_up_to_the_last_index() {
+        let log = log(&[1, 1, 3]);
+        assert_eq!(log.term_at(Index::ZERO), TermAt::Known(Term(0)));
+        assert_eq!(log.term_at(Index(3)), TermAt::Known(Term(3)));
+        assert_eq!(log.term_at(Index(4)), TermAt::Absent);
+    }
+
+    // Goal: a batch holds one entry however large, and stops when it is full.
+    #[test]
+    fn batch_is_bounded_and_never_empty() {
+        let log = log(&[1, 1, 1, 1]);
+        assert_eq!(log.batch(Index(1), 1).len(), 1);
+        assert_eq!(log.batch(Index(2), 9).len(), 2);
+        assert_eq!(log.batch(Index(1), 1_000).len(), 4);
+        assert_eq!(log.batch(Index(5), 1_000).len(), 0);
+    }
+
+    // Goal: the hint skips whole terms that the leader cannot have (5.3).
+    #[test]
+    fn hint_skips_later_terms() {
+        let log = log(&[1, 2, 2, 5, 5]);
+        assert_eq!(log.last_not_after(Term(3), Index(9)), (Index(3), Term(2)));
+        assert_eq!(log.last_not_after(Term(1), Index(5)), (Index(1), Term(1)));
+        assert_eq!(log.last_not_after(Term(0), Index(5)), (Index::ZERO, Term(0)));
+    }
+}

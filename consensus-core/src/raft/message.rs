@@ -1,0 +1,279 @@
+//! What replicas of a group say to each other.
+
+use bytes::Bytes;
+
+use crate::{
+    codec::{
+        Decode, DecodeError, Encode, put_bytes, put_u32, put_u64, take_bool, take_bytes, take_u8,
+        take_u32, take_u64,
+    },
+    log::Index,
+};
+
+/// Raft's leadership clock: each term has at most one leader (5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(pub u64);
+
+impl Term {
+    /// Returns the term that follows.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// A log entry; its index is its place in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The term in which a leader received it.
+    pub term: Term,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Nothing: a new leader's first entry, by whose commitment it learns what is committed (8).
+    NoOp,
+    /// A command for the state machine, opaque to Raft.
+    Command(Bytes),
+}
+
+impl Payload {
+    /// Returns the bytes of the command, zero for a no-op.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::NoOp => 0,
+            Self::Command(command) => command.len(),
+        }
+    }
+}
+
+/// A message between replicas. Every one carries its sender's term (5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Asks for a vote (RequestVote, 5.2).
+    Vote {
+        /// The candidate's term.
+        term: Term,
+        /// The last index of the candidate's log.
+        last_index: Index,
+        /// The term of the entry at `last_index`.
+        last_term: Term,
+    },
+    /// Answers [`Message::Vote`].
+    VoteReply {
+        /// The voter's term.
+        term: Term,
+        /// Whether the candidate has the vote.
+        granted: bool,
+    },
+    /// Appends entries to a follower's log (AppendEntries, 5.3).
+    Append {
+        /// The leader's term.
+        term: Term,
+        /// The index before the first of `entries`.
+        prev_index: Index,
+        /// The term of the entry at `prev_index`; the follower must hold that entry.
+        prev_term: Term,
+        /// The entries that follow `prev_index`.
+        entries: Vec<Entry>,
+        /// The leader's commit index.
+        commit: Index,
+    },
+    /// Answers [`Message::Append`].
+    AppendReply {
+        /// The follower's term.
+        term: Term,
+        /// What became of it.
+        result: AppendResult,
+    },
+    /// Asserts leadership without entries, and carries a round that confirms reads (5.2, 8).
+    ///
+    /// Apart from Append, since it needs neither the consistency check nor the disk.
+    Heartbeat {
+        /// The leader's term.
+        term: Term,
+        /// The smaller of the leader's commit index and what the follower is known to hold.
+        commit: Index,
+        /// The leader's latest read round, increasing within the term.
+        round: u64,
+    },
+    /// Answers [`Message::Heartbeat`].
+    HeartbeatReply {
+        /// The follower's term.
+        term: Term,
+        /// The round of the heartbeat that it answers.
+        round: u64,
+    },
+}
+
+/// What became of an Append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendResult {
+    /// The follower's log agrees with the leader's up to this index, and is durable up to there.
+    Matched(Index),
+    /// The follower does not hold the entry before the first.
+    Conflict {
+        /// The `prev_index` that was refused.
+        refused: Index,
+        /// The largest index at which the logs may agree, as far as the follower can tell (5.3).
+        hint: Index,
+        /// The term of the follower's entry at `hint`.
+        hint_term: Term,
+    },
+}
+
+impl Message {
+    /// Returns the sender's term.
+    pub fn term(&self) -> Term {
+        match self {
+            Self::Vote { term, .. }
+            | Self::VoteReply { term, .. }
+            | Self::Append { term, .. }
+            | Self::AppendReply { term, .. }
+            | Self::Heartbeat { term, .. }
+            | Self::HeartbeatReply { term, .. } => *term,
+        }
+    }
+}
+
+impl Encode for Entry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.term.0);
+        match &self.payload {
+            Payload::NoOp => out.push(0),
+            Payload::Command(command) => {
+                out.push(1);
+                put_bytes(out, command);
+            }
+        }
+    }
+}
+
+impl Decode for Entry {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        let term = Term(take_u64(input)?);
+        let payload = match take_u8(input)? {
+            0 => Payload::NoOp,
+            1 => Payload::Command(take_bytes(input)?),
+            tag => return Err(DecodeError::UnknownTag { what: "entry", tag }),
+        };
+        Ok(Self { term, payload })
+    }
+}
+
+/// Appends how many entries there are, then each.
+pub(super) fn put_entries(out: &mut Vec<u8>, entries: &[Entry]) {
+    put_u32(out, entries.len() as u32);
+    entries.iter().for_each(|entry| entry.encode(out));
+}
+
+/// Reads what [`put_entries`] wrote.
+pub(super) fn take_entries(input: &mut Bytes) -> Result<Vec<Entry>, DecodeError> {
+    // An entry takes nine bytes at least: a count that the input cannot hold allocates nothing.
+    const ENTRY_BYTES_MIN: usize = 9;
+    let count = take_u32(input)? as usize;
+    if count > input.len() / ENTRY_BYTES_MIN {
+        return Err(DecodeError::Truncated);
+    }
+    let mut entries = Vec::with_capacity(count);
+    for _ in 0..count {
+        entries.push(Entry::decode(input)?);
+    }
+    Ok(entries)
+}
+
+impl Encode for Message {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Vote { term, last_index, last_term } => {
+                out.push(1);
+                put_u64(out, term.0);
+                put_u64(out, last_index.0);
+                put_u64(out, last_term.0);
+            }
+            Self::VoteReply { term, granted } => {
+                out.push(2);
+                put_u64(out, term.0);
+                out.push(u8::from(*granted));
+            }
+            Self::Append { term, prev_index, prev_term, entries, commit } => {
+                out.push(3);
+                put_u64(out, term.0);
+                put_u64(out, prev_index.0);
+                put_u64(out, prev_term.0);
+                put_u64(out, commit.0);
+                put_entries(out, entries);
+            }
+            Self::AppendReply { term, result: AppendResult::Matched(index) } => {
+                out.push(4);
+                put_u64(out, term.0);
+                put_u64(out, index.0);
+            }
+            Self::AppendReply {
+                term,
+                result: AppendResult::Conflict { refused, hint, hint_term },
+            } => {
+                out.push(5);
+                put_u64(out, term.0);
+                put_u64(out, refused.0);
+                put_u64(out, hint.0);
+                put_u64(out, hint_term.0);
+            }
+            Self::Heartbeat { term, commit, round } => {
+                out.push(6);
+                put_u64(out, term.0);
+                put_u64(out, commit.0);
+                put_u64(out, *round);
+            }
+            Self::HeartbeatReply { term, round } => {
+                out.push(7);
+                put_u64(out, term.0);
+                put_u64(out, *round);
+            }
+        }
+    }
+}
+
+impl Decode for Message {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        let tag = take_u8(input)?;
+        let term = Term(take_u64(input)?);
+        Ok(match tag {
+            1 => Self::Vote {
+                term,
+                last_index: Index(take_u64(input)?),
+                last_term: Term(take_u64(input)?),
+            },
+            2 => Self::VoteReply { term, granted: take_bool(input)? },
+            3 => Self::Append {
+                term,
+                prev_index: Index(take_u64(input)?),
+                prev_term: Term(take_u64(input)?),
+                commit: Index(take_u64(input)?),
+                entries: take_entries(input)?,
+            },
+            4 => Self::AppendReply {
+                term,
+                result: AppendResult::Matched(Index(take_u64(input)?)),
+            },
+            5 => Self::AppendReply {
+                term,
+                result: AppendResult::Conflict {
+                    refused: Index(take_u64(input)?),
+                    hint: Index(take_u64(input)?),
+                    hint_term: Term(take_u64(input)?),
+                },
+            },
+            6 => Self::Heartbeat {
+                term,
+                commit: Index(take_u64(input)?),
+                round: take_u64(input)?,
+            },
+            7 => Self::HeartbeatReply { term, round: take_u64(input)? },
+            tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! Raft: a replicated log under one leader a term, for crash faults and an unreliable network.
+//!
+//! After D. Ongaro and J. Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version, 2014);
+//! section numbers in this folder are that paper's, or the dissertation's ("Consensus: Bridging Theory and
+//! Practice", 2014) where it says so.
+//!
+//! ```text
+//!                 election timer                majority of votes
+//!   Follower --------------------> Candidate ----------------------> Leader
+//!      ^  ^                          |    |                            |
+//!      |  |  a leader of this term   |    | election timer             |
+//!      |  +--------------------------+    +--> Candidate, next term    |
+//!      +---------------------------------------------------------------+
+//!                            a message of a later term
+//! ```
+//!
+//! What is here: randomized elections, replication with conflict hints and a window, commitment of current-term
+//! entries only, a no-op at the start of a term, vote and log durable before they count, ReadIndex, restart.
+//!
+//! What is not here yet: membership changes, snapshots and compaction of the log, pre-vote and check-quorum,
+//! lease reads, leadership transfer. [`log::Log`] has a base where a snapshot will end.
+//!
+//! Deviations from the paper:
+//! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that confirms reads, and
+//!   a commit index bounded by what the follower acknowledged, since it makes no consistency check.
+//! * A refused Append carries a hint (5.3, end): the last index at which the logs may agree, with its term.
+//! * The leader replicates while its own disk writes (dissertation 10.2.1) and counts itself when that is durable.
+//! * A new commit index reaches followers with the next Append or Heartbeat, not by a broadcast of its own.
+//! * A follower that refuses an Append below its commit index answers that it matches up to there instead.
+//!
+//! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's message not to be
+//! stale, repeated, reordered or nonsense.
+
+pub mod invariants;
+pub mod log;
+
+mod candidate;
+mod config;
+mod follower;
+mod leader;
+mod message;
+mod progress;
+mod reads;
+mod state;
+
+pub use candidate::Candidate;
+pub use config::{Builder, Config, ConfigError};
+pub use follower::Follower;
+pub use leader::Leader;
+pub use message::{AppendResult, Entry, Message, Payload, Term};
+pub use progress::Progress;
+pub use state::{Record, State};
+
+use crate::{
+    error::RecoverError,
+    process::{Effects, Input, Process, Status, Ticket, Token},
+    role::{self, Next, Seated, Step},
+    time::Time,
+};
+
+/// Raft's own inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Linearizable reads.
+    Read(Vec<Ticket>),
+    /// The disk is full (true), or has room again (false).
+    StorageFull(bool),
+}
+
+/// A replica: what its roles share, and the role it holds.
+#[derive(Clone, Debug)]
+pub struct Raft {
+    state: State,
+    role: Role,
+}
+
+/// The roles, of which a replica holds one at a time.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// Neither leads nor campaigns.
+    Follower(Follower),
+    /// Campaigns.
+    Candidate(Candidate),
+    /// Leads.
+    Leader(Leader),
+}
+
+impl Raft {
+    /// Returns what the roles share.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns the role.
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+}
+
+impl Process for Raft {
+    type Config = Config;
+    type Message = Message;
+    type Record = Record;
+    type Control = Control;
+
+    fn recover(
+        config: Config,
+        now: Time,
+        records: impl IntoIterator<Item = (Token, Record)>,
+    ) -> Result<Self, RecoverError> {
+        let state = State::recover(config, now, records)?;
+        Ok(Self { state, role: Follower::new().into() })
+    }
+
+    fn step(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {
+        if let Some(successor) = role::advance(&mut self.role, &mut self.state, now, input, out) {
+            self.role = successor;
+        }
+    }
+}
+
+impl Seated for Raft {
+    type State = State;
+    type Role = Role;
+
+    fn into_parts(self) -> (State, Role) {
+        (self.state, self.role)
+    }
+
+    /// A message of a later term makes a follower of that term, which then reads the message (5.1).
+    fn preempt(
+        state: &mut State,
+        now: Time,
+        input: &Input<Self>,
+        out: &mut Effects<Self>,
+    ) -> Option<Role> {
+        let Input::Receive { from, message } = input else { return None };
+        if message.term() <= state.term() || !state.config.members().is_voter(*from) {
+            return None;
+        }
+        // A leader kept no election timer of a follower's kind: it gets a fresh one, others keep theirs.
+        if state.leader() == Some(state.id()) {
+            state.reset_election_timer(now);
+        }
+        state.adopt_term(message.term(), out);
+        Some(Follower::new().into())
+    }
+
+    fn status(state: &State, role: &'static str) -> Status {
+        Status {
+            role,
+            leader: state.leader(),
+            term: state.term().0,
+            committed: state.committed(),
+            last: state.log.last_index(),
+        }
+    }
+}
+
+impl Step<Raft> for Role {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Follower(role) => role.name(),
+            Self::Candidate(role) => role.name(),
+            Self::Leader(role) => role.name(),
+        }
+    }
+
+    fn step(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        input: Input<Raft>,
+        out: &mut Effects<Raft>,
+    ) -> Next<Raft> {
+        match self {
+            Self::Follower(role) => role.step(state, now, input, out),
+            Self::Candidate(role) => role.step(state, now, input, out),
+            Self::Leader(role) => role.step(state, now, input, out),
+        }
+    }
+
+    fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
+        match self {
+            Self::Follower(role) => role.retire(state, out),
+            Self::Candidate(role) => role.retire(state, out),
+            Self::Leader(role) => role.retire(state, out),
+        }
+    }
+}
+
+impl role::Role<Raft> for Follower {}
+impl role::Role<Raft> for Candidate {}
+impl role::Role<Raft> for Leader {}

@@ -1,0 +1,411 @@
+//! What the roles share: the persistent state of figure 2, what of it is durable, and the election timer.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+use super::{
+    Raft,
+    config::Config,
+    log::Log,
+    message::{AppendResult, Entry, Message, Payload, Term, put_entries, take_entries},
+};
+use crate::{
+    codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
+    error::{RecoverError, SubmitError},
+    log::{Decided, Index},
+    members::NodeId,
+    process::{Effect, Effects, Submission, Ticket, Token},
+    time::Time,
+};
+
+/// One durable fact of a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The current term and the vote in it. Never merged with entries: it must precede them.
+    Vote {
+        /// The current term.
+        term: Term,
+        /// Who has this replica's vote in it.
+        voted_for: Option<NodeId>,
+    },
+    /// Drops what follows `after` and appends `entries`, in one: no crash can come between (RAFT-P05).
+    Append {
+        /// The index before the first of `entries`.
+        after: Index,
+        /// What follows it.
+        entries: Vec<Entry>,
+    },
+}
+
+impl Encode for Record {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Vote { term, voted_for } => {
+                out.push(1);
+                put_u64(out, term.0);
+                put_u64(out, voted_for.map_or(0, NodeId::number));
+            }
+            Self::Append { after, entries } => {
+                out.push(2);
+                put_u64(out, after.0);
+                put_entries(out, entries);
+            }
+        }
+    }
+}
+
+impl Decode for Record {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        match take_u8(input)? {
+            1 => Ok(Self::Vote {
+                term: Term(take_u64(input)?),
+                voted_for: NodeId::new(take_u64(input)?),
+            }),
+            2 => Ok(Self::Append {
+                after: Index(take_u64(input)?),
+                entries: take_entries(input)?,
+            }),
+            tag => Err(DecodeError::UnknownTag { what: "Raft record", tag }),
+        }
+    }
+}
+
+/// Proof that the election timer ran out.
+#[derive(Debug)]
+pub(super) struct TimedOut(());
+
+/// What a replica is besides its role.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(super) config: Config,
+    pub(super) log: Log,
+    term: Term,
+    voted_for: Option<NodeId>,
+    committed: Index,
+    leader: Option<NodeId>,
+    storage_full: bool,
+
+    /// The youngest record handed to the host, and the youngest that is durable.
+    persisting: Token,
+    durable: Token,
+    /// The record of the present vote, and the oldest one that holds entries of the log.
+    vote_token: Token,
+    log_token: Option<Token>,
+    /// Records older than this were given up.
+    compacted: Token,
+    /// Entries on their way to the disk: a record, and the last index that its durability vouches for.
+    unsynced: VecDeque<(Token, Index)>,
+    stable: Index,
+
+    election_deadline: Time,
+    timer: ChaCha8Rng,
+}
+
+impl State {
+    /// Rebuilds the state from durable records.
+    pub(super) fn recover(
+        config: Config,
+        now: Time,
+        records: impl IntoIterator<Item = (Token, Record)>,
+    ) -> Result<Self, RecoverError> {
+        let timer = ChaCha8Rng::seed_from_u64(config.seed());
+        let mut state = Self {
+            config,
+            log: Log::default(),
+            term: Term::default(),
+            voted_for: None,
+            committed: Index::ZERO,
+            leader: None,
+            storage_full: false,
+            persisting: Token::default(),
+            durable: Token::default(),
+            vote_token: Token::default(),
+            log_token: None,
+            compacted: Token::default(),
+            unsynced: VecDeque::new(),
+            stable: Index::ZERO,
+            election_deadline: now,
+            timer,
+        };
+        for (token, record) in records {
+            state.replay(token, record)?;
+        }
+        state.stable = state.log.last_index();
+        // Who is a majority alone has nobody to wait for.
+        if state.config.members().majority() > 1 {
+            state.reset_election_timer(now);
+        }
+        Ok(state)
+    }
+
+    fn replay(&mut self, token: Token, record: Record) -> Result<(), RecoverError> {
+        let contradiction =
+            |reason| Err(RecoverError::Contradiction { token: token.0, reason });
+        match record {
+            Record::Vote { term, voted_for } => {
+                if term < self.term {
+                    return contradiction("the term goes back");
+                }
+                (self.term, self.voted_for) = (term, voted_for);
+                self.vote_token = token;
+            }
+            Record::Append { after, entries } => {
+                if after > self.log.last_index() {
+                    return contradiction("entries follow a gap in the log");
+                }
+                if entries.iter().any(|entry| entry.term > self.term) {
+                    return contradiction("an entry is of a later term than the replica");
+                }
+                self.write(token, after, entries);
+            }
+        }
+        (self.persisting, self.durable) = (token, token);
+        Ok(())
+    }
+
+    /// Returns the current term.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Returns who has this replica's vote in the current term.
+    pub fn voted_for(&self) -> Option<NodeId> {
+        self.voted_for
+    }
+
+    /// Returns the leader of the current term, as far as this replica knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// Returns the commit index.
+    pub fn committed(&self) -> Index {
+        self.committed
+    }
+
+    /// Returns the log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Returns the last index up to which the log is durable.
+    pub fn stable(&self) -> Index {
+        self.stable
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.config.id()
+    }
+
+    pub(super) fn storage_full(&self) -> bool {
+        self.storage_full
+    }
+
+    pub(super) fn set_storage_full(&mut self, full: bool) {
+        self.storage_full = full;
+    }
+
+    // Terms and votes.
+
+    /// Adopts a later term, without a vote or a leader in it (5.1).
+    pub(super) fn adopt_term(&mut self, term: Term, out: &mut Effects<Raft>) {
+        assert!(term > self.term, "terms only increase");
+        self.term = term;
+        self.voted_for = None;
+        self.follow(None, out);
+        self.persist_vote(out);
+    }
+
+    /// Starts the next term with a vote for oneself; the vote counts when the returned record is durable.
+    pub(super) fn start_term(&mut self, out: &mut Effects<Raft>) -> Token {
+        self.term = self.term.next();
+        self.voted_for = Some(self.id());
+        self.follow(None, out);
+        self.persist_vote(out)
+    }
+
+    /// Gives the vote of this term to `candidate`.
+    pub(super) fn vote_for(&mut self, candidate: NodeId, out: &mut Effects<Raft>) {
+        assert!(
+            self.voted_for.is_none() || self.voted_for == Some(candidate),
+            "a replica votes once a term"
+        );
+        if self.voted_for.is_none() {
+            self.voted_for = Some(candidate);
+            self.persist_vote(out);
+        }
+    }
+
+    /// Tells whether a log that ends with `last_index` of `last_term` is at least as up to date as ours (5.4.1).
+    pub(super) fn is_up_to_date(&self, last_index: Index, last_term: Term) -> bool {
+        (last_term, last_index) >= (self.log.last_term(), self.log.last_index())
+    }
+
+    /// Notes who leads this term, and sends clients there.
+    pub(super) fn follow(&mut self, leader: Option<NodeId>, out: &mut Effects<Raft>) {
+        if self.leader != leader {
+            self.leader = leader;
+            out.push(Effect::Route { leader });
+        }
+    }
+
+    // The election timer.
+
+    /// Draws a new timeout from T to 2T (5.2).
+    pub(super) fn reset_election_timer(&mut self, now: Time) {
+        let shortest = self.config.election_timeout();
+        let spread = shortest.as_nanos() as u64;
+        let jitter = std::time::Duration::from_nanos(self.timer.next_u64() % spread.max(1));
+        self.election_deadline = now + shortest + jitter;
+    }
+
+    /// Proves that the election timer ran out, if it did.
+    pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
+        (now >= self.election_deadline).then_some(TimedOut(()))
+    }
+
+    // Durability.
+
+    fn persist(&mut self, record: Record, out: &mut Effects<Raft>) -> Token {
+        self.persisting = self.persisting.next();
+        out.push(Effect::Persist { token: self.persisting, record });
+        self.persisting
+    }
+
+    fn persist_vote(&mut self, out: &mut Effects<Raft>) -> Token {
+        let record = Record::Vote { term: self.term, voted_for: self.voted_for };
+        self.vote_token = self.persist(record, out);
+        self.vote_token
+    }
+
+    /// Drops what follows `after`, appends `entries` and persists both as one.
+    pub(super) fn append(&mut self, after: Index, entries: Vec<Entry>, out: &mut Effects<Raft>) {
+        assert!(!entries.is_empty(), "an append appends");
+        assert!(after >= self.committed, "what is committed is never overwritten");
+        let token = self.persist(Record::Append { after, entries: entries.clone() }, out);
+        self.write(token, after, entries);
+        self.unsynced.push_back((token, self.log.last_index()));
+    }
+
+    fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
+        self.log.truncate_after(after);
+        // An older record, durable or not, vouches for nothing that has been rewritten since (RAFT-P27).
+        self.stable = self.stable.min(after);
+        self.unsynced.iter_mut().for_each(|(_, last)| *last = (*last).min(after));
+        if after == Index::ZERO || self.log_token.is_none() {
+            self.log_token = Some(token);
+        }
+        entries.into_iter().for_each(|entry| {
+            self.log.push(entry);
+        });
+    }
+
+    /// Returns the record that must be durable before a peer may hear of the present term, vote or log.
+    pub(super) fn barrier(&self) -> Option<Token> {
+        (self.persisting > self.durable).then_some(self.persisting)
+    }
+
+    /// Notes that everything up to `upto` is durable, and gives up records that nothing needs.
+    pub(super) fn on_persisted(&mut self, upto: Token, out: &mut Effects<Raft>) {
+        assert!(upto <= self.persisting, "only what was handed over can become durable");
+        if upto <= self.durable {
+            return;
+        }
+        self.durable = upto;
+        while let Some((token, last)) = self.unsynced.front().copied()
+            && token <= upto
+        {
+            self.unsynced.pop_front();
+            self.stable = self.stable.max(last);
+        }
+        let needed = self.log_token.map_or(self.vote_token, |log| log.min(self.vote_token));
+        if needed <= upto && needed > self.compacted {
+            self.compacted = needed;
+            out.push(Effect::Compact { before: needed });
+        }
+    }
+
+    // Commitment.
+
+    /// Moves the commit index to `index` and hands what lies between to the replica.
+    pub(super) fn commit_to(
+        &mut self,
+        index: Index,
+        mut ticket_of: impl FnMut(Index) -> Option<Ticket>,
+        out: &mut Effects<Raft>,
+    ) {
+        assert!(index <= self.log.last_index(), "only what is in the log is committed");
+        if index <= self.committed {
+            return;
+        }
+        let mut at = self.committed;
+        let newly = self.log.from(at.next());
+        let count = (index.0 - at.0) as usize;
+        let mut decided = Vec::with_capacity(count);
+        for entry in newly.iter().take(count) {
+            at = at.next();
+            let command = match &entry.payload {
+                Payload::NoOp => None,
+                Payload::Command(command) => Some(command.clone()),
+            };
+            decided.push(Decided { index: at, command, ticket: ticket_of(at) });
+        }
+        self.committed = index;
+        out.push(Effect::Apply(decided));
+    }
+
+    // Sending.
+
+    /// Sends `message` once everything that it rests on is durable.
+    pub(super) fn reply(&self, to: NodeId, message: Message, out: &mut Effects<Raft>) {
+        out.push(Effect::Send { to: self.config.peer(to), message, after: self.barrier() });
+    }
+
+    /// Tells the sender of a message of an earlier term that its term is over (5.1).
+    pub(super) fn answer_stale(&self, to: NodeId, message: &Message, out: &mut Effects<Raft>) {
+        let term = self.term;
+        match message {
+            Message::Vote { .. } => {
+                self.reply(to, Message::VoteReply { term, granted: false }, out);
+            }
+            Message::Append { prev_index, .. } => {
+                let (hint, hint_term) = (Index::ZERO, Term::default());
+                let result = AppendResult::Conflict { refused: *prev_index, hint, hint_term };
+                self.reply(to, Message::AppendReply { term, result }, out);
+            }
+            Message::Heartbeat { round, .. } => {
+                self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
+            }
+            Message::VoteReply { .. }
+            | Message::AppendReply { .. }
+            | Message::HeartbeatReply { .. } => {}
+        }
+    }
+
+    /// Refuses commands, since this replica does not lead.
+    pub(super) fn refuse(&self, submissions: Vec<Submission>, out: &mut Effects<Raft>) {
+        self.refuse_tickets(submissions.into_iter().map(|submission| submission.ticket), out);
+    }
+
+    /// Refuses whatever the tickets stand for, since this replica does not lead.
+    pub(super) fn refuse_tickets(
+        &self,
+        tickets: impl IntoIterator<Item = Ticket>,
+        out: &mut Effects<Raft>,
+    ) {
+        let leader = self.leader.filter(|leader| *leader != self.id());
+        for ticket in tickets {
+            out.push(Effect::Answer { ticket, error: SubmitError::NotLeader { leader } });
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Idempotency keys: a repeated request of a client without a session applies once.
+//!
+//! The key stands for one body. It is kept, with the reply, for a day by the time in the log; who repeats it later
+//! than that may apply it again, which is what HTTP's Idempotency-Key promises.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{Rejection, Reply};
+use crate::time::WallTime;
+
+/// How long a key is kept, by the time in the log.
+pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 255;
+
+/// How many keys a group keeps; beyond, the oldest is forgotten before its day is over.
+pub const KEYS_MAX: usize = 1 << 20;
+
+/// The keys of a group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys {
+    table: BTreeMap<Bytes, (u128, Reply)>,
+    /// The keys from the oldest on, since time in the log never goes back.
+    by_age: VecDeque<(WallTime, Bytes)>,
+}
+
+impl Keys {
+    /// Forgets the keys whose day is over.
+    pub(super) fn expire(&mut self, now: WallTime) {
+        while let Some((_, key)) = self.by_age.pop_front_if(|(at, _)| now.since(*at) > KEY_LIFETIME)
+        {
+            self.table.remove(&key);
+        }
+    }
+
+    /// Returns what a known key answers to a body with this digest; `None` for a new key.
+    pub(super) fn recall(&self, key: &Bytes, digest: u128) -> Option<Reply> {
+        let (known, reply) = self.table.get(key)?;
+        Some(if *known == digest { reply.clone() } else { Err(Rejection::KeyReused) })
+    }
+
+    /// Keeps the reply of a new key.
+    pub(super) fn remember(&mut self, key: Bytes, digest: u128, reply: Reply, now: WallTime) {
+        if self.table.len() >= KEYS_MAX
+            && let Some((_, oldest)) = self.by_age.pop_front()
+        {
+            self.table.remove(&oldest);
+        }
+        // A key must not hold the whole log record that it came in.
+        let key = Bytes::copy_from_slice(&key);
+        self.by_age.push_back((now, key.clone()));
+        self.table.insert(key, (digest, reply));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a key answers its own body with the first reply, refuses another, and is free again after a day.
+    #[test]
+    fn key_stands_for_one_body_for_a_day() {
+        let (key, morning) = (Bytes::from_static(b"k"), WallTime(1_000));
+        let mut keys = Keys::default();
+        assert_eq!(keys.recall(&key, 1), None);
+        keys.remember(key.clone(), 1, Ok(Bytes::from_static(b"r")), morning);
+        keys.expire(morning);
+        assert_eq!(keys.recall(&key, 1), Some(Ok(Bytes::from_static(b"r"))));
+        assert_eq!(keys.recall(&key, 2), Some(Err(Rejection::KeyReused)));
+        keys.expire(WallTime(morning.0 + KEY_LIFETIME.as_millis() as u64 + 1));
+        assert_eq!(keys.recall(&key, 2), None);
+    }
+}

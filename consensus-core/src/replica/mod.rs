@@ -1,0 +1,194 @@
+//! The replica: applies decided commands to the user's state machine, each once.
+//!
+//! Besides the state it keeps, replicated and in the log's order alone, the [sessions] of clients and the table of
+//! [idempotency keys](keys). Nothing here depends on a local clock: time is what commands carry.
+
+mod envelope;
+mod keys;
+mod sessions;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+pub use envelope::{Body, Envelope, RequestId, SessionId};
+pub use keys::{KEY_BYTES_MAX, KEY_LIFETIME, KEYS_MAX};
+pub use sessions::{SESSION_LIFETIME, SESSION_WINDOW, SESSIONS_MAX};
+
+use self::{
+    keys::Keys,
+    sessions::{Sessions, Standing},
+};
+use crate::{
+    codec::Decode,
+    error::Outcome,
+    log::{Decided, Index},
+    process::GroupId,
+    state_machine::{Cx, StateMachine},
+    time::WallTime,
+};
+
+/// What a decided command answers: the encoded reply, or why there is none.
+pub type Reply = Result<Bytes, Rejection>;
+
+/// Why a decided command, or a query, has no reply; the same on every replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The command panicked; what it had changed by then stays changed.
+    #[error("the command panicked; the log of each node says where")]
+    Panicked,
+    /// The bytes are no command or query of this state machine.
+    #[error("the bytes are no command of this state machine")]
+    Malformed,
+    /// The session was never opened here, or has expired.
+    #[error("the session is unknown or has expired")]
+    UnknownSession,
+    /// The request was answered before, and its reply has been dropped since.
+    #[error("the request was answered before and its reply is gone")]
+    AlreadyAnswered,
+    /// The request number lies too far beyond the oldest unanswered one.
+    #[error("the session has too many requests in flight")]
+    SessionWindow,
+    /// The same session and request number came with another command.
+    #[error("the request number was used for another command")]
+    RequestReused,
+    /// The same idempotency key came with another body.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+}
+
+impl Rejection {
+    /// Tells whether the command has been applied.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Panicked | Self::AlreadyAnswered => Outcome::Applied,
+            Self::Malformed
+            | Self::UnknownSession
+            | Self::SessionWindow
+            | Self::RequestReused
+            | Self::KeyReused => Outcome::NotApplied,
+        }
+    }
+}
+
+/// A replica of the state machine `S`.
+#[derive(Clone, Debug)]
+pub struct Replica<S> {
+    group: GroupId,
+    machine: S,
+    applied: Index,
+    now: WallTime,
+    sessions: Sessions,
+    keys: Keys,
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// Makes the replica of `group` before its first command.
+    pub fn new(group: GroupId) -> Self {
+        Self {
+            group,
+            machine: S::default(),
+            applied: Index::ZERO,
+            now: WallTime::default(),
+            sessions: Sessions::default(),
+            keys: Keys::default(),
+        }
+    }
+
+    /// Returns the last index applied.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Returns the user's state.
+    pub fn machine(&self) -> &S {
+        &self.machine
+    }
+
+    /// Applies what was decided next; `None` for an entry of the protocol's own.
+    ///
+    /// # Panics
+    /// If `decided` does not follow what was applied last: the host lost or reordered it.
+    pub fn apply(&mut self, decided: &Decided) -> Option<Reply> {
+        assert!(decided.index == self.applied.next(), "decided entries are applied in order");
+        self.applied = decided.index;
+        let command = decided.command.as_ref()?;
+        let Ok(envelope) = Envelope::decode_all(command.clone()) else {
+            return Some(Err(Rejection::Malformed));
+        };
+
+        // Time in the log never goes back, whatever the clocks of the nodes that stamped it.
+        self.now = self.now.max(envelope.at);
+        Some(match envelope.body {
+            Body::Open => {
+                let session = self.sessions.open(decided.index, self.now);
+                Ok(Bytes::copy_from_slice(&session.0.to_le_bytes()))
+            }
+            Body::InSession { session, request, low, command } => {
+                self.apply_in_session(session, request, low, &command)
+            }
+            Body::Keyed { key, digest, command } => self.apply_keyed(key, digest, &command),
+        })
+    }
+
+    fn apply_in_session(
+        &mut self,
+        session: SessionId,
+        request: RequestId,
+        low: RequestId,
+        command: &Bytes,
+    ) -> Reply {
+        match self.sessions.standing(session, request, low, command, self.now) {
+            Standing::Fresh => {
+                let reply = self.execute(command);
+                self.sessions.remember(session, request, command, reply.clone());
+                reply
+            }
+            Standing::Repeated(reply) => reply,
+            Standing::Refused(rejection) => Err(rejection),
+        }
+    }
+
+    fn apply_keyed(&mut self, key: Bytes, digest: u128, command: &Bytes) -> Reply {
+        self.keys.expire(self.now);
+        match self.keys.recall(&key, digest) {
+            Some(reply) => reply,
+            None => {
+                let reply = self.execute(command);
+                self.keys.remember(key, digest, reply.clone(), self.now);
+                reply
+            }
+        }
+    }
+
+    /// Runs the user's command; a panic becomes its outcome.
+    fn execute(&mut self, command: &[u8]) -> Reply {
+        let Ok(command) = rmp_serde::from_slice::<S::Command>(command) else {
+            return Err(Rejection::Malformed);
+        };
+        let mut cx = Cx::new(self.group, self.applied, self.now);
+        let machine = &mut self.machine;
+        // The state stays as the panic left it, on every replica alike, so observing it is sound.
+        let reply = catch_unwind(AssertUnwindSafe(|| encode(&machine.apply(&mut cx, command))));
+        reply.unwrap_or(Err(Rejection::Panicked))
+    }
+
+    /// Answers a query from the present state.
+    ///
+    /// # Errors
+    /// [`Rejection::Malformed`] and [`Rejection::Panicked`].
+    pub fn query(&self, query: &[u8]) -> Reply {
+        let Ok(query) = rmp_serde::from_slice::<S::Query>(query) else {
+            return Err(Rejection::Malformed);
+        };
+        let answer = catch_unwind(AssertUnwindSafe(|| encode(&self.machine.answer(query))));
+        answer.unwrap_or(Err(Rejection::Panicked))
+    }
+}
+
+/// Encodes a reply as named MessagePack; what cannot be encoded counts as a panic of its command.
+fn encode(reply: &impl Serialize) -> Reply {
+    rmp_serde::to_vec_named(reply).map(Bytes::from).map_err(|_| Rejection::Panicked)
+}

@@ -1,0 +1,105 @@
+//! What an application replicates: a deterministic state machine.
+
+use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{log::Index, process::GroupId, time::WallTime};
+
+/// A deterministic state machine: the same commands in the same order give the same state and the same replies.
+///
+/// `#[replicated]` writes this implementation; it can as well be written by hand, with an enum of commands and an
+/// enum of queries. Enums use serde's default (externally tagged) form, so that the name of a variant names the
+/// command, in the log and over HTTP alike.
+pub trait StateMachine: Clone + Default + Serialize + DeserializeOwned + Send + 'static {
+    /// A command: what changes the state, one variant each.
+    type Command: Serialize + DeserializeOwned + Send + 'static;
+    /// What a command answers.
+    type Reply: Serialize;
+    /// A query: what reads the state, one variant each.
+    type Query: Serialize + DeserializeOwned + Send + 'static;
+    /// What a query answers.
+    type Answer: Serialize;
+
+    /// The commands and queries by name, for people and tools.
+    const INTERFACE: Interface;
+
+    /// Applies a decided command.
+    ///
+    /// A panic is caught and becomes the command's outcome on every replica; what the command had changed by then
+    /// stays changed, so check before you change.
+    fn apply(&mut self, cx: &mut Cx, command: Self::Command) -> Self::Reply;
+
+    /// Answers a query.
+    fn answer(&self, query: Self::Query) -> Self::Answer;
+}
+
+/// The names and arguments of a state machine's commands and queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The commands.
+    pub commands: &'static [Operation],
+    /// The queries.
+    pub queries: &'static [Operation],
+}
+
+/// One command or query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its name, on the wire and in the log.
+    pub name: &'static str,
+    /// Its arguments in order.
+    pub arguments: &'static [Argument],
+    /// What its author says of it.
+    pub doc: &'static str,
+}
+
+/// One argument of a command or query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type as written in the source.
+    pub kind: &'static str,
+}
+
+/// What a command may know besides the state and its arguments; the same on every replica.
+#[derive(Debug)]
+pub struct Cx {
+    group: GroupId,
+    index: Index,
+    now: WallTime,
+    rng: Option<ChaCha12Rng>,
+}
+
+impl Cx {
+    /// Makes the context of the command at `index` of `group`, born at `now`.
+    pub fn new(group: GroupId, index: Index, now: WallTime) -> Self {
+        Self { group, index, now, rng: None }
+    }
+
+    /// Returns the wall-clock time at which the command was born, recorded in the log, never decreasing.
+    ///
+    /// It is the clock of the node that the client called: as good as that machine's clock, and equal on all replicas.
+    pub fn now(&self) -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.now.0)
+    }
+
+    /// Returns the position of the command in the log, unique within the group.
+    pub fn index(&self) -> u64 {
+        self.index.0
+    }
+
+    /// Returns a random generator seeded by the group and the command's position: the same numbers on every replica.
+    ///
+    /// They are unpredictable to nobody who can read the log; do not make secrets of them.
+    pub fn rng(&mut self) -> &mut ChaCha12Rng {
+        let (group, index) = (self.group.0, self.index.0);
+        self.rng.get_or_insert_with(|| {
+            let mut seed = [0_u8; 32];
+            let (low, high) = seed.split_at_mut(16);
+            low.copy_from_slice(&u128::from(group).to_le_bytes());
+            high.copy_from_slice(&u128::from(index).to_le_bytes());
+            ChaCha12Rng::from_seed(seed)
+        })
+    }
+}
