@@ -1,0 +1,70 @@
+//! Replicated actors: one derive turns a struct into a durable, exactly-once, replicated actix actor.
+//!
+//! ```no_run
+//! use consensus_actors::prelude::*;
+//!
+//! #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+//! #[replica(protocol = raft)]
+//! struct Counter {
+//!     value: i64,
+//! }
+//!
+//! #[replicated]
+//! impl Counter {
+//!     /// Adds `by` and returns the new total.
+//!     #[command]
+//!     fn add(&mut self, by: i64) -> i64 {
+//!         self.value += by;
+//!         self.value
+//!     }
+//!
+//!     #[query]
+//!     fn get(&self) -> i64 {
+//!         self.value
+//!     }
+//! }
+//!
+//! #[consensus_actors::main]
+//! async fn main(node: Node) -> consensus_actors::Result {
+//!     node.host::<Counter>("hits").await?;
+//!     node.run().await
+//! }
+//! ```
+//!
+//! Commands change the state, through the log and on every replica alike; queries read it, linearizably. Both are
+//! methods of the generated client and messages of the generated module `counter`:
+//! `hits.add(1).await?` and `addr.send(counter::Add { by: 1 }).await??` do the same.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod cli;
+mod client;
+mod clock;
+mod deterministic;
+mod error;
+mod http;
+mod journal;
+mod node;
+mod raft;
+mod replica;
+mod replicated;
+mod role;
+mod seat;
+mod suggest;
+mod transport;
+
+pub mod prelude;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use client::{COMMAND_BYTES_MAX, Call, Client, IntoDuration};
+pub use consensus_core::{
+    Argument, Cx, GroupId, Interface, NodeId, Operation, Outcome, StateMachine,
+};
+pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated};
+pub use deterministic::Deterministic;
+pub use error::{Code, Error, Result};
+pub use node::{Hosting, Node, NodeBuilder};
+pub use replica::Replica;
+pub use replicated::{Answer, Apply, Command, Commands, Protocol, Query, Replicated};

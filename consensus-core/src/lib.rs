@@ -11,7 +11,6 @@
 
 pub mod client;
 pub mod codec;
-#[cfg(any())]
 pub mod journal;
 pub mod quorum;
 pub mod raft;

@@ -69,7 +69,7 @@ impl Candidate {
         message: Message,
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
-        if !state.config.members().is_voter(from) {
+        if !state.admits(from, &message) {
             return Next::Stay;
         }
         if message.term() < state.term() {

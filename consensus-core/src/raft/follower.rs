@@ -40,7 +40,7 @@ impl Follower {
         message: Message,
         out: &mut Effects<Raft>,
     ) {
-        if !state.config.members().is_voter(from) {
+        if !state.admits(from, &message) {
             return;
         }
         if message.term() < state.term() {
@@ -124,13 +124,13 @@ impl Follower {
             reply(state, result, out);
             return;
         }
+        let covered = Index(append.prev_index.0 + append.entries.len() as u64);
+        let (after, missing) = append.beyond(&state.log);
         // A full disk takes no entries: no answer is the truth, and the leader will ask again.
-        if state.storage_full() && !append.entries.is_empty() {
+        if state.storage_full() && !missing.is_empty() {
             return;
         }
 
-        let covered = Index(append.prev_index.0 + append.entries.len() as u64);
-        let (after, missing) = append.beyond(&state.log);
         if !missing.is_empty() {
             state.append(after, missing, out);
         }

@@ -55,7 +55,7 @@ pub enum Violation {
         at: Index,
     },
     /// A replica votes once a term, restarts included.
-    #[error("{node} voted for {first} and for {second} in term {}", term.0)]
+    #[error("one vote: {node} voted for {first} and for {second} in term {}", term.0)]
     OneVote {
         /// The voter.
         node: NodeId,
@@ -96,15 +96,18 @@ pub struct Observer {
 #[derive(Clone, Debug)]
 struct Sight {
     term: Term,
+    /// The latest term that is durable: what a restart may go back to, and no further.
+    durable_term: Term,
     committed: Index,
     leads: bool,
     log: Vec<Entry>,
 }
 
 impl Observer {
-    /// Forgets the commit index of a replica that restarts: it learns it anew.
+    /// Forgets what a replica loses in a crash: what was not durable, and the commit index, which it learns anew.
     pub fn restarted(&mut self, node: NodeId) {
         if let Some(sight) = self.last.get_mut(&node) {
+            sight.term = sight.durable_term;
             sight.committed = Index::ZERO;
             sight.leads = false;
         }
@@ -129,8 +132,12 @@ impl Observer {
         }
         for replica in replicas {
             let state = replica.state();
+            let last = self.last.get(&state.config().id());
+            let durable_term = last.map_or_else(Term::default, |sight| sight.durable_term);
+            let durable = state.vote_is_durable();
             let sight = Sight {
                 term: state.term(),
+                durable_term: if durable { state.term() } else { durable_term },
                 committed: state.committed(),
                 leads: matches!(replica.role(), Role::Leader(_)),
                 log: state.log().from(Index(1)).to_vec(),
@@ -149,7 +156,10 @@ impl Observer {
 
     fn one_vote(&mut self, replica: &Raft) -> Result<(), Violation> {
         let state = replica.state();
-        let Some(second) = state.voted_for() else { return Ok(()) };
+        // A vote that is not durable was told to nobody, and may be lost in a crash.
+        let Some(second) = state.voted_for().filter(|_| state.vote_is_durable()) else {
+            return Ok(());
+        };
         let (node, term) = (state.config().id(), state.term());
         let first = *self.votes.entry((node, term)).or_insert(second);
         if first == second { Ok(()) } else { Err(Violation::OneVote { node, term, first, second }) }

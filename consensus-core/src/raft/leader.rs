@@ -179,6 +179,9 @@ impl Leader {
         message: Message,
         out: &mut Effects<Raft>,
     ) {
+        if !state.admits(from, &message) {
+            return;
+        }
         if message.term() < state.term() {
             state.answer_stale(from, &message, out);
             return;

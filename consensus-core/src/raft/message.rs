@@ -125,7 +125,40 @@ pub enum AppendResult {
     },
 }
 
+/// Beyond it terms are nonsense: nobody counts that far, and below it the next term always exists.
+const TERM_MAX: Term = Term(u64::MAX >> 1);
+
 impl Message {
+    /// Tells whether a replica that follows the protocol could have sent this; what it says may still be untrue.
+    pub(super) fn is_plausible(&self) -> bool {
+        // Index zero, before the first entry, has term zero, and no other index has.
+        let is_position = |index: Index, term: Term| (index == Index::ZERO) == (term.0 == 0);
+        let term = self.term();
+        if term.0 == 0 || term > TERM_MAX {
+            return false;
+        }
+        match self {
+            Self::Vote { last_index, last_term, .. } => {
+                is_position(*last_index, *last_term) && *last_term < term
+            }
+            Self::Append { prev_index, prev_term, entries, .. } => {
+                let terms = entries.iter().map(|entry| entry.term);
+                is_position(*prev_index, *prev_term)
+                    && prev_index.0.checked_add(entries.len() as u64).is_some()
+                    && entries.first().is_none_or(|first| first.term.0 > 0)
+                    && [*prev_term].into_iter().chain(terms).chain([term]).is_sorted()
+            }
+            Self::AppendReply {
+                result: AppendResult::Conflict { refused, hint, hint_term },
+                ..
+            } => is_position(*hint, *hint_term) && hint <= refused,
+            Self::VoteReply { .. }
+            | Self::AppendReply { result: AppendResult::Matched(_), .. }
+            | Self::Heartbeat { .. }
+            | Self::HeartbeatReply { .. } => true,
+        }
+    }
+
     /// Returns the sender's term.
     pub fn term(&self) -> Term {
         match self {

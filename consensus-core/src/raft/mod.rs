@@ -135,7 +135,7 @@ impl Seated for Raft {
         out: &mut Effects<Self>,
     ) -> Option<Role> {
         let Input::Receive { from, message } = input else { return None };
-        if message.term() <= state.term() || !state.config.members().is_voter(*from) {
+        if message.term() <= state.term() || !state.admits(*from, message) {
             return None;
         }
         // A leader kept no election timer of a follower's kind: it gets a fresh one, others keep theirs.

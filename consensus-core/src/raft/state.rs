@@ -135,6 +135,11 @@ impl State {
         for (token, record) in records {
             state.replay(token, record)?;
         }
+        // Judged at the end: the record of an entry's own term may have been given up for that of a later one.
+        if state.log.last_term() > state.term {
+            let reason = "an entry is of a later term than the replica";
+            return Err(RecoverError::Contradiction { token: state.durable.0, reason });
+        }
         state.stable = state.log.last_index();
         // Who is a majority alone has nobody to wait for.
         if state.config.members().majority() > 1 {
@@ -157,9 +162,6 @@ impl State {
             Record::Append { after, entries } => {
                 if after > self.log.last_index() {
                     return contradiction("entries follow a gap in the log");
-                }
-                if entries.iter().any(|entry| entry.term > self.term) {
-                    return contradiction("an entry is of a later term than the replica");
                 }
                 self.write(token, after, entries);
             }
@@ -205,6 +207,16 @@ impl State {
 
     pub(super) fn id(&self) -> NodeId {
         self.config.id()
+    }
+
+    /// Tells whether the present term and vote are durable: until then nobody has heard of them.
+    pub(super) fn vote_is_durable(&self) -> bool {
+        self.vote_token <= self.durable
+    }
+
+    /// Tells whether a message is to be read: it comes from another member and could be a replica's.
+    pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
+        from != self.id() && self.config.members().is_voter(from) && message.is_plausible()
     }
 
     pub(super) fn storage_full(&self) -> bool {
@@ -328,8 +340,10 @@ impl State {
             self.unsynced.pop_front();
             self.stable = self.stable.max(last);
         }
-        let needed = self.log_token.map_or(self.vote_token, |log| log.min(self.vote_token));
-        if needed <= upto && needed > self.compacted {
+        let log = self.log_token.unwrap_or(self.vote_token);
+        let needed = log.min(self.vote_token);
+        // Older records go only when both that replace them are durable: a crash must not find neither.
+        if log.max(self.vote_token) <= upto && needed > self.compacted {
             self.compacted = needed;
             out.push(Effect::Compact { before: needed });
         }

@@ -1,0 +1,29 @@
+//! What macros expand to. Not for use by hand: it changes without notice.
+
+pub use actix;
+pub use consensus_core as core;
+pub use serde;
+
+pub use crate::{
+    Answer, Apply, Argument, Call, Client, Command, Commands, Cx, Deterministic, Error, Interface,
+    Operation, Protocol, Query, Replica, Replicated, StateMachine, cli::main,
+};
+use crate::client;
+
+/// Serves a command that was sent to a replica's address.
+pub fn command<C: Command>(
+    replica: &mut Replica<C::State>,
+    command: C,
+    ctx: &mut actix::Context<Replica<C::State>>,
+) -> actix::ResponseFuture<Result<C::Reply, Error>> {
+    client::respond(replica, client::once(&command.into()), ctx)
+}
+
+/// Serves a query that was sent to a replica's address.
+pub fn query<Q: Query>(
+    replica: &mut Replica<Q::State>,
+    query: Q,
+    ctx: &mut actix::Context<Replica<Q::State>>,
+) -> actix::ResponseFuture<Result<Q::Reply, Error>> {
+    client::respond(replica, client::question(&query.into()), ctx)
+}

@@ -1,0 +1,175 @@
+//! `dev`: a cluster of child processes on loopback.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::{Application, complain, options::Dev, say};
+use crate::error::{Code, Error, Result};
+
+/// How long a dead child stays down.
+const RESTART_AFTER: Duration = Duration::from_secs(2);
+
+/// How often children are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long children may take to end by themselves.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The nodes of the cluster, and how to start each.
+struct Cluster {
+    application: Application,
+    options: Dev,
+    data: PathBuf,
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    id: u16,
+    /// The running process, or when to start the next.
+    child: Result<Child, Option<Instant>>,
+}
+
+/// Runs a cluster until Ctrl-C.
+pub(super) fn dev(application: Application, options: Dev) -> Result<ExitCode> {
+    let temporary = options.data.is_none();
+    let data = match &options.data {
+        Some(data) => data.clone(),
+        None => std::env::temp_dir().join(format!("{}-dev-{}", application.name, std::process::id())),
+    };
+    let mut cluster = Cluster { application, options, data, nodes: Vec::new() };
+    let ran = actix_rt::System::new().block_on(cluster.run());
+    cluster.end();
+    if temporary {
+        fs::remove_dir_all(&cluster.data).ok();
+    }
+    ran.map(|()| ExitCode::SUCCESS)
+}
+
+impl Cluster {
+    async fn run(&mut self) -> Result {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate, mut hangup) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        );
+        fs::create_dir_all(&self.data)?;
+        for id in 1..=self.options.nodes {
+            self.refuse_used_ports(id)?;
+            let child = Ok(self.start(id)?);
+            self.nodes.push(Node { id, child });
+        }
+        self.introduce();
+        loop {
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+                _ = hangup.recv() => return Ok(()),
+                () = tokio::time::sleep(LOOK_EVERY) => self.look(),
+            }
+        }
+    }
+
+    fn http(&self, id: u16) -> String {
+        format!("127.0.0.1:{}", self.options.base_port + id)
+    }
+
+    fn peer(&self, id: u16) -> String {
+        format!("127.0.0.1:{}", self.options.base_port + 100 + id)
+    }
+
+    /// Says at once what a child would only say in its log.
+    fn refuse_used_ports(&self, id: u16) -> Result {
+        for address in [self.http(id), self.peer(id)] {
+            if let Err(error) = std::net::TcpListener::bind(&address) {
+                let message = format!(
+                    "cannot listen on {address}: {error}; another process has it: stop that, or move this cluster with \
+                     --base-port"
+                );
+                return Err(Error::new(Code::AddressInUse, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, id: u16) -> Result<Child> {
+        let peers: Vec<String> =
+            (1..=self.options.nodes).map(|peer| format!("{peer}={}", self.peer(peer))).collect();
+        let child = Command::new(std::env::current_exe()?)
+            .args(["serve", "--end-with-stdin", "--election-timeout", "300ms", "--heartbeat", "60ms"])
+            .args(["--id", &id.to_string(), "--peers", &peers.join(",")])
+            .args(["--http", &self.http(id), "--cluster", "dev"])
+            .arg("--data")
+            .arg(self.data.join(format!("node-{id}")))
+            // The pipe that tells the child that this process is gone; it must stay open.
+            .stdin(Stdio::piped())
+            .spawn()?;
+        Ok(child)
+    }
+
+    fn introduce(&self) {
+        let name = self.application.name;
+        for node in &self.nodes {
+            let pid = node.child.as_ref().map_or(0, Child::id);
+            say(format_args!("node {}  http://{}  pid {pid}", node.id, self.http(node.id)));
+        }
+        let (first, addr) = (self.http(1), self.http(1));
+        let addr = if self.options.base_port == 4700 { String::new() } else { format!(" --addr {addr}") };
+        say(format_args!(
+            "data in {}\n\ntry:  {name} status{addr}\n      curl http://{first}/v1/groups\n      kill -9 a node's pid: \
+             the others go on, and it comes back{}\n\nCtrl-C ends all of them.",
+            self.data.display(),
+            if self.options.no_restart { " only when you start it" } else { " after two seconds" }
+        ));
+    }
+
+    /// Reports children that died, and starts those whose time has come.
+    fn look(&mut self) {
+        for position in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get_mut(position) else { return };
+            let id = node.id;
+            match &mut node.child {
+                Ok(child) => {
+                    if let Ok(Some(status)) = child.try_wait() {
+                        let restart = !self.options.no_restart;
+                        node.child = Err(restart.then(|| Instant::now() + RESTART_AFTER));
+                        let then = if restart { "starts again in two seconds" } else { "stays down" };
+                        say(format_args!("node {id} died ({status}); it {then}"));
+                    }
+                }
+                Err(Some(at)) if Instant::now() >= *at => {
+                    let started = self.start(id);
+                    let retry = Instant::now() + RESTART_AFTER;
+                    match &started {
+                        Ok(child) => say(format_args!("node {id} is back, pid {}", child.id())),
+                        Err(error) => complain(error),
+                    }
+                    if let Some(node) = self.nodes.get_mut(position) {
+                        node.child = started.map_err(|_| Some(retry));
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Ends all children: closing their standard input asks, and after a grace they are killed.
+    fn end(&mut self) {
+        let mut children: Vec<Child> =
+            self.nodes.drain(..).filter_map(|node| node.child.ok()).collect();
+        children.iter_mut().for_each(|child| drop(child.stdin.take()));
+        let patience = Instant::now() + GRACE;
+        for child in &mut children {
+            while matches!(child.try_wait(), Ok(None)) && Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The verbs and flags.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::client::IntoDuration;
+
+/// A replicated application. Without a verb it runs a single node that needs no configuration.
+#[derive(Debug, Parser)]
+#[command(disable_help_subcommand = true)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Starts a cluster on this machine, to try things out.
+    Dev(Dev),
+    /// Runs one node of a cluster.
+    Serve(Serve),
+    /// Shows how a cluster's nodes and groups stand.
+    Status(Status),
+    /// Calls a command or a query of a group.
+    Call(Call),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// How many nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub(super) nodes: u16,
+    /// HTTP of node i is at this port plus i, its peer port at this plus 100 plus i.
+    #[arg(long, default_value_t = 4700, value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    pub(super) base_port: u16,
+    /// Where the nodes keep their data; a fresh temporary directory if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// Leaves a node that died down.
+    #[arg(long)]
+    pub(super) no_restart: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// This node's id: one of those in --peers.
+    #[arg(long)]
+    pub(super) id: u64,
+    /// All members with the addresses of their peer ports, this node included: 1=HOST:PORT,2=HOST:PORT.
+    #[arg(long, value_name = "ID=HOST:PORT,..", value_delimiter = ',', value_parser = peer)]
+    pub(super) peers: Vec<(u64, String)>,
+    /// Where to serve HTTP.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) http: Option<String>,
+    /// Where the node keeps its data.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: PathBuf,
+    /// The cluster's name; data directories and connections are checked against it.
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: String,
+    /// The shortest time without a leader after which a node campaigns.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(super) election_timeout: Duration,
+    /// How often a leader is heard; at most a third of the election timeout.
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]
+    pub(super) heartbeat: Duration,
+    /// Ends the node when its standard input ends: a child of `dev` does not outlive its parent.
+    #[arg(long, hide = true)]
+    pub(super) end_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Call {
+    /// The group.
+    pub(super) group: String,
+    /// The command or query.
+    pub(super) name: String,
+    /// Its arguments, as by=1.
+    #[arg(value_name = "NAME=VALUE", value_parser = argument)]
+    pub(super) arguments: Vec<(String, String)>,
+    /// Applies the command once, however often it is repeated under this key.
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// The HTTP address of any node of the cluster.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4701", env = "CONSENSUS_ADDR")]
+    pub(super) addr: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+fn peer(text: &str) -> Result<(u64, String), String> {
+    let parsed = text.split_once('=').and_then(|(id, address)| {
+        Some((id.trim().parse().ok()?, address.trim().to_owned()))
+    });
+    parsed.ok_or_else(|| "write each peer as ID=HOST:PORT, as 1=127.0.0.1:4801".to_owned())
+}
+
+fn argument(text: &str) -> Result<(String, String), String> {
+    let parsed = text.split_once('=');
+    let parsed = parsed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    parsed.ok_or_else(|| "write each argument as NAME=VALUE, as by=1".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.into_duration().map_err(|error| error.message().to_owned())
+}

@@ -1,0 +1,239 @@
+//! Clients: what a program calls a group with.
+
+use std::{future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+
+use actix::{Addr, Context, ResponseFuture};
+use bytes::Bytes;
+use consensus_core::{Outcome, StateMachine, client::Ask, replica::KEY_BYTES_MAX};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
+
+use crate::{
+    error::{Code, Error, Result},
+    replica::{Called, Replica},
+    replicated::{Command, Query},
+};
+
+/// The largest command or query, encoded: it must fit into a log entry, and that into a frame.
+pub const COMMAND_BYTES_MAX: usize = 1 << 20;
+
+/// A client of a group: cheap to clone, usable from any thread and any runtime.
+///
+/// Calls are routed to the leader and sent again under the same request number when an answer is lost, so that a
+/// command is applied once. `#[replicated]` wraps it in a client with a method for each command and query.
+pub struct Client<S: StateMachine> {
+    addr: Addr<Replica<S>>,
+}
+
+impl<S: StateMachine> Clone for Client<S> {
+    fn clone(&self) -> Self {
+        Self { addr: self.addr.clone() }
+    }
+}
+
+impl<S: StateMachine> std::fmt::Debug for Client<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client<{}>", std::any::type_name::<S>())
+    }
+}
+
+impl<S: StateMachine> From<Addr<Replica<S>>> for Client<S> {
+    fn from(addr: Addr<Replica<S>>) -> Self {
+        Self { addr }
+    }
+}
+
+impl<S: StateMachine> Client<S> {
+    /// Returns the address of this node's replica, which takes the group's messages.
+    pub fn addr(&self) -> Addr<Replica<S>> {
+        self.addr.clone()
+    }
+
+    /// Applies a command that `#[replicated]` made.
+    pub fn command<C: Command<State = S>>(&self, command: C) -> Call<C::Reply> {
+        self.start(encode(&command.into()).map(Ask::Command))
+    }
+
+    /// Answers a query that `#[replicated]` made.
+    pub fn query<Q: Query<State = S>>(&self, query: Q) -> Call<Q::Reply> {
+        self.start(encode(&query.into()).map(Ask::Query))
+    }
+
+    /// Applies a command of a state machine that was written by hand.
+    pub fn apply(&self, command: &S::Command) -> Call<S::Reply>
+    where
+        S: StateMachine<Reply: DeserializeOwned>,
+    {
+        self.start(encode(command).map(Ask::Command))
+    }
+
+    /// Answers a query of a state machine that was written by hand.
+    pub fn answer(&self, query: &S::Query) -> Call<S::Answer>
+    where
+        S: StateMachine<Answer: DeserializeOwned>,
+    {
+        self.start(encode(query).map(Ask::Query))
+    }
+
+    /// Applies a command once for a key of the caller's, whoever repeats it, for a day.
+    ///
+    /// The same key with another command is refused.
+    pub fn command_once<C: Command<State = S>>(&self, key: &str, command: C) -> Call<C::Reply> {
+        self.start(keyed(key, &command.into()))
+    }
+
+    pub(crate) fn start<R>(&self, ask: Result<Ask>) -> Call<R> {
+        let addr = self.addr.clone();
+        let start = move |deadline| {
+            let (answer, answered) = oneshot::channel();
+            match ask {
+                Ok(ask) => addr.do_send(Called { ask, deadline, answer }),
+                Err(error) => {
+                    answer.send(Err(error)).ok();
+                }
+            }
+            answered
+        };
+        Call { start: Box::new(start), deadline: Ok(None), reply: PhantomData }
+    }
+}
+
+/// A call that has not been made yet: `.await` makes it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Call<R> {
+    start: Box<dyn FnOnce(Option<Duration>) -> oneshot::Receiver<Result<Bytes>> + Send>,
+    deadline: Result<Option<Duration>>,
+    reply: PhantomData<fn() -> R>,
+}
+
+impl<R> Call<R> {
+    /// Gives the call so much time: a `Duration`, or text such as `"250ms"`, `"2s"`, `"1m"`.
+    ///
+    /// A command that has no answer by then ends in an error that says whether it may have been applied.
+    pub fn deadline(mut self, deadline: impl IntoDuration) -> Self {
+        self.deadline = deadline.into_duration().map(Some);
+        self
+    }
+}
+
+impl<R> std::fmt::Debug for Call<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl<R: DeserializeOwned + Send + 'static> IntoFuture for Call<R> {
+    type Output = Result<R>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let answered = (self.start)(self.deadline?);
+            decode(&received(answered).await?)
+        })
+    }
+}
+
+impl Call<Bytes> {
+    /// Makes the call and returns the reply as it is encoded.
+    pub(crate) async fn raw(self) -> Result<Bytes> {
+        received((self.start)(self.deadline?)).await
+    }
+}
+
+/// Something that says how long: a `Duration`, or text with a unit.
+pub trait IntoDuration {
+    /// Reads the duration.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`] when the text is no duration.
+    fn into_duration(self) -> Result<Duration>;
+}
+
+impl IntoDuration for Duration {
+    fn into_duration(self) -> Result<Duration> {
+        Ok(self)
+    }
+}
+
+impl IntoDuration for &str {
+    fn into_duration(self) -> Result<Duration> {
+        let digits = self.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.len());
+        let (number, unit) = self.split_at(digits);
+        let number: Option<u64> = number.parse().ok();
+        let duration = match (number, unit) {
+            (Some(number), "ms") => Some(Duration::from_millis(number)),
+            (Some(number), "s") => Some(Duration::from_secs(number)),
+            (Some(number), "m") => number.checked_mul(60).map(Duration::from_secs),
+            _ => None,
+        };
+        duration.ok_or_else(|| {
+            let message = format!("{self:?} is no duration; write it as \"250ms\", \"2s\" or \"1m\"");
+            Error::new(Code::InvalidArgument, message)
+        })
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<Bytes> {
+    let bytes = rmp_serde::to_vec_named(value).map_err(|error| {
+        Error::new(Code::InvalidArgument, format!("the arguments cannot be encoded: {error}"))
+    })?;
+    if bytes.len() > COMMAND_BYTES_MAX {
+        let message = format!(
+            "the arguments take {} bytes, more than {COMMAND_BYTES_MAX}; split them over several commands",
+            bytes.len()
+        );
+        return Err(Error::new(Code::TooLarge, message));
+    }
+    Ok(bytes.into())
+}
+
+/// Makes the call of a command under a key.
+pub(crate) fn keyed(key: &str, command: &impl Serialize) -> Result<Ask> {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        let message =
+            format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes, this one {}", key.len());
+        return Err(Error::new(Code::InvalidKey, message));
+    }
+    let key = Bytes::copy_from_slice(key.as_bytes());
+    encode(command).map(|command| Ask::Keyed { key, command })
+}
+
+/// Makes the call of a command.
+pub(crate) fn once(command: &impl Serialize) -> Result<Ask> {
+    encode(command).map(Ask::Command)
+}
+
+/// Makes the call of a query.
+pub(crate) fn question(query: &impl Serialize) -> Result<Ask> {
+    encode(query).map(Ask::Query)
+}
+
+async fn received(answered: oneshot::Receiver<Result<Bytes>>) -> Result<Bytes> {
+    answered.await.unwrap_or_else(|_| Err(Error::stopping(Outcome::Unknown)))
+}
+
+fn decode<R: DeserializeOwned>(reply: &[u8]) -> Result<R> {
+    rmp_serde::from_slice(reply).map_err(|error| {
+        let message = format!(
+            "the reply cannot be decoded: {error}; use a client built from the same version as the nodes"
+        );
+        Error::new(Code::Undecodable, message).with_outcome(Outcome::Applied)
+    })
+}
+
+/// Serves a command that was sent to a replica's address.
+pub(crate) fn respond<S: StateMachine, R: DeserializeOwned + 'static>(
+    replica: &mut Replica<S>,
+    ask: Result<Ask>,
+    ctx: &mut Context<Replica<S>>,
+) -> ResponseFuture<Result<R>> {
+    let (answer, answered) = oneshot::channel();
+    match ask {
+        Ok(ask) => replica.call(ask, None, answer, ctx),
+        Err(error) => {
+            answer.send(Err(error)).ok();
+        }
+    }
+    Box::pin(async move { decode(&received(answered).await?) })
+}

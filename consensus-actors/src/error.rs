@@ -1,0 +1,244 @@
+//! What a caller or an operator is told when something did not work.
+
+use std::fmt;
+
+use consensus_core::{Outcome, client::CallError, replica::Rejection};
+
+/// The result of an operation of this crate.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+/// What went wrong: a code to search for, whether the command was applied, and a sentence that says what to do.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    outcome: Outcome,
+    message: String,
+}
+
+/// The kinds of errors; `CX1..` concern a call, `CX4..` a node that cannot start or go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// CX101: no leader took the call before its deadline.
+    NoLeader,
+    /// CX102: the deadline passed while the command was on its way.
+    Deadline,
+    /// CX103: the session expired while the command was retried.
+    SessionExpired,
+    /// CX110: too many calls are in flight.
+    Busy,
+    /// CX111: the leader's disk is full.
+    StorageFull,
+    /// CX112: the command is larger than a log entry may be.
+    TooLarge,
+    /// CX140: the command panicked, on every replica alike.
+    Panicked,
+    /// CX141: the command was applied before and its reply is gone.
+    AlreadyAnswered,
+    /// CX150: an argument is missing, unknown, or of the wrong type.
+    InvalidArgument,
+    /// CX151: no such group on this node.
+    UnknownGroup,
+    /// CX152: the group has no such command or query.
+    UnknownOperation,
+    /// CX153: the body is no JSON.
+    MalformedBody,
+    /// CX154: no such page.
+    UnknownPath,
+    /// CX160: the idempotency key was used with another body.
+    KeyReused,
+    /// CX161: the idempotency key is not usable.
+    InvalidKey,
+    /// CX170: the node is stopping.
+    Stopping,
+    /// CX180: a reply that this program cannot decode.
+    Undecodable,
+    /// CX190: no node answers at the address.
+    Unreachable,
+    /// CX401: the data directory belongs to another cluster.
+    OtherCluster,
+    /// CX402: the data directory belongs to another node.
+    OtherNode,
+    /// CX403: the data directory is in use by another process.
+    DirectoryInUse,
+    /// CX404: an address cannot be listened on.
+    AddressInUse,
+    /// CX405: the configuration cannot work.
+    Config,
+    /// CX406: the journal is damaged.
+    JournalCorrupt,
+    /// CX407: an address beyond loopback, without TLS.
+    NotLoopback,
+    /// CX408: a group of that name is hosted already.
+    GroupExists,
+    /// CX409: the disk failed.
+    Disk,
+    /// CX410: the application's own error.
+    Application,
+}
+
+impl Code {
+    /// Returns the code as users search for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoLeader => "CX101",
+            Self::Deadline => "CX102",
+            Self::SessionExpired => "CX103",
+            Self::Busy => "CX110",
+            Self::StorageFull => "CX111",
+            Self::TooLarge => "CX112",
+            Self::Panicked => "CX140",
+            Self::AlreadyAnswered => "CX141",
+            Self::InvalidArgument => "CX150",
+            Self::UnknownGroup => "CX151",
+            Self::UnknownOperation => "CX152",
+            Self::MalformedBody => "CX153",
+            Self::UnknownPath => "CX154",
+            Self::KeyReused => "CX160",
+            Self::InvalidKey => "CX161",
+            Self::Stopping => "CX170",
+            Self::Undecodable => "CX180",
+            Self::Unreachable => "CX190",
+            Self::OtherCluster => "CX401",
+            Self::OtherNode => "CX402",
+            Self::DirectoryInUse => "CX403",
+            Self::AddressInUse => "CX404",
+            Self::Config => "CX405",
+            Self::JournalCorrupt => "CX406",
+            Self::NotLoopback => "CX407",
+            Self::GroupExists => "CX408",
+            Self::Disk => "CX409",
+            Self::Application => "CX410",
+        }
+    }
+}
+
+impl Error {
+    /// Makes an error of something that has not been applied.
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, outcome: Outcome::NotApplied, message: message.into() }
+    }
+
+    /// Makes an error of the application's own, to return from `main`.
+    pub fn application(message: impl fmt::Display) -> Self {
+        Self::new(Code::Application, message.to_string())
+    }
+
+    /// Returns the error with another outcome.
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// Returns the kind of error.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Tells whether the command was applied.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Returns the sentence that says what happened and what to do.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Words what a client of `group` met.
+    pub(crate) fn of_call(error: &CallError, group: &str) -> Self {
+        let outcome = error.outcome();
+        let (code, message) = match error {
+            CallError::Deadline { leader: None, .. } => (
+                Code::NoLeader,
+                format!(
+                    "no leader of {group:?} took the call before its deadline: fewer than a majority of its members \
+                     can be reached; start the missing nodes, then call again"
+                ),
+            ),
+            CallError::Deadline { leader: Some(leader), outcome: Outcome::NotApplied } => (
+                Code::Deadline,
+                format!(
+                    "{leader}, the leader of {group:?}, did not answer before the deadline; call again, or allow more \
+                     time"
+                ),
+            ),
+            CallError::Deadline { leader: Some(leader), .. } => (
+                Code::Deadline,
+                format!(
+                    "the deadline passed while the command was on its way to {leader}, the leader of {group:?}; it \
+                     may be applied or not: read the state before you repeat it, or use an idempotency key"
+                ),
+            ),
+            CallError::Busy { limit } => (
+                Code::Busy,
+                format!("{limit} calls to {group:?} are in flight, the most it takes; back off, then call again"),
+            ),
+            CallError::StorageFull => (
+                Code::StorageFull,
+                format!("the disk of the leader of {group:?} is full; free space there, then call again"),
+            ),
+            CallError::SessionExpired => (
+                Code::SessionExpired,
+                "the client's session expired while the command was retried; it may be applied or not: read the \
+                 state before you repeat it"
+                    .to_owned(),
+            ),
+            CallError::Rejected(rejection) => Self::words_of(*rejection),
+            _ => (Code::Deadline, error.to_string()),
+        };
+        Self { code, outcome, message }
+    }
+
+    fn words_of(rejection: Rejection) -> (Code, String) {
+        let (code, message) = match rejection {
+            Rejection::Panicked => (
+                Code::Panicked,
+                "the command panicked, on every replica alike; what it had changed by then stays: see the log of a \
+                 node for the place, and check before you change in the command",
+            ),
+            Rejection::Malformed => (
+                Code::InvalidArgument,
+                "the bytes are no command of this state machine; use a client built from the same version",
+            ),
+            Rejection::AlreadyAnswered => (
+                Code::AlreadyAnswered,
+                "the command was applied before and its reply is gone; read the state",
+            ),
+            Rejection::KeyReused => (
+                Code::KeyReused,
+                "this idempotency key was used with another body; take a new key for a new command",
+            ),
+            Rejection::UnknownSession | Rejection::SessionWindow | Rejection::RequestReused => {
+                (Code::SessionExpired, "the session refused the request; call again")
+            }
+            _ => (Code::Application, "the replicas rejected the command"),
+        };
+        (code, message.to_owned())
+    }
+
+    /// Says that a node is stopping while a call was in flight.
+    pub(crate) fn stopping(outcome: Outcome) -> Self {
+        Self::new(Code::Stopping, "the node is stopping; call another node").with_outcome(outcome)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code.as_str(), self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} (outcome: {:?})", self.outcome)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::application(error)
+    }
+}

@@ -1,0 +1,137 @@
+//! The node's HTTP interface: commands, queries, status, health.
+//!
+//! ```text
+//! POST /v1/groups/{group}/commands/{name}   {"by":1}       -> {"reply":1}
+//! GET  /v1/groups/{group}/queries/{name}?key=a             -> {"reply":"1"}
+//! GET  /v1/groups/{group}                                  what it offers
+//! GET  /v1/status                                          how the node and its groups stand
+//! GET  /livez, /readyz                                     for load balancers
+//! ```
+//!
+//! Any node answers, whichever leads. A command without a body takes its arguments from the URL. The header
+//! `Idempotency-Key` makes a repeated command apply once; `Consensus-Deadline: 2s` bounds a call.
+
+mod problem;
+mod status;
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer, dev::Server, http::Method, web,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    client::IntoDuration,
+    error::{Code, Error, Result},
+    node::{Arguments, Shared},
+};
+
+/// The largest body of a command; encoded it must fit [`COMMAND_BYTES_MAX`](crate::COMMAND_BYTES_MAX).
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Serves a node on `listener`.
+pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result<Server> {
+    let app = move || {
+        App::new()
+            .app_data(web::Data::from(Arc::clone(&node)))
+            .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .route("/livez", web::get().to(status::livez))
+            .route("/readyz", web::get().to(status::readyz))
+            .route("/v1/status", web::get().to(status::status))
+            .route("/v1/groups", web::get().to(status::groups))
+            .route("/v1/groups/{group}", web::get().to(status::group))
+            .service(
+                web::resource("/v1/groups/{group}/commands/{name}")
+                    .route(web::post().to(command))
+                    .default_service(web::to(wrong_method)),
+            )
+            .service(
+                web::resource("/v1/groups/{group}/queries/{name}")
+                    .route(web::get().to(query))
+                    .default_service(web::to(wrong_method)),
+            )
+            .default_service(web::to(unknown_path))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(2);
+    Ok(server.listen(listener)?.run())
+}
+
+async fn command(
+    node: web::Data<Shared>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse> {
+    let (group, name) = path.into_inner();
+    let group = node.group(&group)?;
+    let arguments = if body.is_empty() {
+        Arguments::Text(url_arguments(&request)?)
+    } else {
+        Arguments::Json(json_body(&body)?)
+    };
+    let key = header(&request, "Idempotency-Key", Code::InvalidKey)?;
+    reply(group.command(&name, arguments, key, deadline(&request)?)?.await?)
+}
+
+async fn query(
+    node: web::Data<Shared>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
+    let (group, name) = path.into_inner();
+    let group = node.group(&group)?;
+    let arguments = Arguments::Text(url_arguments(&request)?);
+    reply(group.query(&name, arguments, deadline(&request)?)?.await?)
+}
+
+fn reply(reply: Value) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(json!({ "reply": reply })))
+}
+
+fn url_arguments(request: &HttpRequest) -> Result<Vec<(String, String)>> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    pairs.map(web::Query::into_inner).map_err(|error| {
+        let message = format!("the URL's parameters cannot be read: {error}; write ?name=value&name=value");
+        Error::new(Code::InvalidArgument, message)
+    })
+}
+
+fn json_body(body: &[u8]) -> Result<Value> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the body is no JSON: {error}; send an object of arguments, as {{\"by\":1}}");
+        Error::new(Code::MalformedBody, message)
+    })?;
+    if value.is_object() {
+        return Ok(value);
+    }
+    let message = "the body is JSON but no object; send an object of arguments, as {\"by\":1}";
+    Err(Error::new(Code::MalformedBody, message))
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &str, code: Code) -> Result<Option<&'a str>> {
+    let value = request.headers().get(name).map(|value| value.to_str());
+    value.transpose().map_err(|_| {
+        Error::new(code, format!("the header {name} has characters beyond visible ASCII; leave them out"))
+    })
+}
+
+fn deadline(request: &HttpRequest) -> Result<Option<Duration>> {
+    let deadline = header(request, "Consensus-Deadline", Code::InvalidArgument)?;
+    deadline.map(IntoDuration::into_duration).transpose()
+}
+
+async fn wrong_method(request: HttpRequest) -> Result<HttpResponse> {
+    let right = if request.path().contains("/commands/") { Method::POST } else { Method::GET };
+    let message = format!("{} does not take {}; use {right}", request.path(), request.method());
+    Err(Error::new(Code::UnknownPath, message))
+}
+
+async fn unknown_path(request: HttpRequest) -> Result<HttpResponse> {
+    let message = format!(
+        "there is nothing at {}; try /v1/status, /v1/groups/NAME, /v1/groups/NAME/commands/COMMAND or \
+         /v1/groups/NAME/queries/QUERY",
+        request.path()
+    );
+    Err(Error::new(Code::UnknownPath, message))
+}

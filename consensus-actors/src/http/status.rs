@@ -1,0 +1,86 @@
+//! How the node and its groups stand.
+
+use std::{collections::BTreeMap, sync::PoisonError};
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::{
+    error::Result,
+    node::{Group, Shared},
+};
+
+/// Answers as long as the process turns.
+pub(super) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Answers 200 when every group knows a leader, 503 with what is missing when not.
+pub(super) async fn readyz(node: web::Data<Shared>) -> HttpResponse {
+    let groups = node.groups.read().unwrap_or_else(PoisonError::into_inner);
+    let leaderless = groups.iter().filter(|(_, group)| group.status().1.leader.is_none());
+    let waiting: Vec<&str> = leaderless.map(|(name, _)| name.as_str()).collect();
+    if groups.is_empty() {
+        return HttpResponse::ServiceUnavailable().body("not ready: no group is hosted yet\n");
+    }
+    if waiting.is_empty() {
+        return HttpResponse::Ok().body("ok\n");
+    }
+    let reason = format!("not ready: no leader known for {}\n", waiting.join(", "));
+    HttpResponse::ServiceUnavailable().body(reason)
+}
+
+/// Tells how the node and each of its groups stand.
+pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
+    let groups = node.groups.read().unwrap_or_else(PoisonError::into_inner);
+    let groups: Vec<Value> =
+        groups.iter().map(|(name, group)| describe_status(&node, name, group.as_ref())).collect();
+    HttpResponse::Ok().json(json!({
+        "node": node.id.number(),
+        "cluster": &*node.cluster,
+        "version": env!("CARGO_PKG_VERSION"),
+        "groups": groups,
+    }))
+}
+
+fn describe_status(node: &Shared, name: &str, group: &dyn Group) -> Value {
+    let (protocol, status, applied) = group.status();
+    json!({
+        "name": name,
+        "protocol": protocol,
+        "role": status.role,
+        "leader": status.leader.map(|leader| leader.number()),
+        "term": status.term,
+        "committed": status.committed.0,
+        "applied": applied.0,
+        "last": status.last.0,
+        "members": node.members.iter().map(|member| member.number()).collect::<Vec<_>>(),
+    })
+}
+
+/// Lists the groups by name.
+pub(super) async fn groups(node: web::Data<Shared>) -> HttpResponse {
+    let groups = node.groups.read().unwrap_or_else(PoisonError::into_inner);
+    HttpResponse::Ok().json(json!({ "groups": groups.keys().collect::<Vec<_>>() }))
+}
+
+/// Tells what a group offers: its commands and queries with their arguments.
+pub(super) async fn group(node: web::Data<Shared>, name: web::Path<String>) -> Result<HttpResponse> {
+    let interface = node.group(&name)?.interface();
+    let describe = |operations: &[consensus_core::Operation]| -> Vec<Value> {
+        let describe = |operation: &consensus_core::Operation| {
+            let arguments: Vec<BTreeMap<&str, &str>> = operation
+                .arguments
+                .iter()
+                .map(|argument| BTreeMap::from([("name", argument.name), ("type", argument.kind)]))
+                .collect();
+            json!({ "name": operation.name, "arguments": arguments, "doc": operation.doc })
+        };
+        operations.iter().map(describe).collect()
+    };
+    Ok(HttpResponse::Ok().json(json!({
+        "name": *name,
+        "commands": describe(interface.commands),
+        "queries": describe(interface.queries),
+    })))
+}

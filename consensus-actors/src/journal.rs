@@ -1,0 +1,286 @@
+//! The node's journal: the file system behind [`Disk`], and the actor that writes for all groups.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message};
+use bytes::Bytes;
+use consensus_core::{
+    GroupId, Token,
+    journal::{Disk, DiskError, Journal, JournalError, Operation},
+};
+
+/// A directory of files.
+#[derive(Debug)]
+pub(crate) struct FileDisk {
+    directory: PathBuf,
+    open: BTreeMap<String, File>,
+}
+
+impl FileDisk {
+    /// Makes the disk that keeps its files in `directory`, which must exist.
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory, open: BTreeMap::new() }
+    }
+
+    fn file(&mut self, name: &str) -> io::Result<&File> {
+        if !self.open.contains_key(name) {
+            let file = OpenOptions::new().read(true).write(true).open(self.directory.join(name))?;
+            self.open.insert(name.to_owned(), file);
+        }
+        self.open.get(name).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Creates a file of zeros: written, not merely reserved, so that a later fdatasync has no metadata to write.
+    fn create_zeroed(&mut self, name: &str, length: u64) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(self.directory.join(name))?;
+        io::copy(&mut io::repeat(0).take(length), &mut file)?;
+        file.sync_all()?;
+        self.open.insert(name.to_owned(), file);
+        sync_directory(&self.directory)
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn failed(operation: Operation, file: &str) -> impl FnOnce(io::Error) -> DiskError {
+    let file = file.to_owned();
+    move |error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskError::Full,
+        _ => DiskError::Failed { operation, file, reason: error.to_string() },
+    }
+}
+
+impl Disk for FileDisk {
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        let list = || -> io::Result<Vec<String>> {
+            // What is seen here must be there after the next crash too.
+            sync_directory(&self.directory)?;
+            let mut names = Vec::new();
+            for entry in fs::read_dir(&self.directory)? {
+                names.extend(entry?.file_name().into_string().ok());
+            }
+            Ok(names)
+        };
+        list().map_err(failed(Operation::List, "."))
+    }
+
+    fn read(&mut self, name: &str) -> Result<Bytes, DiskError> {
+        fs::read(self.directory.join(name)).map(Bytes::from).map_err(failed(Operation::Read, name))
+    }
+
+    fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
+        self.create_zeroed(name, length).map_err(|error| {
+            // Half a file would hold the space that its next attempt needs.
+            self.open.remove(name);
+            fs::remove_file(self.directory.join(name)).ok();
+            failed(Operation::Create, name)(error)
+        })
+    }
+
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let write = |disk: &mut Self| {
+            std::os::unix::fs::FileExt::write_all_at(disk.file(name)?, bytes, offset)
+        };
+        write(self).map_err(failed(Operation::Write, name))
+    }
+
+    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
+        self.file(name).and_then(File::sync_data).map_err(failed(Operation::Sync, name))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.open.remove(from);
+        self.open.remove(to);
+        fs::rename(self.directory.join(from), self.directory.join(to))
+            .and_then(|()| sync_directory(&self.directory))
+            .map_err(failed(Operation::Rename, from))
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        self.open.remove(name);
+        fs::remove_file(self.directory.join(name))
+            .and_then(|()| sync_directory(&self.directory))
+            .map_err(failed(Operation::Remove, name))
+    }
+}
+
+/// Who is told how a group's records fare.
+pub(crate) trait Durability: Send + Sync {
+    /// Every record up to `upto` is durable.
+    fn persisted(&self, upto: Token);
+    /// The disk is full, or has room again.
+    fn storage_full(&self, full: bool);
+}
+
+/// Registers who is told about a group's records.
+pub(crate) struct Register {
+    pub(crate) group: GroupId,
+    pub(crate) durability: Arc<dyn Durability>,
+}
+
+/// Makes records durable, in order.
+pub(crate) struct Append {
+    pub(crate) group: GroupId,
+    pub(crate) records: Vec<(Token, Vec<u8>)>,
+}
+
+/// Gives up a group's records before one.
+pub(crate) struct Compact {
+    pub(crate) group: GroupId,
+    pub(crate) before: Token,
+}
+
+/// Writes what has gathered; behind everything that waited when it was sent.
+struct Commit;
+
+impl Message for Register {
+    type Result = ();
+}
+
+impl Message for Append {
+    type Result = ();
+}
+
+impl Message for Compact {
+    type Result = ();
+}
+
+impl Message for Commit {
+    type Result = ();
+}
+
+/// How long a full disk is left alone before the next attempt.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+
+/// The actor of the disk, on a thread of its own: one write and one sync for all that waits, of all groups.
+pub(crate) struct JournalActor {
+    journal: Journal<FileDisk>,
+    groups: BTreeMap<GroupId, Arc<dyn Durability>>,
+    /// The youngest record that waits for the disk, of each group.
+    waiting: BTreeMap<GroupId, Token>,
+    committing: bool,
+    full: bool,
+}
+
+impl JournalActor {
+    /// Starts the actor on the arbiter's thread.
+    pub(crate) fn launch(journal: Journal<FileDisk>, arbiter: &Arbiter) -> Addr<Self> {
+        Self::start_in_arbiter(&arbiter.handle(), move |_| Self {
+            journal,
+            groups: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            committing: false,
+            full: false,
+        })
+    }
+
+    fn commit(&mut self, ctx: &mut Context<Self>) {
+        match self.journal.commit() {
+            Ok(()) => {
+                self.tell_full(false);
+                for (group, upto) in std::mem::take(&mut self.waiting) {
+                    if let Some(durability) = self.groups.get(&group) {
+                        durability.persisted(upto);
+                    }
+                }
+            }
+            Err(JournalError::Full) => {
+                self.tell_full(true);
+                self.committing = true;
+                ctx.notify_later(Commit, FULL_RETRY);
+            }
+            Err(error) => give_up(&error),
+        }
+    }
+
+    fn tell_full(&mut self, full: bool) {
+        if self.full == full {
+            return;
+        }
+        self.full = full;
+        if full {
+            tracing::error!("the disk is full: writes are refused until there is room");
+        } else {
+            tracing::info!("the disk has room again");
+        }
+        self.groups.values().for_each(|group| group.storage_full(full));
+    }
+}
+
+/// Ends the process: after a failed write or sync nobody can say what the disk holds.
+fn give_up(error: &JournalError) -> ! {
+    tracing::error!(
+        %error,
+        "the journal cannot be trusted any more, so this process ends; check the disk, then start it again: it \
+         recovers what is durable"
+    );
+    std::process::exit(74)
+}
+
+impl Actor for JournalActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Bounds are explicit elsewhere: a group has at most its window of records in flight.
+        ctx.set_mailbox_capacity(1 << 16);
+    }
+}
+
+impl Handler<Register> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, register: Register, _: &mut Self::Context) {
+        self.groups.insert(register.group, register.durability);
+    }
+}
+
+impl Handler<Append> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, append: Append, ctx: &mut Self::Context) {
+        for (token, record) in &append.records {
+            if let Err(error) = self.journal.append(append.group, *token, record) {
+                give_up(&error);
+            }
+            self.waiting.insert(append.group, *token);
+        }
+        if !self.committing {
+            self.committing = true;
+            ctx.notify(Commit);
+        }
+    }
+}
+
+impl Handler<Compact> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, compact: Compact, _: &mut Self::Context) {
+        if let Err(error) = self.journal.release(compact.group, compact.before) {
+            tracing::warn!(%error, "old segments of the journal could not be removed");
+        }
+    }
+}
+
+impl Handler<Commit> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Commit, ctx: &mut Self::Context) {
+        self.committing = false;
+        self.commit(ctx);
+    }
+}

@@ -1,0 +1,152 @@
+//! A hosted group as tools see it: commands and queries by name, arguments as JSON or as text.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use consensus_core::{Index, Operation, StateMachine, Status, client::Ask};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Board;
+use crate::{
+    arguments,
+    client::{self, Call, Client},
+    error::{Code, Error, Result},
+    replicated::Replicated,
+    suggest::{did_you_mean, listed},
+};
+
+/// The arguments of a command or query, as a tool has them.
+#[derive(Clone, Debug)]
+pub(crate) enum Arguments {
+    /// A JSON object.
+    Json(Value),
+    /// Names and texts, as in a URL; each text is read as the type that is wanted.
+    Text(Vec<(String, String)>),
+}
+
+/// The answer of a group, as JSON, when it comes.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
+
+/// A group that this node hosts, whatever its state machine.
+pub(crate) trait Group: Send + Sync {
+    /// Applies a command, once for `key` if there is one.
+    fn command(
+        &self,
+        name: &str,
+        arguments: Arguments,
+        key: Option<&str>,
+        deadline: Option<Duration>,
+    ) -> Result<Answer>;
+
+    /// Answers a query.
+    fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>) -> Result<Answer>;
+
+    /// Returns the group's commands and queries.
+    fn interface(&self) -> consensus_core::Interface;
+
+    /// Tells how the group stands: its protocol's name, its status, and what is applied.
+    fn status(&self) -> (&'static str, Status, Index);
+}
+
+/// A hosted group of the state machine `S`.
+pub(super) struct HostedGroup<S: Replicated> {
+    name: String,
+    client: Client<S>,
+    board: Arc<Board>,
+}
+
+impl<S: Replicated> HostedGroup<S> {
+    pub(super) fn new(name: String, client: Client<S>, board: Arc<Board>) -> Self {
+        Self { name, client, board }
+    }
+
+    fn answer(&self, ask: Ask, deadline: Option<Duration>) -> Answer {
+        let call: Call<bytes::Bytes> = self.client.start(Ok(ask));
+        let call = match deadline {
+            Some(deadline) => call.deadline(deadline),
+            None => call,
+        };
+        Box::pin(async move {
+            let reply = call.raw().await?;
+            arguments::to_json(&reply)
+        })
+    }
+}
+
+impl<S: Replicated> Group for HostedGroup<S> {
+    fn command(
+        &self,
+        name: &str,
+        arguments: Arguments,
+        key: Option<&str>,
+        deadline: Option<Duration>,
+    ) -> Result<Answer> {
+        let operations = S::INTERFACE;
+        let operation = find(&self.name, "command", name, operations.commands, operations.queries)?;
+        let command: S::Command = parse(operation, arguments)?;
+        let ask = match key {
+            Some(key) => client::keyed(key, &command)?,
+            None => client::once(&command)?,
+        };
+        Ok(self.answer(ask, deadline))
+    }
+
+    fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>) -> Result<Answer> {
+        let operations = S::INTERFACE;
+        let operation = find(&self.name, "query", name, operations.queries, operations.commands)?;
+        let query: S::Query = parse(operation, arguments)?;
+        Ok(self.answer(client::question(&query)?, deadline))
+    }
+
+    fn interface(&self) -> consensus_core::Interface {
+        <S as StateMachine>::INTERFACE
+    }
+
+    fn status(&self) -> (&'static str, Status, Index) {
+        let (status, applied) = self.board.read();
+        (S::PROTOCOL.name(), status, applied)
+    }
+}
+
+/// Finds an operation by name, or says what there is.
+fn find(
+    group: &str,
+    kind: &str,
+    name: &str,
+    operations: &'static [Operation],
+    others: &'static [Operation],
+) -> Result<&'static Operation> {
+    if let Some(operation) = operations.iter().find(|operation| operation.name == name) {
+        return Ok(operation);
+    }
+    let message = if others.iter().any(|operation| operation.name == name) {
+        let (other, way) = match kind {
+            "command" => ("query", format!("GET /v1/groups/{group}/queries/{name}")),
+            _ => ("command", format!("POST /v1/groups/{group}/commands/{name}")),
+        };
+        format!("{name:?} is a {other} of {group:?}, not a {kind}; use {way}")
+    } else {
+        let names = operations.iter().map(|operation| operation.name);
+        let (meant, known) = (did_you_mean(name, names.clone()), listed(names));
+        format!("{group:?} has no {kind} {name:?}{meant}; it has {known}")
+    };
+    Err(Error::new(Code::UnknownOperation, message))
+}
+
+/// Makes a command or query of its name and arguments.
+fn parse<T: DeserializeOwned>(operation: &Operation, arguments: Arguments) -> Result<T> {
+    let parsed = match arguments {
+        Arguments::Json(json) => arguments::from_json(operation.name, json),
+        Arguments::Text(pairs) => arguments::from_text(operation.name, pairs),
+    };
+    parsed.map_err(|reason| {
+        let wanted: Vec<_> = operation
+            .arguments
+            .iter()
+            .map(|argument| format!("{}: {}", argument.name, argument.kind))
+            .collect();
+        let wanted = if wanted.is_empty() { "no arguments".to_owned() } else { wanted.join(", ") };
+        let message = format!("{reason}; {:?} takes {wanted}", operation.name);
+        Error::new(Code::InvalidArgument, message)
+    })
+}

@@ -1,0 +1,321 @@
+//! Hosting a group: its replica, its role, and how both are wired to the node.
+
+use std::{
+    future::IntoFuture,
+    marker::PhantomData,
+    pin::Pin,
+    sync::{Arc, PoisonError},
+};
+
+use actix::{Actor, Addr, Context, Handler, Message};
+use consensus_core::{
+    GroupId, Input, Members, NodeId, Status, Submission, Ticket, Token,
+    client::{Patience, Response},
+    codec::{Decode, DecodeError, Encode},
+    journal::Recovered,
+    raft::{self, Raft},
+    role::Seated,
+};
+
+use super::{Board, Shared, builder::Settings, group::HostedGroup};
+use crate::{
+    client::Client,
+    clock::{self, Clock, NodeClock, Ticked},
+    error::{Code, Error, Result},
+    journal::{self, Durability, JournalActor},
+    replica::{Attempted, Decisions, Place, Proposer, Replica, Requests, Responses, Tick},
+    replicated::Replicated,
+    role::{Decision, Hosted, Labels, Outlets, Post},
+    seat::Seat,
+    transport::{Inlet, Inlets, Item, Kind, Links},
+};
+
+/// A group about to be hosted: `.await` hosts it and gives its typed client.
+#[must_use = "a group is hosted once this is awaited"]
+pub struct Hosting<S> {
+    shared: Arc<Shared>,
+    name: String,
+    state: PhantomData<fn() -> S>,
+}
+
+impl<S: Replicated> Hosting<S> {
+    pub(super) fn new(shared: Arc<Shared>, name: String) -> Self {
+        Self { shared, name, state: PhantomData }
+    }
+}
+
+impl<S> std::fmt::Debug for Hosting<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hosting").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<S: Replicated> IntoFuture for Hosting<S> {
+    type Output = Result<S::Client>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { shared, name, .. } = self;
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+                let message = format!(
+                    "{name:?} is no name for a group; use letters, digits, '-', '_' and '.', since it stands in URLs"
+                );
+                return Err(Error::new(Code::Config, message));
+            }
+            let host = Host::<S> { name: name.clone(), state: PhantomData };
+            let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
+            let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
+            let group = HostedGroup::new(name.clone(), client.clone(), board);
+            let mut groups = shared.groups.write().unwrap_or_else(PoisonError::into_inner);
+            groups.insert(name, Arc::new(group));
+            drop(groups);
+            Ok(S::Client::from(client))
+        })
+    }
+}
+
+/// The actor that starts and wires the actors of groups.
+pub(crate) struct NodeActor {
+    pub(super) settings: Settings,
+    pub(super) members: Vec<NodeId>,
+    pub(super) recovered: Recovered,
+    pub(super) journal: Addr<JournalActor>,
+    pub(super) clock: Addr<Clock>,
+    pub(super) time: NodeClock,
+    pub(super) links: Links,
+    pub(super) inlets: Inlets,
+    /// What ends each hosted group.
+    pub(super) stop: Vec<(GroupId, String, Box<dyn FnOnce()>)>,
+}
+
+struct Host<S> {
+    name: String,
+    state: PhantomData<fn() -> S>,
+}
+
+impl<S: Replicated> Message for Host<S> {
+    type Result = Result<(Client<S>, Arc<Board>)>;
+}
+
+/// Ends the groups' actors.
+pub(super) struct Shutdown;
+
+impl Message for Shutdown {
+    type Result = ();
+}
+
+impl Actor for NodeActor {
+    type Context = Context<Self>;
+}
+
+impl<S: Replicated> Handler<Host<S>> for NodeActor {
+    type Result = Result<(Client<S>, Arc<Board>)>;
+
+    fn handle(&mut self, host: Host<S>, _: &mut Self::Context) -> Self::Result {
+        let name = host.name;
+        let group = GroupId::named(&name);
+        if let Some((_, other, _)) = self.stop.iter().find(|(known, ..)| *known == group) {
+            let message = format!("this node hosts a group {other:?} already; give {name:?} a name of its own");
+            return Err(Error::new(Code::GroupExists, message));
+        }
+        match S::PROTOCOL {
+            crate::Protocol::Raft => self.host_raft(name, group),
+        }
+    }
+}
+
+impl Handler<Shutdown> for NodeActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
+        self.stop.drain(..).for_each(|(_, _, stop)| stop());
+    }
+}
+
+impl NodeActor {
+    fn host_raft<S: Replicated>(
+        &mut self,
+        name: String,
+        group: GroupId,
+    ) -> Result<(Client<S>, Arc<Board>)> {
+        let members = Members::new(self.members.iter().copied());
+        let members = members.ok_or_else(|| Error::new(Code::Config, "a cluster has members"))?;
+        let config = raft::Config::builder(self.settings.id, group, members)
+            .election_timeout(self.settings.election_timeout)
+            .heartbeat(self.settings.heartbeat)
+            .build()
+            .map_err(|error| Error::new(Code::Config, error.to_string()))?;
+        let process = self.recover::<Raft>(config, &name, group)?;
+        Ok(self.seat(process, name, group))
+    }
+
+    /// Rebuilds a group's process from what the journal holds of it.
+    fn recover<P: Hosted>(&mut self, config: P::Config, name: &str, group: GroupId) -> Result<(P, Token)> {
+        let damaged = |reason: String| {
+            let message = format!(
+                "the journal's records of group {name:?} make no sense: {reason}; keep the data directory, and \
+                 restore this node from its peers"
+            );
+            Error::new(Code::JournalCorrupt, message)
+        };
+        let mut records = Vec::new();
+        for (token, bytes) in self.recovered.records.remove(&group).unwrap_or_default() {
+            let record = P::Record::decode_all(bytes).map_err(|error| damaged(error.to_string()))?;
+            records.push((token, record));
+        }
+        let durable = records.last().map_or(Token::default(), |(token, _)| *token);
+        let process = P::recover(config, self.time.now(), records);
+        Ok((process.map_err(|error| damaged(error.to_string()))?, durable))
+    }
+
+    /// Starts a group's actors and wires them to the journal, the links, the clock and the peer port.
+    fn seat<S: Replicated, P: Hosted>(
+        &mut self,
+        (process, durable): (P, Token),
+        name: String,
+        group: GroupId,
+    ) -> (Client<S>, Arc<Board>) {
+        let seat = Arc::new(Seat::<P>::vacant());
+        let board = Arc::new(Board::new());
+        let label: Arc<str> = name.as_str().into();
+        let timeout = self.settings.election_timeout;
+        let replica = Replica::<S>::new(Place {
+            node: self.settings.id,
+            group,
+            name: Arc::clone(&label),
+            seat: Arc::clone(&seat) as Arc<dyn Proposer>,
+            links: self.links.clone(),
+            clock: self.time,
+            board: Arc::clone(&board),
+            patience: Patience { retry_after: timeout, pause: timeout / 10 },
+            deadline: self.settings.deadline,
+        })
+        .start();
+
+        self.journal.do_send(journal::Register { group, durability: Arc::clone(&seat) as _ });
+        let outlets = GroupOutlets {
+            group,
+            journal: self.journal.clone(),
+            links: self.links.clone(),
+            replica: replica.clone().recipient(),
+            board: Arc::clone(&board),
+            last: None,
+        };
+        let labels = Labels { node: self.settings.id.number(), group: label };
+        Post::take(process, Arc::clone(&seat), self.time, durable, Box::new(outlets), labels);
+
+        let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };
+        let inlet = Arc::new(inlet);
+        self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
+        self.clock.do_send(clock::Register(inlet));
+        self.stop.push((group, name, Box::new(move || seat.vacate())));
+        (Client::from(replica), board)
+    }
+}
+
+impl<P: Hosted> Proposer for Seat<P> {
+    fn submit(&self, submissions: Vec<Submission>) {
+        self.send(vec![Input::Submit(submissions)]);
+    }
+
+    fn read(&self, tickets: Vec<Ticket>) {
+        self.send(vec![P::read(tickets)]);
+    }
+}
+
+impl<P: Hosted> Durability for Seat<P> {
+    fn persisted(&self, upto: Token) {
+        self.send(vec![Input::Persisted { upto }]);
+    }
+
+    fn storage_full(&self, full: bool) {
+        self.send(vec![P::storage_full(full)]);
+    }
+}
+
+/// Where the effects of a group's role go.
+struct GroupOutlets {
+    group: GroupId,
+    journal: Addr<JournalActor>,
+    links: Links,
+    replica: actix::Recipient<Decisions>,
+    board: Arc<Board>,
+    last: Option<Status>,
+}
+
+fn encoded(value: &impl Encode) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.encode(&mut bytes);
+    bytes
+}
+
+impl<P: Hosted> Outlets<P> for GroupOutlets {
+    fn persist(&mut self, records: Vec<(Token, P::Record)>) {
+        let records = records.iter().map(|(token, record)| (*token, encoded(record))).collect();
+        self.journal.do_send(journal::Append { group: self.group, records });
+    }
+
+    fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
+        let mut by_peer = std::collections::BTreeMap::<NodeId, Vec<Item>>::new();
+        for (to, message) in messages {
+            let item = Item { group: to.group, kind: Kind::Message, bytes: encoded(&message).into() };
+            by_peer.entry(to.node).or_default().push(item);
+        }
+        by_peer.into_iter().for_each(|(peer, items)| self.links.send(peer, items));
+    }
+
+    fn decide(&mut self, decisions: Vec<Decision>) {
+        self.replica.do_send(Decisions(decisions));
+    }
+
+    fn compact(&mut self, before: Token) {
+        self.journal.do_send(journal::Compact { group: self.group, before });
+    }
+
+    fn publish(&mut self, status: Status) {
+        if self.last.as_ref() != Some(&status) {
+            self.board.set_status(status.clone());
+            self.last = Some(status);
+        }
+    }
+}
+
+/// How frames and ticks reach a group.
+struct GroupInlet<P: Seated, S: Replicated> {
+    seat: Arc<Seat<P>>,
+    replica: Addr<Replica<S>>,
+}
+
+impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
+    fn deliver(&self, from: NodeId, items: Vec<Item>) -> Result<(), DecodeError> {
+        let (mut inputs, mut requests, mut responses) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item.kind {
+                Kind::Message => {
+                    let message = P::Message::decode_all(item.bytes)?;
+                    inputs.push(Input::Receive { from, message });
+                }
+                Kind::Request => requests.push(Attempted::decode_all(item.bytes)?),
+                Kind::Response => responses.push(Response::decode_all(item.bytes)?),
+            }
+        }
+        if !inputs.is_empty() {
+            self.seat.send(inputs);
+        }
+        if !requests.is_empty() {
+            self.replica.do_send(Requests(from, requests));
+        }
+        if !responses.is_empty() {
+            self.replica.do_send(Responses(responses));
+        }
+        Ok(())
+    }
+}
+
+impl<P: Hosted, S: Replicated> Ticked for GroupInlet<P, S> {
+    fn tick(&self) {
+        self.seat.send(vec![Input::Tick]);
+        self.replica.do_send(Tick);
+    }
+}

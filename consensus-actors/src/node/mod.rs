@@ -1,0 +1,160 @@
+//! A node: the actors of one process, their journal, their links, and their ports.
+
+mod builder;
+mod directory;
+mod group;
+mod host;
+mod launch;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use actix::Addr;
+use consensus_core::{Index, NodeId, Status};
+use tokio::sync::oneshot;
+
+pub use builder::NodeBuilder;
+pub(crate) use group::{Arguments, Group};
+pub use host::Hosting;
+use host::NodeActor;
+
+use crate::{
+    error::{Error, Result},
+    replicated::Replicated,
+};
+
+/// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its process ends.
+///
+/// Its actors run on a thread of their own, so that a `Node` works in any `main`: plain, tokio's or actix's.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+/// What the node's handles and its HTTP server share.
+pub(crate) struct Shared {
+    pub(crate) id: NodeId,
+    pub(crate) cluster: Arc<str>,
+    pub(crate) members: Vec<NodeId>,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) groups: RwLock<BTreeMap<String, Arc<dyn Group>>>,
+    actor: Addr<NodeActor>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Starts to configure a node for a `main` of one's own.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+
+    /// Returns the node's id.
+    pub fn id(&self) -> u64 {
+        self.shared.id.number()
+    }
+
+    /// Returns where the node serves HTTP, if it does.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.shared.http
+    }
+
+    /// Hosts a replica of the group `name`: `node.host::<Counter>("hits").await?` returns its typed client.
+    ///
+    /// It returns before there is a leader: calls wait for one until their deadline.
+    ///
+    /// # Errors
+    /// [`Code::GroupExists`](crate::Code::GroupExists) when the node hosts a group of that name already, and
+    /// [`Code::JournalCorrupt`](crate::Code::JournalCorrupt) when its records contradict each other.
+    pub fn host<S: Replicated>(&self, name: impl Into<String>) -> Hosting<S> {
+        Hosting::new(Arc::clone(&self.shared), name.into())
+    }
+
+    /// Runs until the process is asked to end (Ctrl-C or SIGTERM), then stops the node.
+    ///
+    /// # Errors
+    /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
+    pub async fn run(self) -> Result {
+        let until = async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (mut interrupt, mut terminate) =
+                (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::io::Result::Ok(())
+        };
+        until.await?;
+        tracing::info!(node = %self.shared.id, "stopping");
+        self.stop();
+        Ok(())
+    }
+
+    /// Stops the node's actors and waits until they have ended. What was answered is durable already.
+    pub fn stop(&self) {
+        let lock = |_: &Self| self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stop) = lock(self) {
+            stop.send(()).ok();
+        }
+        let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            thread.join().ok();
+        }
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("id", &self.shared.id).finish_non_exhaustive()
+    }
+}
+
+/// Where a group's actors write how things stand, for operators.
+#[derive(Debug)]
+pub(crate) struct Board(Mutex<(Status, Index)>);
+
+impl Board {
+    pub(crate) fn new() -> Self {
+        let status = Status {
+            role: "follower",
+            leader: None,
+            term: 0,
+            committed: Index::ZERO,
+            last: Index::ZERO,
+        };
+        Self(Mutex::new((status, Index::ZERO)))
+    }
+
+    pub(crate) fn set_status(&self, status: Status) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = status;
+    }
+
+    pub(crate) fn set_applied(&self, applied: Index) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = applied;
+    }
+
+    pub(crate) fn read(&self) -> (Status, Index) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    /// Returns a hosted group.
+    pub(crate) fn group(&self, name: &str) -> Result<Arc<dyn Group>> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.get(name).cloned().ok_or_else(|| {
+            let names = groups.keys().map(String::as_str);
+            let known = crate::suggest::listed(names.clone());
+            let meant = crate::suggest::did_you_mean(name, names);
+            Error::new(
+                crate::Code::UnknownGroup,
+                format!("node {} hosts no group {name:?}{meant}; it hosts {known}", self.id.number()),
+            )
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! What a file with a replicated struct needs: `use consensus_actors::prelude::*;`.
+
+pub use serde::{Deserialize, Serialize};
+
+pub use crate::{
+    Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, StateMachine, command,
+    query, replicated,
+};

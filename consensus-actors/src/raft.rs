@@ -1,0 +1,39 @@
+//! Raft's roles as actors.
+
+use actix::Recipient;
+use consensus_core::{
+    Input, Ticket,
+    raft::{self, Control, Raft, Role},
+};
+
+use crate::{
+    role::{Hosted, Post, RoleActor},
+    seat::Delivery,
+};
+
+/// The actor of a replica that neither leads nor campaigns.
+pub(crate) type Follower = RoleActor<Raft, raft::Follower>;
+
+/// The actor of a replica that campaigns.
+pub(crate) type Candidate = RoleActor<Raft, raft::Candidate>;
+
+/// The actor of the replica that leads.
+pub(crate) type Leader = RoleActor<Raft, raft::Leader>;
+
+impl Hosted for Raft {
+    fn start(role: Role, post: Box<Post<Self>>, first: bool) -> Recipient<Delivery<Self>> {
+        match role {
+            Role::Follower(role) => Follower::launch(role, post, first),
+            Role::Candidate(role) => Candidate::launch(role, post, first),
+            Role::Leader(role) => Leader::launch(role, post, first),
+        }
+    }
+
+    fn read(tickets: Vec<Ticket>) -> Input<Self> {
+        Input::Control(Control::Read(tickets))
+    }
+
+    fn storage_full(full: bool) -> Input<Self> {
+        Input::Control(Control::StorageFull(full))
+    }
+}

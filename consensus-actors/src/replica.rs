@@ -1,0 +1,384 @@
+//! The replica of a group on this node, as an actor: users' calls come here, and decisions of the protocol.
+//!
+//! It applies what is decided, answers queries, and stands for the node's callers towards the leader. What it does
+//! with each is decided by the core ([`consensus_core::replica`], [`consensus_core::client`]); here are only the mailbox,
+//! the tickets, and the way back to whoever asked.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use bytes::Bytes;
+use consensus_core::{
+    GroupId, NodeId, Outcome, StateMachine, Submission, Ticket,
+    client::{
+        Ask, Attempt, CallId, Client, ClientEffect, Failure, Patience, Request, Response,
+    },
+    codec::Encode,
+    replica::{self, Rejection, Reply},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    clock::NodeClock,
+    error::Error,
+    node::Board,
+    role::Decision,
+    transport::{Item, Kind, Links},
+};
+
+/// The seat of the group on this node, whatever its protocol.
+pub(crate) trait Proposer: Send + Sync {
+    /// Proposes commands.
+    fn submit(&self, submissions: Vec<Submission>);
+    /// Asks for linearizable reads.
+    fn read(&self, tickets: Vec<Ticket>);
+}
+
+/// The actor that holds a group's state on this node.
+///
+/// Its address takes the messages that `#[replicated]` makes of commands and queries:
+/// `addr.send(counter::Add { by: 1 }).await??`.
+pub struct Replica<S: StateMachine> {
+    place: Place,
+    replica: replica::Replica<S>,
+    client: Client,
+    callers: HashMap<CallId, Caller>,
+    ticket: Ticket,
+    /// Commands and reads at the seat, by ticket: who asked, and the query if it is one.
+    seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
+    /// Reads that wait for an index to be applied.
+    waiting: BTreeMap<(consensus_core::Index, Ticket), ()>,
+    outbox: Outbox,
+    flushing: bool,
+}
+
+/// Where a replica stands, and what it needs of its node.
+pub(crate) struct Place {
+    pub(crate) node: NodeId,
+    pub(crate) group: GroupId,
+    pub(crate) name: Arc<str>,
+    pub(crate) seat: Arc<dyn Proposer>,
+    pub(crate) links: Links,
+    pub(crate) clock: NodeClock,
+    pub(crate) board: Arc<Board>,
+    pub(crate) patience: Patience,
+    pub(crate) deadline: Duration,
+}
+
+/// A call of this node: where its answer goes.
+struct Caller {
+    answer: oneshot::Sender<Result<Bytes, Error>>,
+}
+
+/// Who asked the seat.
+enum Asker {
+    Here(Attempt),
+    Peer(NodeId, Attempt),
+}
+
+/// What a handler has gathered for others, sent once at its end.
+#[derive(Default)]
+struct Outbox {
+    submissions: Vec<Submission>,
+    reads: Vec<Ticket>,
+    items: BTreeMap<NodeId, Vec<Item>>,
+    effects: Vec<ClientEffect>,
+}
+
+// Nothing in it is pinned; a user's state need not say so.
+impl<S: StateMachine> Unpin for Replica<S> {}
+
+impl<S: StateMachine> Replica<S> {
+    /// Makes the replica before its first command.
+    pub(crate) fn new(place: Place) -> Self {
+        Self {
+            replica: replica::Replica::new(place.group),
+            client: Client::new(place.patience),
+            place,
+            callers: HashMap::new(),
+            ticket: Ticket(0),
+            seated: HashMap::new(),
+            waiting: BTreeMap::new(),
+            outbox: Outbox::default(),
+            flushing: false,
+        }
+    }
+
+    /// Starts a call; the answer comes through `answer`, at the deadline at the latest.
+    pub(crate) fn call(
+        &mut self,
+        ask: Ask,
+        deadline: Option<Duration>,
+        answer: oneshot::Sender<Result<Bytes, Error>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
+        let deadline = now + deadline.unwrap_or(self.place.deadline);
+        match self.client.call(ask, wall, deadline) {
+            Ok(call) => {
+                self.callers.insert(call, Caller { answer });
+                // What else waits in the mailbox goes into the same batch.
+                if !self.flushing {
+                    self.flushing = true;
+                    ctx.notify(Flush);
+                }
+            }
+            Err(error) => {
+                answer.send(Err(Error::of_call(&error, &self.place.name))).ok();
+            }
+        }
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.ticket = Ticket(self.ticket.0 + 1);
+        self.ticket
+    }
+
+    /// Puts a request to the seat.
+    fn seat(&mut self, asker: Asker, request: Request) {
+        let ticket = self.next_ticket();
+        match request {
+            Request::Propose(command) => {
+                self.seated.insert(ticket, (asker, None));
+                self.outbox.submissions.push(Submission { ticket, command });
+            }
+            Request::Query(query) => {
+                self.seated.insert(ticket, (asker, Some(query)));
+                self.outbox.reads.push(ticket);
+            }
+        }
+    }
+
+    fn decide(&mut self, decision: Decision) {
+        match decision {
+            Decision::Apply(decided) => {
+                for entry in &decided {
+                    let reply = self.replica.apply(entry);
+                    if reply == Some(Err(Rejection::Panicked)) {
+                        tracing::error!(
+                            node = %self.place.node, group = %self.place.name, index = entry.index.0,
+                            "a command panicked; that is its outcome on every replica"
+                        );
+                    }
+                    if let (Some(ticket), Some(reply)) = (entry.ticket, reply) {
+                        self.answer(ticket, reply.map_err(Failure::Rejected));
+                    }
+                }
+                self.place.board.set_applied(self.replica.applied());
+                self.answer_waiting();
+            }
+            Decision::ReadReady { ticket, at } => {
+                self.waiting.insert((at, ticket), ());
+                self.answer_waiting();
+            }
+            Decision::Answer { ticket, error } => self.answer(ticket, Err(Failure::Refused(error))),
+            Decision::Route { leader } => self.client.route(leader),
+        }
+    }
+
+    /// Answers the reads whose index is applied.
+    fn answer_waiting(&mut self) {
+        let applied = self.replica.applied();
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().0 <= applied
+        {
+            let (_, ticket) = first.remove_entry().0;
+            let query = self.seated.get(&ticket).and_then(|(_, query)| query.clone());
+            let reply: Reply = query.map_or(Err(Rejection::Malformed), |query| {
+                self.replica.query(&query)
+            });
+            self.answer(ticket, reply.map_err(Failure::Rejected));
+        }
+    }
+
+    /// Sends the answer to whoever asked.
+    fn answer(&mut self, ticket: Ticket, result: Result<Bytes, Failure>) {
+        match self.seated.remove(&ticket) {
+            Some((Asker::Here(attempt), _)) => {
+                let now = self.place.clock.now();
+                self.client.answered(now, attempt, result, &mut self.outbox.effects);
+            }
+            Some((Asker::Peer(node, attempt), _)) => {
+                self.post(node, Kind::Response, &Response { attempt, result });
+            }
+            None => tracing::debug!(group = %self.place.name, ?ticket, "answered twice"),
+        }
+    }
+
+    fn post(&mut self, to: NodeId, kind: Kind, message: &impl Encode) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let item = Item { group: self.place.group, kind, bytes: bytes.into() };
+        self.outbox.items.entry(to).or_default().push(item);
+    }
+
+    /// Carries out what the handler has gathered, each kind as one batch.
+    fn flush(&mut self) {
+        let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
+        self.client.flush(now, wall, &mut self.outbox.effects);
+        for effect in std::mem::take(&mut self.outbox.effects) {
+            match effect {
+                ClientEffect::Request { to, attempt, request } if to == self.place.node => {
+                    self.seat(Asker::Here(attempt), request);
+                }
+                ClientEffect::Request { to, attempt, request } => {
+                    self.post(to, Kind::Request, &Attempted { attempt, request });
+                }
+                ClientEffect::Finish { call, result } => {
+                    if let Some(caller) = self.callers.remove(&call) {
+                        let name = &self.place.name;
+                        caller.answer.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                    }
+                }
+            }
+        }
+        if !self.outbox.submissions.is_empty() {
+            self.place.seat.submit(std::mem::take(&mut self.outbox.submissions));
+        }
+        if !self.outbox.reads.is_empty() {
+            self.place.seat.read(std::mem::take(&mut self.outbox.reads));
+        }
+        for (to, items) in std::mem::take(&mut self.outbox.items) {
+            self.place.links.send(to, items);
+        }
+    }
+}
+
+/// A request as it travels: the attempt that names its answer, and what to do.
+#[derive(Debug)]
+pub(crate) struct Attempted {
+    pub(crate) attempt: Attempt,
+    pub(crate) request: Request,
+}
+
+impl Encode for Attempted {
+    fn encode(&self, out: &mut Vec<u8>) {
+        consensus_core::codec::put_u64(out, self.attempt.0);
+        self.request.encode(out);
+    }
+}
+
+impl consensus_core::codec::Decode for Attempted {
+    fn decode(input: &mut Bytes) -> Result<Self, consensus_core::codec::DecodeError> {
+        let attempt = Attempt(consensus_core::codec::take_u64(input)?);
+        Ok(Self { attempt, request: Request::decode(input)? })
+    }
+}
+
+/// A call from outside the actor system.
+pub(crate) struct Called {
+    pub(crate) ask: Ask,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) answer: oneshot::Sender<Result<Bytes, Error>>,
+}
+
+/// Decisions of the protocol, in order.
+pub(crate) struct Decisions(pub(crate) Vec<Decision>);
+
+/// Requests of a peer's callers.
+pub(crate) struct Requests(pub(crate) NodeId, pub(crate) Vec<Attempted>);
+
+/// Answers to requests that went to a peer.
+pub(crate) struct Responses(pub(crate) Vec<Response>);
+
+/// An occasion to look at the time.
+pub(crate) struct Tick;
+
+/// Sends what has gathered; behind everything that waited when it was sent.
+struct Flush;
+
+impl Message for Called {
+    type Result = ();
+}
+
+impl Message for Decisions {
+    type Result = ();
+}
+
+impl Message for Requests {
+    type Result = ();
+}
+
+impl Message for Responses {
+    type Result = ();
+}
+
+impl Message for Tick {
+    type Result = ();
+}
+
+impl Message for Flush {
+    type Result = ();
+}
+
+impl<S: StateMachine> Actor for Replica<S> {
+    type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        for (_, caller) in self.callers.drain() {
+            caller.answer.send(Err(Error::stopping(Outcome::Unknown))).ok();
+        }
+    }
+}
+
+impl<S: StateMachine> Handler<Called> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
+        self.call(called.ask, called.deadline, called.answer, ctx);
+    }
+}
+
+impl<S: StateMachine> Handler<Decisions> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, Decisions(decisions): Decisions, _: &mut Self::Context) {
+        decisions.into_iter().for_each(|decision| self.decide(decision));
+        self.flush();
+    }
+}
+
+impl<S: StateMachine> Handler<Requests> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, Requests(from, requests): Requests, _: &mut Self::Context) {
+        for Attempted { attempt, request } in requests {
+            self.seat(Asker::Peer(from, attempt), request);
+        }
+        self.flush();
+    }
+}
+
+impl<S: StateMachine> Handler<Responses> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, Responses(responses): Responses, _: &mut Self::Context) {
+        let now = self.place.clock.now();
+        for Response { attempt, result } in responses {
+            self.client.answered(now, attempt, result, &mut self.outbox.effects);
+        }
+        self.flush();
+    }
+}
+
+impl<S: StateMachine> Handler<Tick> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, _: &mut Self::Context) {
+        self.client.tick(self.place.clock.now(), &mut self.outbox.effects);
+        self.flush();
+    }
+}
+
+impl<S: StateMachine> Handler<Flush> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) {
+        self.flushing = false;
+        self.flush();
+    }
+}

@@ -1,0 +1,308 @@
+//! The actor that hosts a role for as long as it is held.
+//!
+//! On `Become` the actor releases its effects, starts its successor, moves the state into it with whatever waits for
+//! the disk, passes on the rest of its batch, and puts the new address on the [seat](crate::seat). From then on it
+//! forwards what still reaches it. To keep the order, it sends itself a fence at that moment: the successor takes what
+//! is forwarded at once, and holds what comes through the seat until the fence has come through behind it.
+//!
+//! The actors decide nothing: [`advance`] of the core does, for them as for the simulator.
+
+use std::{collections::VecDeque, sync::Arc, vec::IntoIter};
+
+use actix::{Actor, AsyncContext, Context, Handler, Recipient};
+use consensus_core::{
+    Address, Effect, Effects, Input, Status, Ticket, Token,
+    codec::{Decode, Encode},
+    role::{Role, Seated, Step, advance},
+};
+use tracing::Span;
+
+use crate::{
+    clock::NodeClock,
+    seat::{Delivery, Seat},
+};
+
+/// A protocol that the actors can host.
+pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decode> {
+    /// Starts the actor of `role`, which takes over `post`.
+    fn start(role: Self::Role, post: Box<Post<Self>>, first: bool) -> Recipient<Delivery<Self>>;
+
+    /// Makes the input that asks for linearizable reads.
+    fn read(tickets: Vec<Ticket>) -> Input<Self>;
+
+    /// Makes the input that tells whether the disk is full.
+    fn storage_full(full: bool) -> Input<Self>;
+}
+
+/// Where the effects of a role go.
+pub(crate) trait Outlets<P: Seated>: 'static {
+    /// Makes records durable, in order.
+    fn persist(&mut self, records: Vec<(Token, P::Record)>);
+    /// Sends messages to peers, in order.
+    fn send(&mut self, messages: Vec<(Address, P::Message)>);
+    /// Hands decisions to the replica, in order.
+    fn decide(&mut self, decisions: Vec<Decision>);
+    /// Gives up records that nothing needs.
+    fn compact(&mut self, before: Token);
+    /// Lets operators see how things stand.
+    fn publish(&mut self, status: Status);
+}
+
+/// What a role tells the replica of its group.
+pub(crate) enum Decision {
+    /// Apply these.
+    Apply(Vec<consensus_core::Decided>),
+    /// Answer this read once `at` is applied.
+    ReadReady { ticket: Ticket, at: consensus_core::Index },
+    /// This command or read is not served here.
+    Answer { ticket: Ticket, error: consensus_core::SubmitError },
+    /// Calls go there from now on.
+    Route { leader: Option<consensus_core::NodeId> },
+}
+
+/// Everything of a seat that outlives a tenure: it moves from each role actor to the next.
+pub(crate) struct Post<P: Hosted> {
+    state: P::State,
+    seat: Arc<Seat<P>>,
+    clock: NodeClock,
+    outlets: Box<dyn Outlets<P>>,
+    effects: Effects<P>,
+    durable: Token,
+    /// Messages that wait for their record to be durable, by ascending token.
+    deferred: VecDeque<(Token, Address, P::Message)>,
+    labels: Labels,
+}
+
+/// What the spans and events of a seat carry.
+#[derive(Clone)]
+pub(crate) struct Labels {
+    pub(crate) node: u64,
+    pub(crate) group: Arc<str>,
+}
+
+impl<P: Hosted> Post<P> {
+    /// Seats a recovered process and starts the actor of its role.
+    pub(crate) fn take(
+        process: P,
+        seat: Arc<Seat<P>>,
+        clock: NodeClock,
+        durable: Token,
+        outlets: Box<dyn Outlets<P>>,
+        labels: Labels,
+    ) {
+        let (state, role) = process.into_parts();
+        let (effects, deferred) = (Effects::default(), VecDeque::new());
+        let mut post = Box::new(Self {
+            state,
+            seat: Arc::clone(&seat),
+            clock,
+            outlets,
+            effects,
+            durable,
+            deferred,
+            labels,
+        });
+        post.publish(role.name());
+        seat.pass_on(|| P::start(role, post, true));
+    }
+
+    fn publish(&mut self, role: &'static str) {
+        self.outlets.publish(P::status(&self.state, role));
+    }
+
+    /// Carries out the effects of a batch: one message to the journal, one to each link, one to the replica.
+    fn release(&mut self) {
+        let (mut records, mut messages, mut decisions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut compact = None;
+        while let Some((token, ..)) = self.deferred.front()
+            && *token <= self.durable
+        {
+            let (_, to, message) = self.deferred.pop_front().expect("the front was just seen");
+            messages.push((to, message));
+        }
+        for effect in self.effects.drain() {
+            match effect {
+                Effect::Persist { token, record } => records.push((token, record)),
+                Effect::Send { to, message, after } => match after {
+                    Some(token) if token > self.durable => {
+                        self.deferred.push_back((token, to, message));
+                    }
+                    Some(_) | None => messages.push((to, message)),
+                },
+                Effect::Apply(decided) => decisions.push(Decision::Apply(decided)),
+                Effect::ReadReady { ticket, at } => {
+                    decisions.push(Decision::ReadReady { ticket, at });
+                }
+                Effect::Answer { ticket, error } => {
+                    decisions.push(Decision::Answer { ticket, error });
+                }
+                Effect::Route { leader } => decisions.push(Decision::Route { leader }),
+                Effect::Compact { before } => compact = Some(before),
+            }
+        }
+        if !messages.is_empty() {
+            self.outlets.send(messages);
+        }
+        if !records.is_empty() {
+            self.outlets.persist(records);
+        }
+        if let Some(before) = compact {
+            self.outlets.compact(before);
+        }
+        if !decisions.is_empty() {
+            self.outlets.decide(decisions);
+        }
+    }
+}
+
+/// The actor of a role.
+pub(crate) struct RoleActor<P: Hosted, R: Role<P>> {
+    tenure: Tenure<P, R>,
+    /// Whether the predecessor may still forward inputs.
+    succeeds: bool,
+    /// What came through the seat meanwhile.
+    held: VecDeque<Vec<Input<P>>>,
+}
+
+enum Tenure<P: Hosted, R> {
+    /// The role is held; `None` only while a hand-over is under way.
+    Held(Option<(R, Box<Post<P>>)>, Span),
+    /// The role was passed on; `fenced` once nothing sent to the seat before can follow.
+    Over { successor: Recipient<Delivery<P>>, fenced: bool },
+}
+
+impl<P: Hosted, R: Role<P>> RoleActor<P, R>
+where
+    Self: Unpin,
+{
+    /// Starts the actor; all but the `first` of a seat wait for their predecessor's last word.
+    pub(crate) fn launch(role: R, mut post: Box<Post<P>>, first: bool) -> Recipient<Delivery<P>> {
+        let status = P::status(&post.state, role.name());
+        let Labels { node, group } = &post.labels;
+        let (role_name, term) = (status.role, status.term);
+        let span = tracing::info_span!("tenure", node, %group, role = role_name, term);
+        span.in_scope(|| match (first, role_name) {
+            (false, "leader") => tracing::info!(index = status.last.0, "takes the lead"),
+            _ => tracing::debug!(index = status.last.0, "takes the seat"),
+        });
+        post.outlets.publish(status);
+        let tenure = Tenure::Held(Some((role, post)), span);
+        Self { tenure, succeeds: !first, held: VecDeque::new() }.start().recipient()
+    }
+
+    /// Takes inputs in their order: steps them if the role is held, forwards them if not.
+    fn take(&mut self, inputs: Vec<Input<P>>, ctx: &mut Context<Self>) {
+        match &mut self.tenure {
+            Tenure::Held(held, span) => {
+                let (role, post) = held.take().expect("a hand-over ends within its handler");
+                let _entered = span.clone().entered();
+                match Self::step_all(role, post, inputs, ctx) {
+                    Ok(kept) => *held = Some(kept),
+                    Err(successor) => self.tenure = Tenure::Over { successor, fenced: false },
+                }
+            }
+            Tenure::Over { successor, .. } => successor.do_send(Delivery::Forwarded(inputs)),
+        }
+    }
+
+    /// Steps each input and releases the effects once; returns the successor if the role ended on the way.
+    fn step_all(
+        mut role: R,
+        mut post: Box<Post<P>>,
+        inputs: Vec<Input<P>>,
+        ctx: &mut Context<Self>,
+    ) -> Result<(R, Box<Post<P>>), Recipient<Delivery<P>>> {
+        let now = post.clock.now();
+        let mut inputs = inputs.into_iter();
+        while let Some(input) = inputs.next() {
+            if let Input::Persisted { upto } = &input {
+                post.durable = post.durable.max(*upto);
+            }
+            let Post { state, effects, .. } = &mut *post;
+            let Some(next) = advance(&mut role, state, now, input, effects) else { continue };
+            match R::try_from(next) {
+                Ok(same) => role = same,
+                Err(next) => {
+                    post.release();
+                    return Err(Self::pass_on(next, post, inputs, ctx));
+                }
+            }
+        }
+        post.release();
+        post.publish(role.name());
+        Ok((role, post))
+    }
+
+    /// Gives the seat to `next`, with the rest of the batch as the first thing it sees.
+    fn pass_on(
+        next: P::Role,
+        post: Box<Post<P>>,
+        rest: IntoIter<Input<P>>,
+        ctx: &mut Context<Self>,
+    ) -> Recipient<Delivery<P>> {
+        let seat = Arc::clone(&post.seat);
+        let start = || {
+            let successor = P::start(next, post, false);
+            successor.do_send(Delivery::Forwarded(rest.collect()));
+            ctx.address().do_send(Delivery::Fence);
+            successor
+        };
+        seat.pass_on(start)
+    }
+
+    /// Says the last word to the successor once nothing can follow it from here.
+    fn finish_if_done(&self) {
+        if let Tenure::Over { successor, fenced: true } = &self.tenure
+            && !self.succeeds
+        {
+            successor.do_send(Delivery::PredecessorDone);
+        }
+    }
+}
+
+impl<P: Hosted, R: Role<P>> Actor for RoleActor<P, R>
+where
+    Self: Unpin,
+{
+    type Context = Context<Self>;
+}
+
+impl<P: Hosted, R: Role<P>> Handler<Delivery<P>> for RoleActor<P, R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, delivery: Delivery<P>, ctx: &mut Context<Self>) {
+        let _guard = AbortOnPanic(std::any::type_name::<R>());
+        match delivery {
+            Delivery::Inputs(inputs) if self.succeeds => self.held.push_back(inputs),
+            Delivery::Inputs(inputs) | Delivery::Forwarded(inputs) => self.take(inputs, ctx),
+            Delivery::PredecessorDone => {
+                self.succeeds = false;
+                for inputs in std::mem::take(&mut self.held) {
+                    self.take(inputs, ctx);
+                }
+                self.finish_if_done();
+            }
+            Delivery::Fence => {
+                if let Tenure::Over { fenced, .. } = &mut self.tenure {
+                    *fenced = true;
+                }
+                self.finish_if_done();
+            }
+        }
+    }
+}
+
+/// Ends the process when a role panics: that is a bug of ours, and an empty seat would hide it.
+struct AbortOnPanic(&'static str);
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(role = self.0, "a role panicked; the process ends, please report it");
+            std::process::abort();
+        }
+    }
+}

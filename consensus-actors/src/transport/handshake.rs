@@ -1,0 +1,191 @@
+//! The handshake: who is calling whom, and whether they may talk.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use consensus_core::NodeId;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
+
+use super::frame;
+
+/// The layout of frames, items and messages that this build speaks.
+const PROTOCOL_VERSION: u32 = 1;
+
+/// Says that this port speaks this protocol, to whoever called by mistake.
+const MAGIC: &str = "consensus-peer";
+
+/// A handshake takes less than a kilobyte; whoever sends more is no peer.
+const HELLO_BYTES_MAX: usize = 4_096;
+
+/// How long a peer may take to greet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The caller's first frame.
+#[derive(Debug, Serialize, Deserialize)]
+struct Hello {
+    magic: String,
+    version: u32,
+    cluster: String,
+    from: NodeId,
+    incarnation: u128,
+    to: NodeId,
+    /// Optional behaviour that both sides must know of; none yet.
+    features: Vec<String>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+enum Welcome {
+    Accepted { incarnation: u128 },
+    Refused { reason: String },
+}
+
+/// Remembers the incarnation of each peer, across restarts.
+pub(crate) trait Incarnations: Send {
+    /// Makes durable that `node` is of `incarnation`.
+    fn remember(&mut self, node: NodeId, incarnation: u128) -> io::Result<()>;
+}
+
+/// Who this node is, and what it knows of its peers.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) cluster: Arc<str>,
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: u128,
+    known: Arc<Mutex<Known>>,
+}
+
+struct Known {
+    peers: BTreeMap<NodeId, Option<u128>>,
+    store: Box<dyn Incarnations>,
+}
+
+impl Identity {
+    /// Makes the identity of a node; `peers` are all others, with the incarnation each was last seen under.
+    pub(crate) fn new(
+        cluster: Arc<str>,
+        node: NodeId,
+        incarnation: u128,
+        peers: BTreeMap<NodeId, Option<u128>>,
+        store: Box<dyn Incarnations>,
+    ) -> Self {
+        Self { cluster, node, incarnation, known: Arc::new(Mutex::new(Known { peers, store })) }
+    }
+
+    /// Checks a peer's incarnation against the one it was first seen under.
+    fn recognize(&self, peer: NodeId, incarnation: u128) -> Result<(), String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.peers.get(&peer) {
+            None => Err(format!("{peer} is not among the peers of {}; check --peers", self.node)),
+            Some(Some(seen)) if *seen == incarnation => Ok(()),
+            Some(Some(seen)) => Err(format!(
+                "{peer} comes as incarnation {incarnation:032x}, but {} knows it as {seen:032x}: its data \
+                 directory is not the one it had, and the votes and entries that it promised to keep may be gone; \
+                 give it back its data directory",
+                self.node
+            )),
+            Some(None) => {
+                let stored = known.store.remember(peer, incarnation);
+                stored.map_err(|error| format!("cannot remember incarnations: {error}"))?;
+                known.peers.insert(peer, Some(incarnation));
+                Ok(())
+            }
+        }
+    }
+}
+
+fn refused(reason: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, reason.into())
+}
+
+async fn send<W: AsyncWrite + Unpin>(stream: &mut W, message: &impl Serialize) -> io::Result<()> {
+    let body = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
+    stream.write_all(&frame::of(&body)).await
+}
+
+async fn receive<R, M>(stream: &mut R) -> io::Result<M>
+where
+    R: AsyncRead + Unpin,
+    M: for<'de> Deserialize<'de>,
+{
+    let body = timeout(PATIENCE, frame::read(stream, HELLO_BYTES_MAX)).await??;
+    let body = body.ok_or(io::ErrorKind::UnexpectedEof)?;
+    rmp_serde::from_slice(&body)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the first frame is no greeting"))
+}
+
+/// Greets `peer` as the caller.
+///
+/// # Errors
+/// [`io::ErrorKind::ConnectionRefused`] with the reason when either side will not talk, and whatever the socket says.
+pub(super) async fn call<S>(stream: &mut S, identity: &Identity, peer: NodeId) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let hello = Hello {
+        magic: MAGIC.to_owned(),
+        version: PROTOCOL_VERSION,
+        cluster: identity.cluster.to_string(),
+        from: identity.node,
+        incarnation: identity.incarnation,
+        to: peer,
+        features: Vec::new(),
+    };
+    send(stream, &hello).await?;
+    match receive(stream).await? {
+        Welcome::Accepted { incarnation } => identity.recognize(peer, incarnation).map_err(refused),
+        Welcome::Refused { reason } => Err(refused(reason)),
+    }
+}
+
+/// Answers a caller; returns who it is.
+///
+/// # Errors
+/// As [`call`].
+pub(super) async fn answer<S>(stream: &mut S, identity: &Identity) -> io::Result<NodeId>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let hello: Hello = receive(stream).await?;
+    match judge(&hello, identity) {
+        Ok(()) => {
+            send(stream, &Welcome::Accepted { incarnation: identity.incarnation }).await?;
+            Ok(hello.from)
+        }
+        Err(reason) => {
+            send(stream, &Welcome::Refused { reason: reason.clone() }).await?;
+            Err(refused(reason))
+        }
+    }
+}
+
+fn judge(hello: &Hello, identity: &Identity) -> Result<(), String> {
+    let node = identity.node;
+    if hello.magic != MAGIC {
+        return Err("the caller speaks another protocol".to_owned());
+    }
+    if hello.version != PROTOCOL_VERSION {
+        return Err(format!(
+            "{} speaks version {} of the protocol and {node} speaks {PROTOCOL_VERSION}; run the same release on both",
+            hello.from, hello.version
+        ));
+    }
+    if *hello.cluster != *identity.cluster {
+        return Err(format!(
+            "{} belongs to cluster {:?} and {node} to {:?}; check --cluster and --peers",
+            hello.from, hello.cluster, identity.cluster
+        ));
+    }
+    if hello.to != node {
+        return Err(format!("{} wanted {}, but this is {node}; check --peers", hello.from, hello.to));
+    }
+    identity.recognize(hello.from, hello.incarnation)
+}

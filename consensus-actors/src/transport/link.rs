@@ -1,0 +1,211 @@
+//! The link to one peer: connects, reconnects, and writes one frame for all that waits.
+
+use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
+
+use actix::{
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
+};
+use consensus_core::NodeId;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::{sleep, timeout},
+};
+
+use super::{
+    FRAME_BYTES_MAX, Item,
+    frame,
+    handshake::{self, Identity},
+};
+
+/// Items for the peer.
+pub(crate) struct Outgoing(pub(crate) Vec<Item>);
+
+impl Message for Outgoing {
+    type Result = ();
+}
+
+/// What may wait for a peer; beyond, new items are dropped as a network would, and protocols send again.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// The pause before the first attempt to reconnect, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// How long a connection attempt may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The actor of the connection to one peer.
+pub(crate) struct Link {
+    identity: Identity,
+    peer: NodeId,
+    address: SocketAddr,
+    waiting: VecDeque<Item>,
+    waiting_bytes: usize,
+    connection: Connection,
+    backoff: Duration,
+    /// The last refusal, so that it is logged once and not at every attempt.
+    refusal: Option<String>,
+    /// Counts connections: what a former one reports does not concern the present one.
+    generation: u64,
+}
+
+enum Connection {
+    Down,
+    /// Nothing is being written; here is the stream and the buffer of the last frame.
+    Idle(OwnedWriteHalf, Vec<u8>),
+    Writing,
+}
+
+impl Link {
+    /// Starts the link to `peer`, which listens on `address`.
+    pub(crate) fn launch(identity: Identity, peer: NodeId, address: SocketAddr) -> Addr<Self> {
+        Self {
+            identity,
+            peer,
+            address,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            connection: Connection::Down,
+            backoff: BACKOFF.0,
+            refusal: None,
+            generation: 0,
+        }
+        .start()
+    }
+
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        self.generation += 1;
+        let (identity, peer, address) = (self.identity.clone(), self.peer, self.address);
+        let connect = async move {
+            let mut stream = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await??;
+            stream.set_nodelay(true)?;
+            handshake::call(&mut stream, &identity, peer).await?;
+            io::Result::Ok(stream)
+        };
+        ctx.spawn(connect.into_actor(self).map(|connected, link, ctx| match connected {
+            Ok(stream) => link.on_connected(stream, ctx),
+            Err(error) => link.on_lost(&error, ctx),
+        }));
+    }
+
+    fn on_connected(&mut self, stream: TcpStream, ctx: &mut Context<Self>) {
+        tracing::debug!(node = %self.identity.node, peer = %self.peer, "connected");
+        (self.backoff, self.refusal) = (BACKOFF.0, None);
+        let (read, write) = stream.into_split();
+        self.connection = Connection::Idle(write, Vec::new());
+        self.watch(read, ctx);
+        self.write(ctx);
+    }
+
+    /// The peer sends nothing here: what can be read is the end of the connection.
+    fn watch(&self, mut read: OwnedReadHalf, ctx: &mut Context<Self>) {
+        let generation = self.generation;
+        let end = async move {
+            let read = read.read(&mut [0]).await;
+            read.and(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the peer closed")))
+        };
+        ctx.spawn(end.into_actor(self).map(move |end: io::Result<()>, link, ctx| {
+            if let Err(error) = end
+                && link.generation == generation
+            {
+                link.on_lost(&error, ctx);
+            }
+        }));
+    }
+
+    fn on_lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        let (node, peer) = (self.identity.node, self.peer);
+        if error.kind() == io::ErrorKind::ConnectionRefused && error.get_ref().is_some() {
+            let reason = error.to_string();
+            if self.refusal.as_ref() != Some(&reason) {
+                tracing::error!(%node, %peer, %reason, "refused");
+                self.refusal = Some(reason);
+            }
+        } else {
+            tracing::debug!(%node, %peer, %error, "not connected");
+        }
+        self.connection = Connection::Down;
+        self.generation += 1;
+        // What waited may be stale by the time the peer is back; protocols and clients send again.
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        let pause = self.backoff;
+        self.backoff = (self.backoff * 2).min(BACKOFF.1);
+        ctx.spawn(sleep(pause).into_actor(self).map(|(), link, ctx| link.connect(ctx)));
+    }
+
+    /// Writes one frame with what waits, as much as fits.
+    fn write(&mut self, ctx: &mut Context<Self>) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let Connection::Idle(mut stream, mut frame) =
+            std::mem::replace(&mut self.connection, Connection::Writing)
+        else {
+            unreachable!("only an idle connection is written to");
+        };
+        frame.clear();
+        frame::begin(&mut frame);
+        let mut room = FRAME_BYTES_MAX;
+        while let Some(item) = self.waiting.front()
+            && item.size() <= room
+        {
+            room -= item.size();
+            item.encode(&mut frame);
+            self.waiting_bytes -= item.size();
+            self.waiting.pop_front();
+        }
+        frame::finish(&mut frame);
+
+        let generation = self.generation;
+        let write = async move {
+            let written = stream.write_all(&frame).await;
+            written.map(|()| (stream, frame))
+        };
+        ctx.spawn(write.into_actor(self).map(move |written, link, ctx| {
+            if link.generation != generation {
+                return;
+            }
+            match written {
+                Ok((stream, frame)) => {
+                    link.connection = Connection::Idle(stream, frame);
+                    link.write(ctx);
+                }
+                Err(error) => link.on_lost(&error, ctx),
+            }
+        }));
+    }
+}
+
+impl Actor for Link {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.connect(ctx);
+    }
+}
+
+impl Handler<Outgoing> for Link {
+    type Result = ();
+
+    fn handle(&mut self, Outgoing(items): Outgoing, ctx: &mut Self::Context) {
+        if matches!(self.connection, Connection::Down) {
+            return;
+        }
+        for item in items {
+            let size = item.size();
+            if size > FRAME_BYTES_MAX || self.waiting_bytes + size > WAITING_BYTES_MAX {
+                tracing::debug!(peer = %self.peer, size, "an item is dropped: no room");
+                continue;
+            }
+            self.waiting_bytes += size;
+            self.waiting.push_back(item);
+        }
+        if matches!(self.connection, Connection::Idle(..)) {
+            self.write(ctx);
+        }
+    }
+}

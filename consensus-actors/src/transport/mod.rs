@@ -1,0 +1,139 @@
+//! How nodes talk: one TCP connection a pair and direction, framed, bounded, greeted by a handshake.
+//!
+//! ```text
+//! frame   length u32 | checksum u64 of the body | body
+//! body    item, item, ..            one frame carries all that waited when it was written
+//! item    group u64 | kind u8 | length u32 | bytes
+//! ```
+//!
+//! The handshake binds a connection to a protocol version, a cluster, a node and its incarnation, so that frames need
+//! not repeat them. Whatever does not decode closes its connection with a logged reason, and nothing else happens.
+//!
+//! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in [`link`] and
+//! [`listener`], before the handshake.
+
+mod frame;
+mod handshake;
+mod link;
+mod listener;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use actix::Addr;
+use bytes::Bytes;
+use consensus_core::{
+    GroupId, NodeId,
+    codec::{DecodeError, put_bytes, put_u64, take_bytes, take_u8, take_u64},
+};
+
+pub(crate) use frame::FRAME_BYTES_MAX;
+pub(crate) use handshake::{Identity, Incarnations};
+pub(crate) use link::{Link, Outgoing};
+pub(crate) use listener::listen;
+
+/// What an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A message between the seats of a group.
+    Message,
+    /// A client's request to the leader's replica.
+    Request,
+    /// The answer to it.
+    Response,
+}
+
+/// What travels between the members of a group.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) group: GroupId,
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Bytes,
+}
+
+impl Item {
+    /// Bytes that an item takes in a frame.
+    fn size(&self) -> usize {
+        8 + 1 + 4 + self.bytes.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.group.0);
+        out.push(match self.kind {
+            Kind::Message => 0,
+            Kind::Request => 1,
+            Kind::Response => 2,
+        });
+        put_bytes(out, &self.bytes);
+    }
+
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        let group = GroupId(take_u64(input)?);
+        let kind = match take_u8(input)? {
+            0 => Kind::Message,
+            1 => Kind::Request,
+            2 => Kind::Response,
+            tag => return Err(DecodeError::UnknownTag { what: "item", tag }),
+        };
+        Ok(Self { group, kind, bytes: take_bytes(input)? })
+    }
+}
+
+/// Where the items of a group go.
+pub(crate) trait Inlet: Send + Sync {
+    /// Takes what a peer sent in one frame, in order.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when an item is not what its kind says.
+    fn deliver(&self, from: NodeId, items: Vec<Item>) -> Result<(), DecodeError>;
+}
+
+/// The groups of a node by what frames call them.
+#[derive(Clone, Default)]
+pub(crate) struct Inlets(Arc<Mutex<BTreeMap<GroupId, Arc<dyn Inlet>>>>);
+
+impl Inlets {
+    /// Lets frames reach a group.
+    pub(crate) fn add(&self, group: GroupId, inlet: Arc<dyn Inlet>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(group, inlet);
+    }
+
+    /// Delivers the items of a frame; those of a group that is not hosted here are dropped, as a network may.
+    fn deliver(&self, from: NodeId, mut body: Bytes) -> Result<(), DecodeError> {
+        let mut by_group: BTreeMap<GroupId, Vec<Item>> = BTreeMap::new();
+        while !body.is_empty() {
+            let item = Item::decode(&mut body)?;
+            by_group.entry(item.group).or_default().push(item);
+        }
+        for (group, items) in by_group {
+            let inlet =
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&group).cloned();
+            match inlet {
+                Some(inlet) => inlet.deliver(from, items)?,
+                None => tracing::debug!(%from, ?group, "a peer speaks of a group not hosted here"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The links to all peers.
+#[derive(Clone, Default)]
+pub(crate) struct Links(Arc<BTreeMap<NodeId, Addr<Link>>>);
+
+impl Links {
+    /// Collects the links of a node.
+    pub(crate) fn new(links: BTreeMap<NodeId, Addr<Link>>) -> Self {
+        Self(Arc::new(links))
+    }
+
+    /// Sends items to a peer; they may be lost.
+    pub(crate) fn send(&self, to: NodeId, items: Vec<Item>) {
+        match self.0.get(&to) {
+            Some(link) => link.do_send(Outgoing(items)),
+            None => tracing::debug!(%to, "no link to this node"),
+        }
+    }
+}

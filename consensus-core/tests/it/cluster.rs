@@ -1,0 +1,412 @@
+//! A cluster of Raft replicas under virtual time, moved one event at a time.
+//!
+//! Messages wait on directed links and records before disks until a test moves them. Every message and record
+//! passes through its encoding. After every step the protocol's invariants are checked, and what only a whole
+//! cluster can tell:
+//! * no message leaves before what it promises is durable, and nobody's vote is given twice in a term;
+//! * all replicas decide the same and answer the same;
+//! * a read sees everything that was committed anywhere before it was submitted;
+//! * nothing is answered twice.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    mem,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use consensus_core::{
+    Decided, Effect, Effects, Index, Input, NodeId, Process, Submission, SubmitError, Ticket,
+    Token,
+    codec::{Decode, Encode},
+    raft::{Control, Message, Raft, Record, Role, invariants::Observer},
+    replica::{Replica, Reply},
+};
+
+use crate::{
+    disk::Disk,
+    kv,
+    node::{Node, Options},
+    promises::Promises,
+    trace,
+};
+
+/// Replicas, their disks, and the links between them.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    nodes: BTreeMap<NodeId, Node>,
+    links: BTreeMap<(NodeId, NodeId), VecDeque<Bytes>>,
+    /// Links that lose what is put on them.
+    cut: BTreeSet<(NodeId, NodeId)>,
+    observer: Observer,
+    promises: Promises,
+    /// What was decided, and what it answered on the first replica that applied it.
+    decided: Vec<(Option<Bytes>, Option<Reply>)>,
+    tickets: u64,
+    trace: Vec<String>,
+    events: VecDeque<Event>,
+}
+
+/// What a host would tell its clients.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A command was applied.
+    Replied { ticket: Ticket, reply: Reply },
+    /// A query was answered.
+    Answered { ticket: Ticket, answer: Reply },
+    /// A command or query will not be served.
+    Refused { ticket: Ticket, error: SubmitError },
+    /// Clients of this node turn to another leader.
+    Routed { node: NodeId, leader: Option<NodeId> },
+}
+
+impl Cluster {
+    /// Starts a cluster whose disks are empty.
+    pub(crate) fn new(options: &Options) -> Self {
+        let nodes = options.ids().map(|id| (id, Node::new(id, options)));
+        Self {
+            nodes: nodes.collect(),
+            links: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            observer: Observer::default(),
+            promises: Promises::default(),
+            decided: Vec::new(),
+            tickets: 0,
+            trace: Vec::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Returns the nodes in order.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().map(|(id, node)| (*id, node))
+    }
+
+    /// Returns a node.
+    pub(crate) fn node(&self, node: NodeId) -> &Node {
+        &self.nodes[&node]
+    }
+
+    fn node_mut(&mut self, node: NodeId) -> &mut Node {
+        self.nodes.get_mut(&node).expect("the test names a node of the cluster")
+    }
+
+    /// Returns what was decided so far, by whichever replica.
+    pub(crate) fn decided(&self) -> &[(Option<Bytes>, Option<Reply>)] {
+        &self.decided
+    }
+
+    /// Takes the lines that were written since the last call.
+    pub(crate) fn take_trace(&mut self) -> Vec<String> {
+        mem::take(&mut self.trace)
+    }
+
+    /// Takes the oldest thing that a host would tell its clients.
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Returns the ticket that is given out next.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets + 1
+    }
+
+    fn note(&mut self, line: String) {
+        self.trace.push(line);
+    }
+
+    // Inputs.
+
+    /// Lets time pass on one node, and lets it look at the clock.
+    pub(crate) fn tick(&mut self, node: NodeId, passed: Duration) {
+        self.node_mut(node).clock += passed;
+        if self.node(node).up {
+            self.step(node, Input::Tick);
+        }
+    }
+
+    /// Submits an envelope.
+    pub(crate) fn submit(&mut self, node: NodeId, envelope: Bytes) -> Ticket {
+        let ticket = self.ticket(node, None);
+        let submission = Submission { ticket, command: envelope };
+        self.step(node, Input::Submit(vec![submission]));
+        ticket
+    }
+
+    /// Submits a linearizable query.
+    pub(crate) fn read(&mut self, node: NodeId, query: Bytes) -> Ticket {
+        let floor = Index(self.decided.len() as u64);
+        let ticket = self.ticket(node, Some((floor, query)));
+        self.step(node, Input::Control(Control::Read(vec![ticket])));
+        ticket
+    }
+
+    /// Tells a replica that its disk is full, or has room again.
+    pub(crate) fn storage_full(&mut self, node: NodeId, full: bool) {
+        self.step(node, Input::Control(Control::StorageFull(full)));
+    }
+
+    fn ticket(&mut self, node: NodeId, read: Option<(Index, Bytes)>) -> Ticket {
+        assert!(self.node(node).up, "{node} is down and takes nothing");
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.node_mut(node).open.insert(ticket, read);
+        ticket
+    }
+
+    // The network.
+
+    /// Returns the messages on their way over a link, oldest first.
+    pub(crate) fn in_flight(&self, from: NodeId, to: NodeId) -> Vec<Message> {
+        self.links.get(&(from, to)).into_iter().flatten().map(decoded).collect()
+    }
+
+    /// Returns the links that have messages on them, with how many.
+    pub(crate) fn busy_links(&self) -> Vec<((NodeId, NodeId), usize)> {
+        let busy = self.links.iter().filter(|(_, messages)| !messages.is_empty());
+        busy.map(|(link, messages)| (*link, messages.len())).collect()
+    }
+
+    /// Delivers the message at position `at` of a link.
+    pub(crate) fn deliver(&mut self, from: NodeId, to: NodeId, at: usize) {
+        let message = self.discard(from, to, at);
+        if !self.node(to).up {
+            self.note(format!("{to} is down: lost {}", trace::message(&message)));
+            return;
+        }
+        self.receive(from, to, message);
+    }
+
+    /// Makes a node receive a message that nobody sent.
+    pub(crate) fn receive(&mut self, from: NodeId, to: NodeId, message: Message) {
+        self.note(format!("{to} <- {from} {}", trace::message(&message)));
+        self.step(to, Input::Receive { from, message });
+    }
+
+    /// Takes the message at position `at` off a link.
+    pub(crate) fn discard(&mut self, from: NodeId, to: NodeId, at: usize) -> Message {
+        let message = self.links.get_mut(&(from, to)).and_then(|link| link.remove(at));
+        decoded(&message.expect("the test names a message that is in flight"))
+    }
+
+    /// Puts a copy of the message at position `at` of a link behind all others.
+    pub(crate) fn duplicate(&mut self, from: NodeId, to: NodeId, at: usize) {
+        let link = self.links.entry((from, to)).or_default();
+        let message = link.get(at).expect("the test names a message that is in flight").clone();
+        link.push_back(message);
+    }
+
+    /// Cuts a link in one direction: what is sent from now on is lost.
+    pub(crate) fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.cut.insert((from, to));
+    }
+
+    /// Tells whether a link is cut.
+    pub(crate) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.cut.contains(&(from, to))
+    }
+
+    /// Mends all links.
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
+    }
+
+    fn put(&mut self, from: NodeId, to: NodeId, message: &Message) {
+        self.promises.check(from, to, message, self.nodes[&from].disk.view());
+        let line = trace::message(message);
+        if self.cut.contains(&(from, to)) {
+            self.note(format!("{from} -x {to} {line}"));
+            return;
+        }
+        self.note(format!("{from} -> {to} {line}"));
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let bytes = Bytes::from(bytes);
+        assert_eq!(&decoded(&bytes), message, "messages survive the wire");
+        self.links.entry((from, to)).or_default().push_back(bytes);
+    }
+
+    // Disks, crashes and restarts.
+
+    /// Makes the oldest `count` waiting records of a node durable, sends what waited for them, and tells the
+    /// replica. Returns how many there were.
+    pub(crate) fn persist(&mut self, node: NodeId, count: usize) -> usize {
+        let mut written = 0;
+        while written < count
+            && let Some(token) = self.node_mut(node).disk.write()
+        {
+            written += 1;
+            self.note(format!("{node} durable #{}", token.0));
+            let free = |held: &mut (Token, NodeId, Message)| held.0 == token;
+            let free: Vec<_> = self.node_mut(node).held.extract_if(.., free).collect();
+            for (_, to, message) in free {
+                self.put(node, to, &message);
+            }
+        }
+        if written > 0 {
+            let upto = self.node(node).disk.upto();
+            self.step(node, Input::Persisted { upto });
+        }
+        written
+    }
+
+    /// Stops a node; of the records that wait, the oldest `kept` reach the disk all the same.
+    pub(crate) fn crash(&mut self, node: NodeId, kept: usize) {
+        self.note(format!("{node} crashes"));
+        let group = self.node(node).config.group();
+        let host = self.node_mut(node);
+        (0..kept).for_each(|_| {
+            host.disk.write();
+        });
+        host.disk.crash();
+        host.held.clear();
+        host.open.clear();
+        host.ready.clear();
+        host.replica = Replica::new(group);
+        host.up = false;
+        host.raft = host.recovered();
+        self.observer.restarted(node);
+        self.check();
+    }
+
+    /// Starts a node from what its disk holds.
+    pub(crate) fn restart(&mut self, node: NodeId) {
+        let host = self.node_mut(node);
+        assert!(!host.up, "{node} runs");
+        host.clock = Duration::ZERO;
+        host.raft = host.recovered();
+        host.up = true;
+        let line = format!("{node} restarts as {}", self.describe(node));
+        self.note(line);
+        self.check();
+    }
+
+    /// Gives a node that is down these records on its disk in place of what it has.
+    pub(crate) fn install(&mut self, node: NodeId, records: &[Record]) {
+        let host = self.node_mut(node);
+        assert!(!host.up, "{node} runs");
+        host.disk = Disk::default();
+        for (token, record) in (1..).map(Token).zip(records) {
+            host.disk.push(token, record);
+            host.disk.write();
+        }
+    }
+
+    /// Tells a node's role and term.
+    pub(crate) fn describe(&self, node: NodeId) -> String {
+        let node = self.node(node);
+        let role = match node.raft.role() {
+            Role::Follower(_) => "follower",
+            Role::Candidate(_) => "candidate",
+            Role::Leader(_) => "leader",
+        };
+        format!("{role}@{}", node.raft.state().term().0)
+    }
+
+    // Steps.
+
+    fn step(&mut self, id: NodeId, input: Input<Raft>) {
+        assert!(self.node(id).up, "{id} is down and steps no more");
+        let before = self.describe(id);
+        let mut out = Effects::default();
+        let node = self.node_mut(id);
+        node.raft.step(node.now(), input, &mut out);
+        let after = self.describe(id);
+        if before != after {
+            self.note(format!("{id} {before} becomes {after}"));
+        }
+        for effect in out.drain() {
+            self.carry_out(id, effect);
+        }
+        self.check();
+    }
+
+    fn carry_out(&mut self, id: NodeId, effect: Effect<Raft>) {
+        match effect {
+            Effect::Persist { token, record } => {
+                self.note(format!("{id} persists #{} {}", token.0, trace::record(&record)));
+                self.node_mut(id).disk.push(token, &record);
+            }
+            Effect::Send { to, message, after } => {
+                let wait = after.filter(|token| *token > self.node(id).disk.upto());
+                let Some(token) = wait else { return self.put(id, to.node, &message) };
+                let line = trace::message(&message);
+                self.note(format!("{id} .. {} {line} after #{}", to.node, token.0));
+                self.node_mut(id).held.push((token, to.node, message));
+            }
+            Effect::Apply(decided) => decided.iter().for_each(|entry| self.apply(id, entry)),
+            Effect::ReadReady { ticket, at } => {
+                let read = self.node_mut(id).open.get(&ticket).cloned().flatten();
+                let (floor, query) = read.expect("a read is ready once, if it was submitted");
+                assert!(at >= floor, "{id} reads at {at} what must be read at {floor} or later");
+                self.note(format!("{id} may answer t{} at {at}", ticket.0));
+                self.node_mut(id).ready.push((at, ticket, query));
+                self.answer_reads(id);
+            }
+            Effect::Answer { ticket, error } => {
+                self.close(id, ticket);
+                self.note(format!("{id} refuses t{}: {}", ticket.0, trace::refusal(&error)));
+                self.events.push_back(Event::Refused { ticket, error });
+            }
+            Effect::Route { leader } => {
+                self.note(format!("{id} routes to {}", trace::node(leader)));
+                self.events.push_back(Event::Routed { node: id, leader });
+            }
+            Effect::Compact { before } => {
+                self.note(format!("{id} compacts before #{}", before.0));
+                self.node_mut(id).disk.compact(before);
+            }
+        }
+    }
+
+    fn apply(&mut self, id: NodeId, decided: &Decided) {
+        let reply = self.node_mut(id).replica.apply(decided);
+        let index = decided.index.0 as usize;
+        if index > self.decided.len() {
+            self.decided.push((decided.command.clone(), reply.clone()));
+        }
+        let (command, answer) = &self.decided[index - 1];
+        assert_eq!(command, &decided.command, "{id} applies another command at {index}");
+        assert_eq!(answer, &reply, "{id} answers otherwise at {index}");
+
+        let what = decided.command.as_ref().map_or_else(|| "noop".into(), kv::describe);
+        let said = reply.as_ref().map_or_else(String::new, |it| format!(": {}", trace::reply(it)));
+        self.note(format!("{id} applies {index} {what}{said}"));
+        if let (Some(ticket), Some(reply)) = (decided.ticket, reply) {
+            self.close(id, ticket);
+            self.note(format!("{id} answers t{}: {}", ticket.0, trace::reply(&reply)));
+            self.events.push_back(Event::Replied { ticket, reply });
+        }
+        self.answer_reads(id);
+    }
+
+    fn answer_reads(&mut self, id: NodeId) {
+        let node = self.node_mut(id);
+        let applied = node.replica.applied();
+        let due: Vec<_> = node.ready.extract_if(.., |(at, ..)| *at <= applied).collect();
+        for (_, ticket, query) in due {
+            self.close(id, ticket);
+            let answer = self.node(id).replica.query(&query);
+            self.note(format!("{id} answers t{}: {}", ticket.0, trace::answer(&answer)));
+            self.events.push_back(Event::Answered { ticket, answer });
+        }
+    }
+
+    fn close(&mut self, id: NodeId, ticket: Ticket) {
+        let open = self.node_mut(id).open.remove(&ticket);
+        assert!(open.is_some(), "t{} was asked of {id} and is answered once", ticket.0);
+    }
+
+    // What must hold.
+
+    fn check(&mut self) {
+        let replicas: Vec<&Raft> = self.nodes.values().map(|node| &node.raft).collect();
+        if let Err(violation) = self.observer.observe(&replicas) {
+            panic!("{violation}");
+        }
+    }
+}
+
+fn decoded(bytes: &Bytes) -> Message {
+    Message::decode_all(bytes.clone()).expect("the wire returns what was sent")
+}

@@ -1,0 +1,117 @@
+//! One node of a cluster under test: a replica, its disk and its host.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use consensus_core::{
+    GroupId, Index, Members, NodeId, Process, Ticket, Time, Token,
+    raft::{Config, Message, Raft, Role},
+    replica::Replica,
+};
+
+use crate::{disk::Disk, kv::Kv};
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) nodes: u64,
+    pub(crate) seed: u64,
+    pub(crate) election_timeout: Duration,
+    pub(crate) heartbeat: Duration,
+    pub(crate) append_bytes_max: usize,
+    pub(crate) append_window: usize,
+    pub(crate) proposals_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            seed: 0,
+            election_timeout: Duration::from_secs(1),
+            heartbeat: Duration::from_millis(100),
+            append_bytes_max: 1 << 20,
+            append_window: 64,
+            proposals_max: 4_096,
+        }
+    }
+}
+
+impl Options {
+    /// Returns the ids of the nodes.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (1..=self.nodes).map(id)
+    }
+}
+
+/// A replica and its host.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    /// What runs, or what the disk would bring back while the node is down.
+    pub(crate) raft: Raft,
+    pub(crate) up: bool,
+    /// Time since the host started; hosts' clocks differ.
+    pub(crate) clock: Duration,
+    pub(crate) disk: Disk,
+    /// Messages that wait for a record to be durable.
+    pub(crate) held: Vec<(Token, NodeId, Message)>,
+    pub(crate) replica: Replica<Kv>,
+    /// Commands and reads that were taken, a read with what it must see and its query.
+    pub(crate) open: BTreeMap<Ticket, Option<(Index, Bytes)>>,
+    /// Reads that wait until the replica has applied this much.
+    pub(crate) ready: Vec<(Index, Ticket, Bytes)>,
+}
+
+impl Node {
+    /// Starts a node whose disk is empty.
+    pub(crate) fn new(id: NodeId, options: &Options) -> Self {
+        let group = GroupId::named("test");
+        let members = Members::new(options.ids()).expect("a cluster has nodes");
+        let config = Config::builder(id, group, members)
+            .election_timeout(options.election_timeout)
+            .heartbeat(options.heartbeat)
+            .seed(options.seed << 8 | id.number())
+            .append_bytes_max(options.append_bytes_max)
+            .append_window(options.append_window)
+            .proposals_max(options.proposals_max)
+            .build()
+            .expect("test configurations are valid");
+        let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");
+        Self {
+            config,
+            raft,
+            up: true,
+            clock: Duration::ZERO,
+            disk: Disk::default(),
+            held: Vec::new(),
+            replica: Replica::new(group),
+            open: BTreeMap::new(),
+            ready: Vec::new(),
+        }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.up && matches!(self.raft.role(), Role::Leader(_))
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        Time::after_start(self.clock)
+    }
+
+    /// Rebuilds the replica from its disk, as a restart would.
+    pub(crate) fn recovered(&self) -> Raft {
+        let raft = Raft::recover(self.config.clone(), self.now(), self.disk.records());
+        let raft = raft.expect("a disk that lost nothing durable recovers");
+        let (state, view) = (raft.state(), self.disk.view());
+        assert_eq!((state.term(), state.voted_for()), (view.term, view.voted_for));
+        let terms = state.log().from(Index(1)).iter().map(|entry| entry.term);
+        assert!(terms.eq(view.log.iter().copied()), "the log is what was written");
+        raft
+    }
+}
+
+/// Returns the node with this number.
+pub(crate) fn id(number: u64) -> NodeId {
+    NodeId::new(number).expect("tests use positive numbers")
+}

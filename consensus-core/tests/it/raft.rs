@@ -1,0 +1,405 @@
+//! Golden scripts for Raft: each file in `tests/scripts/raft` shows one property.
+//!
+//! A script gives commands above `---` and the trace that they must leave below. `UPDATE_GOLDENFILES=1 cargo test`
+//! writes the traces anew; the difference is to be read before it is kept. A command in parentheses is silent.
+//! A new file is seen when this one is compiled anew.
+//!
+//! In traces `3@2` is the entry at index 3 of term 2, `Vote@2` a message of term 2, `#4` a record, `t1` a ticket;
+//! `->` goes onto a link, `-x` is lost, `..` waits for a record to be durable, `<-` arrives.
+
+use std::{error::Error, fmt::Write, path::Path, str::FromStr, time::Duration};
+
+use consensus_core::{
+    Index, NodeId, WallTime,
+    raft::{Entry, Message, Payload, Record, Term},
+};
+use test_each_file::test_each_path;
+
+use crate::{
+    cluster::Cluster,
+    kv::{self, Command, Query},
+    node::{Options, id},
+    trace,
+};
+
+test_each_path! { in "./consensus-core/tests/scripts/raft" as scripts => run }
+
+fn run(path: &Path) {
+    let mut runner = Runner { cluster: Cluster::new(&Options::default()) };
+    goldenscript::run(&mut runner, path).unwrap_or_else(|error| panic!("{error}"));
+}
+
+struct Runner {
+    cluster: Cluster,
+}
+
+/// What a script may say.
+#[derive(goldenscript::Command)]
+enum Verb {
+    /// Starts a new cluster. `leader` is elected and what it said has been heard.
+    Cluster {
+        #[arg(key)]
+        nodes: Option<u64>,
+        #[arg(key)]
+        leader: Option<NodeId>,
+        /// The bytes of commands after which an Append is full.
+        #[arg(key)]
+        bytes: Option<usize>,
+        /// How many Appends may be in flight to a follower.
+        #[arg(key)]
+        window: Option<usize>,
+        /// How many commands may be in flight.
+        #[arg(key)]
+        proposals: Option<usize>,
+    },
+    /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
+    Given {
+        node: NodeId,
+        #[arg(key)]
+        term: u64,
+        #[arg(key)]
+        vote: Option<NodeId>,
+        #[arg(key)]
+        log: Option<String>,
+    },
+    /// Lets time pass on some nodes until their election timers have run out.
+    Timeout(Vec<NodeId>),
+    /// Lets a heartbeat's time pass on a node.
+    Heartbeat(NodeId),
+    /// Lets time pass on all nodes.
+    Advance(Millis),
+    /// Submits a command: `submit 1 put a 1`. Repeats under one `key` apply once.
+    Submit {
+        node: NodeId,
+        command: Vec<String>,
+        #[arg(key)]
+        key: Option<String>,
+    },
+    /// Asks for the value of a key.
+    Read { node: NodeId, key: String },
+    /// Makes the oldest records of a node durable, all by default.
+    Persist { node: NodeId, count: Option<usize> },
+    /// Delivers from a link, in order from position `at`, all by default.
+    Deliver {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        at: Option<usize>,
+        #[arg(key)]
+        count: Option<usize>,
+    },
+    /// Loses messages of a link, all by default.
+    Drop {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        at: Option<usize>,
+        #[arg(key)]
+        count: Option<usize>,
+    },
+    /// Copies a message of a link behind all others.
+    Duplicate {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        at: Option<usize>,
+    },
+    /// Makes a node receive an Append that nobody sent, as of a leader that batches otherwise. `log` has the terms
+    /// of the entries, which are those that `given` makes.
+    Forge {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        term: u64,
+        #[arg(key)]
+        prev: Position,
+        #[arg(key)]
+        log: Option<String>,
+        #[arg(key)]
+        commit: u64,
+    },
+    /// Cuts some nodes off from all others, both ways.
+    Partition(Vec<NodeId>),
+    /// Cuts a link one way.
+    Cut { from: NodeId, to: NodeId },
+    /// Mends all links.
+    Heal,
+    /// Stops a node. Of the records that wait, the oldest `kept` reach the disk all the same.
+    Crash {
+        node: NodeId,
+        #[arg(key)]
+        kept: Option<usize>,
+    },
+    /// Starts a node from its disk.
+    Restart(NodeId),
+    /// Fills a node's disk.
+    Full(NodeId),
+    /// Makes room on a node's disk.
+    Room(NodeId),
+    /// Delivers and persists until nothing is left to do, among the nodes named, or all. No time passes.
+    Stabilize(#[arg(optional)] Vec<NodeId>),
+    /// Shows all nodes.
+    Status,
+    /// Shows the logs of some nodes.
+    Log(Vec<NodeId>),
+    /// Shows what the replicas hold.
+    State,
+    /// Shows the messages in flight.
+    Network,
+}
+
+/// A duration such as `100ms`.
+struct Millis(Duration);
+
+impl FromStr for Millis {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.strip_suffix("ms").and_then(|text| text.parse().ok());
+        number.map(|ms| Self(Duration::from_millis(ms))).ok_or("a duration is written 100ms")
+    }
+}
+
+/// A position such as `3@2`.
+struct Position(Index, Term);
+
+impl FromStr for Position {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once('@');
+        let parse = |(index, term): (&str, &str)| {
+            Some(Self(Index(index.parse().ok()?), Term(term.parse().ok()?)))
+        };
+        parts.and_then(parse).ok_or("a position is written 3@2")
+    }
+}
+
+impl goldenscript::Runner for Runner {
+    type Command = Verb;
+
+    fn run(
+        &mut self,
+        verb: &Verb,
+        _: &goldenscript::Context,
+    ) -> Result<String, Box<dyn Error>> {
+        let mut shown = String::new();
+        match verb {
+            Verb::Cluster { nodes, leader, bytes, window, proposals } => {
+                let mut options = Options::default();
+                options.nodes = nodes.unwrap_or(options.nodes);
+                options.append_bytes_max = bytes.unwrap_or(options.append_bytes_max);
+                options.append_window = window.unwrap_or(options.append_window);
+                options.proposals_max = proposals.unwrap_or(options.proposals_max);
+                self.cluster = Cluster::new(&options);
+                if let Some(leader) = leader {
+                    self.elect(*leader);
+                }
+            }
+            Verb::Given { node, term, vote, log } => {
+                self.cluster.crash(*node, 0);
+                self.cluster.install(*node, &records(Term(*term), *vote, log.as_deref())?);
+                self.cluster.restart(*node);
+            }
+            Verb::Timeout(nodes) => {
+                nodes.iter().for_each(|node| self.cluster.tick(*node, ELECTION_TIMEOUT_MAX));
+            }
+            Verb::Heartbeat(node) => self.cluster.tick(*node, Options::default().heartbeat),
+            Verb::Advance(passed) => {
+                self.all().into_iter().for_each(|node| self.cluster.tick(node, passed.0));
+            }
+            Verb::Submit { node, command, key } => {
+                let command = parse(command)?;
+                let once = key.clone().unwrap_or_else(|| self.cluster.next_ticket().to_string());
+                self.cluster.submit(*node, kv::keyed(&once, WallTime(0), &command));
+            }
+            Verb::Read { node, key } => {
+                self.cluster.read(*node, kv::encode(&Query::Get { key: key.clone() }));
+            }
+            Verb::Persist { node, count } => {
+                self.cluster.persist(*node, count.unwrap_or(usize::MAX));
+            }
+            Verb::Deliver { from, to, at, count } => {
+                for _ in 0..self.chosen(*from, *to, *at, *count)? {
+                    self.cluster.deliver(*from, *to, at.unwrap_or(0));
+                }
+            }
+            Verb::Drop { from, to, at, count } => {
+                for _ in 0..self.chosen(*from, *to, *at, *count)? {
+                    let message = self.cluster.discard(*from, *to, at.unwrap_or(0));
+                    writeln!(shown, "{from} -x {to} {}", trace::message(&message))?;
+                }
+            }
+            Verb::Duplicate { from, to, at } => {
+                self.cluster.duplicate(*from, *to, at.unwrap_or(0));
+            }
+            Verb::Forge { from, to, term, prev, log, commit } => {
+                let message = Message::Append {
+                    term: Term(*term),
+                    prev_index: prev.0,
+                    prev_term: prev.1,
+                    entries: entries(prev.0, log.as_deref())?,
+                    commit: Index(*commit),
+                };
+                self.cluster.receive(*from, *to, message);
+            }
+            Verb::Partition(nodes) => self.partition(nodes),
+            Verb::Cut { from, to } => self.cluster.cut(*from, *to),
+            Verb::Heal => self.cluster.heal(),
+            Verb::Crash { node, kept } => self.cluster.crash(*node, kept.unwrap_or(0)),
+            Verb::Restart(node) => self.cluster.restart(*node),
+            Verb::Full(node) => self.cluster.storage_full(*node, true),
+            Verb::Room(node) => self.cluster.storage_full(*node, false),
+            Verb::Stabilize(nodes) if nodes.is_empty() => self.stabilize(&self.all())?,
+            Verb::Stabilize(nodes) => self.stabilize(nodes)?,
+            Verb::Status => self.all().iter().for_each(|node| shown += &self.status(*node)),
+            Verb::Log(nodes) => nodes.iter().for_each(|node| shown += &self.log(*node)),
+            Verb::State => self.all().iter().for_each(|node| shown += &self.state(*node)),
+            Verb::Network => shown = self.network(),
+        }
+        let trace = self.cluster.take_trace();
+        Ok(trace.join("\n") + if trace.is_empty() { "" } else { "\n" } + &shown)
+    }
+}
+
+/// Beyond it every election timer has run out: timeouts are drawn from T to 2T.
+const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(2);
+
+impl Runner {
+    fn all(&self) -> Vec<NodeId> {
+        self.cluster.nodes().map(|(id, _)| id).collect()
+    }
+
+    fn elect(&mut self, node: NodeId) {
+        self.cluster.tick(node, ELECTION_TIMEOUT_MAX);
+        self.stabilize(&self.all()).expect("an election ends");
+        self.cluster.tick(node, Options::default().heartbeat);
+        self.stabilize(&self.all()).expect("a heartbeat ends");
+        assert!(self.cluster.node(node).leads(), "an undisturbed candidate is elected");
+        self.cluster.take_trace();
+    }
+
+    /// Returns how many messages of a link a verb is about.
+    fn chosen(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        at: Option<usize>,
+        count: Option<usize>,
+    ) -> Result<usize, Box<dyn Error>> {
+        let behind = self.cluster.in_flight(from, to).len().saturating_sub(at.unwrap_or(0));
+        let count = count.unwrap_or(if at.is_some() { 1 } else { behind });
+        let there = count > 0 && count <= behind;
+        there.then_some(count).ok_or_else(|| format!("{behind} messages are there").into())
+    }
+
+    fn partition(&mut self, nodes: &[NodeId]) {
+        for other in self.all().into_iter().filter(|node| !nodes.contains(node)) {
+            for node in nodes {
+                self.cluster.cut(*node, other);
+                self.cluster.cut(other, *node);
+            }
+        }
+    }
+
+    fn stabilize(&mut self, nodes: &[NodeId]) -> Result<(), Box<dyn Error>> {
+        for _ in 0..1_000 {
+            let mut moved = 0;
+            for node in nodes {
+                moved += self.cluster.persist(*node, usize::MAX);
+            }
+            for ((from, to), count) in self.cluster.busy_links() {
+                if nodes.contains(&from) && nodes.contains(&to) {
+                    (0..count).for_each(|_| self.cluster.deliver(from, to, 0));
+                    moved += count;
+                }
+            }
+            if moved == 0 {
+                return Ok(());
+            }
+        }
+        Err("it never comes to rest".into())
+    }
+
+    fn status(&self, id: NodeId) -> String {
+        let node = self.cluster.node(id);
+        let state = node.raft.state();
+        let role = if node.up { self.cluster.describe(id) } else { "down".into() };
+        let log = state.log();
+        format!(
+            "{id} {role} leader={} voted_for={} last={} stable={} committed={} applied={}\n",
+            trace::node(state.leader()),
+            trace::node(state.voted_for()),
+            trace::position(log.last_index(), log.last_term()),
+            state.stable(),
+            state.committed(),
+            node.replica.applied(),
+        )
+    }
+
+    fn log(&self, id: NodeId) -> String {
+        let state = self.cluster.node(id).raft.state();
+        let entries = state.log().from(Index(1));
+        let mut shown = String::new();
+        for (index, entry) in (1..).map(Index).zip(entries) {
+            let (position, payload) =
+                (trace::position(index, entry.term), trace::payload(&entry.payload));
+            let stable = if index <= state.stable() { " durable" } else { "" };
+            let committed = if index <= state.committed() { " committed" } else { "" };
+            writeln!(shown, "{id} {position} {payload}{stable}{committed}").expect("memory");
+        }
+        if shown.is_empty() { format!("{id} has no entries\n") } else { shown }
+    }
+
+    fn state(&self, id: NodeId) -> String {
+        let values = &self.cluster.node(id).replica.machine().values;
+        let values: Vec<_> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        format!("{id} holds {}\n", if values.is_empty() { "nothing".into() } else { values.join(" ") })
+    }
+
+    fn network(&self) -> String {
+        let links = self.cluster.busy_links();
+        let messages = links.iter().flat_map(|((from, to), _)| {
+            let messages = self.cluster.in_flight(*from, *to).into_iter();
+            messages.map(move |message| format!("{from} -> {to} {}\n", trace::message(&message)))
+        });
+        messages.collect()
+    }
+}
+
+fn parse(words: &[String]) -> Result<Command, Box<dyn Error>> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Ok(match words[..] {
+        ["put", key, value] => Command::Put { key: key.into(), value: value.parse()? },
+        ["add", key, by] => Command::Add { key: key.into(), by: by.parse()? },
+        ["panic", key] => Command::Panic { key: key.into() },
+        _ => return Err(format!("{words:?} is no command").into()),
+    })
+}
+
+/// Makes the records of a disk.
+fn records(
+    term: Term,
+    voted_for: Option<NodeId>,
+    log: Option<&str>,
+) -> Result<Vec<Record>, Box<dyn Error>> {
+    let mut records = vec![Record::Vote { term, voted_for }];
+    let entries = entries(Index::ZERO, log)?;
+    if !entries.is_empty() {
+        records.push(Record::Append { after: Index::ZERO, entries });
+    }
+    Ok(records)
+}
+
+/// Makes entries of these terms. Those of the same index and term are the same wherever they are made.
+fn entries(after: Index, terms: Option<&str>) -> Result<Vec<Entry>, Box<dyn Error>> {
+    let terms = terms.into_iter().flat_map(|terms| terms.split(' '));
+    let mut entries = Vec::new();
+    for (index, term) in (after.0 + 1..).zip(terms) {
+        let term = term.parse()?;
+        let command = Command::Put { key: format!("x{index}"), value: term };
+        let command = kv::keyed(&format!("{index}@{term}"), WallTime(0), &command);
+        entries.push(Entry { term: Term(term), payload: Payload::Command(command) });
+    }
+    Ok(entries)
+}

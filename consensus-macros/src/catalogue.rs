@@ -1,0 +1,158 @@
+//! Well-known types that differ between replicas, and what to use instead.
+//!
+//! The trait bound on every field is the guard; this list only says it better for the types people reach for.
+
+use syn::{
+    GenericArgument, PathArguments, Type,
+    visit::{self, Visit},
+};
+
+use crate::tokens;
+
+/// Why a type does not belong in a replicated state.
+pub(crate) struct Offence {
+    /// The sentence.
+    pub(crate) problem: String,
+    /// What to use instead.
+    pub(crate) instead: String,
+}
+
+/// Where a type stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the state.
+    Field {
+        /// Whether floating point is allowed.
+        floats: bool,
+    },
+    /// In a command's arguments or reply.
+    Signature,
+}
+
+/// Returns the types within `ty` that are known to differ between replicas.
+pub(crate) fn offences(ty: &Type, place: Place) -> Vec<(&Type, Offence)> {
+    let mut search = Search { place, found: Vec::new() };
+    search.visit_type(ty);
+    search.found
+}
+
+/// Returns whether `ty` mentions a floating-point type.
+pub(crate) fn mentions_float(ty: &Type) -> bool {
+    let place = Place::Field { floats: false };
+    offences(ty, place).iter().any(|(ty, _)| matches!(&*tokens::text(ty), "f32" | "f64"))
+}
+
+struct Search<'a> {
+    place: Place,
+    found: Vec<(&'a Type, Offence)>,
+}
+
+impl<'a> Visit<'a> for Search<'a> {
+    fn visit_type(&mut self, ty: &'a Type) {
+        let offence = match self.place {
+            Place::Field { floats } => encoding(ty).or_else(|| state(ty, floats)),
+            Place::Signature => encoding(ty),
+        };
+        match offence {
+            Some(offence) => self.found.push((ty, offence)),
+            None => visit::visit_type(self, ty),
+        }
+    }
+}
+
+/// What is encoded differently by different replicas.
+fn encoding(ty: &Type) -> Option<Offence> {
+    let (name, arguments) = last_segment(ty)?;
+    let offence = |problem: &str, instead: String| Offence {
+        problem: format!("`{name}` {problem}"),
+        instead,
+    };
+    let unordered =
+        "visits its entries in a different order on every replica, so replicas would diverge";
+    let wide = "has the width of the machine, and replicas may run on different ones";
+    Some(match &*name {
+        "HashMap" | "HashSet" => {
+            offence(unordered, format!("use `{}{arguments}`", name.replace("Hash", "BTree")))
+        }
+        "usize" => offence(wide, "use `u64`".into()),
+        "isize" => offence(wide, "use `i64`".into()),
+        _ => return None,
+    })
+}
+
+/// What else a state must not hold.
+fn state(ty: &Type, floats: bool) -> Option<Offence> {
+    let offence = |problem: &str, instead: String| Offence { problem: problem.into(), instead };
+    match ty {
+        Type::Ptr(_) => {
+            let problem = "a raw pointer means nothing on another machine";
+            return Some(offence(problem, "use an index or a key".into()));
+        }
+        Type::FnPtr(_) => {
+            let problem = "a function pointer means nothing on another machine";
+            return Some(offence(problem, "use an enum of the choices, and `match` on it".into()));
+        }
+        _ => {}
+    }
+    let (name, arguments) = last_segment(ty)?;
+    let inner = arguments.trim_start_matches('<').trim_end_matches('>');
+    let generic = !arguments.is_empty();
+    let (problem, instead) = match &*name {
+        "Instant" => (
+            "is one machine's own clock and means nothing on another",
+            "use a `Duration`, or milliseconds as `u64` reckoned from `cx.now()`".into(),
+        ),
+        "SystemTime" => (
+            "invites each replica to read its own clock",
+            "use milliseconds as `u64`, reckoned from `cx.now()`".into(),
+        ),
+        "Rc" if generic => (
+            "is tied to one thread, and a replica moves between threads",
+            format!("use `Box<{inner}>`"),
+        ),
+        "Cell" | "RefCell" | "Mutex" | "RwLock" if generic => (
+            "lets a query change the state without going through the log",
+            format!("use `{inner}`: a command has `&mut self`"),
+        ),
+        atomic if is_atomic(atomic) => (
+            "lets a query change the state without going through the log",
+            "use the plain type: a command has `&mut self`".into(),
+        ),
+        "f32" | "f64" if !floats => (
+            "may round differently on different machines",
+            "use an integer count of the smallest unit, or allow it on the type: `#[replica(floats)]`".into(),
+        ),
+        _ => return None,
+    };
+    Some(Offence { problem: format!("`{name}` {problem}"), instead })
+}
+
+fn is_atomic(name: &str) -> bool {
+    name.strip_prefix("Atomic").is_some_and(|kind| {
+        kind == "Bool"
+            || kind == "Ptr"
+            || kind.starts_with(['I', 'U'])
+                && !kind.contains(char::is_whitespace)
+                && kind
+                    .chars()
+                    .skip(1)
+                    .all(|digit| digit.is_ascii_digit() || "size".contains(digit))
+    })
+}
+
+/// Returns the name of the type and its arguments as text: `HashMap` and `<String, u64>`.
+fn last_segment(ty: &Type) -> Option<(String, String)> {
+    let Type::Path(path) = ty else { return None };
+    let segment = path.path.segments.last()?;
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => {
+            let types = arguments.args.iter().filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(tokens::text(ty)),
+                _ => None,
+            });
+            format!("<{}>", types.collect::<Vec<_>>().join(", "))
+        }
+        PathArguments::None | PathArguments::Parenthesized(_) => String::new(),
+    };
+    Some((segment.ident.to_string(), arguments))
+}

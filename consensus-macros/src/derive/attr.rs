@@ -1,0 +1,127 @@
+//! The options of `#[replica(..)]`, on a type and on a field.
+
+use syn::{Attribute, Error, LitStr, Meta, Path, ext::IdentExt};
+
+use crate::{
+    error::Errors,
+    names,
+    options::{self, Entry},
+};
+
+/// Which derive macro reads the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Derive {
+    /// `#[derive(Replicated)]`
+    Replicated,
+    /// `#[derive(Deterministic)]`
+    Deterministic,
+}
+
+/// The options on a type.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// The state's stable name, if it is not the type's.
+    pub(crate) name: Option<LitStr>,
+    /// Whether floating point is allowed in fields.
+    pub(crate) floats: bool,
+    /// Where the facade is.
+    pub(crate) krate: Option<Path>,
+}
+
+impl Options {
+    /// Parses the options among `attributes`.
+    pub(crate) fn parse(attributes: &[Attribute], derive: Derive, errors: &mut Errors) -> Self {
+        let mut options = Self::default();
+        let known: &[&str] = match derive {
+            Derive::Replicated => &["protocol", "name", "floats", "crate"],
+            // It stands beside the other derive on some types, so it leaves the other's options alone.
+            Derive::Deterministic => &["floats", "crate"],
+        };
+        for entry in entries(attributes, errors) {
+            match (&*entry.key.unraw().to_string(), derive) {
+                ("floats", _) => options.floats = errors.take(entry.flag()).is_some(),
+                ("crate", _) => options.krate = errors.take(entry.path()),
+                ("protocol", Derive::Replicated) => protocol(&entry, errors),
+                ("name", Derive::Replicated) => options.name = errors.take(name(&entry)),
+                (
+                    "version" | "upcast" | "snapshot" | "read" | "keyed" | "shards" | "merge"
+                    | "simulate" | "commands" | "queries",
+                    Derive::Replicated,
+                ) => errors.push(entry.not_yet(known)),
+                ("trust", _) => errors.at_with_help(
+                    &entry,
+                    "`trust` is about a field, not about the whole type",
+                    "put `#[replica(trust = \"..\")]` on the field that needs it",
+                ),
+                _ => errors.push(entry.unknown(known)),
+            }
+        }
+        options
+    }
+}
+
+fn protocol(entry: &Entry, errors: &mut Errors) {
+    const PLANNED: [&str; 5] = ["multi_paxos", "epaxos", "zab", "pbft", "eventual"];
+    const SUPPORTED: [&str; 1] = ["raft"];
+    let Some(word) = errors.take(entry.head()) else { return };
+    let name = word.to_string();
+    if PLANNED.contains(&&*name) {
+        errors.at(&word, format_args!("protocol `{name}` is not supported yet; use raft"));
+    } else if SUPPORTED.contains(&&*name) {
+        errors.take(entry.word());
+    } else {
+        errors.at(&word, options::unknown("protocol", &word, &SUPPORTED));
+    }
+}
+
+fn name(entry: &Entry) -> syn::Result<LitStr> {
+    let name = entry.string()?;
+    match names::wire_problem(&name.value()) {
+        Some(problem) => Err(Error::new(name.span(), problem)),
+        None => Ok(name),
+    }
+}
+
+/// Returns whether a field's author vouches for its determinism.
+pub(crate) fn is_trusted(attributes: &[Attribute], errors: &mut Errors) -> bool {
+    const KNOWN: [&str; 1] = ["trust"];
+    let mut trusted = false;
+    for entry in entries(attributes, errors) {
+        if entry.key == "trust" {
+            trusted = true;
+            errors.take(entry.reason());
+        } else {
+            errors.push(entry.unknown(&KNOWN));
+        }
+    }
+    trusted
+}
+
+/// Reports `#[replica(..)]` on a variant, where it says nothing.
+pub(crate) fn refuse(attributes: &[Attribute], errors: &mut Errors) {
+    for attribute in ours(attributes) {
+        errors.at(attribute, "`#[replica(..)]` goes on the type or on a field, not on a variant");
+    }
+}
+
+fn entries(attributes: &[Attribute], errors: &mut Errors) -> Vec<Entry> {
+    let mut all: Vec<Entry> = Vec::new();
+    for attribute in ours(attributes) {
+        let Meta::List(list) = &attribute.meta else {
+            errors.at(attribute, "options go in parentheses: `#[replica(name = \"..\")]`");
+            continue;
+        };
+        for entry in Entry::parse_all(list.tokens.clone(), errors) {
+            if all.iter().any(|other| other.key == entry.key) {
+                errors.push(entry.twice());
+            } else {
+                all.push(entry);
+            }
+        }
+    }
+    all
+}
+
+fn ours(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("replica"))
+}

@@ -1,0 +1,105 @@
+//! The code of the derive macros.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Generics, Ident, Type, ext::IdentExt, parse_quote, spanned::Spanned};
+
+use super::ast::Input;
+use crate::{facade, names};
+
+/// Returns the implementation of `Replicated`.
+pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
+    let private = facade::private(input.options.krate.as_ref());
+    let ident = &input.item.ident;
+    let name = match &input.options.name {
+        Some(name) => name.value(),
+        None => names::snake_case(&ident.unraw().to_string()),
+    };
+    let checks = checks(input, checked, &private);
+    let (_, types, _) = input.item.generics.split_for_impl();
+    let state = quote!(#ident #types);
+    let mut generics = bounded(input, checked, &private);
+    // At the type's name: this is where the missing block is reported, once.
+    let has_commands = quote_spanned!(ident.span()=> #ident #types: #private::Commands);
+    generics.make_where_clause().predicates.push(parse_quote!(#has_commands));
+    let (generics, _, clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        #[allow(trivial_bounds)]
+        impl #generics #private::Replicated for #state #clause {
+            type Client = <Self as #private::Commands>::Client;
+            const NAME: &'static str = #name;
+            const PROTOCOL: #private::Protocol = #private::Protocol::Raft;
+        }
+        #checks
+    }
+}
+
+/// Returns the implementation of `Deterministic`.
+pub(crate) fn deterministic(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
+    let private = facade::private(input.options.krate.as_ref());
+    let ident = &input.item.ident;
+    let checks = checks(input, checked, &private);
+    let generics = bounded(input, checked, &private);
+    let (_, types, _) = input.item.generics.split_for_impl();
+    let (generics, _, clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #generics #private::Deterministic for #ident #types #clause {}
+        #checks
+    }
+}
+
+/// Returns the generics with `Deterministic` demanded of the parameters that the checked fields use.
+fn bounded(input: &Input<'_>, checked: &[&Type], private: &TokenStream) -> Generics {
+    let mut generics = input.item.generics.clone();
+    let mut used: Vec<&Ident> = Vec::new();
+    for parameter in checked.iter().flat_map(|kind| input.parameters_of(kind)) {
+        if !used.contains(&parameter) {
+            used.push(parameter);
+        }
+    }
+    for parameter in used {
+        let predicate = parse_quote!(#parameter: #private::Deterministic);
+        generics.make_where_clause().predicates.push(predicate);
+    }
+    generics
+}
+
+/// Returns code that compiles if every checked field is deterministic, with the errors at the fields' types.
+///
+/// A bound on an implementation that nobody asks for is reported where it stands and nowhere else. A bound with a
+/// parameter in it is only checked by a function that needs it.
+fn checks(input: &Input<'_>, checked: &[&Type], private: &TokenStream) -> TokenStream {
+    let (generic, plain): (Vec<&Type>, Vec<&Type>) =
+        checked.iter().copied().partition(|kind| input.is_generic(kind));
+    let plain = (!plain.is_empty()).then(|| {
+        let bounds =
+            plain.iter().map(|kind| quote_spanned!(kind.span()=> #kind: #private::Deterministic));
+        quote! {
+            trait __Fields {}
+            impl __Fields for () where #(#bounds),* {}
+        }
+    });
+    let generic = (!generic.is_empty()).then(|| {
+        let calls = generic.iter().map(|kind| quote_spanned!(kind.span()=> __field::<#kind>();));
+        let generics = bounded(input, checked, private);
+        let (generics, _, clause) = generics.split_for_impl();
+        quote! {
+            fn __field<T: #private::Deterministic + ?Sized>() {}
+            fn __fields #generics () #clause {
+                #(#calls)*
+            }
+        }
+    });
+    if plain.is_none() && generic.is_none() {
+        return TokenStream::new();
+    }
+    quote! {
+        #[allow(dead_code, trivial_bounds)]
+        const _: () = {
+            #plain
+            #generic
+        };
+    }
+}
