@@ -13,16 +13,11 @@ use serde_json::Value;
 use crate::error::{Code, Error, Result};
 
 /// Makes the variant `name` of a JSON object of arguments.
-pub(crate) fn from_json<T: DeserializeOwned>(name: &str, arguments: Value) -> Result<T, String> {
-    let bare = arguments.as_object().is_some_and(serde_json::Map::is_empty);
-    let tagged = Value::Object([(name.to_owned(), arguments)].into_iter().collect());
-    match serde_json::from_value(tagged) {
-        Ok(value) => Ok(value),
-        // A variant without fields is written as its name alone.
-        Err(error) if bare => serde_json::from_value(Value::String(name.to_owned()))
-            .map_err(|_: serde_json::Error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+pub(crate) fn from_json<T: DeserializeOwned>(
+    name: &str,
+    arguments: serde_json::Map<String, Value>,
+) -> Result<T, String> {
+    variant(name, arguments.into_iter().map(|(name, value)| (name, Given::Json(value))))
 }
 
 /// Makes the variant `name` of texts, each read as the type that is wanted.
@@ -30,6 +25,14 @@ pub(crate) fn from_text<T: DeserializeOwned>(
     name: &str,
     arguments: Vec<(String, String)>,
 ) -> Result<T, String> {
+    variant(name, arguments.into_iter().map(|(name, text)| (name, Given::Text(Text(text)))))
+}
+
+fn variant<T: DeserializeOwned>(
+    name: &str,
+    arguments: impl Iterator<Item = (String, Given)>,
+) -> Result<T, String> {
+    let arguments = arguments.map(|(name, given)| Argument { name, given }).collect();
     T::deserialize(Variant { name, arguments }).map_err(|error| error.to_string())
 }
 
@@ -41,10 +44,10 @@ pub(crate) fn to_json(reply: &[u8]) -> Result<Value> {
     })
 }
 
-/// An enum's variant by name, with texts for its fields.
+/// An enum's variant by name, with its fields.
 struct Variant<'a> {
     name: &'a str,
-    arguments: Vec<(String, String)>,
+    arguments: Vec<Argument>,
 }
 
 impl<'de> Deserializer<'de> for Variant<'_> {
@@ -70,13 +73,13 @@ impl<'de> EnumAccess<'de> for Variant<'_> {
     }
 }
 
-/// The fields of a variant, as texts.
-struct Fields(Vec<(String, String)>);
+/// The fields of a variant.
+struct Fields(Vec<Argument>);
 
 impl Fields {
-    fn map<'de>(self) -> MapDeserializer<'de, std::vec::IntoIter<(String, Text)>, Reason> {
-        let fields: Vec<_> = self.0.into_iter().map(|(name, text)| (name, Text(text))).collect();
-        MapDeserializer::new(fields.into_iter())
+    fn map<'de>(self) -> MapDeserializer<'de, std::vec::IntoIter<(String, Argument)>, Reason> {
+        let fields = self.0.into_iter().map(|field| (field.name.clone(), field));
+        MapDeserializer::new(fields.collect::<Vec<_>>().into_iter())
     }
 }
 
@@ -86,7 +89,9 @@ impl<'de> VariantAccess<'de> for Fields {
     fn unit_variant(self) -> Result<(), Reason> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(serde::de::Error::custom(format!("unknown field `{name}`"))),
+            Some(field) => {
+                Err(serde::de::Error::custom(format!("unknown field `{}`", field.name)))
+            }
         }
     }
 
@@ -107,20 +112,69 @@ impl<'de> VariantAccess<'de> for Fields {
     }
 }
 
+/// An argument as it was given, under its name: what is wrong with it is said with the name.
+struct Argument {
+    name: String,
+    given: Given,
+}
+
+enum Given {
+    Json(Value),
+    Text(Text),
+}
+
+impl<'de> IntoDeserializer<'de, Reason> for Argument {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! named {
+    ($($method:ident($($arg:ident: $kind:ty),*);)*) => {
+        $(fn $method<V: Visitor<'de>>(self, $($arg: $kind,)* visitor: V) -> Result<V::Value, Reason> {
+            let read = match self.given {
+                Given::Json(value) => {
+                    value.$method($($arg,)* visitor).map_err(|error| error.to_string())
+                }
+                Given::Text(text) => {
+                    text.$method($($arg,)* visitor).map_err(|error| error.to_string())
+                }
+            };
+            read.map_err(|reason| {
+                serde::de::Error::custom(format!("argument `{}`: {reason}", self.name))
+            })
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Argument {
+    type Error = Reason;
+
+    named! {
+        deserialize_any(); deserialize_bool();
+        deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64(); deserialize_i128();
+        deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64(); deserialize_u128();
+        deserialize_f32(); deserialize_f64(); deserialize_char();
+        deserialize_str(); deserialize_string(); deserialize_bytes(); deserialize_byte_buf();
+        deserialize_option(); deserialize_unit(); deserialize_unit_struct(name: &'static str);
+        deserialize_newtype_struct(name: &'static str); deserialize_seq();
+        deserialize_tuple(length: usize);
+        deserialize_tuple_struct(name: &'static str, length: usize);
+        deserialize_map();
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+        deserialize_identifier(); deserialize_ignored_any();
+    }
+}
+
 /// A text that is read as the type that is wanted: a number where a number is, JSON where a list or a map is.
 struct Text(String);
 
 impl Text {
     fn json(&self) -> Result<Value, Reason> {
         serde_json::from_str(&self.0).map_err(serde::de::Error::custom)
-    }
-}
-
-impl<'de> IntoDeserializer<'de, Reason> for Text {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }
 
@@ -252,7 +306,10 @@ mod tests {
     // Goal: JSON makes variants with fields and without.
     #[test]
     fn json_makes_variants() {
-        assert_eq!(from_json("add", serde_json::json!({"by": 1})), Ok(Command::Add { by: 1 }));
-        assert_eq!(from_json("clear", serde_json::json!({})), Ok(Command::Clear));
+        let json = |name, body: Value| from_json(name, body.as_object().cloned().unwrap_or_default());
+        assert_eq!(json("add", serde_json::json!({"by": 1})), Ok(Command::Add { by: 1 }));
+        assert_eq!(json("clear", serde_json::json!({})), Ok(Command::Clear));
+        let wrong: Result<Command, String> = json("add", serde_json::json!({"by": "x"}));
+        assert!(wrong.unwrap_err().starts_with("argument `by`: invalid type"));
     }
 }

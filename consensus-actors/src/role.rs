@@ -180,7 +180,7 @@ where
         let status = P::status(&post.state, role.name());
         let Labels { node, group } = &post.labels;
         let (role_name, term) = (status.role, status.term);
-        let span = tracing::info_span!("tenure", node, %group, role = role_name, term);
+        let span = tracing::info_span!(parent: None, "tenure", node, %group, role = role_name, term);
         span.in_scope(|| match (first, role_name) {
             (false, "leader") => tracing::info!(index = status.last.0, "takes the lead"),
             _ => tracing::debug!(index = status.last.0, "takes the seat"),

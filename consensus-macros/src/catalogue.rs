@@ -3,7 +3,7 @@
 //! The trait bound on every field is the guard; this list only says it better for the types people reach for.
 
 use syn::{
-    GenericArgument, PathArguments, Type,
+    GenericArgument, PathArguments, PathSegment, Type,
     visit::{self, Visit},
 };
 
@@ -48,6 +48,13 @@ struct Search<'a> {
 }
 
 impl<'a> Visit<'a> for Search<'a> {
+    fn visit_path_segment(&mut self, segment: &'a PathSegment) {
+        // It holds nothing.
+        if segment.ident != "PhantomData" {
+            visit::visit_path_segment(self, segment);
+        }
+    }
+
     fn visit_type(&mut self, ty: &'a Type) {
         let offence = match self.place {
             Place::Field { floats } => encoding(ty).or_else(|| state(ty, floats)),

@@ -1,6 +1,6 @@
 //! Types as tokens: moved into a module, freed of `Self`, and printed as a person would write them.
 
-use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
 /// Returns `tokens` with `state` instead of `Self`.
@@ -8,6 +8,21 @@ pub(crate) fn without_self(tokens: &TokenStream, state: &TokenStream) -> TokenSt
     rewrite(tokens, &|ident, next| {
         (ident == "Self").then(|| if next.path { quote!(<#state>) } else { state.clone() })
     })
+}
+
+/// Returns `tokens` as if they stood at `span`.
+pub(crate) fn at(span: Span, tokens: &TokenStream) -> TokenStream {
+    let respan = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    tokens.clone().into_iter().map(respan).collect()
+}
+
+/// Returns the place where `tokens` end.
+pub(crate) fn end(tokens: impl ToTokens) -> Span {
+    let last = tokens.into_token_stream().into_iter().last();
+    last.map_or_else(Span::call_site, |token| token.span())
 }
 
 /// A move of types from a module into a child of it that imports everything of it.

@@ -69,7 +69,9 @@ where
 
 /// Sends events to standard error; `CONSENSUS_LOG` says which, as `debug` or `consensus_actors=trace`.
 fn trace() {
-    let filter = EnvFilter::try_from_env("CONSENSUS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    const QUIET: &str = "info,actix_server=warn";
+    let filter = EnvFilter::try_from_env("CONSENSUS_LOG");
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(QUIET));
     let set = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

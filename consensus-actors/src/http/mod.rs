@@ -97,13 +97,13 @@ fn url_arguments(request: &HttpRequest) -> Result<Vec<(String, String)>> {
     })
 }
 
-fn json_body(body: &[u8]) -> Result<Value> {
+fn json_body(body: &[u8]) -> Result<serde_json::Map<String, Value>> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         let message = format!("the body is no JSON: {error}; send an object of arguments, as {{\"by\":1}}");
         Error::new(Code::MalformedBody, message)
     })?;
-    if value.is_object() {
-        return Ok(value);
+    if let Value::Object(arguments) = value {
+        return Ok(arguments);
     }
     let message = "the body is JSON but no object; send an object of arguments, as {\"by\":1}";
     Err(Error::new(Code::MalformedBody, message))

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum Arguments {
     /// A JSON object.
-    Json(Value),
+    Json(serde_json::Map<String, Value>),
     /// Names and texts, as in a URL; each text is read as the type that is wanted.
     Text(Vec<(String, String)>),
 }

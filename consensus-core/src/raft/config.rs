@@ -19,6 +19,7 @@ pub struct Config {
     append_bytes_max: usize,
     append_window: usize,
     proposals_max: usize,
+    proposals_bytes_max: usize,
 }
 
 impl Config {
@@ -38,6 +39,8 @@ impl Config {
                 append_window: 64,
                 // Beyond it waiting only adds latency.
                 proposals_max: 4_096,
+                // The log in memory grows by what is in flight, here and at each follower.
+                proposals_bytes_max: 64 << 20,
             },
         }
     }
@@ -85,6 +88,11 @@ impl Config {
     /// Returns how many commands, and how many reads, may be in flight.
     pub fn proposals_max(&self) -> usize {
         self.proposals_max
+    }
+
+    /// Returns how many bytes of commands may be in flight before more are refused.
+    pub fn proposals_bytes_max(&self) -> usize {
+        self.proposals_bytes_max
     }
 
     /// Returns the address of this group's replica on `node`.
@@ -144,6 +152,13 @@ impl Builder {
         self
     }
 
+    /// Sets how many bytes of commands may be in flight before more are refused. Default 64 MiB.
+    #[must_use]
+    pub fn proposals_bytes_max(mut self, bytes: usize) -> Self {
+        self.config.proposals_bytes_max = bytes;
+        self
+    }
+
     /// Finishes the configuration.
     ///
     /// # Errors
@@ -166,7 +181,13 @@ impl Builder {
                 election_timeout_min: config.heartbeat * 3,
             });
         }
-        if config.append_window == 0 || config.append_bytes_max == 0 || config.proposals_max == 0 {
+        let bounds = [
+            config.append_window,
+            config.append_bytes_max,
+            config.proposals_max,
+            config.proposals_bytes_max,
+        ];
+        if bounds.contains(&0) {
             return Err(ConfigError::ZeroBound);
         }
         Ok(config)

@@ -27,8 +27,9 @@ pub struct Leader {
     progress: BTreeMap<NodeId, Progress>,
     /// The first entry of the tenure; once it is committed, everything before it is known to be (8).
     noop: Index,
-    /// Commands of the tenure that are not committed yet, ascending.
-    tickets: VecDeque<(Index, Ticket)>,
+    /// Commands of the tenure that are not committed yet, ascending, with the bytes of each.
+    tickets: VecDeque<(Index, Ticket, usize)>,
+    ticket_bytes: usize,
     reads: Reads,
     heartbeat_due: Time,
 }
@@ -48,6 +49,7 @@ impl Leader {
             progress: peers.map(|peer| (peer, Progress::new(last))).collect(),
             noop: last.next(),
             tickets: VecDeque::new(),
+            ticket_bytes: 0,
             reads: Reads::default(),
             heartbeat_due: now + state.config.heartbeat(),
         };
@@ -61,12 +63,24 @@ impl Leader {
         self.progress.iter().map(|(peer, progress)| (*peer, progress))
     }
 
-    /// Appends to the log and replicates at once: the followers' disks work beside this one (dissertation 10.2.1).
+    /// Appends to the log and replicates at once: the followers' disks work beside this one
+    /// (dissertation 10.2.1).
     fn append(&mut self, state: &mut State, payloads: Vec<Payload>, out: &mut Effects<Raft>) {
-        let term = state.term();
-        let entries = payloads.into_iter().map(|payload| Entry { term, payload }).collect();
+        let (term, bytes_max) = (state.term(), state.config.append_bytes_max());
         let mut persist = Effects::default();
-        state.append(state.log.last_index(), entries, &mut persist);
+        let (mut entries, mut bytes) = (Vec::with_capacity(payloads.len()), 0);
+        for payload in payloads {
+            bytes += payload.size();
+            entries.push(Entry { term, payload });
+            // A record is bounded as an Append is.
+            if bytes >= bytes_max {
+                state.append(state.log.last_index(), std::mem::take(&mut entries), &mut persist);
+                bytes = 0;
+            }
+        }
+        if !entries.is_empty() {
+            state.append(state.log.last_index(), entries, &mut persist);
+        }
         self.replicate_all(state, out);
         persist.drain().for_each(|effect| out.push(effect));
     }
@@ -115,12 +129,14 @@ impl Leader {
         let mut index = state.log.last_index();
         let mut payloads = Vec::with_capacity(submissions.len());
         for Submission { ticket, command } in submissions {
-            if self.tickets.len() >= limit {
+            let room = self.ticket_bytes < state.config.proposals_bytes_max();
+            if self.tickets.len() >= limit || !room {
                 out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
                 continue;
             }
             index = index.next();
-            self.tickets.push_back((index, ticket));
+            self.tickets.push_back((index, ticket, command.len()));
+            self.ticket_bytes += command.len();
             payloads.push(Payload::Command(command));
         }
         if !payloads.is_empty() {
@@ -266,9 +282,11 @@ impl Leader {
             return;
         }
 
-        let tickets = &mut self.tickets;
+        let (tickets, ticket_bytes) = (&mut self.tickets, &mut self.ticket_bytes);
         let ticket_of = |at| {
-            tickets.pop_front_if(|(index, _)| *index == at).map(|(_, ticket)| ticket)
+            let (_, ticket, bytes) = tickets.pop_front_if(|(index, ..)| *index == at)?;
+            *ticket_bytes -= bytes;
+            Some(ticket)
         };
         state.commit_to(held, ticket_of, out);
         self.advance_reads(state, now, out);
@@ -322,7 +340,7 @@ impl Step<Raft> for Leader {
 
     fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
         // The entries are in the log and a later leader may commit them: nobody knows yet.
-        for (_, ticket) in self.tickets.drain(..) {
+        for (_, ticket, _) in self.tickets.drain(..) {
             out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
         }
         state.refuse_tickets(self.reads.drain(), out);

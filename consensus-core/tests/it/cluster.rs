@@ -318,6 +318,7 @@ impl Cluster {
         for effect in out.drain() {
             self.carry_out(id, effect);
         }
+        self.node(id).check_durable();
         self.check();
     }
 

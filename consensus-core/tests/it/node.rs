@@ -99,6 +99,18 @@ impl Node {
         Time::after_start(self.clock)
     }
 
+    /// What the replica takes for durable is on the disk.
+    pub(crate) fn check_durable(&self) {
+        let (state, view) = (self.raft.state(), self.disk.view());
+        let stable = state.stable().0 as usize;
+        let terms = state.log().from(Index(1)).iter().map(|entry| entry.term).take(stable);
+        assert!(
+            terms.eq(view.log.iter().copied().take(stable)),
+            "{} takes entries for durable that are not",
+            self.config.id()
+        );
+    }
+
     /// Rebuilds the replica from its disk, as a restart would.
     pub(crate) fn recovered(&self) -> Raft {
         let raft = Raft::recover(self.config.clone(), self.now(), self.disk.records());

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::{Generics, Ident, Type, ext::IdentExt, parse_quote, spanned::Spanned};
 
 use super::ast::Input;
-use crate::{facade, names};
+use crate::{facade, names, tokens};
 
 /// Returns the implementation of `Replicated`.
 pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
@@ -19,9 +19,9 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
     let (_, types, _) = input.item.generics.split_for_impl();
     let state = quote!(#ident #types);
     let mut generics = bounded(input, checked, &private);
-    // At the type's name: this is where the missing block is reported, once.
-    let has_commands = quote_spanned!(ident.span()=> #ident #types: #private::Commands);
-    generics.make_where_clause().predicates.push(parse_quote!(#has_commands));
+    // At the type's name: this is where a missing block is reported.
+    let commands = tokens::at(ident.span(), &quote!(#state: #private::Commands));
+    generics.make_where_clause().predicates.push(parse_quote!(#commands));
     let (generics, _, clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
@@ -74,8 +74,10 @@ fn checks(input: &Input<'_>, checked: &[&Type], private: &TokenStream) -> TokenS
     let (generic, plain): (Vec<&Type>, Vec<&Type>) =
         checked.iter().copied().partition(|kind| input.is_generic(kind));
     let plain = (!plain.is_empty()).then(|| {
-        let bounds =
-            plain.iter().map(|kind| quote_spanned!(kind.span()=> #kind: #private::Deterministic));
+        let bounds = plain.iter().map(|kind| {
+            let deterministic = tokens::at(tokens::end(kind), &quote!(: #private::Deterministic));
+            quote!(#kind #deterministic)
+        });
         quote! {
             trait __Fields {}
             impl __Fields for () where #(#bounds),* {}

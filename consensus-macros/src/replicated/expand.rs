@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Generics, Ident, ItemImpl, Path, Visibility, WhereClause, ext::IdentExt, parse_quote};
+use syn::{Generics, Ident, ItemImpl, Visibility, ext::IdentExt, parse_quote};
 
 use super::{
     ast::{Block, Kind, Operation},
@@ -17,8 +17,6 @@ pub(crate) struct Context<'a> {
     pub(crate) block: &'a Block<'a>,
     /// The facade's hidden module.
     pub(crate) private: TokenStream,
-    /// The facade, if the user says where it is.
-    pub(crate) krate: Option<&'a Path>,
     /// Who else may name the messages.
     pub(crate) visibility: &'a Visibility,
     /// The name of the messages' module.
@@ -34,29 +32,44 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// Gathers it.
     pub(crate) fn new(block: &'a Block<'a>, options: &'a Options) -> Self {
-        let private = facade::private(options.krate.as_ref());
-        let mut replicated = block.generics.clone();
-        if !replicated.params.is_empty() {
-            let state = block.state;
-            let clause: &mut WhereClause = replicated.make_where_clause();
-            clause.predicates.push(parse_quote!(#state: #private::Replicated));
-        }
-        Self {
+        let name = block.ident.unraw();
+        let mut context = Self {
             block,
-            private,
-            krate: options.krate.as_ref(),
+            private: facade::private(options.krate.as_ref()),
             visibility: &options.visibility,
             module: options.messages.clone().unwrap_or_else(|| module(block.ident)),
-            client: format_ident!("{}Client", block.ident.unraw(), span = block.ident.span()),
-            replicated,
+            client: format_ident!("{name}Client", span = block.ident.span()),
+            replicated: block.generics.clone(),
             quiet: quote! {
                 #[allow(
                     dead_code, deprecated, private_bounds, private_interfaces, unnameable_types,
-                    unreachable_patterns, unreachable_pub, unused_imports, unused_qualifications, unused_variables,
+                    unreachable_patterns, unreachable_pub, unused_imports, unused_qualifications,
+                    unused_variables,
                     clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction
                 )]
             },
+        };
+        if !block.generics.params.is_empty() {
+            context.promise_replicated();
         }
+        context
+    }
+
+    /// Adds the promise to the generics.
+    ///
+    /// It names the state machine's types too: the compiler takes them from the promise, not from the implementation.
+    fn promise_replicated(&mut self) {
+        let Self { block, private, module, .. } = &*self;
+        let [command, query] = ["Command", "Query"].map(|of| self.enumeration(of));
+        let (_, types, _) = block.generics.split_for_impl();
+        let state = block.state;
+        let promise = parse_quote! {
+            #state: #private::Replicated<
+                Command = #module::#command #types,
+                Query = #module::#query #types,
+            >
+        };
+        self.replicated.make_where_clause().predicates.push(promise);
     }
 
     /// Returns the name of a hidden enum.
@@ -90,14 +103,16 @@ pub(crate) fn expand(item: &ItemImpl, context: &Context<'_>) -> TokenStream {
 
 /// Makes a second block of the same type an error that says so.
 fn guard(context: &Context<'_>) -> TokenStream {
-    let Block { state, ident, generics, .. } = context.block;
+    let Context { block, quiet, .. } = context;
+    let Block { state, ident, generics, .. } = block;
     let name = Ident::new("only_one_replicated_impl_block_per_type", ident.span());
     let (generics, _, clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
+        #quiet
         impl #generics #state #clause {
             #[doc(hidden)]
-            #[allow(dead_code, non_upper_case_globals)]
+            #[allow(non_upper_case_globals)]
             const #name: () = ();
         }
     }

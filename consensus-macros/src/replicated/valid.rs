@@ -82,6 +82,12 @@ fn header<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<&'a Ident> {
             help,
         );
     }
+    for cfg in item.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
+        errors.at(
+            cfg,
+            "put `#[cfg]` above `#[replicated]`, so that it holds for all of the generated code",
+        );
+    }
     let ident = match ast::peel(&item.self_ty) {
         Type::Path(path) if path.qself.is_none() => {
             path.path.segments.last().map(|last| &last.ident)

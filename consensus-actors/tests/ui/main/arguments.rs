@@ -1,0 +1,6 @@
+use consensus_actors::prelude::*;
+
+#[consensus_actors::main]
+async fn main() -> consensus_actors::Result {
+    Ok(())
+}

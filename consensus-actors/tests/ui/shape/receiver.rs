@@ -1,0 +1,30 @@
+use consensus_actors::prelude::*;
+
+#[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+struct Counter {
+    value: i64,
+}
+
+#[replicated]
+impl Counter {
+    #[query]
+    fn get(&self) -> i64 {
+        self.value
+    }
+
+    #[command]
+    fn consume(self) -> i64 {
+        self.value
+    }
+
+    #[query]
+    fn make() -> i64 {
+        0
+    }
+}
+
+fn call(counter: &CounterClient) {
+    let _ = counter.get();
+}
+
+fn main() {}

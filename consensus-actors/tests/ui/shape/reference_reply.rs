@@ -1,0 +1,25 @@
+use consensus_actors::prelude::*;
+
+#[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+struct Counter {
+    value: i64,
+}
+
+#[replicated]
+impl Counter {
+    #[query]
+    fn get(&self) -> i64 {
+        self.value
+    }
+
+    #[query]
+    fn value(&self) -> Option<&i64> {
+        Some(&self.value)
+    }
+}
+
+fn call(counter: &CounterClient) {
+    let _ = counter.get();
+}
+
+fn main() {}
