@@ -239,6 +239,24 @@ mod tests {
         }
     }
 
+    // Goal: a batch is valid at its own place only.
+    // Method: look at the same bytes as if they stood in another journal or segment, and move them within theirs.
+    #[test]
+    fn a_batch_is_valid_at_its_own_place_only() {
+        let (image, end) = sealed();
+        let bytes = Bytes::copy_from_slice(&image);
+        let others = [Place { journal: JournalId(8), ..PLACE }, Place { segment: 4, ..PLACE }];
+        for place in others {
+            assert!(matches!(examine(&bytes, place), Found::Changed(_)), "{place:?}");
+        }
+        for offset in (0..image.len() - (end - PLACE.offset)).step_by(ALIGNMENT) {
+            let mut moved = image.clone();
+            moved.copy_within(PLACE.offset..end, offset);
+            let found = examine(&moved.into(), Place { offset, ..PLACE });
+            assert_eq!(matches!(found, Found::Batch { .. }), offset == PLACE.offset, "{offset}");
+        }
+    }
+
     // Goal: a batch of which any sectors were not written is torn, unless they are zero anyway.
     // Method: every set of its sectors.
     #[test]

@@ -176,7 +176,7 @@ impl Reader {
             return corrupt(bytes.len(), "its end is missing, and other segments follow");
         }
         if let Some(previous) = self.last.take() {
-            if false {
+            if header.first != self.link {
                 return Err(previous.corrupt("batches that came after this one are missing"));
             }
             self.retention.close(previous.number);

@@ -84,6 +84,7 @@ fn released_segments_are_removed() {
     }
     let segments = journal.stats().segments;
     assert!(segments > 5);
+    let all = journal.disk_mut().clone();
 
     journal.release(busy, Token(38)).expect("the disk is sound");
     assert_eq!(journal.stats().segments, segments, "the oldest one holds the keeper's record");
@@ -101,11 +102,32 @@ fn released_segments_are_removed() {
     assert!(kept.len() >= 3 && records[&busy].ends_with(kept), "an unbroken end is left");
 
     // A release is not remembered, and works again; the present segment stays.
-    let (mut journal, _) = open(&mut disk).expect("the journal is sound");
+    let (mut journal, _) = open(all).expect("the journal is sound");
+    assert_eq!(journal.stats().segments, segments);
     for group in GROUPS {
         journal.release(group, Token(u64::MAX)).expect("the disk is sound");
     }
     assert_eq!(journal.stats().segments, 1);
+}
+
+// Goal: a segment of which nothing is there but the name is begun again under that name.
+// Method: shorten and zero the second segment, open, and append more than the first one has room for.
+#[test]
+fn an_empty_segment_is_begun_again() {
+    for length in [0, 300, SEGMENT_BYTES] {
+        let (mut journal, _) = open(MemoryDisk::new()).expect("the disk is empty");
+        let mut records = Records::new();
+        append(&mut journal, &mut records, GROUPS[0], filled(1, 3_000));
+        journal.commit().expect("the disk is sound");
+        let mut disk = journal.into_disk();
+        disk.replace(&segment::name(2), vec![0; length]);
+        let (mut journal, recovered) = open(&mut disk).expect("the journal is sound");
+        assert_eq!(recovered.cut, Some(Cut { file: segment::name(2), offset: 0 }));
+        append(&mut journal, &mut records, GROUPS[0], filled(2, 3_000));
+        journal.commit().expect("the disk is sound");
+        assert_eq!(disk.list(), Ok(vec![segment::name(1), segment::name(2)]));
+        assert_eq!(open(disk).expect("the journal is sound").1.records, records);
+    }
 }
 
 // Goal: a full disk loses and reorders nothing: commits succeed again once there is room, or something was released.

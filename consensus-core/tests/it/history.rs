@@ -27,22 +27,29 @@ struct Call {
 }
 
 impl History {
-    /// Lets time pass: what ends now is before what begins from now on.
-    pub(crate) fn advance(&mut self) {
+    fn stamp(&mut self) -> u64 {
         self.now += 1;
+        self.now
     }
 
     /// Notes that a call begins, a query if it has no operation.
     pub(crate) fn begin(&mut self, operation: Option<&str>) -> usize {
         let operation = operation.map(str::to_owned);
-        self.calls.push(Call { operation, began: self.now, ended: None });
+        let began = self.stamp();
+        self.calls.push(Call { operation, began, ended: None });
         self.calls.len() - 1
     }
 
     /// Notes how a call ended.
     pub(crate) fn end(&mut self, at: usize, result: Result<Bytes, CallError>) {
-        let ended = self.calls[at].ended.replace((self.now, result));
+        let now = self.stamp();
+        let ended = self.calls[at].ended.replace((now, result));
         assert!(ended.is_none(), "a call ends once");
+    }
+
+    /// Tells how many calls began.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
     }
 
     /// Tells how many calls ended with a reply.
@@ -96,26 +103,19 @@ impl History {
         }
     }
 
-    /// The list's order fits the order in which calls ended and began.
+    /// The list's order fits the order in which calls ended and began: if one ended before another began, it does
+    /// not stand behind it.
     fn check_order(&self, list: &[String], place: &BTreeMap<&str, u64>) {
-        // For each place of the list: what was seen there, from when to when. A query stands behind what it saw.
-        let mut seen: Vec<(u64, u64, u64)> = Vec::new();
-        let mut first_begin: BTreeMap<&str, u64> = BTreeMap::new();
-        for call in &self.calls {
-            if let Some(operation) = &call.operation {
-                first_begin.entry(operation).or_insert(call.began);
-            }
-        }
+        let mut stands: Vec<(u64, u64, u64)> = Vec::new();
         for call in &self.calls {
             let ended = match &call.ended {
-                Some((ended, Ok(_))) => *ended,
+                Some((ended, Ok(_) | Err(CallError::Rejected(Rejection::Panicked)))) => *ended,
                 Some((_, Err(_))) | None => u64::MAX,
             };
             match (&call.operation, &call.ended) {
                 (Some(operation), _) => {
-                    let operation = operation.as_str();
-                    if let Some(place) = place.get(operation) {
-                        seen.push((*place, first_begin[operation], ended));
+                    if let Some(place) = place.get(operation.as_str()) {
+                        stands.push((place * 2, self.first_began(operation), ended));
                     }
                 }
                 (None, Some((_, Ok(answer)))) => {
@@ -123,19 +123,26 @@ impl History {
                         panic!("the query is for the list");
                     };
                     assert!(list.starts_with(&saw), "a query saw what never was");
-                    seen.push((saw.len() as u64, call.began, ended));
+                    // Behind what it saw, before what it did not see.
+                    stands.push((saw.len() as u64 * 2 + 1, call.began, ended));
                 }
                 (None, _) => {}
             }
         }
-        seen.sort_unstable();
-        // Whatever stands further on must not have ended before something earlier in the list began.
-        let mut latest_begin = (0, 0);
-        for (place, began, ended) in seen {
-            if place > latest_begin.1 {
-                assert!(ended >= latest_begin.0, "place {place} ended before place {} began", latest_begin.1);
-            }
-            latest_begin = latest_begin.max((began, place));
+
+        stands.sort_unstable();
+        let mut began_before = 0;
+        for equal in stands.chunk_by(|left, right| left.0 == right.0) {
+            let ended = equal.iter().map(|(_, _, ended)| *ended).min();
+            assert!(ended >= Some(began_before), "{equal:?} ended before what it stands behind began");
+            let began = equal.iter().map(|(_, began, _)| *began).max();
+            began_before = began_before.max(began.unwrap_or(0));
         }
+    }
+
+    /// Callers that repeat a key ask for one operation, which began with the first of them.
+    fn first_began(&self, operation: &str) -> u64 {
+        let same = |call: &&Call| call.operation.as_deref() == Some(operation);
+        self.calls.iter().find(same).map_or(0, |call| call.began)
     }
 }

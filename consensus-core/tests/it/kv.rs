@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Put { key: String, value: u64 },
     /// Adds to a key; answers the sum.
     Add { key: String, by: u64 },
-    /// Sets a key to 1 and panics.
+    /// Sets a key to 1, notes it like an addition, and panics.
     Panic { key: String },
     /// Sets a key to the milliseconds of `cx.now`.
     Stamp { key: String },
@@ -67,6 +67,7 @@ impl StateMachine for Kv {
                 Some(*value)
             }
             Command::Panic { key } => {
+                self.history.push(key.clone());
                 self.values.insert(key, 1);
                 // A panic that prints nothing.
                 std::panic::resume_unwind(Box::new("a command that panics"));

@@ -2,8 +2,11 @@
 
 mod cluster;
 mod disk;
+mod history;
 mod kv;
 mod node;
 mod promises;
 mod raft;
+mod random;
+mod service;
 mod trace;

@@ -18,7 +18,7 @@ use test_each_file::test_each_path;
 use crate::{
     cluster::Cluster,
     kv::{self, Command, Query},
-    node::{Options, id},
+    node::Options,
     trace,
 };
 

@@ -77,7 +77,6 @@ impl Service {
     /// Lets time pass everywhere.
     pub(crate) fn advance(&mut self, passed: Duration) {
         self.wall += passed;
-        self.history.advance();
     }
 
     fn wall(&self) -> WallTime {
@@ -182,6 +181,11 @@ impl Service {
     pub(crate) fn busy_links(&self) -> Vec<((NodeId, NodeId), usize)> {
         let busy = self.frames.iter().filter(|(_, frames)| !frames.is_empty());
         busy.map(|(link, frames)| (*link, frames.len())).collect()
+    }
+
+    /// Tells how many frames are on a link.
+    pub(crate) fn in_flight(&self, from: NodeId, to: NodeId) -> usize {
+        self.frames.get(&(from, to)).map_or(0, VecDeque::len)
     }
 
     /// Delivers the frame at position `at` of a link.

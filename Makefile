@@ -1,0 +1,25 @@
+# `make verify` only reads; `make fix` rewrites.
+
+.PHONY: verify fix test format lint doc deny
+
+verify: test format lint doc deny
+
+fix:
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+
+test:
+	cargo test --workspace
+
+format:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, duplicates and sources need no network; advisories need the advisory database.
+deny:
+	cargo deny check bans licenses sources

@@ -1,0 +1,498 @@
+//! The journal loses nothing that it confirmed and invents nothing, whatever the disk does.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use consensus_core::{
+    GroupId, Token,
+    journal::{Config, Disk, Journal, JournalError, JournalId, MemoryDisk, Recovered},
+};
+
+const ID: JournalId = JournalId(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
+const SEGMENT_BYTES: usize = 4 << 10;
+const SECTOR_BYTES: usize = 512;
+const GROUPS: [GroupId; 3] = [GroupId(1), GroupId(7), GroupId(u64::MAX)];
+
+type Records = BTreeMap<GroupId, Vec<(Token, Bytes)>>;
+
+fn config() -> Config {
+    Config::builder().segment_bytes(SEGMENT_BYTES).build().expect("4 KiB are allowed")
+}
+
+fn open<D: Disk>(disk: D) -> Result<(Journal<D>, Recovered), JournalError> {
+    Journal::open(disk, ID, config())
+}
+
+/// A number that looks random, from two.
+fn mix(left: u64, right: u64) -> u64 {
+    let mut bits = left.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ right.wrapping_add(0x7f4a_7c15);
+    for shift in [33, 29, 32] {
+        bits = (bits ^ bits >> shift).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    }
+    bits ^ bits >> 31
+}
+
+/// What the record `token` of `group` says: up to two sectors of noise, and at times three of zeros.
+fn payload(group: GroupId, token: Token) -> Vec<u8> {
+    let seed = mix(group.0, token.0);
+    match seed % 8 {
+        0 => vec![0; 1_500],
+        1 => Vec::new(),
+        2..=5 => noise(seed, seed as usize % 60),
+        _ => noise(seed, seed as usize % 900),
+    }
+}
+
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    (0..length as u64).step_by(8).flat_map(|at| mix(seed, at).to_le_bytes()).take(length).collect()
+}
+
+/// Appends the record that follows the last one of `group` in `records` to both.
+fn append<D: Disk>(
+    journal: &mut Journal<D>,
+    records: &mut Records,
+    group: GroupId,
+    bytes: Vec<u8>,
+) {
+    let list = records.entry(group).or_default();
+    let token = list.last().map_or(Token(1), |(last, _)| last.next());
+    journal.append(group, token, &bytes).expect("the disk is sound");
+    list.push((token, bytes.into()));
+}
+
+/// Appends to every group and opens the journal again: what it held and what was appended must be there.
+fn assert_continues(disk: &mut MemoryDisk, mut records: Records) {
+    let (mut journal, recovered) = open(&mut *disk).expect("the journal is sound");
+    assert_eq!(recovered.records, records);
+    assert_eq!(recovered.cut, None, "all was cut before");
+    for group in GROUPS {
+        append(&mut journal, &mut records, group, noise(group.0, 900));
+    }
+    journal.commit().expect("the disk is sound");
+    disk.crash();
+    let (_, recovered) = open(&mut *disk).expect("the journal is sound");
+    assert_eq!(recovered.records, records);
+}
+
+fn names(disk: &mut MemoryDisk) -> Vec<String> {
+    disk.list().expect("the disk is sound")
+}
+
+/// A closed journal of several segments.
+struct Written {
+    disk: MemoryDisk,
+    records: Records,
+    /// Where each batch of the last segment ends, and what had been written by then, from its header on.
+    ends: Vec<(usize, Records)>,
+}
+
+impl Written {
+    /// Writes batches until the last of `segments` segments has four of them; `salt` varies what they say.
+    fn new(id: JournalId, segments: usize, salt: u64) -> Self {
+        let mut records = Records::new();
+        let mut ends = Vec::new();
+        let (mut journal, _) =
+            Journal::open(MemoryDisk::new(), id, config()).expect("the disk is empty");
+        while ends.len() < 5 {
+            let before = journal.stats();
+            // Where a segment ends, a batch of several records would be divided.
+            let groups = if before.segments < segments { &GROUPS[..1] } else { &GROUPS[..] };
+            let written = records.clone();
+            for group in groups {
+                let seed = mix(group.0, before.bytes);
+                let bytes = noise(seed ^ salt, 60 + seed as usize % 280);
+                append(&mut journal, &mut records, *group, bytes);
+            }
+            journal.commit().expect("the disk is sound");
+            if journal.stats().segments == segments {
+                if before.segments < segments {
+                    ends.push((SECTOR_BYTES, written));
+                }
+                let start = ends.last().map_or(0, |(end, _)| *end);
+                let length = (journal.stats().bytes - before.bytes) as usize;
+                ends.push((start + length, records.clone()));
+            }
+        }
+        assert_eq!(journal.stats().segments, segments, "all of it is where the test looks");
+        Self { disk: journal.into_disk(), records, ends }
+    }
+
+    fn files(&self) -> Vec<String> {
+        names(&mut self.disk.clone())
+    }
+
+    /// Returns what had been written when the last segment was whole up to `end`.
+    fn records_before(&self, end: usize) -> &Records {
+        let whole = self.ends.iter().rev().find(|(batch_end, _)| *batch_end <= end);
+        &whole.unwrap_or(&self.ends[0]).1
+    }
+}
+
+// Goal: what was committed comes back, over restarts and segments, by group and in order.
+// Method: six lives of one journal, each with commits of many records for all groups.
+#[test]
+fn committed_records_survive_restarts() {
+    let mut disk = MemoryDisk::new();
+    let mut records = Records::new();
+    for life in 0..6 {
+        let (mut journal, recovered) = open(&mut disk).expect("the journal is sound");
+        assert_eq!(recovered.records, records);
+        for round in 0..10 {
+            for count in 0..=mix(life, round) % 8 {
+                let group = GROUPS[mix(count, round) as usize % GROUPS.len()];
+                let next = Token(records.get(&group).map_or(1, |list| list.len() as u64 + 1));
+                append(&mut journal, &mut records, group, payload(group, next));
+            }
+            journal.commit().expect("the disk is sound");
+        }
+        disk.crash();
+    }
+    assert!(names(&mut disk).len() > 6, "the records take several segments");
+}
+
+// Goal: a last segment that ends early, or whose end was never written, is a torn tail: whole batches stay.
+// Method: shorten the file to every length, and zero it from every byte on; then append to what is left.
+#[test]
+fn a_torn_end_is_cut_and_the_journal_continues() {
+    let written = Written::new(ID, 2, 0);
+    let file = written.files().pop().expect("there are segments");
+    let contents = written.disk.contents(&file).expect("it is there");
+    for length in 0..=SEGMENT_BYTES {
+        for zeroed in [false, true] {
+            let mut torn = contents[..length].to_vec();
+            if zeroed {
+                torn.resize(SEGMENT_BYTES, 0);
+            }
+            let mut disk = written.disk.clone();
+            disk.replace(&file, torn);
+            let (_, recovered) = open(&mut disk).expect("a torn end is no corruption");
+            let expected = written.records_before(length);
+            assert_eq!(recovered.records, *expected, "{length} {zeroed}");
+            if length % 7 == 0 {
+                assert_continues(&mut disk, expected.clone());
+            }
+        }
+    }
+}
+
+// Goal: no bit that flips, anywhere, costs a record, changes one or adds one.
+// Method: flip every bit of every segment: the journal is refused, or opens with exactly what was written.
+#[test]
+fn a_flipped_bit_is_refused_or_harmless() {
+    let written = Written::new(ID, 2, 0);
+    let batches_end = written.ends.last().expect("there are batches").0;
+    for file in written.files() {
+        let mut contents = written.disk.contents(&file).expect("it is there").to_vec();
+        let is_last = written.files().last() == Some(&file);
+        for bit in 0..contents.len() * 8 {
+            contents[bit / 8] ^= 1 << (bit % 8);
+            let mut disk = written.disk.clone();
+            disk.replace(&file, contents.clone());
+            match open(&mut disk) {
+                Ok((_, recovered)) => {
+                    assert_eq!(recovered.records, written.records, "{file} bit {bit}");
+                    assert!(!is_last || bit / 8 >= batches_end, "{file} bit {bit} is protected");
+                }
+                Err(JournalError::Corrupt { .. } | JournalError::UnknownFormat { .. }) => {}
+                Err(error) => panic!("{file} bit {bit}: {error}"),
+            }
+            contents[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+// Goal: F2, what is damaged before the last batch is no torn tail, however much it looks like one.
+// Method: zero a sector, a whole batch and the rest of a segment, and shorten one, where batches follow.
+#[test]
+fn damage_before_the_last_batch_is_never_cut() {
+    let written = Written::new(ID, 2, 0);
+    let [first, last] = &written.files()[..] else { panic!("there are two segments") };
+    let ends: Vec<usize> = written.ends.iter().map(|(end, _)| *end).collect();
+    let holes = [
+        (last, ends[0]..ends[1]),
+        (last, ends[2]..ends[3]),
+        (last, ends[3] - 8..ends[3]),
+        (last, ends[1]..ends[1] + 64),
+        (first, SECTOR_BYTES..2 * SECTOR_BYTES),
+        (first, 3 * SECTOR_BYTES..SEGMENT_BYTES),
+        (first, 0..SEGMENT_BYTES),
+    ];
+    for (file, hole) in holes {
+        let mut contents = written.disk.contents(file).expect("it is there").to_vec();
+        contents[hole.clone()].fill(0);
+        assert_corrupt(&written, file, contents, &format!("{file} {hole:?}"));
+    }
+    for start in (SECTOR_BYTES..3_000).step_by(64) {
+        let mut contents = written.disk.contents(first).expect("it is there").to_vec();
+        contents[start..].fill(0);
+        assert_corrupt(&written, first, contents, &format!("{first} from {start} on"));
+    }
+    for length in [0, 100, SECTOR_BYTES, 2_000, SEGMENT_BYTES - 1] {
+        let contents = written.disk.contents(first).expect("it is there")[..length].to_vec();
+        assert_corrupt(&written, first, contents, &format!("{first} of {length} bytes"));
+    }
+}
+
+// Goal: a segment that was begun proves that the one before it was complete, even if nothing is left of it.
+// Method: tear the last segment and put an empty one after it.
+#[test]
+fn a_torn_batch_before_an_empty_segment_is_no_tear() {
+    let mut written = Written::new(ID, 2, 0);
+    let [_, last] = &written.files()[..] else { panic!("there are two segments") };
+    written.disk.replace("0000000000000003.journal", vec![0; SEGMENT_BYTES]);
+    let mut contents = written.disk.contents(last).expect("it is there").to_vec();
+    assert_eq!(open(written.disk.clone()).expect("it is sound").1.records, written.records);
+    contents[written.ends[4].0 - 100..].fill(0);
+    assert_corrupt(&written, last, contents, "torn before an empty segment");
+}
+
+// Goal: a batch that stood at its place in another history of the same journal is not taken for the present one.
+// Method: exchange each batch for the one of a twin that said other things at the same lengths.
+#[test]
+fn a_batch_of_another_history_is_refused() {
+    let (written, twin) = (Written::new(ID, 2, 0), Written::new(ID, 2, 1));
+    let [_, last] = &written.files()[..] else { panic!("there are two segments") };
+    let stale = twin.disk.contents(last).expect("they are alike");
+    for batch in written.ends.windows(2).map(|ends| ends[0].0..ends[1].0) {
+        let mut contents = written.disk.contents(last).expect("it is there").to_vec();
+        contents[batch.clone()].copy_from_slice(&stale[batch.clone()]);
+        assert_corrupt(&written, last, contents, &format!("{batch:?}"));
+    }
+    assert_corrupt(&written, last, stale.to_vec(), "the whole segment");
+}
+
+fn assert_corrupt(written: &Written, file: &str, contents: Vec<u8>, what: &str) {
+    let mut disk = written.disk.clone();
+    disk.replace(file, contents.clone());
+    let refused = open(&mut disk).map(|_| ());
+    assert!(matches!(refused, Err(JournalError::Corrupt { .. })), "{what}: {refused:?}");
+    assert_eq!(disk.contents(file), Some(&contents[..]), "what is refused is left as it is");
+}
+
+// Goal: F3, a batch is valid nowhere but where it was written.
+// Method: write each batch of this journal and of one with another id at every place of the last segment.
+#[test]
+fn a_misdirected_batch_is_never_taken() {
+    let written = Written::new(ID, 2, 0);
+    let other = Written::new(JournalId(1), 2, 0);
+    let file = written.files().pop().expect("there are segments");
+    let target = written.disk.contents(&file).expect("it is there");
+    for source in [&written, &other] {
+        let contents = source.disk.contents(&file).expect("both have as many segments");
+        for batch in source.ends.windows(2).map(|ends| &contents[ends[0].0..ends[1].0]) {
+            for place in (0..=SEGMENT_BYTES - batch.len()).step_by(64) {
+                let mut misdirected = target.to_vec();
+                misdirected[place..place + batch.len()].copy_from_slice(batch);
+                let is_home = misdirected == target;
+                let mut disk = written.disk.clone();
+                disk.replace(&file, misdirected);
+                match open(&mut disk) {
+                    Ok((_, recovered)) => assert_eq!(recovered.records, written.records, "{place}"),
+                    Err(error) => assert!(!is_home, "{place}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+// Goal: what is no row of this journal's segments is refused, each with its own reason.
+// Method: take away, exchange, rename and add files.
+#[test]
+fn strange_segments_are_refused() {
+    let written = Written::new(ID, 3, 0);
+    let [first, second, third] = &written.files()[..] else { panic!("there are three segments") };
+    let open_with = |file: &str, contents: Vec<u8>| {
+        let mut disk = written.disk.clone();
+        disk.replace(file, contents);
+        open(disk).map(|_| ()).expect_err("it is refused")
+    };
+    let contents = |file: &str| written.disk.contents(file).expect("it is there").to_vec();
+
+    let mut disk = written.disk.clone();
+    disk.remove(second).expect("it is there");
+    let missing = open(disk).map(|_| ()).expect_err("it is refused");
+    assert_eq!(missing, JournalError::Missing { file: second.clone() });
+
+    let misnamed = open_with(third, contents(second));
+    assert_eq!(misnamed, JournalError::Misnamed { file: third.clone(), number: 2 });
+
+    let other = Written::new(JournalId(1), 3, 0);
+    let foreign = open_with(first, other.disk.contents(first).expect("it is there").to_vec());
+    let expected = JournalError::Foreign { file: first.clone(), found: JournalId(1), expected: ID };
+    assert_eq!(foreign, expected);
+
+    for strange in [b"dear diary, ".repeat(100), b"short".to_vec()] {
+        let file = "0000000000000004.journal".to_owned();
+        assert_eq!(open_with(&file, strange), JournalError::UnknownFormat { file });
+    }
+
+    // What never got a segment's name is none, and files of other names are not looked at.
+    let mut disk = written.disk.clone();
+    disk.replace("0000000000000004.journal.new", vec![7; 100]);
+    disk.replace("README", vec![7; 100]);
+    let (_, recovered) = open(&mut disk).expect("the journal is sound");
+    assert_eq!(recovered.records, written.records);
+    assert_eq!(names(&mut disk).len(), 4);
+}
+
+// Goal: whatever bytes stand in a segment, opening neither panics nor invents a record.
+// Method: seeded noise as a whole segment, after a true header, and in the middle of true batches.
+#[test]
+fn arbitrary_bytes_never_panic() {
+    let written = Written::new(ID, 2, 0);
+    let file = written.files().pop().expect("there are segments");
+    let contents = written.disk.contents(&file).expect("it is there");
+    for seed in 0..1_500 {
+        let start = [0, 8, SECTOR_BYTES, mix(seed, 1) as usize % SEGMENT_BYTES][seed as usize % 4];
+        let length = mix(seed, 2) as usize % (SEGMENT_BYTES - start + 100);
+        let mut arbitrary = contents[..start].to_vec();
+        arbitrary.extend(noise(seed, length));
+        if seed % 3 == 0 && arbitrary.len() < SEGMENT_BYTES {
+            arbitrary.extend(&contents[arbitrary.len()..]);
+        }
+        let mut disk = written.disk.clone();
+        disk.replace(&file, arbitrary);
+        if let Ok((_, recovered)) = open(&mut disk) {
+            for (group, list) in &recovered.records {
+                assert!(written.records[group].starts_with(list), "{seed}");
+            }
+        }
+    }
+}
+
+// Goal: wherever a node is stopped, all that was confirmed is there, and nothing that was not appended.
+// Method: stop a scripted run after every write, sync, creation, renaming and removal. Of what was not synced, lose all,
+// none, all from some byte on, or some sectors; then stop the recovery the same way.
+#[test]
+fn every_crash_point_keeps_what_was_confirmed() {
+    let mut unlimited = MemoryDisk::new();
+    live(&mut unlimited);
+    let changes = unlimited.changes();
+    assert!(changes > 100, "{changes} changes are many crash points");
+
+    let mut cuts = 0;
+    for stop in 0..=changes {
+        let mut stopped = MemoryDisk::new();
+        stopped.stop_after(stop);
+        let life = live(&mut stopped);
+        for variant in 0..16 {
+            let seed = mix(stop, variant);
+            let mut disk = stopped.clone();
+            lose_power(&mut disk, variant, seed);
+            let mut dying = disk.clone();
+            dying.stop_after(seed % 5);
+            if let Ok((_, recovered)) = open(&mut dying) {
+                life.check(&recovered.records);
+            }
+            lose_power(&mut dying, seed % 16, seed);
+            for mut disk in [disk, dying] {
+                let (_, recovered) = open(&mut disk).expect("a crash is no corruption");
+                life.check(&recovered.records);
+                cuts += usize::from(recovered.cut.is_some());
+                let mut again = disk.clone();
+                life.tear(&mut again, &recovered.records, seed);
+                assert_continues(&mut disk, recovered.records);
+            }
+        }
+    }
+    assert!(cuts > 300, "{cuts} torn batches were among them");
+}
+
+// Goal: what a restarted node was told is durable, even if it was stopped between write and sync.
+// Method: stop a run after every change without a power loss, open the journal, and only then lose the power.
+#[test]
+fn what_was_recovered_is_durable() {
+    for stop in 0..100 {
+        let mut disk = MemoryDisk::new();
+        disk.stop_after(stop);
+        let life = live(&mut disk);
+        disk.restart();
+        let (_, seen) = open(&mut disk).expect("a stopped node is no corruption");
+        life.check(&seen.records);
+        disk.crash();
+        assert_continues(&mut disk, seen.records);
+    }
+}
+
+/// What a scripted run has done to a journal.
+#[derive(Default)]
+struct Life {
+    appended: BTreeMap<GroupId, u64>,
+    confirmed: BTreeMap<GroupId, u64>,
+    released: BTreeMap<GroupId, u64>,
+}
+
+impl Life {
+    fn check(&self, records: &Records) {
+        for group in GROUPS {
+            let of = |map: &BTreeMap<GroupId, u64>| map.get(&group).copied().unwrap_or_default();
+            let list = records.get(&group).map_or(&[][..], Vec::as_slice);
+            let first = list.first().map_or(1, |(token, _)| token.0);
+            let last = list.last().map_or(0, |(token, _)| token.0);
+            assert!(first <= of(&self.released).max(1), "{group:?} keeps what was not released");
+            assert!(last >= of(&self.confirmed), "{group:?} keeps what was confirmed");
+            assert!(last <= of(&self.appended), "{group:?} has what was appended");
+            for ((token, bytes), expected) in list.iter().zip(first..) {
+                assert_eq!(token.0, expected);
+                assert_eq!(*bytes, payload(group, *token));
+            }
+        }
+    }
+
+    /// Loses the power between write and sync of another batch: `records` must still be there.
+    fn tear(&self, disk: &mut MemoryDisk, records: &Records, seed: u64) {
+        let (mut journal, _) = open(&mut *disk).expect("a crash is no corruption");
+        append(&mut journal, &mut records.clone(), GROUPS[0], noise(seed, 1_000));
+        journal.disk_mut().stop_after(1);
+        journal.commit().expect_err("the node stops");
+        lose_power(disk, seed % 16, seed);
+        let (_, recovered) = open(disk).expect("a crash is no corruption");
+        for (group, list) in records {
+            assert!(recovered.records[group].starts_with(list), "{group:?} keeps what it had");
+        }
+    }
+}
+
+/// Appends, commits and releases until the script or the disk ends.
+fn live(disk: &mut MemoryDisk) -> Life {
+    let mut life = Life::default();
+    let Ok((mut journal, _)) = open(disk) else { return life };
+    for round in 0..40 {
+        for count in 0..1 + mix(round, 0) % 3 {
+            let group = GROUPS[mix(round, count + 1) as usize % GROUPS.len()];
+            let token = life.appended.entry(group).or_default();
+            *token += 1;
+            let bytes = payload(group, Token(*token));
+            if journal.append(group, Token(*token), &bytes).is_err() {
+                return life;
+            }
+        }
+        if journal.commit().is_err() {
+            return life;
+        }
+        life.confirmed.clone_from(&life.appended);
+        if round % 10 == 9 {
+            for (group, token) in life.confirmed.clone() {
+                life.released.insert(group, token);
+                if journal.release(group, Token(token)).is_err() {
+                    return life;
+                }
+            }
+        }
+    }
+    life
+}
+
+/// Loses what was not synced: all, nothing, all from some byte on, or some sectors.
+fn lose_power(disk: &mut MemoryDisk, variant: u64, seed: u64) {
+    let mut start = None;
+    disk.crash_keeping(|_, offset| {
+        let end = *start.get_or_insert(offset) + seed % 1_500;
+        match variant {
+            0 => 0,
+            1 => SECTOR_BYTES,
+            2..=5 => end.saturating_sub(offset) as usize,
+            _ => SECTOR_BYTES * (mix(seed, offset) % 2) as usize,
+        }
+    });
+}
