@@ -32,7 +32,7 @@ fn mix(left: u64, right: u64) -> u64 {
     bits ^ bits >> 31
 }
 
-/// What the record `token` of `group` says: up to two sectors of noise, and at times three of zeros.
+/// What the record `token` of `group` says: up to two sectors of noise, or three of zeros.
 fn payload(group: GroupId, token: Token) -> Vec<u8> {
     let seed = mix(group.0, token.0);
     match seed % 8 {
@@ -60,7 +60,7 @@ fn append<D: Disk>(
     list.push((token, bytes.into()));
 }
 
-/// Appends to every group and opens the journal again: what it held and what was appended must be there.
+/// Appends to every group and opens the journal again: nothing of all that may be missing.
 fn assert_continues(disk: &mut MemoryDisk, mut records: Records) {
     let (mut journal, recovered) = open(&mut *disk).expect("the journal is sound");
     assert_eq!(recovered.records, records);
@@ -74,20 +74,16 @@ fn assert_continues(disk: &mut MemoryDisk, mut records: Records) {
     assert_eq!(recovered.records, records);
 }
 
-fn names(disk: &mut MemoryDisk) -> Vec<String> {
-    disk.list().expect("the disk is sound")
-}
-
 /// A closed journal of several segments.
 struct Written {
     disk: MemoryDisk,
     records: Records,
-    /// Where each batch of the last segment ends, and what had been written by then, from its header on.
+    /// Where the header and each batch of the last segment ends, and what was written by then.
     ends: Vec<(usize, Records)>,
 }
 
 impl Written {
-    /// Writes batches until the last of `segments` segments has four of them; `salt` varies what they say.
+    /// Writes batches until segment `segments` has four of them; `salt` varies what they say.
     fn new(id: JournalId, segments: usize, salt: u64) -> Self {
         let mut records = Records::new();
         let mut ends = Vec::new();
@@ -118,7 +114,7 @@ impl Written {
     }
 
     fn files(&self) -> Vec<String> {
-        names(&mut self.disk.clone())
+        self.disk.clone().list().expect("the disk is sound")
     }
 
     /// Returns what had been written when the last segment was whole up to `end`.
@@ -147,11 +143,11 @@ fn committed_records_survive_restarts() {
         }
         disk.crash();
     }
-    assert!(names(&mut disk).len() > 6, "the records take several segments");
+    assert!(disk.list().is_ok_and(|files| files.len() > 6), "there are several segments");
 }
 
-// Goal: a last segment that ends early, or whose end was never written, is a torn tail: whole batches stay.
-// Method: shorten the file to every length, and zero it from every byte on; then append to what is left.
+// Goal: a last segment whose end is missing or was never written keeps its whole batches.
+// Method: shorten the file to every length, and zero it from every byte on; then append.
 #[test]
 fn a_torn_end_is_cut_and_the_journal_continues() {
     let written = Written::new(ID, 2, 0);
@@ -176,7 +172,7 @@ fn a_torn_end_is_cut_and_the_journal_continues() {
 }
 
 // Goal: no bit that flips, anywhere, costs a record, changes one or adds one.
-// Method: flip every bit of every segment: the journal is refused, or opens with exactly what was written.
+// Method: flip every bit of every segment; what opens holds exactly what was written.
 #[test]
 fn a_flipped_bit_is_refused_or_harmless() {
     let written = Written::new(ID, 2, 0);
@@ -202,7 +198,7 @@ fn a_flipped_bit_is_refused_or_harmless() {
 }
 
 // Goal: F2, what is damaged before the last batch is no torn tail, however much it looks like one.
-// Method: zero a sector, a whole batch and the rest of a segment, and shorten one, where batches follow.
+// Method: zero sectors, batches and ends of segments, and shorten one, where batches follow.
 #[test]
 fn damage_before_the_last_batch_is_never_cut() {
     let written = Written::new(ID, 2, 0);
@@ -233,7 +229,7 @@ fn damage_before_the_last_batch_is_never_cut() {
     }
 }
 
-// Goal: a segment that was begun proves that the one before it was complete, even if nothing is left of it.
+// Goal: a segment that was begun proves that the one before it was complete, even if it is empty.
 // Method: tear the last segment and put an empty one after it.
 #[test]
 fn a_torn_batch_before_an_empty_segment_is_no_tear() {
@@ -246,7 +242,7 @@ fn a_torn_batch_before_an_empty_segment_is_no_tear() {
     assert_corrupt(&written, last, contents, "torn before an empty segment");
 }
 
-// Goal: a batch that stood at its place in another history of the same journal is not taken for the present one.
+// Goal: a batch that stood at its place in another history of this journal is not taken.
 // Method: exchange each batch for the one of a twin that said other things at the same lengths.
 #[test]
 fn a_batch_of_another_history_is_refused() {
@@ -270,7 +266,7 @@ fn assert_corrupt(written: &Written, file: &str, contents: Vec<u8>, what: &str) 
 }
 
 // Goal: F3, a batch is valid nowhere but where it was written.
-// Method: write each batch of this journal and of one with another id at every place of the last segment.
+// Method: write each batch, and each of another journal, at every place of the last segment.
 #[test]
 fn a_misdirected_batch_is_never_taken() {
     let written = Written::new(ID, 2, 0);
@@ -332,7 +328,7 @@ fn strange_segments_are_refused() {
     disk.replace("README", vec![7; 100]);
     let (_, recovered) = open(&mut disk).expect("the journal is sound");
     assert_eq!(recovered.records, written.records);
-    assert_eq!(names(&mut disk).len(), 4);
+    assert_eq!(disk.list().map(|files| files.len()), Ok(4));
 }
 
 // Goal: whatever bytes stand in a segment, opening neither panics nor invents a record.
@@ -360,9 +356,10 @@ fn arbitrary_bytes_never_panic() {
     }
 }
 
-// Goal: wherever a node is stopped, all that was confirmed is there, and nothing that was not appended.
-// Method: stop a scripted run after every write, sync, creation, renaming and removal. Of what was not synced, lose all,
-// none, all from some byte on, or some sectors; then stop the recovery the same way.
+// Goal: wherever a node is stopped, what was confirmed is there, and only what was appended.
+// Method: stop a scripted run after every write, sync, creation, renaming and removal. Of what was
+// not synced, lose all, none, all from some byte on, or some sectors; then stop the recovery the
+// same way.
 #[test]
 fn every_crash_point_keeps_what_was_confirmed() {
     let mut unlimited = MemoryDisk::new();
@@ -375,7 +372,7 @@ fn every_crash_point_keeps_what_was_confirmed() {
         let mut stopped = MemoryDisk::new();
         stopped.stop_after(stop);
         let life = live(&mut stopped);
-        for variant in 0..16 {
+        for variant in 0..12 {
             let seed = mix(stop, variant);
             let mut disk = stopped.clone();
             lose_power(&mut disk, variant, seed);
@@ -384,7 +381,7 @@ fn every_crash_point_keeps_what_was_confirmed() {
             if let Ok((_, recovered)) = open(&mut dying) {
                 life.check(&recovered.records);
             }
-            lose_power(&mut dying, seed % 16, seed);
+            lose_power(&mut dying, seed % 12, seed);
             for mut disk in [disk, dying] {
                 let (_, recovered) = open(&mut disk).expect("a crash is no corruption");
                 life.check(&recovered.records);
@@ -395,11 +392,11 @@ fn every_crash_point_keeps_what_was_confirmed() {
             }
         }
     }
-    assert!(cuts > 300, "{cuts} torn batches were among them");
+    assert!(cuts > 200, "{cuts} torn batches were among them");
 }
 
 // Goal: what a restarted node was told is durable, even if it was stopped between write and sync.
-// Method: stop a run after every change without a power loss, open the journal, and only then lose the power.
+// Method: stop a run after every change, open the journal, and only then lose the power.
 #[test]
 fn what_was_recovered_is_durable() {
     for stop in 0..100 {
@@ -445,7 +442,7 @@ impl Life {
         append(&mut journal, &mut records.clone(), GROUPS[0], noise(seed, 1_000));
         journal.disk_mut().stop_after(1);
         journal.commit().expect_err("the node stops");
-        lose_power(disk, seed % 16, seed);
+        lose_power(disk, seed % 12, seed);
         let (_, recovered) = open(disk).expect("a crash is no corruption");
         for (group, list) in records {
             assert!(recovered.records[group].starts_with(list), "{group:?} keeps what it had");

@@ -15,6 +15,16 @@ pub(crate) struct Offence {
     pub(crate) problem: String,
     /// What to use instead.
     pub(crate) instead: String,
+    /// What a reason to use it all the same would have to say.
+    pub(crate) trust: &'static str,
+}
+
+impl Offence {
+    /// Returns the way out: what to use, or the `attribute` by which the author vouches.
+    pub(crate) fn help(&self, attribute: &str) -> String {
+        let Self { instead, trust, .. } = self;
+        format!("{instead}, or mark {attribute}(trust = \"{trust}\")]`")
+    }
 }
 
 /// Where a type stands.
@@ -70,84 +80,83 @@ impl<'a> Visit<'a> for Search<'a> {
 /// What is encoded differently by different replicas.
 fn encoding(ty: &Type) -> Option<Offence> {
     let (name, arguments) = last_segment(ty)?;
-    let offence = |problem: &str, instead: String| Offence {
-        problem: format!("`{name}` {problem}"),
-        instead,
-    };
     let unordered =
         "visits its entries in a different order on every replica, so replicas would diverge";
     let wide = "has the width of the machine, and replicas may run on different ones";
-    Some(match &*name {
+    let (problem, instead, trust) = match &*name {
         "HashMap" | "HashSet" => {
-            offence(unordered, format!("use `{}{arguments}`", name.replace("Hash", "BTree")))
+            let ordered = name.replace("Hash", "BTree");
+            let instead = match arguments.is_empty() {
+                true => format!("use `{ordered}`"),
+                false => format!("use `{ordered}<{arguments}>`"),
+            };
+            (unordered, instead, "why order never matters")
         }
-        "usize" => offence(wide, "use `u64`".into()),
-        "isize" => offence(wide, "use `i64`".into()),
+        "usize" => (wide, "use `u64`".to_owned(), "why it is never large"),
+        "isize" => (wide, "use `i64`".to_owned(), "why it is never large"),
         _ => return None,
-    })
+    };
+    Some(Offence { problem: format!("`{name}` {problem}"), instead, trust })
 }
 
 /// What else a state must not hold.
 fn state(ty: &Type, floats: bool) -> Option<Offence> {
-    let offence = |problem: &str, instead: String| Offence { problem: problem.into(), instead };
-    match ty {
-        Type::Ptr(_) => {
-            let problem = "a raw pointer means nothing on another machine";
-            return Some(offence(problem, "use an index or a key".into()));
+    let trust = "why replicas cannot differ";
+    let (problem, instead) = match ty {
+        Type::Ptr(_) => (
+            "a raw pointer means nothing on another machine".to_owned(),
+            "use an index or a key".to_owned(),
+        ),
+        Type::FnPtr(_) => (
+            "a function pointer means nothing on another machine".to_owned(),
+            "use an enum of the choices".to_owned(),
+        ),
+        _ => {
+            let (name, arguments) = last_segment(ty)?;
+            let (problem, instead) = named(&name, &arguments, floats)?;
+            (format!("`{name}` {problem}"), instead)
         }
-        Type::FnPtr(_) => {
-            let problem = "a function pointer means nothing on another machine";
-            return Some(offence(problem, "use an enum of the choices, and `match` on it".into()));
-        }
-        _ => {}
-    }
-    let (name, arguments) = last_segment(ty)?;
-    let inner = arguments.trim_start_matches('<').trim_end_matches('>');
+    };
+    Some(Offence { problem, instead, trust })
+}
+
+fn named(name: &str, arguments: &str, floats: bool) -> Option<(&'static str, String)> {
     let generic = !arguments.is_empty();
-    let (problem, instead) = match &*name {
+    let hidden = "lets a query change the state without going through the log";
+    Some(match name {
         "Instant" => (
             "is one machine's own clock and means nothing on another",
             "use a `Duration`, or milliseconds as `u64` reckoned from `cx.now()`".into(),
         ),
         "SystemTime" => (
             "invites each replica to read its own clock",
-            "use milliseconds as `u64`, reckoned from `cx.now()`".into(),
+            "use milliseconds as `u64` reckoned from `cx.now()`".into(),
         ),
         "Rc" if generic => (
             "is tied to one thread, and a replica moves between threads",
-            format!("use `Box<{inner}>`"),
+            format!("use `Box<{arguments}>`"),
         ),
-        "Cell" | "RefCell" | "Mutex" | "RwLock" if generic => (
-            "lets a query change the state without going through the log",
-            format!("use `{inner}`: a command has `&mut self`"),
-        ),
-        atomic if is_atomic(atomic) => (
-            "lets a query change the state without going through the log",
-            "use the plain type: a command has `&mut self`".into(),
-        ),
+        "Cell" | "RefCell" | "Mutex" | "RwLock" if generic => {
+            (hidden, format!("use `{arguments}` itself, since a command has `&mut self`"))
+        }
+        atomic if is_atomic(atomic) => {
+            (hidden, "use the plain type, since a command has `&mut self`".into())
+        }
         "f32" | "f64" if !floats => (
             "may round differently on different machines",
-            "use an integer count of the smallest unit, or allow it on the type: `#[replica(floats)]`".into(),
+            "count the smallest unit in an integer, allow floats in the type by `#[replica(floats)]`".into(),
         ),
         _ => return None,
-    };
-    Some(Offence { problem: format!("`{name}` {problem}"), instead })
-}
-
-fn is_atomic(name: &str) -> bool {
-    name.strip_prefix("Atomic").is_some_and(|kind| {
-        kind == "Bool"
-            || kind == "Ptr"
-            || kind.starts_with(['I', 'U'])
-                && !kind.contains(char::is_whitespace)
-                && kind
-                    .chars()
-                    .skip(1)
-                    .all(|digit| digit.is_ascii_digit() || "size".contains(digit))
     })
 }
 
-/// Returns the name of the type and its arguments as text: `HashMap` and `<String, u64>`.
+fn is_atomic(name: &str) -> bool {
+    const KINDS: [&str; 12] =
+        ["Bool", "Ptr", "I8", "I16", "I32", "I64", "Isize", "U8", "U16", "U32", "U64", "Usize"];
+    name.strip_prefix("Atomic").is_some_and(|kind| KINDS.contains(&kind))
+}
+
+/// Returns the name of the type and its arguments as text: `HashMap` and `String, u64`.
 fn last_segment(ty: &Type) -> Option<(String, String)> {
     let Type::Path(path) = ty else { return None };
     let segment = path.path.segments.last()?;
@@ -157,7 +166,7 @@ fn last_segment(ty: &Type) -> Option<(String, String)> {
                 GenericArgument::Type(ty) => Some(tokens::text(ty)),
                 _ => None,
             });
-            format!("<{}>", types.collect::<Vec<_>>().join(", "))
+            types.collect::<Vec<_>>().join(", ")
         }
         PathArguments::None | PathArguments::Parenthesized(_) => String::new(),
     };

@@ -26,12 +26,12 @@ pub(crate) fn end(tokens: impl ToTokens) -> Span {
 }
 
 /// A move of types from a module into a child of it that imports everything of it.
-pub(crate) struct Relocation<'a> {
+pub(crate) struct Relocation {
     /// The names that the child defines, which hide those it imports.
-    pub(crate) hidden: &'a [Ident],
+    pub(crate) hidden: Vec<Ident>,
 }
 
-impl Relocation<'_> {
+impl Relocation {
     /// Returns `tokens` as they must be written in the child.
     pub(crate) fn apply(&self, tokens: impl ToTokens) -> TokenStream {
         rewrite(&tokens.into_token_stream(), &|ident, next| {
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn relocated_types_keep_their_meaning() {
         let hidden = ["Add", "String"].map(|name| Ident::new(name, proc_macro2::Span::call_site()));
-        let relocation = Relocation { hidden: &hidden };
+        let relocation = Relocation { hidden: hidden.to_vec() };
         let cases = [
             ("self::Value", "super::Value"),
             ("super::super::Value", "super::super::super::Value"),

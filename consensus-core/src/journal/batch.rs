@@ -62,7 +62,8 @@ pub(super) fn take_record(records: &mut Bytes) -> Result<(GroupId, Token, Bytes)
 
 /// Writes header and sum around the records in `extent`; returns the batch's sum.
 ///
-/// Between the header's place and the sum's, both zero so far, stand the records and zeros up to the sum.
+/// Between the header's place and the sum's, both zero so far, stand the records and zeros up to
+/// the sum.
 pub(super) fn seal(extent: &mut [u8], place: Place, link: Link, records: u32) -> u64 {
     assert!(extent.len().is_multiple_of(ALIGNMENT), "an extent ends where the next may start");
     assert!(extent.len() > OVERHEAD_BYTES, "a batch has records");
@@ -126,7 +127,8 @@ pub(super) fn examine(image: &Bytes, place: Place) -> Found {
         return Found::Batch { link: header.link, count: header.records, records, sum, end };
     }
 
-    // Either the write ended early, or it left out sectors, which then read as zeros more than were sealed.
+    // Either the write ended early, or it left out sectors, which then read as zeros more than were
+    // sealed.
     let extent = rest.get(..header.length).unwrap_or_default();
     if extent.last() == Some(&0) || blank_sectors(extent, place.offset) > header.blank {
         Found::Torn { end }
@@ -226,7 +228,8 @@ mod tests {
         examine(&Bytes::copy_from_slice(image), PLACE)
     }
 
-    // Goal: sectors that are zero on purpose are no hole, so that a change beside them is not taken for a tear.
+    // Goal: sectors that are zero on purpose are no hole, so that a change beside them is not taken
+    // for a tear.
     // Method: flip every bit of a batch with such sectors.
     #[test]
     fn a_change_beside_zeros_is_no_tear() {
@@ -240,7 +243,8 @@ mod tests {
     }
 
     // Goal: a batch is valid at its own place only.
-    // Method: look at the same bytes as if they stood in another journal or segment, and move them within theirs.
+    // Method: look at the same bytes as if they stood in another journal or segment, and move them
+    // within theirs.
     #[test]
     fn a_batch_is_valid_at_its_own_place_only() {
         let (image, end) = sealed();

@@ -4,7 +4,8 @@ use super::{batch, segment};
 
 /// The shortest segment: one that is shorter would be mostly headers.
 const SEGMENT_BYTES_MIN: usize = 4 << 10;
-/// The longest segment: recovery holds whole segments in memory, and lengths within one take four bytes.
+/// The longest segment: recovery holds whole segments in memory, and lengths within one take four
+/// bytes.
 pub(super) const SEGMENT_BYTES_MAX: usize = 1 << 30;
 
 /// The configuration of a journal. One that exists is valid.

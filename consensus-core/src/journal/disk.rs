@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 /// A directory of files, each of a length that is fixed when it is created.
 ///
-/// The journal relies on three promises. A sync that succeeds makes every earlier write to that file durable. A
-/// sector of 512 bytes holds, after a crash, either what stood in it before a write or what was written. And a
-/// file that was never written to reads as zeros.
+/// The journal relies on three promises. A sync that succeeds makes every earlier write to that
+/// file durable. A sector of 512 bytes holds, after a crash, either what stood in it before a write
+/// or what was written. And a file that was never written to reads as zeros.
 pub trait Disk {
     /// Returns the names of all files, in any order; each survives a crash from then on.
     ///
@@ -24,7 +24,8 @@ pub trait Disk {
     /// [`DiskError::Failed`].
     fn read(&mut self, file: &str) -> Result<Bytes, DiskError>;
 
-    /// Creates `file` with `length` zeros in place of whatever had that name; durable when it returns.
+    /// Creates `file` with `length` zeros in place of whatever had that name; durable when it
+    /// returns.
     ///
     /// The space is allocated, not promised: no later write to it may find the disk full.
     ///
@@ -32,7 +33,8 @@ pub trait Disk {
     /// [`DiskError::Full`] when there is no room for it, [`DiskError::Failed`] otherwise.
     fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError>;
 
-    /// Writes `bytes` at `offset`, within the length of `file`; durable after the next [`Disk::sync`].
+    /// Writes `bytes` at `offset`, within the length of `file`; durable after the next
+    /// [`Disk::sync`].
     ///
     /// # Errors
     /// [`DiskError::Failed`].
@@ -41,10 +43,12 @@ pub trait Disk {
     /// Makes every write to `file` durable.
     ///
     /// # Errors
-    /// [`DiskError::Failed`]; what was written since the last sync is then lost or not, and nobody can tell.
+    /// [`DiskError::Failed`]; what was written since the last sync is then lost or not, and nobody
+    /// can tell.
     fn sync(&mut self, file: &str) -> Result<(), DiskError>;
 
-    /// Gives `from` the name `to` in place of whatever had it, at once or not at all; durable when it returns.
+    /// Gives `from` the name `to` in place of whatever had it, at once or not at all; durable when
+    /// it returns.
     ///
     /// # Errors
     /// [`DiskError::Failed`].

@@ -5,12 +5,14 @@ use crate::process::{GroupId, Token};
 
 /// Why the journal refuses.
 ///
-/// All but [`Full`](Self::Full), [`Failed`](Self::Failed) and [`TooLarge`](Self::TooLarge) come from
-/// [`Journal::open`](super::Journal::open): what is on the disk is not what this journal wrote. It is left as it is.
+/// All but [`Full`](Self::Full), [`Failed`](Self::Failed) and [`TooLarge`](Self::TooLarge) come
+/// from [`Journal::open`](super::Journal::open): what is on the disk is not what this journal
+/// wrote. It is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// Bytes changed after they were durable: records that peers may count on cannot be trusted any more.
+    /// Bytes changed after they were durable: records that peers may count on cannot be trusted any
+    /// more.
     #[error(
         "{file} was changed at byte {offset} after it was written: {reason}; \
          restore this node from its peers as a new member, and never delete the file by hand"
@@ -43,8 +45,9 @@ pub enum JournalError {
     Full,
     /// Records of a group are missing between two that are there.
     #[error(
-        "records {expected:?} up to {found:?} of group {group:?} are missing before {file}; \
-         restore this node from its peers as a new member"
+        "record {} of group {group:?} is missing, {file} goes on with {}; \
+         restore this node from its peers as a new member, and never delete the file by hand",
+        .expected.0, .found.0
     )]
     Gap {
         /// The segment with the record that does not follow.
@@ -74,8 +77,9 @@ pub enum JournalError {
     },
     /// A record of a group is there twice, or after a younger one.
     #[error(
-        "record {found:?} of group {group:?} in {file} is there twice, {expected:?} had to come; \
-         restore this node from its peers as a new member"
+        "record {} of group {group:?} comes again in {file}, where {} had to come; \
+         restore this node from its peers as a new member, and never delete the file by hand",
+        .found.0, .expected.0
     )]
     Repeated {
         /// The segment with the record that does not follow.

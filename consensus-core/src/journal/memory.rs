@@ -1,4 +1,5 @@
-//! A disk in memory that can crash, fill up and fail: for tests, the simulator, and journals that need not last.
+//! A disk in memory that can crash, fill up and fail: for tests, the simulator, and journals that
+//! need not last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,12 +42,14 @@ impl MemoryDisk {
 
     /// Makes the next `operation` fail.
     ///
-    /// A sync that fails forgets what it had to write, as operating systems do: the next one succeeds without it.
+    /// A sync that fails forgets what it had to write, as operating systems do: the next one
+    /// succeeds without it.
     pub fn fail_next(&mut self, operation: Operation) {
         self.failing.insert(operation);
     }
 
-    /// Lets `changes` more operations change something, and fails those after them as if the node had stopped.
+    /// Lets `changes` more operations change something, and fails those after them as if the node
+    /// had stopped.
     pub fn stop_after(&mut self, changes: u64) {
         self.stop = Some(self.changes.saturating_add(changes));
     }
@@ -63,7 +66,8 @@ impl MemoryDisk {
 
     /// Loses what was not synced but for what `kept` says; what was to fail or stop works again.
     ///
-    /// It is asked for each unsynced sector, by file and offset, how many of the sector's 512 bytes reached the disk.
+    /// It is asked for each unsynced sector, by file and offset, how many of the sector's 512 bytes
+    /// reached the disk.
     pub fn crash_keeping(&mut self, mut kept: impl FnMut(&str, u64) -> usize) {
         for (name, file) in &mut self.files {
             for sector in std::mem::take(&mut file.unsynced) {
@@ -74,7 +78,8 @@ impl MemoryDisk {
         self.restart();
     }
 
-    /// Loses nothing: the node was stopped and started, and the machine was not. What was to fail works again.
+    /// Loses nothing: the node was stopped and started, and the machine was not. What was to fail
+    /// works again.
     pub fn restart(&mut self) {
         self.failing.clear();
         self.stop = None;
@@ -85,7 +90,8 @@ impl MemoryDisk {
         self.files.get(file).map(|file| file.current.as_slice())
     }
 
-    /// Replaces or adds `file`, at once and durably: what bit rot, a lost write, or an operator does.
+    /// Replaces or adds `file`, at once and durably: what bit rot, a lost write, or an operator
+    /// does.
     pub fn replace(&mut self, file: &str, contents: Vec<u8>) {
         let unsynced = BTreeSet::new();
         let durable = contents.clone();
@@ -216,7 +222,8 @@ mod tests {
         assert_eq!(disk.contents("file"), Some(&expected[..]));
     }
 
-    // Goal: a sync that failed takes with it what it had to write, and the next one does not bring it back.
+    // Goal: a sync that failed takes with it what it had to write, and the next one does not bring
+    // it back.
     #[test]
     fn a_failed_sync_forgets() {
         let mut disk = disk();

@@ -1,51 +1,68 @@
 //! The node's one write-ahead journal, for all groups and protocols, over a [`Disk`].
 //!
-//! Records are staged by [`append`](Journal::append) and become durable together at [`commit`](Journal::commit), as
-//! one batch: one write, one sync, whatever groups they belong to. The journal never interprets a record, never
-//! reads one back before the next [`open`](Journal::open), and never changes one: space is given back by the
-//! segment, once every record in it was [`released`](Journal::release).
+//! Records are staged by [`append`](Journal::append) and become durable together at
+//! [`commit`](Journal::commit), as one batch: one write, one sync, whatever groups they belong to.
+//! The journal never interprets a record, never changes one, and reads them only when it is
+//! [opened](Journal::open). Space is given back by the segment, once every record in it was
+//! [released](Journal::release).
 //!
 //! # Layout
 //!
-//! The journal is a row of segments, files of one length that are named by consecutive numbers. Integers are
-//! little-endian.
+//! The journal is a row of segments: files with consecutive numbers as names, each of a length that
+//! is fixed when it is created. A segment is a header and then batches; what was never written to
+//! reads as zeros. Integers are little-endian.
 //!
 //! ```text
-//! segment   0 header, one sector   512 batch   .. batch   .. zeros, never written to, up to the length
+//! segment    0  header
+//!          512  batches, each at a multiple of 64
+//!               zeros up to the segment's length
 //!
-//! header    0 "rjournal"      8 version u32   12 zero u32    16 journal u128   32 segment number u64
-//!          40 length u64     48 number of the first batch u64   56 sum of the batch before it u64
-//!          64 zeros         504 sum u64 of bytes 0..504, seeded with (journal, segment number, 0)
+//! header     0  "rjournal"
+//!            8  version u32, zero u32
+//!           16  journal u128
+//!           32  number of the segment u64
+//!           40  length of the segment u64
+//!           48  number of its first batch u64, sum of the batch before that u64
+//!           64  zeros
+//!          504  sum u64 of 0..504, seeded with journal, segment number and offset 0
 //!
-//! batch     0 "rj-batch"      8 number u64    16 sum of the batch before it u64
-//!          24 length u32, from header to sum  28 records u32   32 blank sectors u32   36 zeros
-//!          56 sum u64 of bytes 0..56, seeded with (journal, segment number, offset in the segment)
-//!          64 records         .. zeros        .. sum u64 of what is between, seeded with the sum at 56
+//! batch      0  "rj-batch"
+//!            8  number u64, sum of the batch before it u64
+//!           24  length u32, from the header to the end of the last sum
+//!           28  records u32
+//!           32  blank sectors u32
+//!           36  zeros
+//!           56  sum u64 of 0..56, seeded with journal, segment number and the batch's offset
+//!           64  records, zeros up to 8 bytes before a multiple of 64
+//!               sum u64 of 64.., seeded with the sum at 56
 //!
-//! record    0 group u64       8 token u64     16 length u32    20 payload
+//! record     0  group u64, token u64
+//!           16  length u32
+//!           20  payload
 //! ```
 //!
-//! A batch starts and ends at a multiple of 64 bytes, so its header lies in one sector, and it never continues in
-//! another segment. Its sums hold for its journal, segment and offset only, and for its place in the chain of all
-//! batches: a batch that was written elsewhere, or that stood here once, is not valid. The last byte of a sum is
-//! never zero, not even with a bit flipped.
+//! A batch is never continued in another segment, and its header lies in one sector. Its sums hold
+//! in its journal, at its place, and after the batch that it was written after: one that was
+//! written elsewhere, or stood here once, is not valid. The last byte of a sum is never zero, not
+//! even with a bit flipped.
 //!
 //! # Torn or changed
 //!
-//! What a crash cut short was never confirmed, and goes. What was changed after it was written may have been
-//! confirmed, so that a quorum counts on it: a node that dropped it would forget its vote or an entry, and let
-//! committed commands be lost. Nothing but the following tells them apart:
+//! What a crash cut short was never confirmed, and is cut. What changed after it was written may
+//! have been confirmed, and a quorum may count on it: a node that dropped it would forget its vote
+//! or an entry, and committed commands could be lost. Both fail their checksum. Three rules tell
+//! them apart:
 //!
-//! * Batch k + 1 is written when batch k is durable. So only the last batch of all can be torn: where any header
-//!   follows, in this segment or as another one, what does not match was changed.
-//! * Space is zeroed before it is written to. So a torn batch has a hole of zeros: its end, where its sum's last byte
-//!   is zero, or a sector within it. Sectors that were zero when the batch was sealed are counted in its header, so
-//!   that they are no hole; one that is missing makes one more.
-//! * A batch that is all there and does not match was changed: [`JournalError::Corrupt`].
+//! * A batch is written when the one before it is durable, and a segment is begun when the one
+//!   before it is. So only the very last batch can be torn: what does not match and is followed by
+//!   a header, was changed.
+//! * Space is zero before it is written to. So a torn batch has a hole of zeros: its end, where the
+//!   last byte of its sum is zero, or a sector within it. Sectors that were zero when the batch was
+//!   sealed are counted in its header as blank; a hole makes them more.
+//! * A last batch without a hole that does not match was changed: [`JournalError::Corrupt`].
 //!
-//! Three things look like a tear and cannot be told from it: a whole sector of the very last batch that turned to
-//! zeros, a last segment that was shortened, and one that was removed. What protects from them is that a node's
-//! incarnation is kept elsewhere, and that a disk which loses what it confirmed is replaced.
+//! Three kinds of damage look like a tear and cannot be told from one: a sector of the very last
+//! batch that turned to zeros, a last segment that was shortened, and one that was removed.
 
 mod batch;
 mod config;
@@ -76,7 +93,8 @@ use self::{
 };
 use crate::process::{GroupId, Token};
 
-/// Which journal it is: the incarnation of its node, so that no other node's segments, nor an old self's, pass.
+/// Which journal it is: the incarnation of its node, so that no other node's segments, nor an old
+/// self's, pass.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JournalId(pub u128);
 
@@ -140,7 +158,8 @@ pub struct Journal<D> {
 impl<D: Disk> Journal<D> {
     /// Opens the journal `id` on `disk`, and returns what it holds.
     ///
-    /// All of it is read and verified. An end that was never finished is cut; nothing else is ever changed.
+    /// All of it is read and verified. An end that was never finished is cut; nothing else is ever
+    /// changed.
     ///
     /// # Errors
     /// [`JournalError`], when `disk` holds anything but what this journal wrote, or fails.
@@ -164,7 +183,8 @@ impl<D: Disk> Journal<D> {
     /// Staging has no bound of its own: whoever appends must stop after [`JournalError::Full`].
     ///
     /// # Errors
-    /// [`JournalError::TooLarge`], or [`JournalError::Failed`] if the disk failed before; nothing is staged then.
+    /// [`JournalError::TooLarge`], or [`JournalError::Failed`] if the disk failed before; nothing
+    /// is staged then.
     ///
     /// # Panics
     /// If `token` does not follow the last one of `group`: recovery would refuse such a journal.
@@ -194,13 +214,14 @@ impl<D: Disk> Journal<D> {
 
     /// Makes everything staged durable; when it returns, all of it is.
     ///
-    /// That takes one write and one sync, and the same again for each segment that has to be begun. With nothing
-    /// staged it does nothing. Segments whose records were all released are removed.
+    /// That takes one write and one sync, and the same again for each segment that has to be begun.
+    /// With nothing staged it does nothing. Segments whose records were all released are removed.
     ///
     /// # Errors
-    /// [`JournalError::Full`] when a segment has to be begun and there is no room for it: everything stays staged, and
-    /// a later commit makes it durable in the same order. [`JournalError::Failed`] when the disk failed: what was
-    /// staged is durable or not, nobody can tell, and the journal takes nothing more.
+    /// [`JournalError::Full`] when a segment has to be begun and there is no room for it:
+    /// everything stays staged, and a later commit makes it durable in the same order.
+    /// [`JournalError::Failed`] when the disk failed: what was staged is durable or not, nobody can
+    /// tell, and the journal takes nothing more.
     pub fn commit(&mut self) -> Result<(), JournalError> {
         self.check()?;
         while let Some(batch) = self.staging.first() {
@@ -214,9 +235,9 @@ impl<D: Disk> Journal<D> {
 
     /// Lets the records of `group` before `before` go.
     ///
-    /// Where the record `before` is only staged, as one that replaces the older ones may be, it takes effect once that
-    /// is durable. It is forgotten when the journal is closed: records that are still there come back at the next
-    /// [`open`](Self::open), and are to be released again.
+    /// Where the record `before` is only staged, as one that replaces the older ones may be, it
+    /// takes effect once that is durable. It is forgotten when the journal is closed: records that
+    /// are still there come back at the next [`open`](Self::open), and are to be released again.
     ///
     /// # Errors
     /// [`JournalError::Failed`].

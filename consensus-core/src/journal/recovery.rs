@@ -16,7 +16,8 @@ use crate::process::{GroupId, Token};
 /// What a journal held when it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// The records of each group, oldest first, with consecutive tokens. Each is a slice of its segment.
+    /// The records of each group, oldest first, with consecutive tokens. Each is a slice of its
+    /// segment.
     pub records: BTreeMap<GroupId, Vec<(Token, Bytes)>>,
     /// What was removed because it was never finished.
     pub cut: Option<Cut>,
@@ -218,7 +219,8 @@ impl Reader {
             }
         }
 
-        // A batch is written when the one before it is durable: one that follows proves that something was here.
+        // A batch is written when the one before it is durable: one that follows proves that
+        // something was here.
         place.offset += batch::HEADER_BYTES;
         if batch::has_header(&segment.bytes, place) {
             return Err(segment.corrupt("a batch is missing, and others follow"));
@@ -270,10 +272,12 @@ fn extend(bytes: &[u8], length: usize) -> Bytes {
     extended.into()
 }
 
-/// Makes the last whole batch durable, which it need not be if its node was stopped between write and sync.
+/// Makes the last whole batch durable, which it need not be if its node was stopped between write
+/// and sync.
 ///
-/// It may have been read from the operating system's cache, and after a failed sync it may never leave it. So it is
-/// written again; a write that repeats what is there can tear nothing. The batches before it were synced.
+/// It may have been read from the operating system's cache, and after a failed sync it may never
+/// leave it. So it is written again; a write that repeats what is there can tear nothing. The
+/// batches before it were synced.
 fn confirm<D: Disk>(disk: &mut D, segment: &Segment) -> Result<(), DiskError> {
     let batch = segment.bytes.get(segment.last_batch..segment.end).unwrap_or_default();
     if batch.is_empty() || segment.is_short {
@@ -283,7 +287,8 @@ fn confirm<D: Disk>(disk: &mut D, segment: &Segment) -> Result<(), DiskError> {
     disk.sync(&segment.file)
 }
 
-/// Makes everything after the last whole batch zero, and as long as it was; returns whether it was not.
+/// Makes everything after the last whole batch zero, and as long as it was; returns whether it was
+/// not.
 ///
 /// A crash at any point leaves what will be cleared again.
 fn clear<D: Disk>(disk: &mut D, segment: &Segment) -> Result<bool, DiskError> {
@@ -297,7 +302,8 @@ fn clear<D: Disk>(disk: &mut D, segment: &Segment) -> Result<bool, DiskError> {
         return Ok(false);
     }
 
-    // The end of a header goes first: without it the batch stays unfinished, whatever part of it goes next.
+    // The end of a header goes first: without it the batch stays unfinished, whatever part of it
+    // goes next.
     if let Some((header, _)) = beyond.split_first_chunk::<{ batch::HEADER_BYTES }>()
         && header.last() != Some(&0)
     {

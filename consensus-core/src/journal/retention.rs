@@ -1,7 +1,7 @@
 //! Which records are still needed, and so which segments are.
 //!
-//! Segments go from the oldest on, so that what is left is always an unbroken end of what was written: each group's
-//! records stay consecutive, whichever of them are gone.
+//! Segments go from the oldest on, so that what is left is always an unbroken end of what was
+//! written: each group's records stay consecutive, whichever of them are gone.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -20,7 +20,8 @@ struct Progress {
 }
 
 impl Progress {
-    /// Lets a release take effect unless the record that it names, which replaces the older ones, may yet be lost.
+    /// Lets a release take effect unless the record that it names, which replaces the older ones,
+    /// may yet be lost.
     fn settle(&mut self) -> bool {
         let named_is_staged = self.durable <= self.asked && self.asked < self.appended;
         let settles = !named_is_staged && self.released < self.asked;

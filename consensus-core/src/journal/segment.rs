@@ -13,7 +13,8 @@ use super::{
 pub(super) const SECTOR_BYTES: usize = 512;
 /// The header has a sector of its own, which is never written again.
 pub(super) const HEADER_BYTES: usize = SECTOR_BYTES;
-/// What a segment starts with; without a zero, so that its start is never taken for space not written to.
+/// What a segment starts with; without a zero, so that its start is never taken for space not
+/// written to.
 const MAGIC: [u8; 8] = *b"rjournal";
 /// The version of the format. Magic, version and sum keep their places in every version.
 const VERSION: u32 = 1;
@@ -42,9 +43,11 @@ pub(super) fn number(file: &str) -> Option<u64> {
     (name(number) == file).then_some(number)
 }
 
-/// Puts a segment of `length` bytes that starts with `content` in the place of segment `number`, if there is one.
+/// Puts a segment of `length` bytes that starts with `content` in the place of segment `number`, if
+/// there is one.
 ///
-/// It gets its name last, when all of it is durable: no crash leaves half a segment under that name, or none.
+/// It gets its name last, when all of it is durable: no crash leaves half a segment under that
+/// name, or none.
 pub(super) fn install<D: Disk>(
     disk: &mut D,
     number: u64,
@@ -93,7 +96,8 @@ impl Header {
 
     /// Reads the header of segment `number` of `journal` from the bytes of `file`.
     ///
-    /// `None` when the file ends, or only zeros follow, before the header does: no batch was written to it.
+    /// `None` when the file ends, or only zeros follow, before the header does: no batch was
+    /// written to it.
     ///
     /// # Errors
     /// Whatever else it is but this segment's header.
@@ -152,7 +156,7 @@ impl Header {
             return Err(JournalError::Misnamed { file: file.to_owned(), number: header.number });
         }
         if header.length > SEGMENT_BYTES_MAX || header.length < bytes.len() {
-            return Err(corrupt("it is longer than it was made"));
+            return Err(corrupt("it does not have the length that it was made with"));
         }
         Ok(Some(header))
     }
@@ -184,7 +188,8 @@ mod tests {
         assert_eq!(read(&header.encode_as(2)), Err(refused));
     }
 
-    // Goal: a name stands for one number and a number for one name, so that no segment is read twice.
+    // Goal: a name stands for one number and a number for one name, so that no segment is read
+    // twice.
     #[test]
     fn names_and_numbers_match() {
         for expected in [0, 1, 0xabc, u64::MAX] {

@@ -7,8 +7,8 @@ use crate::process::{GroupId, Token};
 
 /// One buffer for all that was appended and not committed, laid out as it will be on the disk.
 ///
-/// A batch ends only where its segment does. So only the first one can go to the segment that is there; each of
-/// the others starts a segment.
+/// A batch ends only where its segment does. So only the first one can go to the segment that is
+/// there; each of the others starts a segment.
 #[derive(Debug)]
 pub(super) struct Staging {
     bytes: Vec<u8>,

@@ -8,7 +8,8 @@ use super::JournalId;
 /// The length of a sum.
 pub(super) const SUM_BYTES: usize = 8;
 
-/// Set in every sum, in the byte that is written last: it is never zero, not even with one bit flipped.
+/// Set in every sum, in the byte that is written last: it is never zero, not even with one bit
+/// flipped.
 ///
 /// So a zero there means that the end of what the sum protects was not written.
 const ENDED: u64 = 0x81 << 56;

@@ -41,7 +41,8 @@ fn append<D: Disk>(
     list.push((token, bytes.into()));
 }
 
-// Goal: everything staged, of whatever groups, becomes durable by one write and one sync; without a commit none does.
+// Goal: everything staged, of whatever groups, becomes durable by one write and one sync; without a
+// commit none does.
 // Method: count the disk's operations; crash before and after the commit.
 #[test]
 fn a_commit_is_one_write_and_one_sync() {
@@ -71,7 +72,8 @@ fn a_commit_is_one_write_and_one_sync() {
 }
 
 // Goal: segments whose records were all released go, oldest first, and what is left is a journal.
-// Method: a group that keeps its first record holds every segment; once it lets go, a restart finds the rest.
+// Method: a group that keeps its first record holds every segment; once it lets go, a restart finds
+// the rest.
 #[test]
 fn released_segments_are_removed() {
     let [keeper, busy, _] = GROUPS;
@@ -111,7 +113,8 @@ fn released_segments_are_removed() {
 }
 
 // Goal: a segment of which nothing is there but the name is begun again under that name.
-// Method: shorten and zero the second segment, open, and append more than the first one has room for.
+// Method: shorten and zero the second segment, open, and append more than the first one has room
+// for.
 #[test]
 fn an_empty_segment_is_begun_again() {
     for length in [0, 300, SEGMENT_BYTES] {
@@ -130,7 +133,8 @@ fn an_empty_segment_is_begun_again() {
     }
 }
 
-// Goal: a full disk loses and reorders nothing: commits succeed again once there is room, or something was released.
+// Goal: a full disk loses and reorders nothing: commits succeed again once there is room, or
+// something was released.
 // Method: fill a disk of two segments, append while it is full, then enlarge it, or release.
 #[test]
 fn a_full_disk_keeps_what_is_staged() {
@@ -171,8 +175,10 @@ fn a_full_disk_keeps_what_is_staged() {
     }
 }
 
-// Goal: F1, the first failure of the disk is final: nothing is confirmed, staged or tried again after it.
-// Method: fail each operation once; then reopen from the operating system's cache, and again after a power loss.
+// Goal: F1, the first failure of the disk is final: nothing is confirmed, staged or tried again
+// after it.
+// Method: fail each operation once; then reopen from the operating system's cache, and again after
+// a power loss.
 #[test]
 fn a_failure_of_the_disk_is_final() {
     use Operation::{Create, Remove, Rename, Sync, Write};
@@ -202,7 +208,8 @@ fn a_failure_of_the_disk_is_final() {
     }
 }
 
-// Goal: a record that fits in no segment is refused before anything is staged; the longest one that fits is taken.
+// Goal: a record that fits in no segment is refused before anything is staged; the longest one that
+// fits is taken.
 #[test]
 fn a_record_larger_than_a_segment_is_refused() {
     let (mut journal, _) = open(MemoryDisk::new()).expect("the disk is empty");
@@ -217,7 +224,8 @@ fn a_record_larger_than_a_segment_is_refused() {
     assert_eq!(open(journal.into_disk()).expect("the journal is sound").1.records, records);
 }
 
-// Goal: a token that does not follow is a mistake of ours that stops the node, before it spoils its journal.
+// Goal: a token that does not follow is a mistake of ours that stops the node, before it spoils its
+// journal.
 // Method: append a gap and a repetition; what was staged before stays.
 #[test]
 fn a_token_that_does_not_follow_is_never_staged() {

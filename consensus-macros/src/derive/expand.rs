@@ -7,7 +7,9 @@ use syn::{Generics, Ident, Type, ext::IdentExt, parse_quote, spanned::Spanned};
 use super::ast::Input;
 use crate::{facade, names, tokens};
 
-/// Returns the implementation of `Replicated`.
+/// Returns what the type says of itself; `#[replicated]` makes an implementation of `Replicated` of it.
+///
+/// So each of the two macros reports the absence of the other, once.
 pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
     let private = facade::private(input.options.krate.as_ref());
     let ident = &input.item.ident;
@@ -15,19 +17,22 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
         Some(name) => name.value(),
         None => names::snake_case(&ident.unraw().to_string()),
     };
-    let checks = checks(input, checked, &private);
     let (_, types, _) = input.item.generics.split_for_impl();
     let state = quote!(#ident #types);
-    let mut generics = bounded(input, checked, &private);
-    // At the type's name: this is where a missing block is reported.
-    let commands = tokens::at(ident.span(), &quote!(#state: #private::Commands));
-    generics.make_where_clause().predicates.push(parse_quote!(#commands));
+    // At the type's name: this is where a missing block is reported. Of a generic type the block may know more, so
+    // there it is reported where the type is used.
+    let has_commands = input
+        .item
+        .generics
+        .params
+        .is_empty()
+        .then(|| tokens::at(ident.span(), &quote!(#state: #private::Commands)));
+    let checks = checks(input, checked, has_commands, &private);
+    let generics = bounded(input, checked, &private);
     let (generics, _, clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
-        #[allow(trivial_bounds)]
-        impl #generics #private::Replicated for #state #clause {
-            type Client = <Self as #private::Commands>::Client;
+        impl #generics #private::Declared for #state #clause {
             const NAME: &'static str = #name;
             const PROTOCOL: #private::Protocol = #private::Protocol::Raft;
         }
@@ -39,7 +44,7 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
 pub(crate) fn deterministic(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
     let private = facade::private(input.options.krate.as_ref());
     let ident = &input.item.ident;
-    let checks = checks(input, checked, &private);
+    let checks = checks(input, checked, None, &private);
     let generics = bounded(input, checked, &private);
     let (_, types, _) = input.item.generics.split_for_impl();
     let (generics, _, clause) = generics.split_for_impl();
@@ -70,26 +75,33 @@ fn bounded(input: &Input<'_>, checked: &[&Type], private: &TokenStream) -> Gener
 ///
 /// A bound on an implementation that nobody asks for is reported where it stands and nowhere else. A bound with a
 /// parameter in it is only checked by a function that needs it.
-fn checks(input: &Input<'_>, checked: &[&Type], private: &TokenStream) -> TokenStream {
+fn checks(
+    input: &Input<'_>,
+    checked: &[&Type],
+    more: Option<TokenStream>,
+    private: &TokenStream,
+) -> TokenStream {
     let (generic, plain): (Vec<&Type>, Vec<&Type>) =
         checked.iter().copied().partition(|kind| input.is_generic(kind));
-    let plain = (!plain.is_empty()).then(|| {
+    let plain = (!plain.is_empty() || more.is_some()).then(|| {
         let bounds = plain.iter().map(|kind| {
             let deterministic = tokens::at(tokens::end(kind), &quote!(: #private::Deterministic));
             quote!(#kind #deterministic)
         });
+        let bounds = bounds.chain(more);
         quote! {
-            trait __Fields {}
-            impl __Fields for () where #(#bounds),* {}
+            trait EveryField {}
+            impl EveryField for () where #(#bounds),* {}
         }
     });
     let generic = (!generic.is_empty()).then(|| {
-        let calls = generic.iter().map(|kind| quote_spanned!(kind.span()=> __field::<#kind>();));
+        let calls =
+            generic.iter().map(|kind| quote_spanned!(kind.span()=> every_field::<#kind>();));
         let generics = bounded(input, checked, private);
         let (generics, _, clause) = generics.split_for_impl();
         quote! {
-            fn __field<T: #private::Deterministic + ?Sized>() {}
-            fn __fields #generics () #clause {
+            fn every_field<T: #private::Deterministic + ?Sized>() {}
+            fn fields #generics () #clause {
                 #(#calls)*
             }
         }

@@ -29,10 +29,7 @@ pub(crate) fn check<'a>(input: &Input<'a>, derive: Derive, errors: &mut Errors) 
             unchecked.push(field.kind);
         }
         for (kind, offence) in offences {
-            let help = format!(
-                "{}, or mark the field `#[replica(trust = \"why replicas cannot differ\")]`",
-                offence.instead
-            );
+            let help = offence.help("the field `#[replica");
             errors.at_with_help(kind, &offence.problem, &help);
         }
     }

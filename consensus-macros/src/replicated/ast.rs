@@ -23,11 +23,6 @@ impl Block<'_> {
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Operation<'_>> {
         self.operations.iter().filter(move |operation| operation.kind == kind)
     }
-
-    /// Returns whether messages need a marker for type parameters they may not use.
-    pub(crate) fn has_type_parameters(&self) -> bool {
-        self.generics.type_params().next().is_some()
-    }
 }
 
 /// Whether a method changes the state or reads it.

@@ -5,27 +5,28 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{FnArg, ImplItemFn, ReturnType, Type};
 
 use super::{
-    ast::{self, Block, Kind, Operation},
-    expand::{Context, located},
+    ast::{self, Kind, Operation},
+    context::{Context, located},
+    valid,
 };
 use crate::tokens;
 
 /// Returns the client.
 pub(crate) fn expand(context: &Context<'_>) -> TokenStream {
-    let Context { block, private, client, quiet, .. } = context;
-    let Block { state, ident, generics, .. } = block;
+    let Context { block, private, state, client, .. } = context;
     let methods = block.operations.iter().map(|operation| method(operation, context));
     let stubs = block.broken.iter().filter_map(|function| stub(function, context));
-    let doc = format!("A client of a replicated [`{ident}`]: a method for each command and query.");
-    let (plain, types, plain_clause) = generics.split_for_impl();
+    let doc = format!(
+        "A client of a replicated [`{}`]: a method for each command and query.",
+        block.ident
+    );
+    let (plain, types, plain_clause) = context.generics.split_for_impl();
     let (generics, _, clause) = context.replicated.split_for_impl();
-    quote_spanned! {located(ident.span())=>
+    quote_spanned! {located(block.ident.span())=>
         #[doc = #doc]
-        #quiet
         pub struct #client #plain (#private::Client<#state>) #plain_clause;
 
         #[automatically_derived]
-        #quiet
         impl #plain ::core::clone::Clone for #client #types #plain_clause {
             fn clone(&self) -> Self {
                 Self(::core::clone::Clone::clone(&self.0))
@@ -33,15 +34,15 @@ pub(crate) fn expand(context: &Context<'_>) -> TokenStream {
         }
 
         #[automatically_derived]
-        #quiet
-        impl #plain ::core::convert::From<#private::Client<#state>> for #client #types #plain_clause {
+        impl #plain ::core::convert::From<#private::Client<#state>> for #client #types
+        #plain_clause
+        {
             fn from(client: #private::Client<#state>) -> Self {
                 Self(client)
             }
         }
 
         #[automatically_derived]
-        #quiet
         impl #generics #client #types #clause {
             /// Returns the client without the typed methods.
             pub fn client(&self) -> &#private::Client<#state> {
@@ -60,23 +61,20 @@ pub(crate) fn expand(context: &Context<'_>) -> TokenStream {
 }
 
 fn method(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
-    let Context { block, private, module, .. } = context;
-    let Operation { kind, message, name, arguments, reply, .. } = operation;
-    let (cfgs, method, mut docs) = (operation.cfgs(), operation.method(), quote!());
-    operation.docs().into_iter().for_each(|doc| doc.to_tokens(&mut docs));
-    if docs.is_empty() {
-        let doc = format!("Sends the {} `{name}`.", kind.noun());
-        docs = quote!(#[doc = #doc]);
-    }
+    let Operation { kind, message, name, arguments, .. } = operation;
+    let private = &context.private;
+    let docs = context.docs(operation, &format!("Sends the {} `{name}`.", kind.noun()));
+    let (cfgs, method) = (operation.cfgs(), operation.method());
     let names: Vec<_> = arguments.iter().map(|argument| argument.ident).collect();
-    let kinds = arguments.iter().map(|argument| &argument.kind);
-    let message = match block.has_type_parameters() {
-        true => {
-            let (_, types, _) = block.generics.split_for_impl();
+    let kinds = arguments.iter().map(|argument| context.moved(&argument.kind));
+    let reply = context.moved(&operation.reply);
+    let message = match context.marker() {
+        Some(_) => {
+            let (_, types, _) = context.generics.split_for_impl();
             let types = types.as_turbofish();
-            quote!(#module::#message #types::new(#(#names),*))
+            quote!(#message #types::new(#(#names),*))
         }
-        false => quote!(#module::#message { #(#names),* }),
+        None => quote!(#message { #(#names),* }),
     };
     let send = match kind {
         Kind::Command => quote!(command),
@@ -93,23 +91,27 @@ fn method(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
 
 /// Returns a method for an operation that is in error, so that its callers are not in error too.
 fn stub(function: &ImplItemFn, context: &Context<'_>) -> Option<TokenStream> {
-    let Context { block, private, .. } = context;
+    let Context { private, state, .. } = context;
     let signature = &function.sig;
+    if valid::TAKEN.iter().any(|taken| signature.ident == taken) {
+        return None;
+    }
     if let ReturnType::Type(_, ty) = &signature.output
         && matches!(ast::peel(ty), Type::ImplTrait(_))
     {
         return None;
     }
-    let state = block.state.to_token_stream();
+    let moved = |tokens: TokenStream| tokens::without_self(&context.moved(tokens), state);
     let inputs = signature.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(argument) if !ast::is_context(&argument.ty) => {
-            Some(tokens::without_self(&argument.to_token_stream(), &state))
+            let (pat, ty) = (&argument.pat, moved(argument.ty.to_token_stream()));
+            Some(quote!(#pat: #ty))
         }
         FnArg::Typed(_) | FnArg::Receiver(_) => None,
     });
-    let (ident, generics) = (&signature.ident, &signature.generics);
-    let clause = &generics.where_clause;
-    let reply = tokens::without_self(&ast::output(function), &state);
+    let (ident, generics) = (&signature.ident, moved(signature.generics.to_token_stream()));
+    let clause = moved(signature.generics.where_clause.to_token_stream());
+    let reply = moved(ast::output(function));
     Some(quote! {
         /// Stands for an operation that is in error.
         pub fn #ident #generics (&self, #(#inputs),*) -> #private::Call<#reply> #clause {

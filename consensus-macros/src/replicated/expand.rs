@@ -1,115 +1,62 @@
-//! The code of a block: the traits of each message and of the state.
+//! The code of a block: the block itself, and a module with the messages, their traits and the client.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
-use syn::{Generics, Ident, ItemImpl, Visibility, ext::IdentExt, parse_quote};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Ident, ItemImpl, Visibility};
 
 use super::{
-    ast::{Block, Kind, Operation},
-    attr::Options,
-    client, interface, messages,
+    ast::{Kind, Operation},
+    client,
+    context::{Context, located, role},
+    interface, messages,
 };
-use crate::{facade, names};
-
-/// What the parts of the generated code share.
-pub(crate) struct Context<'a> {
-    /// The block.
-    pub(crate) block: &'a Block<'a>,
-    /// The facade's hidden module.
-    pub(crate) private: TokenStream,
-    /// Who else may name the messages.
-    pub(crate) visibility: &'a Visibility,
-    /// The name of the messages' module.
-    pub(crate) module: Ident,
-    /// The name of the client.
-    pub(crate) client: Ident,
-    /// The block's generics with a promise that the state is replicated, where that depends on them.
-    pub(crate) replicated: Generics,
-    /// Quiets lints: what is generated has the shape it has.
-    pub(crate) quiet: TokenStream,
-}
-
-impl<'a> Context<'a> {
-    /// Gathers it.
-    pub(crate) fn new(block: &'a Block<'a>, options: &'a Options) -> Self {
-        let name = block.ident.unraw();
-        let mut context = Self {
-            block,
-            private: facade::private(options.krate.as_ref()),
-            visibility: &options.visibility,
-            module: options.messages.clone().unwrap_or_else(|| module(block.ident)),
-            client: format_ident!("{name}Client", span = block.ident.span()),
-            replicated: block.generics.clone(),
-            quiet: quote! {
-                #[allow(
-                    dead_code, deprecated, private_bounds, private_interfaces, unnameable_types,
-                    unreachable_patterns, unreachable_pub, unused_imports, unused_qualifications,
-                    unused_variables,
-                    clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction
-                )]
-            },
-        };
-        if !block.generics.params.is_empty() {
-            context.promise_replicated();
-        }
-        context
-    }
-
-    /// Adds the promise to the generics.
-    ///
-    /// It names the state machine's types too: the compiler takes them from the promise, not from the implementation.
-    fn promise_replicated(&mut self) {
-        let Self { block, private, module, .. } = &*self;
-        let [command, query] = ["Command", "Query"].map(|of| self.enumeration(of));
-        let (_, types, _) = block.generics.split_for_impl();
-        let state = block.state;
-        let promise = parse_quote! {
-            #state: #private::Replicated<
-                Command = #module::#command #types,
-                Query = #module::#query #types,
-            >
-        };
-        self.replicated.make_where_clause().predicates.push(promise);
-    }
-
-    /// Returns the name of a hidden enum.
-    pub(crate) fn enumeration(&self, of: &str) -> Ident {
-        Ident::new(&format!("{}{of}", self.block.ident.unraw()), self.block.ident.span())
-    }
-}
-
-/// Returns the default name of the messages' module.
-fn module(state: &Ident) -> Ident {
-    let name = names::snake_case(&state.unraw().to_string());
-    names::identifier(&name, state).unwrap_or_else(|| Ident::new(&format!("{name}_"), state.span()))
-}
+use crate::tokens;
 
 /// Returns the block and all that follows from it.
-pub(crate) fn expand(item: &ItemImpl, context: &Context<'_>) -> TokenStream {
+pub(crate) fn expand(
+    item: &ItemImpl,
+    visibility: &Visibility,
+    context: &Context<'_>,
+) -> TokenStream {
+    let Context { block, module, client, .. } = context;
+    let doc = format!("The commands and queries of [`{}`] as messages.", block.ident);
     let guard = guard(context);
-    let messages = messages::expand(context);
-    let operations = context.block.operations.iter().map(|each| operation(each, context));
+    let messages = messages::expand(context, visibility);
+    let operations = block.operations.iter().map(|each| operation(each, context));
     let state = state_machine(context);
-    let client = client::expand(context);
-    quote! {
+    let typed_client = client::expand(context);
+    quote_spanned! {located(block.ident.span())=>
         #item
-        #guard
-        #messages
-        #(#operations)*
-        #state
-        #client
+
+        // Lints are for what people write; what is generated has the shape it has.
+        #[doc = #doc]
+        #[allow(
+            dead_code, deprecated, private_bounds, private_interfaces, unnameable_types,
+            unreachable_patterns, unreachable_pub, unused_imports, unused_qualifications,
+            unused_variables,
+            clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction
+        )]
+        #visibility mod #module {
+            use super::*;
+
+            #guard
+            #messages
+            #(#operations)*
+            #state
+            #typed_client
+        }
+        #[allow(unused_imports, unreachable_pub)]
+        pub use #module::#client;
     }
 }
 
 /// Makes a second block of the same type an error that says so.
 fn guard(context: &Context<'_>) -> TokenStream {
-    let Context { block, quiet, .. } = context;
-    let Block { state, ident, generics, .. } = block;
-    let name = Ident::new("only_one_replicated_impl_block_per_type", ident.span());
+    let Context { block, state, generics, .. } = context;
+    let name = Ident::new("only_one_replicated_impl_block_per_type", block.ident.span());
     let (generics, _, clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
-        #quiet
         impl #generics #state #clause {
             #[doc(hidden)]
             #[allow(non_upper_case_globals)]
@@ -120,18 +67,18 @@ fn guard(context: &Context<'_>) -> TokenStream {
 
 /// Returns the traits of a message.
 fn operation(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
-    let Context { block, private, module, quiet, .. } = context;
-    let Operation { kind, message, name, reply, .. } = operation;
-    let state = block.state;
+    let Context { private, state, .. } = context;
+    let Operation { kind, message: variant, name, .. } = operation;
     let cfgs = operation.cfgs();
-    let (plain, types, plain_clause) = block.generics.split_for_impl();
+    let (plain, types, plain_clause) = context.generics.split_for_impl();
     let (generics, _, clause) = context.replicated.split_for_impl();
-    let message = quote!(#module::#message #types);
-    let variant = &operation.message;
-    let call = call(operation, block);
-    let (role, handle, does) = match kind {
+    let message = quote!(#variant #types);
+    let reply = context.moved(&operation.reply);
+    let call = context.call(operation);
+    let role = role(*kind);
+    let enumeration = context.enumeration(&role.to_string());
+    let (handle, does) = match kind {
         Kind::Command => (
-            "Command",
             quote!(command),
             quote! {
                 impl #generics #private::Apply<#message> for #state #clause {
@@ -142,7 +89,6 @@ fn operation(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
             },
         ),
         Kind::Query => (
-            "Query",
             quote!(query),
             quote! {
                 impl #generics #private::Answer<#message> for #state #clause {
@@ -153,13 +99,10 @@ fn operation(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
             },
         ),
     };
-    let enumeration = context.enumeration(role);
-    let role = Ident::new(role, Span::call_site());
     let outcome = quote!(::core::result::Result<#reply, #private::Error>);
     quote_spanned! {located(operation.method().span())=>
         #(#cfgs)*
         #[automatically_derived]
-        #quiet
         impl #generics #private::#role for #message #clause {
             type State = #state;
             type Reply = #reply;
@@ -168,10 +111,7 @@ fn operation(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
 
         #(#cfgs)*
         #[automatically_derived]
-        #quiet
-        impl #plain ::core::convert::From<#message> for #module::#enumeration #types
-        #plain_clause
-        {
+        impl #plain ::core::convert::From<#message> for #enumeration #types #plain_clause {
             fn from(message: #message) -> Self {
                 Self::#variant(message)
             }
@@ -179,22 +119,17 @@ fn operation(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
 
         #(#cfgs)*
         #[automatically_derived]
-        #quiet
         #does
 
         #(#cfgs)*
         #[automatically_derived]
-        #quiet
         impl #plain #private::actix::Message for #message #plain_clause {
             type Result = #outcome;
         }
 
         #(#cfgs)*
         #[automatically_derived]
-        #quiet
-        impl #generics #private::actix::Handler<#message>
-            for #private::Replica<#state> #clause
-        {
+        impl #generics #private::actix::Handler<#message> for #private::Replica<#state> #clause {
             type Result = #private::actix::ResponseFuture<#outcome>;
 
             fn handle(
@@ -208,24 +143,24 @@ fn operation(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
     }
 }
 
-/// Returns the state machine over the hidden enums.
+/// Returns the traits of the state.
 fn state_machine(context: &Context<'_>) -> TokenStream {
-    let Context { block, private, module, client, quiet, .. } = context;
-    let Block { state, ident, generics, .. } = block;
+    let Context { block, private, state, client, .. } = context;
     let [command, reply, query, answer] =
         ["Command", "Reply", "Query", "Answer"].map(|of| context.enumeration(of));
     let interface = interface::expand(context);
     let apply = dispatch(context, Kind::Command, &command, &reply);
     let respond = dispatch(context, Kind::Query, &query, &answer);
-    let (generics, types, clause) = generics.split_for_impl();
-    quote_spanned! {located(ident.span())=>
+    let (generics, types, clause) = context.generics.split_for_impl();
+    let (declared_generics, _, declared_clause) = context.declared.split_for_impl();
+    let declared = tokens::at(block.ident.span(), &quote!(<#state as #private::Declared>));
+    quote_spanned! {located(block.ident.span())=>
         #[automatically_derived]
-        #quiet
         impl #generics #private::StateMachine for #state #clause {
-            type Command = #module::#command #types;
-            type Reply = #module::#reply #types;
-            type Query = #module::#query #types;
-            type Answer = #module::#answer #types;
+            type Command = #command #types;
+            type Reply = #reply #types;
+            type Query = #query #types;
+            type Answer = #answer #types;
 
             const INTERFACE: #private::Interface = #interface;
 
@@ -239,9 +174,15 @@ fn state_machine(context: &Context<'_>) -> TokenStream {
         }
 
         #[automatically_derived]
-        #quiet
         impl #generics #private::Commands for #state #clause {
             type Client = #client #types;
+        }
+
+        #[automatically_derived]
+        impl #declared_generics #private::Replicated for #state #declared_clause {
+            type Client = #client #types;
+            const NAME: &'static str = #declared::NAME;
+            const PROTOCOL: #private::Protocol = #declared::PROTOCOL;
         }
     }
 }
@@ -251,27 +192,10 @@ fn state_machine(context: &Context<'_>) -> TokenStream {
 /// It calls the method itself and not `Apply`, which demands that the state is replicated: of a generic state that is
 /// not known here.
 fn dispatch(context: &Context<'_>, kind: Kind, from: &Ident, to: &Ident) -> TokenStream {
-    let Context { block, module, .. } = context;
-    let arms = block.of(kind).map(|operation| {
+    let arms = context.block.of(kind).map(|operation| {
         let (cfgs, message) = (operation.cfgs(), &operation.message);
-        let call = call(operation, block);
-        quote! {
-            #(#cfgs)*
-            #module::#from::#message(message) => #module::#to::#message(#call),
-        }
+        let call = context.call(operation);
+        quote!(#(#cfgs)* #from::#message(message) => #to::#message(#call),)
     });
     quote!(match message { #(#arms)* })
-}
-
-/// Returns the call of an operation's method with the fields of `message`.
-fn call(operation: &Operation<'_>, block: &Block<'_>) -> TokenStream {
-    let (state, method) = (block.state, operation.method());
-    let fields = operation.arguments.iter().map(|argument| argument.ident);
-    let cx = operation.takes_cx.then(|| quote!(cx));
-    quote!(<#state>::#method(self, #(message.#fields,)* #cx))
-}
-
-/// Returns the place of `span` with the hygiene of the macro's own names.
-pub(crate) fn located(span: Span) -> Span {
-    Span::call_site().located_at(span)
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt;
 
-use super::{ast::Kind, expand::Context};
+use super::{ast::Kind, context::Context};
 use crate::tokens;
 
 /// Returns the table as a constant expression, which no type parameter takes part in.

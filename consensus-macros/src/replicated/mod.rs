@@ -9,6 +9,7 @@ use crate::error::Errors;
 mod ast;
 mod attr;
 mod client;
+mod context;
 mod expand;
 mod fallback;
 mod interface;
@@ -32,7 +33,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
                 // Nothing calls a method that is in error; that is no second mistake.
                 stripped.attrs.push(parse_quote!(#[allow(dead_code)]));
             }
-            expand::expand(&stripped, &expand::Context::new(&block, &options))
+            let context = context::Context::new(&block, &options);
+            expand::expand(&stripped, &options.visibility, &context)
         }
         None => fallback::block(&item),
     };

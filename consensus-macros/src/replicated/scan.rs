@@ -30,9 +30,9 @@ impl<'a> Visit<'a> for Scan<'_> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         match finding(&names) {
             Some((problem, help)) => {
-                // The name without the type arguments that may stand in it.
-                let name = names.join("::");
-                self.errors.at_with_help(path, &problem.replace("{}", &name), help);
+                // Two names say enough, without the type arguments that may stand in them.
+                let name = names.get(names.len().saturating_sub(2)..).unwrap_or_default();
+                self.errors.at_with_help(path, &problem.replace("{}", &name.join("::")), help);
             }
             None => visit::visit_path(self, path),
         }
@@ -77,7 +77,6 @@ fn finding(path: &[&str]) -> Option<(&'static str, &'static str)> {
     let differs = "`{}()` gives each replica a different answer";
     let random = "`{}` gives each replica different numbers";
     let outside = "`{}` reaches outside the state, where replicas differ";
-    let unordered = "`{}` visits its entries in a different order on every replica";
     match path {
         [.., "SystemTime" | "Utc" | "Local" | "OffsetDateTime" | "Zoned", "now" | "now_utc"] => {
             Some((differs, CLOCK))
@@ -88,8 +87,14 @@ fn finding(path: &[&str]) -> Option<(&'static str, &'static str)> {
             let help = "build it of numbers from `cx.rng()`, or pass it as an argument; `cx: &mut Cx` is the last parameter";
             Some((differs, help))
         }
-        [.., "HashMap"] | [.., "HashMap", _] => Some((unordered, "use `BTreeMap`")),
-        [.., "HashSet"] | [.., "HashSet", _] => Some((unordered, "use `BTreeSet`")),
+        [.., "HashMap"] | [.., "HashMap", _] => Some((
+            "`HashMap` visits its entries in a different order on every replica",
+            "use `BTreeMap`, or mark the command `#[command(trust = \"why order never matters\")]`",
+        )),
+        [.., "HashSet"] | [.., "HashSet", _] => Some((
+            "`HashSet` visits its entries in a different order on every replica",
+            "use `BTreeSet`, or mark the command `#[command(trust = \"why order never matters\")]`",
+        )),
         [.., "RandomState"] => Some((random, "use `BTreeMap` or `BTreeSet`")),
         ["std", "env" | "fs" | "net" | "process", ..] | ["env" | "fs" | "net", _] => {
             Some((outside, OUTSIDE))

@@ -37,10 +37,7 @@ pub(crate) fn reply(ty: &Type, errors: &mut Errors) {
 /// Checks that a command's argument or reply is the same on every replica.
 pub(crate) fn signature(ty: &Type, errors: &mut Errors) {
     for (ty, offence) in catalogue::offences(ty, Place::Signature) {
-        let help = format!(
-            "{}, or mark the command `#[command(trust = \"why replicas cannot differ\")]`",
-            offence.instead
-        );
+        let help = offence.help("the command `#[command");
         errors.at_with_help(ty, &offence.problem, &help);
     }
 }

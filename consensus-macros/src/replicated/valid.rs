@@ -15,7 +15,7 @@ use super::{
 use crate::{error::Errors, names, tokens};
 
 /// Methods that every client has.
-const TAKEN: [&str; 4] = ["addr", "client", "clone", "connect"];
+pub(crate) const TAKEN: [&str; 4] = ["addr", "client", "clone", "connect"];
 
 /// Reads `item` as a block; nothing if it can be none at all.
 pub(crate) fn block<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<Block<'a>> {
@@ -28,6 +28,8 @@ pub(crate) fn block<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<Block
         broken: Vec::new(),
     };
     let state = item.self_ty.to_token_stream();
+    // Of a trait's block nothing is used; the rest goes on as if it were the type's.
+    let in_place = item.trait_.is_none();
     let mut marked = false;
     for item in &item.items {
         let ImplItem::Fn(function) = item else { continue };
@@ -46,7 +48,9 @@ pub(crate) fn block<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<Block
         let operation =
             operation.filter(|operation| is_unique(operation, &block.operations, errors));
         match operation {
-            Some(operation) if errors.count() == before => block.operations.push(operation),
+            Some(operation) if errors.count() == before && in_place => {
+                block.operations.push(operation);
+            }
             _ => block.broken.push(function),
         }
         if mark.kind == Kind::Command && !mark.trusted {
@@ -60,9 +64,8 @@ pub(crate) fn block<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<Block
     Some(block)
 }
 
-/// Checks what stands before the brace and returns the state's name.
+/// Checks what stands before the brace and returns the state's name, if there can be code for it.
 fn header<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<&'a Ident> {
-    let before = errors.count();
     if let Some((path, _)) = &item.trait_ {
         let help = "move the commands and queries to a block `impl ..` of the type itself";
         errors.at_with_help(
@@ -74,18 +77,18 @@ fn header<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<&'a Ident> {
     if let Some(unsafety) = &item.unsafety {
         errors.at(unsafety, "a replicated block must not be `unsafe`");
     }
+    for cfg in item.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
+        errors.at(
+            cfg,
+            "put `#[cfg]` above `#[replicated]`, so that it holds for all of the generated code",
+        );
+    }
     for parameter in item.generics.lifetimes() {
         let help = "use owned types, such as `String` for `&str`";
         errors.at_with_help(
             parameter,
             "a replicated state owns its data, so it has no lifetimes",
             help,
-        );
-    }
-    for cfg in item.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
-        errors.at(
-            cfg,
-            "put `#[cfg]` above `#[replicated]`, so that it holds for all of the generated code",
         );
     }
     let ident = match ast::peel(&item.self_ty) {
@@ -100,7 +103,7 @@ fn header<'a>(item: &'a ItemImpl, errors: &mut Errors) -> Option<&'a Ident> {
             "`#[replicated]` goes on the block of a struct or enum: `impl Counter { .. }`",
         );
     }
-    ident.filter(|_| errors.count() == before)
+    ident.filter(|_| item.generics.lifetimes().next().is_none())
 }
 
 /// Reads a method as a command or query.
@@ -114,14 +117,15 @@ fn operation<'a>(
     modifiers(function, kind, errors);
     receiver(function, kind, errors);
     let (arguments, takes_cx) = arguments(function, kind, state, errors);
+    let scanned = kind == Kind::Command && !mark.trusted;
+    if scanned {
+        arguments.iter().for_each(|argument| types::signature(argument.written, errors));
+    }
     if let ReturnType::Type(_, ty) = &function.sig.output {
         types::reply(ty, errors);
-        if kind == Kind::Command && !mark.trusted {
+        if scanned {
             types::signature(ty, errors);
         }
-    }
-    if !mark.trusted && kind == Kind::Command {
-        arguments.iter().for_each(|argument| types::signature(argument.written, errors));
     }
     let (message, name) = names(function, mark, errors)?;
     let reply = tokens::without_self(&ast::output(function), state);

@@ -1,5 +1,3 @@
-use consensus_actors::prelude::*;
-
 #[consensus_actors::main]
 async fn main() -> consensus_actors::Result {
     Ok(())

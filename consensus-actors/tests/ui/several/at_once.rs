@@ -13,7 +13,7 @@ struct Counter {
 impl Counter {
     #[command]
     async fn add(&mut self, name: &str, by: i64) -> i64 {
-        self.value += by;
+        self.value += by + name.len() as i64;
         self.value
     }
 
