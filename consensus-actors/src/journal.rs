@@ -16,6 +16,8 @@ use consensus_core::{
     journal::{Disk, DiskError, Journal, JournalError, Operation},
 };
 
+use crate::abort::AbortOnPanic;
+
 /// A directory of files.
 #[derive(Debug)]
 pub(crate) struct FileDisk {
@@ -234,17 +236,13 @@ fn give_up(error: &JournalError) -> ! {
 
 impl Actor for JournalActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        // Bounds are explicit elsewhere: a group has at most its window of records in flight.
-        ctx.set_mailbox_capacity(1 << 16);
-    }
 }
 
 impl Handler<Register> for JournalActor {
     type Result = ();
 
     fn handle(&mut self, register: Register, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("journal");
         self.groups.insert(register.group, register.durability);
     }
 }
@@ -253,6 +251,7 @@ impl Handler<Append> for JournalActor {
     type Result = ();
 
     fn handle(&mut self, append: Append, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("journal");
         for (token, record) in &append.records {
             if let Err(error) = self.journal.append(append.group, *token, record) {
                 give_up(&error);
@@ -270,6 +269,7 @@ impl Handler<Compact> for JournalActor {
     type Result = ();
 
     fn handle(&mut self, compact: Compact, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("journal");
         if let Err(error) = self.journal.release(compact.group, compact.before) {
             tracing::warn!(%error, "old segments of the journal could not be removed");
         }
@@ -280,6 +280,7 @@ impl Handler<Commit> for JournalActor {
     type Result = ();
 
     fn handle(&mut self, _: Commit, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("journal");
         self.committing = false;
         self.commit(ctx);
     }

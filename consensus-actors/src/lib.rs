@@ -36,6 +36,7 @@
 //! `hits.add(1).await?` and `addr.send(counter::Add { by: 1 }).await??` do the same.
 #![forbid(unsafe_code)]
 
+mod abort;
 mod arguments;
 mod cli;
 mod client;

@@ -23,6 +23,7 @@ use consensus_core::{
 use tokio::sync::oneshot;
 
 use crate::{
+    abort::AbortOnPanic,
     clock::NodeClock,
     error::Error,
     node::Board,
@@ -329,6 +330,7 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
     type Result = ();
 
     fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
         self.call(called.ask, called.deadline, called.answer, ctx);
     }
 }
@@ -337,6 +339,7 @@ impl<S: StateMachine> Handler<Decisions> for Replica<S> {
     type Result = ();
 
     fn handle(&mut self, Decisions(decisions): Decisions, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
         decisions.into_iter().for_each(|decision| self.decide(decision));
         self.flush();
     }
@@ -346,6 +349,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
     type Result = ();
 
     fn handle(&mut self, Requests(from, requests): Requests, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
         for Attempted { attempt, request } in requests {
             self.seat(Asker::Peer(from, attempt), request);
         }
@@ -357,6 +361,7 @@ impl<S: StateMachine> Handler<Responses> for Replica<S> {
     type Result = ();
 
     fn handle(&mut self, Responses(responses): Responses, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
         let now = self.place.clock.now();
         for Response { attempt, result } in responses {
             self.client.answered(now, attempt, result, &mut self.outbox.effects);
@@ -369,6 +374,7 @@ impl<S: StateMachine> Handler<Tick> for Replica<S> {
     type Result = ();
 
     fn handle(&mut self, _: Tick, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
         self.client.tick(self.place.clock.now(), &mut self.outbox.effects);
         self.flush();
     }
@@ -378,6 +384,7 @@ impl<S: StateMachine> Handler<Flush> for Replica<S> {
     type Result = ();
 
     fn handle(&mut self, _: Flush, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
         self.flushing = false;
         self.flush();
     }

@@ -18,6 +18,7 @@ use consensus_core::{
 use tracing::Span;
 
 use crate::{
+    abort::AbortOnPanic,
     clock::NodeClock,
     seat::{Delivery, Seat},
 };
@@ -291,18 +292,6 @@ where
                 }
                 self.finish_if_done();
             }
-        }
-    }
-}
-
-/// Ends the process when a role panics: that is a bug of ours, and an empty seat would hide it.
-struct AbortOnPanic(&'static str);
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(role = self.0, "a role panicked; the process ends, please report it");
-            std::process::abort();
         }
     }
 }

@@ -61,10 +61,16 @@ async fn command(
     node: web::Data<Shared>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: std::result::Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse> {
     let (group, name) = path.into_inner();
     let group = node.group(&group)?;
+    let body = body.map_err(|error| {
+        let message = format!(
+            "the body cannot be read ({error}); it may have {BODY_BYTES_MAX} bytes at most"
+        );
+        Error::new(Code::TooLarge, message)
+    })?;
     let arguments = if body.is_empty() {
         Arguments::Text(url_arguments(&request)?)
     } else {

@@ -40,6 +40,12 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     let disk = FileDisk::new(directory.journal());
     let opened = Journal::open(disk, JournalId(incarnation), journal::Config::default());
     let (journal, recovered) = opened.map_err(|error| journal_error(&error, &settings))?;
+    if let Some(cut) = &recovered.cut {
+        tracing::info!(
+            node = %settings.id, file = %cut.file,
+            "the journal ends with a commit that was never finished; it is cut, nothing answered is lost"
+        );
+    }
     let seen = directory.peers()?;
     let others = settings.peers.keys().filter(|peer| **peer != settings.id);
     let identity = Identity::new(

@@ -419,6 +419,9 @@ impl Client {
     fn forget(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
         self.ready.remove(&id);
+        if matches!(self.session, Session::Opening(opening) if opening == id) {
+            self.session = Session::Closed;
+        }
         call.open.iter().for_each(|attempt| {
             self.attempts.remove(attempt);
         });
