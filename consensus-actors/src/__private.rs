@@ -10,6 +10,19 @@ pub use crate::{
 };
 use crate::client;
 
+/// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of the commands.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has a `#[replicated]` block but does not derive `Replicated`",
+    label = "`#[derive(Replicated)]` is missing on `{Self}`",
+    note = "add it: #[derive(Clone, Default, Serialize, Deserialize, Replicated)]"
+)]
+pub trait Declared {
+    /// The state machine's stable name.
+    const NAME: &'static str;
+    /// The protocol that replicates it.
+    const PROTOCOL: Protocol;
+}
+
 /// Serves a command that was sent to a replica's address.
 pub fn command<C: Command>(
     replica: &mut Replica<C::State>,

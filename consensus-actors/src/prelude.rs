@@ -3,6 +3,6 @@
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
-    Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, StateMachine, command,
+    Call, Client, Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, StateMachine, command,
     query, replicated,
 };

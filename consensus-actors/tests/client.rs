@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 
 use actix::{Addr, Recipient};
-use consensus_actors::{Client, prelude::*};
+use consensus_actors::prelude::*;
 use tempfile::TempDir;
 
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
