@@ -229,7 +229,7 @@ impl Client {
         match result {
             Ok(reply) => self.on_reply(id, reply, out),
             Err(Failure::Refused(error)) => self.on_refused(now, id, attempt, error, out),
-            Err(Failure::Rejected(rejection)) => self.on_rejected(id, attempt, rejection, out),
+            Err(Failure::Rejected(rejection)) => self.on_rejected(now, id, attempt, rejection, out),
         }
     }
 
@@ -242,7 +242,6 @@ impl Client {
             self.session = Session::Open(SessionId(u64::from_le_bytes(bytes)));
             self.request = RequestId(0);
             self.unanswered.clear();
-            self.ready.extend(self.calls.keys());
             return;
         }
         self.finish(id, Ok(reply), out);
@@ -281,6 +280,7 @@ impl Client {
     /// The replicas decided that there is no reply.
     fn on_rejected(
         &mut self,
+        now: Time,
         id: CallId,
         attempt: Attempt,
         rejection: Rejection,
@@ -288,6 +288,12 @@ impl Client {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.open.remove(&attempt);
+        // A session is opened until one is open; and what lies beyond the window now may lie in it later, when an
+        // earlier attempt of the same command arrives: only asking again can tell.
+        if call.deadline.is_none() || rejection == Rejection::SessionWindow {
+            call.due = Some(now + self.patience.pause);
+            return;
+        }
         if rejection != Rejection::UnknownSession {
             self.finish(id, Err(rejection.into()), out);
             return;
@@ -359,7 +365,7 @@ impl Client {
         }
     }
 
-    /// Sends a call; false while it waits for a session.
+    /// Sends a call; false while it waits for a session, or for room in it.
     fn send(
         &mut self,
         id: CallId,
@@ -379,13 +385,19 @@ impl Client {
                 }),
                 Some(Ask::Command(command)) => {
                     let Session::Open(session) = self.session else { return false };
-                    self.request = RequestId(self.request.0 + 1);
-                    self.unanswered.insert(self.request);
+                    let next = RequestId(self.request.0 + 1);
+                    // Beyond the window it would be refused: wait for the oldest call to end.
+                    let oldest = self.unanswered.first().copied().unwrap_or(next);
+                    if next.0 - oldest.0 >= SESSION_WINDOW {
+                        return false;
+                    }
+                    self.request = next;
+                    self.unanswered.insert(next);
                     call.identity = Some((session, self.request));
                     Ok(Body::InSession {
                         session,
                         request: self.request,
-                        low: self.unanswered.first().copied().unwrap_or(self.request),
+                        low: oldest,
                         command: command.clone(),
                     })
                 }

@@ -133,6 +133,33 @@ fn an_empty_segment_is_begun_again() {
     }
 }
 
+// Goal: a recovery that is stopped while it cuts a torn batch can be repeated.
+// Method: stop it after every change, with every number of bytes of the unsynced sector kept.
+#[test]
+fn a_cut_that_was_stopped_is_made_again() {
+    let (mut journal, _) = open(MemoryDisk::new()).expect("the disk is empty");
+    let mut records = Records::new();
+    append(&mut journal, &mut records, GROUPS[0], filled(1, 50));
+    journal.commit().expect("the disk is sound");
+    append(&mut journal, &mut records.clone(), GROUPS[0], filled(2, 1_500));
+    journal.disk_mut().stop_after(1);
+    journal.commit().expect_err("the node stops before the sync");
+    let mut torn = journal.into_disk();
+    torn.crash_keeping(|_, offset| if offset == 1_024 { 0 } else { 512 });
+
+    for stop in 0..7 {
+        for kept in 0..=512 {
+            let mut disk = torn.clone();
+            disk.stop_after(stop);
+            let stopped = open(&mut disk).is_err();
+            assert_eq!(stopped, stop < 6, "batch, end of the header and the rest: written, synced");
+            disk.crash_keeping(|_, offset| if offset == 512 { kept } else { 0 });
+            let (_, recovered) = open(&mut disk).expect("a crash is no corruption");
+            assert_eq!(recovered.records, records, "{stop} {kept}");
+        }
+    }
+}
+
 // Goal: a full disk loses and reorders nothing: commits succeed again once there is room, or
 // something was released.
 // Method: fill a disk of two segments, append while it is full, then enlarge it, or release.

@@ -93,7 +93,7 @@ pub struct Observer {
     last: BTreeMap<NodeId, Sight>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Sight {
     term: Term,
     /// The latest term that is durable: what a restart may go back to, and no further.
@@ -118,33 +118,47 @@ impl Observer {
     /// # Errors
     /// The first [`Violation`] found.
     pub fn observe(&mut self, replicas: &[&Raft]) -> Result<(), Violation> {
-        for replica in replicas {
+        // What was judged before and has not changed since is not judged again.
+        let changed: Vec<bool> = replicas.iter().map(|replica| self.has_changed(replica)).collect();
+        for (replica, changed) in replicas.iter().zip(&changed) {
             self.election_safety(replica)?;
             self.one_vote(replica)?;
             self.order(replica)?;
-            self.leader_append_only(replica)?;
-            self.state_machine_safety(replica)?;
+            if *changed {
+                self.log_order(replica)?;
+                self.leader_append_only(replica)?;
+            }
+            self.state_machine_safety(replica, *changed)?;
         }
         self.committed_on_majority(replicas)?;
-        log_matching(replicas)?;
+        log_matching(replicas, &changed)?;
         for replica in replicas {
             self.leader_completeness(replica)?;
         }
-        for replica in replicas {
-            let state = replica.state();
-            let last = self.last.get(&state.config().id());
-            let durable_term = last.map_or_else(Term::default, |sight| sight.durable_term);
-            let durable = state.vote_is_durable();
-            let sight = Sight {
-                term: state.term(),
-                durable_term: if durable { state.term() } else { durable_term },
-                committed: state.committed(),
-                leads: matches!(replica.role(), Role::Leader(_)),
-                log: state.log().from(Index(1)).to_vec(),
-            };
-            self.last.insert(state.config().id(), sight);
+        for (replica, changed) in replicas.iter().zip(&changed) {
+            self.remember(replica, *changed);
         }
         Ok(())
+    }
+
+    fn has_changed(&self, replica: &Raft) -> bool {
+        let state = replica.state();
+        let last = self.last.get(&state.config().id());
+        last.is_none_or(|sight| sight.log != state.log().from(Index(1)))
+    }
+
+    fn remember(&mut self, replica: &Raft, changed: bool) {
+        let state = replica.state();
+        let sight = self.last.entry(state.config().id()).or_default();
+        sight.term = state.term();
+        if state.vote_is_durable() {
+            sight.durable_term = state.term();
+        }
+        sight.committed = state.committed();
+        sight.leads = matches!(replica.role(), Role::Leader(_));
+        if changed {
+            sight.log = state.log().from(Index(1)).to_vec();
+        }
     }
 
     fn election_safety(&mut self, replica: &Raft) -> Result<(), Violation> {
@@ -176,10 +190,6 @@ impl Observer {
         if state.log().last_term() > state.term() {
             return fail("an entry is of a later term than the replica");
         }
-        let terms: Vec<Term> = state.log().from(Index(1)).iter().map(|entry| entry.term).collect();
-        if !terms.is_sorted() {
-            return fail("terms decrease along the log");
-        }
         if let Role::Leader(leader) = replica.role()
             && leader.progress().any(|(_, progress)| {
                 progress.matched() >= progress.next() || progress.matched() > last
@@ -192,6 +202,15 @@ impl Observer {
             Some(sight) if state.committed() < sight.committed => fail("the commit index went back"),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn log_order(&self, replica: &Raft) -> Result<(), Violation> {
+        let state = replica.state();
+        if state.log().from(Index(1)).is_sorted_by_key(|entry| entry.term) {
+            return Ok(());
+        }
+        let node = state.config().id();
+        Err(Violation::Order { node, what: "terms decrease along the log" })
     }
 
     fn leader_append_only(&self, replica: &Raft) -> Result<(), Violation> {
@@ -211,11 +230,13 @@ impl Observer {
         }
     }
 
-    fn state_machine_safety(&mut self, replica: &Raft) -> Result<(), Violation> {
+    fn state_machine_safety(&mut self, replica: &Raft, changed: bool) -> Result<(), Violation> {
         let state = replica.state();
         let log = state.log().from(Index(1));
-        let committed = log.iter().take(state.committed().0 as usize);
-        for (offset, entry) in committed.enumerate() {
+        let before = self.last.get(&state.config().id()).filter(|_| !changed);
+        let before = before.map_or(Index::ZERO, |sight| sight.committed);
+        let committed = log.iter().enumerate().take(state.committed().0 as usize);
+        for (offset, entry) in committed.skip(before.0 as usize) {
             match self.committed.get(offset) {
                 Some(known) if known != entry => {
                     let at = Index(offset as u64 + 1);
@@ -267,9 +288,12 @@ impl Observer {
     }
 }
 
-fn log_matching(replicas: &[&Raft]) -> Result<(), Violation> {
-    for (position, left) in replicas.iter().enumerate() {
-        for right in replicas.iter().skip(position + 1) {
+fn log_matching(replicas: &[&Raft], changed: &[bool]) -> Result<(), Violation> {
+    for (position, (left, left_changed)) in replicas.iter().zip(changed).enumerate() {
+        for (right, right_changed) in replicas.iter().zip(changed).skip(position + 1) {
+            if !left_changed && !right_changed {
+                continue;
+            }
             let (left_log, right_log) =
                 (left.state().log().from(Index(1)), right.state().log().from(Index(1)));
             let agree = left_log.iter().zip(right_log).rposition(|(l, r)| l.term == r.term);

@@ -3,10 +3,12 @@
 mod cluster;
 mod disk;
 mod history;
+mod hostile;
 mod kv;
 mod node;
 mod promises;
 mod raft;
 mod random;
+mod role;
 mod service;
 mod trace;

@@ -28,8 +28,8 @@ use crate::{
     service::Service,
 };
 
-const SEEDS: u64 = 24;
-const ROUNDS: u64 = 250;
+const SEEDS: u64 = 30;
+const ROUNDS: u64 = 400;
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(150);
 const HEARTBEAT: Duration = Duration::from_millis(30);
 /// What is left to happen must have happened in this time after everything was mended.
@@ -151,7 +151,7 @@ impl Run {
             loss: odds(150),
             repetition: odds(100),
             reordering: odds(600),
-            cut: odds(60),
+            cut: odds(40),
             crash: odds(8),
             slow_disk: odds(900),
         };
@@ -206,6 +206,13 @@ impl Run {
         nodes[self.below(nodes.len())]
     }
 
+    /// Returns a leader half of the time: what befalls it has more consequences.
+    fn leader_or_any(&mut self) -> NodeId {
+        let leader = self.service.cluster.nodes().find(|(_, node)| node.leads()).map(|(id, _)| id);
+        let any = self.any();
+        leader.filter(|_| self.rng.next_u64().is_multiple_of(2)).unwrap_or(any)
+    }
+
     /// Cuts and mends links, and restarts nodes.
     fn faults(&mut self) {
         if self.happens(self.odds.cut) {
@@ -216,7 +223,7 @@ impl Run {
                     self.service.cluster.cut(from, to);
                 }
                 1 => {
-                    let alone = self.any();
+                    let alone = self.leader_or_any();
                     self.isolate(|node| node == alone);
                 }
                 _ => {
@@ -225,7 +232,8 @@ impl Run {
                 }
             }
         }
-        if self.happens(60) {
+        // Long enough apart for elections on the other side of a cut.
+        if self.happens(15) {
             self.service.cluster.heal();
         }
         for node in self.ids() {
@@ -330,7 +338,7 @@ impl Run {
     }
 
     fn crash(&mut self) {
-        let node = self.any();
+        let node = self.leader_or_any();
         if self.service.cluster.node(node).up {
             let waiting = self.service.cluster.node(node).disk.waiting();
             self.seen.crashes += 1;

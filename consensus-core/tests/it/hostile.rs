@@ -1,0 +1,319 @@
+//! Messages that no replica sends, and bytes that nobody encoded.
+
+use bytes::Bytes;
+use consensus_core::{
+    Effect, Effects, GroupId, Index, Input, Members, NodeId, Process, Submission, Ticket, Time,
+    Token,
+    client::{Request, Response},
+    codec::{Decode, DecodeError, Encode},
+    raft::{AppendResult, Config, Control, Entry, Message, Payload, Raft, Record, Role, Term},
+    replica::Envelope,
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+use crate::node::id;
+
+const ROUNDS: u64 = 400;
+const STEPS: u64 = 150;
+
+/// Draws numbers that are likely to hurt: small ones, and those at the ends of ranges.
+fn number(rng: &mut ChaCha8Rng) -> u64 {
+    match rng.next_u64() % 8 {
+        0 => u64::MAX - rng.next_u64() % 3,
+        1 => (u64::MAX >> 1) - 1 + rng.next_u64() % 3,
+        2 => rng.next_u64(),
+        _ => rng.next_u64() % 12,
+    }
+}
+
+fn entries(rng: &mut ChaCha8Rng) -> Vec<Entry> {
+    let sorted = !rng.next_u64().is_multiple_of(4);
+    let mut terms: Vec<_> = (0..rng.next_u64() % 4).map(|_| Term(number(rng))).collect();
+    if sorted {
+        terms.sort_unstable();
+    }
+    let entry = |term| Entry { term, payload: Payload::Command(Bytes::from_static(b"x")) };
+    terms.into_iter().map(entry).collect()
+}
+
+/// Draws any message; now and then its term is `term`, so that it is not merely stale.
+fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
+    let present = rng.next_u64().is_multiple_of(2);
+    let term = if present { term } else { Term(number(rng)) };
+    match rng.next_u64() % 7 {
+        0 => Message::Vote {
+            term,
+            last_index: Index(number(rng)),
+            last_term: Term(number(rng)),
+        },
+        1 => Message::VoteReply { term, granted: rng.next_u64().is_multiple_of(2) },
+        2 => Message::Append {
+            term,
+            prev_index: Index(number(rng)),
+            prev_term: Term(number(rng)),
+            entries: entries(rng),
+            commit: Index(number(rng)),
+        },
+        3 => Message::AppendReply { term, result: AppendResult::Matched(Index(number(rng))) },
+        4 => Message::AppendReply {
+            term,
+            result: AppendResult::Conflict {
+                refused: Index(number(rng)),
+                hint: Index(number(rng)),
+                hint_term: Term(number(rng)),
+            },
+        },
+        5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
+        _ => Message::HeartbeatReply { term, round: number(rng) },
+    }
+}
+
+fn replica() -> Raft {
+    let members = Members::new((1..=3).map(id)).expect("three are some");
+    let config = Config::builder(id(1), GroupId(1), members).build().expect("valid");
+    Raft::recover(config, Time::ZERO, []).expect("nothing is wrong")
+}
+
+/// A replica and what its host keeps for it.
+struct Host {
+    raft: Raft,
+    now: Time,
+    persisting: Token,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self { raft: replica(), now: Time::ZERO, persisting: Token::default() }
+    }
+
+    fn step(&mut self, input: Input<Raft>) -> Vec<Effect<Raft>> {
+        let mut out = Effects::default();
+        self.raft.step(self.now, input, &mut out);
+        for effect in out.as_slice() {
+            if let Effect::Persist { token, .. } = effect {
+                self.persisting = *token;
+            }
+        }
+        out.drain().collect()
+    }
+
+    fn receive(&mut self, from: NodeId, message: Message) -> Vec<Effect<Raft>> {
+        self.step(Input::Receive { from, message })
+    }
+
+    fn persisted(&mut self) {
+        let upto = self.persisting;
+        self.step(Input::Persisted { upto });
+    }
+
+    fn term(&self) -> Term {
+        self.raft.state().term()
+    }
+
+    fn campaign(&mut self) {
+        self.now = self.now + self.raft.state().config().election_timeout() * 2;
+        self.step(Input::Tick);
+        self.persisted();
+    }
+
+    /// Makes a leader of it with the vote of node 2.
+    fn lead(&mut self) {
+        self.campaign();
+        let term = self.term();
+        self.receive(id(2), Message::VoteReply { term, granted: true });
+        assert!(matches!(self.raft.role(), Role::Leader(_)), "two of three elect");
+    }
+}
+
+// Goal: whatever anybody sends, a replica in any role goes on (remote input never panics).
+// Method: seeded messages with values at the ends of their ranges, from members, strangers and itself, between the
+// inputs of its own host, from each role.
+#[test]
+fn no_message_panics_a_replica_in_any_role() {
+    let mut roles = [0_u64; 3];
+    for seed in 0..ROUNDS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut host = Host::new();
+        match seed % 3 {
+            0 => {}
+            1 => host.campaign(),
+            _ => host.lead(),
+        }
+        for step in 0..STEPS {
+            match rng.next_u64() % 12 {
+                0 => host.persisted(),
+                1 => {
+                    host.now = host.now + host.raft.state().config().heartbeat() * 8;
+                    host.step(Input::Tick);
+                }
+                2 => {
+                    let command = Bytes::from_static(b"x");
+                    let submission = Submission { ticket: Ticket(step), command };
+                    host.step(Input::Submit(vec![submission]));
+                }
+                3 => {
+                    host.step(Input::Control(Control::Read(vec![Ticket(step)])));
+                }
+                4 => {
+                    let full = rng.next_u64().is_multiple_of(2);
+                    host.step(Input::Control(Control::StorageFull(full)));
+                }
+                _ => {
+                    let from = id(1 + rng.next_u64() % 5);
+                    let message = message(&mut rng, host.term());
+                    host.receive(from, message);
+                }
+            }
+            roles[match host.raft.role() {
+                Role::Follower(_) => 0,
+                Role::Candidate(_) => 1,
+                Role::Leader(_) => 2,
+            }] += 1;
+        }
+    }
+    assert!(roles.iter().all(|steps| *steps > 1_000), "every role was tried: {roles:?}");
+}
+
+// Goal: who is no member is not heard, in any role; nor is the replica itself, by a message of its own that came back.
+// Method: a grant, a vote request and an Append of a later term.
+#[test]
+fn strangers_and_echoes_change_nothing() {
+    for prepare in [|_: &mut Host| {}, Host::campaign, Host::lead] {
+        let mut host = Host::new();
+        prepare(&mut host);
+        let before = format!("{:?}", host.raft);
+        let term = host.term();
+        for from in [id(1), id(7)] {
+            let position = (Index::ZERO, Term(0));
+            for term in [term, Term(term.0 + 1)] {
+                let effects = [
+                    host.receive(from, Message::VoteReply { term, granted: true }),
+                    host.receive(
+                        from,
+                        Message::Vote { term, last_index: position.0, last_term: position.1 },
+                    ),
+                    host.receive(
+                        from,
+                        Message::Append {
+                            term,
+                            prev_index: position.0,
+                            prev_term: position.1,
+                            entries: Vec::new(),
+                            commit: Index::ZERO,
+                        },
+                    ),
+                ];
+                assert!(effects.iter().all(Vec::is_empty), "{from} is not answered");
+            }
+        }
+        assert_eq!(format!("{:?}", host.raft), before);
+    }
+}
+
+// Goal: a term that leaves no room for the next one is nonsense and not adopted, so campaigns never run out of terms.
+#[test]
+fn terms_without_successor_are_not_adopted() {
+    let mut host = Host::new();
+    for term in [u64::MAX, u64::MAX - 1, u64::MAX / 2 + 1] {
+        host.receive(id(2), Message::VoteReply { term: Term(term), granted: false });
+    }
+    assert_eq!(host.term(), Term(0));
+    host.campaign();
+    assert_eq!(host.term(), Term(1));
+}
+
+// Goal: entries that no leader could hold are not taken, since a restart could not read them back.
+// Method: terms that go back, that are later than the message's, or that are zero.
+#[test]
+fn entries_that_no_leader_holds_are_refused() {
+    let entry = |term| Entry { term: Term(term), payload: Payload::NoOp };
+    for terms in [vec![2, 1], vec![4], vec![0, 1]] {
+        let mut host = Host::new();
+        let entries = terms.into_iter().map(entry).collect();
+        let (prev_index, prev_term) = (Index::ZERO, Term(0));
+        let commit = Index(1);
+        let effects = host.receive(
+            id(2),
+            Message::Append { term: Term(3), prev_index, prev_term, entries, commit },
+        );
+        assert!(effects.is_empty(), "{effects:?}");
+        assert_eq!(host.raft.state().log().last_index(), Index::ZERO);
+    }
+}
+
+fn encoded(value: &impl Encode) -> Bytes {
+    let mut bytes = Vec::new();
+    value.encode(&mut bytes);
+    bytes.into()
+}
+
+/// Decodes bytes as everything there is; what they are, they are in one encoding only.
+fn decode_as_anything(bytes: &Bytes) -> u64 {
+    fn decode<T: Decode + Encode>(bytes: &Bytes) -> u64 {
+        let Ok(value) = T::decode_all(bytes.clone()) else { return 0 };
+        assert_eq!(&encoded(&value), bytes, "what was read is written the same");
+        1
+    }
+    decode::<Message>(bytes)
+        + decode::<Record>(bytes)
+        + decode::<Entry>(bytes)
+        + decode::<Envelope>(bytes)
+        + decode::<Request>(bytes)
+        + decode::<Response>(bytes)
+}
+
+// Goal: no bytes panic a decoder, and nothing has two encodings.
+// Method: random bytes with likely tags in front, and encodings that were cut or had a byte changed.
+#[test]
+fn no_bytes_panic_a_decoder() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut accepted = 0;
+    for _ in 0..30_000 {
+        let mut bytes = vec![(rng.next_u64() % 10) as u8];
+        let length = rng.next_u64() % 60;
+        bytes.extend((0..length).map(|_| (rng.next_u64() >> (rng.next_u64() % 64)) as u8));
+        accepted += decode_as_anything(&bytes.into());
+
+        let term = Term(number(&mut rng));
+        let message = message(&mut rng, term);
+        let mut bytes = encoded(&message).to_vec();
+        assert_eq!(Message::decode_all(bytes.clone().into()), Ok(message));
+        match rng.next_u64() % 3 {
+            0 => bytes.truncate((rng.next_u64() % bytes.len() as u64) as usize),
+            1 => bytes.push(0),
+            _ => {
+                let at = (rng.next_u64() % bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << (rng.next_u64() % 8);
+            }
+        }
+        accepted += decode_as_anything(&bytes.into());
+    }
+    assert!(accepted > 1_000, "some of the bytes are encodings: {accepted}");
+}
+
+// Goal: a count of entries that the bytes cannot hold is refused before anything is allocated for it.
+#[test]
+fn count_beyond_the_bytes_is_refused() {
+    let mut record = vec![2];
+    record.extend(0_u64.to_le_bytes());
+    record.extend(u32::MAX.to_le_bytes());
+    record.extend([0; 64]);
+    assert_eq!(Record::decode_all(record.into()), Err(DecodeError::Truncated));
+}
+
+// Goal: bytes behind an encoding are refused, and an unknown tag is named.
+#[test]
+fn what_is_no_encoding_is_named() {
+    let vote = Message::VoteReply { term: Term(1), granted: true };
+    let mut bytes = encoded(&vote).to_vec();
+    bytes.push(7);
+    assert_eq!(Message::decode_all(bytes.into()), Err(DecodeError::Trailing));
+    let unknown = DecodeError::UnknownTag { what: "Raft message", tag: 99 };
+    assert_eq!(Message::decode_all(vec![99; 9].into()), Err(unknown));
+    let mut flag = encoded(&vote).to_vec();
+    flag[9] = 2;
+    assert_eq!(Message::decode_all(flag.into()), Err(DecodeError::Invalid("flag")));
+}
