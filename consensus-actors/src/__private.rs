@@ -4,11 +4,11 @@ pub use actix;
 pub use consensus_core as core;
 pub use serde;
 
+use crate::client;
 pub use crate::{
     Answer, Apply, Argument, Call, Client, Command, Commands, Cx, Deterministic, Error, Interface,
     Operation, Protocol, Query, Replica, Replicated, StateMachine, cli::main,
 };
-use crate::client;
 
 /// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of the commands.
 #[diagnostic::on_unimplemented(

@@ -9,7 +9,10 @@ pub(crate) struct AbortOnPanic(pub(crate) &'static str);
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(actor = self.0, "an actor panicked; the process ends: please report it");
+            tracing::error!(
+                actor = self.0,
+                "an actor panicked; the process ends: please report it"
+            );
             std::process::abort();
         }
     }

@@ -89,9 +89,7 @@ impl<'de> VariantAccess<'de> for Fields {
     fn unit_variant(self) -> Result<(), Reason> {
         match self.0.first() {
             None => Ok(()),
-            Some(field) => {
-                Err(serde::de::Error::custom(format!("unknown field `{}`", field.name)))
-            }
+            Some(field) => Err(serde::de::Error::custom(format!("unknown field `{}`", field.name))),
         }
     }
 
@@ -306,7 +304,8 @@ mod tests {
     // Goal: JSON makes variants with fields and without.
     #[test]
     fn json_makes_variants() {
-        let json = |name, body: Value| from_json(name, body.as_object().cloned().unwrap_or_default());
+        let json =
+            |name, body: Value| from_json(name, body.as_object().cloned().unwrap_or_default());
         assert_eq!(json("add", serde_json::json!({"by": 1})), Ok(Command::Add { by: 1 }));
         assert_eq!(json("clear", serde_json::json!({})), Ok(Command::Clear));
         let wrong: Result<Command, String> = json("add", serde_json::json!({"by": "x"}));

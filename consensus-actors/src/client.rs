@@ -168,7 +168,8 @@ impl IntoDuration for &str {
             _ => None,
         };
         duration.ok_or_else(|| {
-            let message = format!("{self:?} is no duration; write it as \"250ms\", \"2s\" or \"1m\"");
+            let message =
+                format!("{self:?} is no duration; write it as \"250ms\", \"2s\" or \"1m\"");
             Error::new(Code::InvalidArgument, message)
         })
     }

@@ -25,8 +25,27 @@ macro_rules! deterministic {
 }
 
 deterministic!(
-    (), bool, char, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, String, str, Duration,
-    NonZeroI32, NonZeroI64, NonZeroU32, NonZeroU64, bytes::Bytes,
+    (),
+    bool,
+    char,
+    u8,
+    u16,
+    u32,
+    u64,
+    u128,
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    String,
+    str,
+    Duration,
+    NonZeroI32,
+    NonZeroI64,
+    NonZeroU32,
+    NonZeroU64,
+    bytes::Bytes,
 );
 
 macro_rules! deterministic_of {

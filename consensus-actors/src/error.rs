@@ -51,6 +51,8 @@ pub enum Code {
     InvalidKey,
     /// CX170: the node is stopping.
     Stopping,
+    /// CX171: the node has just started and may host the group in a moment.
+    Starting,
     /// CX180: a reply that this program cannot decode.
     Undecodable,
     /// CX190: no node answers at the address.
@@ -97,6 +99,7 @@ impl Code {
             Self::KeyReused => "CX160",
             Self::InvalidKey => "CX161",
             Self::Stopping => "CX170",
+            Self::Starting => "CX171",
             Self::Undecodable => "CX180",
             Self::Unreachable => "CX190",
             Self::OtherCluster => "CX401",

@@ -3,6 +3,6 @@
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
-    Call, Client, Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, StateMachine, command,
-    query, replicated,
+    Call, Client, Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, StateMachine,
+    command, query, replicated,
 };

@@ -14,9 +14,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
 use consensus_core::{
     GroupId, NodeId, Outcome, StateMachine, Submission, Ticket,
-    client::{
-        Ask, Attempt, CallId, Client, ClientEffect, Failure, Patience, Request, Response,
-    },
+    client::{Ask, Attempt, CallId, Client, ClientEffect, Failure, Patience, Request, Response},
     codec::Encode,
     replica::{self, Rejection, Reply},
 };
@@ -189,9 +187,8 @@ impl<S: StateMachine> Replica<S> {
         {
             let (_, ticket) = first.remove_entry().0;
             let query = self.seated.get(&ticket).and_then(|(_, query)| query.clone());
-            let reply: Reply = query.map_or(Err(Rejection::Malformed), |query| {
-                self.replica.query(&query)
-            });
+            let reply: Reply =
+                query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
             self.answer(ticket, reply.map_err(Failure::Rejected));
         }
     }

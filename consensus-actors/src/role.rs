@@ -167,10 +167,13 @@ pub(crate) struct RoleActor<P: Hosted, R: Role<P>> {
 
 enum Tenure<P: Hosted, R> {
     /// The role is held; `None` only while a hand-over is under way.
-    Held(Option<(R, Box<Post<P>>)>, Span),
+    Held(Option<Held<P, R>>, Span),
     /// The role was passed on; `fenced` once nothing sent to the seat before can follow.
     Over { successor: Recipient<Delivery<P>>, fenced: bool },
 }
+
+/// A role, and the post that it fills.
+type Held<P, R> = (R, Box<Post<P>>);
 
 impl<P: Hosted, R: Role<P>> RoleActor<P, R>
 where
@@ -181,7 +184,8 @@ where
         let status = P::status(&post.state, role.name());
         let Labels { node, group } = &post.labels;
         let (role_name, term) = (status.role, status.term);
-        let span = tracing::info_span!(parent: None, "tenure", node, %group, role = role_name, term);
+        let span =
+            tracing::info_span!(parent: None, "tenure", node, %group, role = role_name, term);
         span.in_scope(|| match (first, role_name) {
             (false, "leader") => tracing::info!(index = status.last.0, "takes the lead"),
             _ => tracing::debug!(index = status.last.0, "takes the seat"),
@@ -212,7 +216,7 @@ where
         mut post: Box<Post<P>>,
         inputs: Vec<Input<P>>,
         ctx: &mut Context<Self>,
-    ) -> Result<(R, Box<Post<P>>), Recipient<Delivery<P>>> {
+    ) -> Result<Held<P, R>, Recipient<Delivery<P>>> {
         let now = post.clock.now();
         let mut inputs = inputs.into_iter();
         while let Some(input) = inputs.next() {

@@ -81,12 +81,17 @@ mod tests {
             let members = members(count);
             let wins = |set: u32| {
                 let mut tally = Tally::default();
-                (0..count).filter(|bit| set >> bit & 1 == 1).for_each(|bit| tally.count(node(bit + 1), true));
+                (0..count)
+                    .filter(|bit| set >> bit & 1 == 1)
+                    .for_each(|bit| tally.count(node(bit + 1), true));
                 tally.verdict(&members) == Verdict::Won
             };
             for left in 0..1_u32 << count {
                 for right in 0..1_u32 << count {
-                    assert!(!(wins(left) && wins(right) && left & right == 0), "{left:b} {right:b}");
+                    assert!(
+                        !(wins(left) && wins(right) && left & right == 0),
+                        "{left:b} {right:b}"
+                    );
                 }
             }
         }

@@ -43,17 +43,19 @@ fn refuse(problem: &Value, output: Output) -> ExitCode {
     let text = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
     match output {
         Output::Json => say(problem),
-        Output::Table => eprintln!("error: {} {} ({})", text("code"), text("detail"), text("outcome")),
+        Output::Table => {
+            eprintln!("error: {} {} ({})", text("code"), text("detail"), text("outcome"))
+        }
     }
     if text("outcome") == "unknown" { ExitCode::from(3) } else { ExitCode::FAILURE }
 }
 
 /// Prints a reply for people: a list of lists as a table, a text bare, all else as JSON.
 fn print_reply(reply: &Value) {
-    let rows: Option<Vec<&Vec<Value>>> =
-        reply.as_array().filter(|rows| !rows.is_empty()).and_then(|rows| {
-            rows.iter().map(Value::as_array).collect()
-        });
+    let rows: Option<Vec<&Vec<Value>>> = reply
+        .as_array()
+        .filter(|rows| !rows.is_empty())
+        .and_then(|rows| rows.iter().map(Value::as_array).collect());
     match (rows, reply) {
         (Some(rows), _) => {
             let mut table = Table::new();

@@ -38,7 +38,9 @@ pub(super) fn dev(application: Application, options: Dev) -> Result<ExitCode> {
     let temporary = options.data.is_none();
     let data = match &options.data {
         Some(data) => data.clone(),
-        None => std::env::temp_dir().join(format!("{}-dev-{}", application.name, std::process::id())),
+        None => {
+            std::env::temp_dir().join(format!("{}-dev-{}", application.name, std::process::id()))
+        }
     };
     let mut cluster = Cluster { application, options, data, nodes: Vec::new() };
     let ran = actix_rt::System::new().block_on(cluster.run());
@@ -101,7 +103,14 @@ impl Cluster {
         let peers: Vec<String> =
             (1..=self.options.nodes).map(|peer| format!("{peer}={}", self.peer(peer))).collect();
         let child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--end-with-stdin", "--election-timeout", "300ms", "--heartbeat", "60ms"])
+            .args([
+                "serve",
+                "--end-with-stdin",
+                "--election-timeout",
+                "300ms",
+                "--heartbeat",
+                "60ms",
+            ])
             .args(["--id", &id.to_string(), "--peers", &peers.join(",")])
             .args(["--http", &self.http(id), "--cluster", "dev"])
             .arg("--data")
@@ -119,7 +128,8 @@ impl Cluster {
             say(format_args!("node {}  http://{}  pid {pid}", node.id, self.http(node.id)));
         }
         let (first, addr) = (self.http(1), self.http(1));
-        let addr = if self.options.base_port == 4700 { String::new() } else { format!(" --addr {addr}") };
+        let addr =
+            if self.options.base_port == 4700 { String::new() } else { format!(" --addr {addr}") };
         say(format_args!(
             "data in {}\n\ntry:  {name} status{addr}\n      curl http://{first}/v1/groups\n      kill -9 a node's pid: \
              the others go on, and it comes back{}\n\nCtrl-C ends all of them.",
@@ -138,7 +148,8 @@ impl Cluster {
                     if let Ok(Some(status)) = child.try_wait() {
                         let restart = !self.options.no_restart;
                         node.child = Err(restart.then(|| Instant::now() + RESTART_AFTER));
-                        let then = if restart { "starts again in two seconds" } else { "stays down" };
+                        let then =
+                            if restart { "starts again in two seconds" } else { "stays down" };
                         say(format_args!("node {id} died ({status}); it {then}"));
                     }
                 }

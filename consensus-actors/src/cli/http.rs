@@ -41,7 +41,8 @@ fn read(addr: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<An
 pub(super) fn get(addr: &str, path: &str, query: &[(String, String)]) -> Result<Answered> {
     let request = agent().get(format!("http://{addr}{path}"));
     let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
-    let response = request.call().map_err(|error| unreachable(addr, &error, Outcome::NotApplied))?;
+    let response =
+        request.call().map_err(|error| unreachable(addr, &error, Outcome::NotApplied))?;
     read(addr, response)
 }
 

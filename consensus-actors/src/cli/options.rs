@@ -95,7 +95,12 @@ pub(super) struct Call {
 #[derive(Debug, Args)]
 pub(super) struct Target {
     /// The HTTP address of any node of the cluster.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4701", env = "CONSENSUS_ADDR")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:4701",
+        env = "CONSENSUS_ADDR"
+    )]
     pub(super) addr: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Table)]
@@ -111,9 +116,9 @@ pub(super) enum Output {
 }
 
 fn peer(text: &str) -> Result<(u64, String), String> {
-    let parsed = text.split_once('=').and_then(|(id, address)| {
-        Some((id.trim().parse().ok()?, address.trim().to_owned()))
-    });
+    let parsed = text
+        .split_once('=')
+        .and_then(|(id, address)| Some((id.trim().parse().ok()?, address.trim().to_owned())));
     parsed.ok_or_else(|| "write each peer as ID=HOST:PORT, as 1=127.0.0.1:4801".to_owned())
 }
 

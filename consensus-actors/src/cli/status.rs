@@ -24,7 +24,8 @@ pub(super) fn status(options: &options::Status) -> Result<ExitCode> {
         Output::Json => say(&body),
         Output::Table => print_table(&body, groups),
     }
-    let led = groups.iter().all(|group| group.get("leader").is_some_and(|leader| !leader.is_null()));
+    let led =
+        groups.iter().all(|group| group.get("leader").is_some_and(|leader| !leader.is_null()));
     Ok(if led { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -38,7 +39,14 @@ fn print_table(body: &Value, groups: &[Value]) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
-        "GROUP", "PROTOCOL", "ROLE", "LEADER", "TERM", "COMMITTED", "APPLIED", "MEMBERS",
+        "GROUP",
+        "PROTOCOL",
+        "ROLE",
+        "LEADER",
+        "TERM",
+        "COMMITTED",
+        "APPLIED",
+        "MEMBERS",
     ]);
     for group in groups {
         let members = group.get("members").and_then(Value::as_array);

@@ -16,9 +16,7 @@ mod status;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{
-    App, HttpRequest, HttpResponse, HttpServer, dev::Server, http::Method, web,
-};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::Server, http::Method, web};
 use serde_json::{Value, json};
 
 use crate::{
@@ -98,14 +96,16 @@ fn reply(reply: Value) -> Result<HttpResponse> {
 fn url_arguments(request: &HttpRequest) -> Result<Vec<(String, String)>> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
     pairs.map(web::Query::into_inner).map_err(|error| {
-        let message = format!("the URL's parameters cannot be read: {error}; write ?name=value&name=value");
+        let message =
+            format!("the URL's parameters cannot be read: {error}; write ?name=value&name=value");
         Error::new(Code::InvalidArgument, message)
     })
 }
 
 fn json_body(body: &[u8]) -> Result<serde_json::Map<String, Value>> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body is no JSON: {error}; send an object of arguments, as {{\"by\":1}}");
+        let message =
+            format!("the body is no JSON: {error}; send an object of arguments, as {{\"by\":1}}");
         Error::new(Code::MalformedBody, message)
     })?;
     if let Value::Object(arguments) = value {
@@ -118,7 +118,10 @@ fn json_body(body: &[u8]) -> Result<serde_json::Map<String, Value>> {
 fn header<'a>(request: &'a HttpRequest, name: &str, code: Code) -> Result<Option<&'a str>> {
     let value = request.headers().get(name).map(|value| value.to_str());
     value.transpose().map_err(|_| {
-        Error::new(code, format!("the header {name} has characters beyond visible ASCII; leave them out"))
+        Error::new(
+            code,
+            format!("the header {name} has characters beyond visible ASCII; leave them out"),
+        )
     })
 }
 

@@ -9,19 +9,25 @@ use crate::error::{Code, Error};
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self.code() {
-            Code::UnknownGroup | Code::UnknownOperation | Code::UnknownPath => StatusCode::NOT_FOUND,
-            Code::InvalidArgument | Code::MalformedBody | Code::InvalidKey => StatusCode::BAD_REQUEST,
+            Code::UnknownGroup | Code::UnknownOperation | Code::UnknownPath => {
+                StatusCode::NOT_FOUND
+            }
+            Code::InvalidArgument | Code::MalformedBody | Code::InvalidKey => {
+                StatusCode::BAD_REQUEST
+            }
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AlreadyAnswered => StatusCode::CONFLICT,
             Code::Busy => StatusCode::TOO_MANY_REQUESTS,
             Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-            Code::NoLeader | Code::Deadline | Code::SessionExpired | Code::Stopping => {
-                match self.outcome() {
-                    Outcome::NotApplied => StatusCode::SERVICE_UNAVAILABLE,
-                    Outcome::Applied | Outcome::Unknown => StatusCode::GATEWAY_TIMEOUT,
-                }
-            }
+            Code::NoLeader
+            | Code::Deadline
+            | Code::SessionExpired
+            | Code::Stopping
+            | Code::Starting => match self.outcome() {
+                Outcome::NotApplied => StatusCode::SERVICE_UNAVAILABLE,
+                Outcome::Applied | Outcome::Unknown => StatusCode::GATEWAY_TIMEOUT,
+            },
             Code::Panicked
             | Code::Undecodable
             | Code::Unreachable

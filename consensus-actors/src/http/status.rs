@@ -65,7 +65,10 @@ pub(super) async fn groups(node: web::Data<Shared>) -> HttpResponse {
 }
 
 /// Tells what a group offers: its commands and queries with their arguments.
-pub(super) async fn group(node: web::Data<Shared>, name: web::Path<String>) -> Result<HttpResponse> {
+pub(super) async fn group(
+    node: web::Data<Shared>,
+    name: web::Path<String>,
+) -> Result<HttpResponse> {
     let interface = node.group(&name)?.interface();
     let describe = |operations: &[consensus_core::Operation]| -> Vec<Value> {
         let describe = |operation: &consensus_core::Operation| {

@@ -134,7 +134,9 @@ impl NodeBuilder {
         for (number, text) in &self.peers {
             let address = resolve(text, "peer")?;
             if peers.insert(node_id(*number)?, address).is_some() {
-                return Err(config(format!("node {number} is named twice in --peers; name each once")));
+                return Err(config(format!(
+                    "node {number} is named twice in --peers; name each once"
+                )));
             }
             if let Some(other) = by_address.insert(address, number) {
                 return Err(config(format!(
@@ -199,7 +201,11 @@ fn node_id(number: u64) -> Result<NodeId> {
 
 fn resolve(text: &str, what: &str) -> Result<SocketAddr> {
     let mut addresses = text.to_socket_addrs().map_err(|error| {
-        config(format!("{text:?} is no {what} address ({error}); write HOST:PORT, as 127.0.0.1:4801"))
+        config(format!(
+            "{text:?} is no {what} address ({error}); write HOST:PORT, as 127.0.0.1:4801"
+        ))
     })?;
-    addresses.next().ok_or_else(|| config(format!("{text:?} resolves to no address; write HOST:PORT")))
+    addresses
+        .next()
+        .ok_or_else(|| config(format!("{text:?} resolves to no address; write HOST:PORT")))
 }

@@ -127,9 +127,11 @@ impl Directory {
 
     /// Returns the incarnations under which peers were first seen.
     pub(super) fn peers(&self) -> Result<BTreeMap<NodeId, u128>> {
-        let peers = self.card.peers.iter().filter_map(|(node, text)| {
-            Some(NodeId::new(*node).zip(Some(text))).flatten()
-        });
+        let peers = self
+            .card
+            .peers
+            .iter()
+            .filter_map(|(node, text)| Some(NodeId::new(*node).zip(Some(text))).flatten());
         peers.map(|(node, text)| Ok((node, parse_incarnation(&self.path, text)?))).collect()
     }
 
@@ -151,7 +153,8 @@ impl Incarnations for Directory {
 
 fn parse_incarnation(path: &Path, text: &str) -> Result<u128> {
     u128::from_str_radix(text, 16).map_err(|_| {
-        let message = format!("{}/identity.json is damaged: {text:?} is no incarnation", path.display());
+        let message =
+            format!("{}/identity.json is damaged: {text:?} is no incarnation", path.display());
         Error::new(Code::Disk, message)
     })
 }

@@ -39,7 +39,8 @@ pub(crate) trait Group: Send + Sync {
     ) -> Result<Answer>;
 
     /// Answers a query.
-    fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>) -> Result<Answer>;
+    fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>)
+    -> Result<Answer>;
 
     /// Returns the group's commands and queries.
     fn interface(&self) -> consensus_core::Interface;
@@ -91,7 +92,12 @@ impl<S: Replicated> Group for HostedGroup<S> {
         Ok(self.answer(ask, deadline))
     }
 
-    fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>) -> Result<Answer> {
+    fn query(
+        &self,
+        name: &str,
+        arguments: Arguments,
+        deadline: Option<Duration>,
+    ) -> Result<Answer> {
         let operations = S::INTERFACE;
         let operation = find(&self.name, "query", name, operations.queries, operations.commands)?;
         let query: S::Query = parse(operation, arguments)?;

@@ -57,7 +57,9 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let Self { shared, name, .. } = self;
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            if name.is_empty()
+                || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            {
                 let message = format!(
                     "{name:?} is no name for a group; use letters, digits, '-', '_' and '.', since it stands in URLs"
                 );
@@ -85,8 +87,15 @@ pub(crate) struct NodeActor {
     pub(super) time: NodeClock,
     pub(super) links: Links,
     pub(super) inlets: Inlets,
-    /// What ends each hosted group.
-    pub(super) stop: Vec<(GroupId, String, Box<dyn FnOnce()>)>,
+    pub(super) hosted: Vec<SeatedGroup>,
+}
+
+/// A group that this node hosts.
+pub(super) struct SeatedGroup {
+    id: GroupId,
+    name: String,
+    /// Ends the actor that holds the seat.
+    vacate: Box<dyn FnOnce()>,
 }
 
 struct Host<S> {
@@ -115,8 +124,11 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
     fn handle(&mut self, host: Host<S>, _: &mut Self::Context) -> Self::Result {
         let name = host.name;
         let group = GroupId::named(&name);
-        if let Some((_, other, _)) = self.stop.iter().find(|(known, ..)| *known == group) {
-            let message = format!("this node hosts a group {other:?} already; give {name:?} a name of its own");
+        if let Some(other) = self.hosted.iter().find(|hosted| hosted.id == group) {
+            let message = format!(
+                "this node hosts a group {:?} already; give {name:?} a name of its own",
+                other.name
+            );
             return Err(Error::new(Code::GroupExists, message));
         }
         match S::PROTOCOL {
@@ -129,7 +141,7 @@ impl Handler<Shutdown> for NodeActor {
     type Result = ();
 
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
-        self.stop.drain(..).for_each(|(_, _, stop)| stop());
+        self.hosted.drain(..).for_each(|group| (group.vacate)());
     }
 }
 
@@ -151,7 +163,12 @@ impl NodeActor {
     }
 
     /// Rebuilds a group's process from what the journal holds of it.
-    fn recover<P: Hosted>(&mut self, config: P::Config, name: &str, group: GroupId) -> Result<(P, Token)> {
+    fn recover<P: Hosted>(
+        &mut self,
+        config: P::Config,
+        name: &str,
+        group: GroupId,
+    ) -> Result<(P, Token)> {
         let damaged = |reason: String| {
             let message = format!(
                 "the journal's records of group {name:?} make no sense: {reason}; keep the data directory, and \
@@ -161,10 +178,11 @@ impl NodeActor {
         };
         let mut records = Vec::new();
         for (token, bytes) in self.recovered.records.remove(&group).unwrap_or_default() {
-            let record = P::Record::decode_all(bytes).map_err(|error| damaged(error.to_string()))?;
+            let record =
+                P::Record::decode_all(bytes).map_err(|error| damaged(error.to_string()))?;
             records.push((token, record));
         }
-        let durable = records.last().map_or(Token::default(), |(token, _)| *token);
+        let durable = records.last().map(|(token, _)| *token).unwrap_or_default();
         let process = P::recover(config, self.time.now(), records);
         Ok((process.map_err(|error| damaged(error.to_string()))?, durable))
     }
@@ -209,7 +227,8 @@ impl NodeActor {
         let inlet = Arc::new(inlet);
         self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
         self.clock.do_send(clock::Register(inlet));
-        self.stop.push((group, name, Box::new(move || seat.vacate())));
+        let vacate = Box::new(move || seat.vacate());
+        self.hosted.push(SeatedGroup { id: group, name, vacate });
         (Client::from(replica), board)
     }
 }
@@ -259,7 +278,8 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
         let mut by_peer = std::collections::BTreeMap::<NodeId, Vec<Item>>::new();
         for (to, message) in messages {
-            let item = Item { group: to.group, kind: Kind::Message, bytes: encoded(&message).into() };
+            let item =
+                Item { group: to.group, kind: Kind::Message, bytes: encoded(&message).into() };
             by_peer.entry(to.node).or_default().push(item);
         }
         by_peer.into_iter().for_each(|(peer, items)| self.links.send(peer, items));

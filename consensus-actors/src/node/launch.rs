@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -59,11 +59,13 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     let (started, start) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     let parts = Parts { settings, identity, journal, recovered, peer_port, http_port };
-    let thread = std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
-        let system = actix_rt::System::new();
-        system.block_on(run(parts, http_address, started, stopped));
-    })?;
-    let shared = start.recv().map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))??;
+    let thread =
+        std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
+            let system = actix_rt::System::new();
+            system.block_on(run(parts, http_address, started, stopped));
+        })?;
+    let shared =
+        start.recv().map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))??;
     *shared.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(stop);
     *shared.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
     Ok(Node { shared })
@@ -87,8 +89,11 @@ async fn run(
 ) {
     let Parts { settings, identity, journal, recovered, peer_port, http_port } = parts;
     let (node, cluster) = (settings.id, Arc::clone(&identity.cluster));
-    let members: Vec<NodeId> =
-        if settings.peers.is_empty() { vec![node] } else { settings.peers.keys().copied().collect() };
+    let members: Vec<NodeId> = if settings.peers.is_empty() {
+        vec![node]
+    } else {
+        settings.peers.keys().copied().collect()
+    };
 
     let disk_thread = actix_rt::Arbiter::new();
     let journal = JournalActor::launch(journal, &disk_thread);
@@ -107,7 +112,7 @@ async fn run(
         time: NodeClock::start(),
         links: Links::new(links),
         inlets: inlets.clone(),
-        stop: Vec::new(),
+        hosted: Vec::new(),
     };
     let shared = Arc::new(Shared {
         id: node,
@@ -115,6 +120,7 @@ async fn run(
         members,
         http: http_address,
         groups: RwLock::new(BTreeMap::new()),
+        all_hosted: AtomicBool::new(false),
         actor: actor.start(),
         stop: Mutex::new(None),
         thread: Mutex::new(None),
@@ -154,10 +160,15 @@ fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
     });
     bound.map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another process listens there; stop it or take another port",
+            std::io::ErrorKind::AddrInUse => {
+                "another process listens there; stop it or take another port"
+            }
             _ => "choose an address of this machine",
         };
-        Error::new(Code::AddressInUse, format!("cannot listen on {what} address {address}: {error}; {hint}"))
+        Error::new(
+            Code::AddressInUse,
+            format!("cannot listen on {what} address {address}: {error}; {hint}"),
+        )
     })
 }
 

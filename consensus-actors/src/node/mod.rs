@@ -9,7 +9,10 @@ mod launch;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use actix::Addr;
@@ -22,7 +25,7 @@ pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     replicated::Replicated,
 };
 
@@ -41,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) members: Vec<NodeId>,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) groups: RwLock<BTreeMap<String, Arc<dyn Group>>>,
+    /// Whether all groups are hosted; until then, one that is unknown may come.
+    all_hosted: AtomicBool,
     actor: Addr<NodeActor>,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -75,9 +80,12 @@ impl Node {
 
     /// Runs until the process is asked to end (Ctrl-C or SIGTERM), then stops the node.
     ///
+    /// All groups are hosted by then: from now on the HTTP interface calls others unknown, and no longer not ready.
+    ///
     /// # Errors
     /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
     pub async fn run(self) -> Result {
+        self.shared.all_hosted.store(true, Ordering::Release);
         let until = async {
             use tokio::signal::unix::{SignalKind, signal};
             let (mut interrupt, mut terminate) =
@@ -97,7 +105,8 @@ impl Node {
 
     /// Stops the node's actors and waits until they have ended. What was answered is durable already.
     pub fn stop(&self) {
-        let lock = |_: &Self| self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lock =
+            |_: &Self| self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(stop) = lock(self) {
             stop.send(()).ok();
         }
@@ -151,10 +160,15 @@ impl Shared {
             let names = groups.keys().map(String::as_str);
             let known = crate::suggest::listed(names.clone());
             let meant = crate::suggest::did_you_mean(name, names);
-            Error::new(
-                crate::Code::UnknownGroup,
-                format!("node {} hosts no group {name:?}{meant}; it hosts {known}", self.id.number()),
-            )
+            let node = self.id.number();
+            if self.all_hosted.load(Ordering::Acquire) {
+                let message = format!("node {node} hosts no group {name:?}{meant}; it hosts {known}");
+                return Error::new(Code::UnknownGroup, message);
+            }
+            let message = format!(
+                "node {node} has just started and hosts no group {name:?} yet{meant}; it hosts {known}; call again"
+            );
+            Error::new(Code::Starting, message)
         })
     }
 }

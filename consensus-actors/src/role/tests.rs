@@ -72,12 +72,7 @@ impl Seated for Relay {
         (Ledger::default(), Runner::Ping(Ping))
     }
 
-    fn preempt(
-        _: &mut Ledger,
-        _: Time,
-        _: &Input<Self>,
-        _: &mut Effects<Self>,
-    ) -> Option<Runner> {
+    fn preempt(_: &mut Ledger, _: Time, _: &Input<Self>, _: &mut Effects<Self>) -> Option<Runner> {
         None
     }
 

@@ -185,7 +185,10 @@ fn judge(hello: &Hello, identity: &Identity) -> Result<(), String> {
         ));
     }
     if hello.to != node {
-        return Err(format!("{} wanted {}, but this is {node}; check --peers", hello.from, hello.to));
+        return Err(format!(
+            "{} wanted {}, but this is {node}; check --peers",
+            hello.from, hello.to
+        ));
     }
     identity.recognize(hello.from, hello.incarnation)
 }

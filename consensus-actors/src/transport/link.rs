@@ -2,9 +2,7 @@
 
 use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 
-use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use consensus_core::NodeId;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,8 +14,7 @@ use tokio::{
 };
 
 use super::{
-    FRAME_BYTES_MAX, Item,
-    frame,
+    FRAME_BYTES_MAX, Item, frame,
     handshake::{self, Identity},
 };
 
@@ -104,14 +101,14 @@ impl Link {
     fn watch(&self, mut read: OwnedReadHalf, ctx: &mut Context<Self>) {
         let generation = self.generation;
         let end = async move {
-            let read = read.read(&mut [0]).await;
-            read.and(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the peer closed")))
+            match read.read(&mut [0]).await {
+                Ok(_) => io::Error::new(io::ErrorKind::ConnectionReset, "the peer closed"),
+                Err(error) => error,
+            }
         };
-        ctx.spawn(end.into_actor(self).map(move |end: io::Result<()>, link, ctx| {
-            if let Err(error) = end
-                && link.generation == generation
-            {
-                link.on_lost(&error, ctx);
+        ctx.spawn(end.into_actor(self).map(move |end, link, ctx| {
+            if link.generation == generation {
+                link.on_lost(&end, ctx);
             }
         }));
     }

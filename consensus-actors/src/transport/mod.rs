@@ -108,8 +108,7 @@ impl Inlets {
             by_group.entry(item.group).or_default().push(item);
         }
         for (group, items) in by_group {
-            let inlet =
-                self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&group).cloned();
+            let inlet = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&group).cloned();
             match inlet {
                 Some(inlet) => inlet.deliver(from, items)?,
                 None => tracing::debug!(%from, ?group, "a peer speaks of a group not hosted here"),

@@ -366,13 +366,7 @@ impl Client {
     }
 
     /// Sends a call; false while it waits for a session, or for room in it.
-    fn send(
-        &mut self,
-        id: CallId,
-        leader: NodeId,
-        now: Time,
-        out: &mut Vec<ClientEffect>,
-    ) -> bool {
+    fn send(&mut self, id: CallId, leader: NodeId, now: Time, out: &mut Vec<ClientEffect>) -> bool {
         let Some(call) = self.calls.get_mut(&id) else { return true };
         if call.request.is_none() {
             let body = match &call.ask {
@@ -393,10 +387,10 @@ impl Client {
                     }
                     self.request = next;
                     self.unanswered.insert(next);
-                    call.identity = Some((session, self.request));
+                    call.identity = Some((session, next));
                     Ok(Body::InSession {
                         session,
-                        request: self.request,
+                        request: next,
                         low: oldest,
                         command: command.clone(),
                     })

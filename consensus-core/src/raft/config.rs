@@ -199,13 +199,17 @@ impl Builder {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The replica is not one of the members.
-    #[error("node {id} is not among the members of the group; add it, or start the node under one of their ids")]
+    #[error(
+        "node {id} is not among the members of the group; add it, or start the node under one of their ids"
+    )]
     NotAMember {
         /// The node.
         id: NodeId,
     },
     /// A heartbeat of no time.
-    #[error("a heartbeat interval of zero would send without end; set it to a tenth of the election timeout")]
+    #[error(
+        "a heartbeat interval of zero would send without end; set it to a tenth of the election timeout"
+    )]
     ZeroHeartbeat,
     /// The heartbeat is not well below the election timeout.
     #[error(

@@ -89,13 +89,7 @@ impl Follower {
     }
 
     /// A leader of the present term has spoken: follow it and give it time.
-    fn on_leader(
-        &mut self,
-        state: &mut State,
-        now: Time,
-        leader: NodeId,
-        out: &mut Effects<Raft>,
-    ) {
+    fn on_leader(&mut self, state: &mut State, now: Time, leader: NodeId, out: &mut Effects<Raft>) {
         state.follow(Some(leader), out);
         state.reset_election_timer(now);
     }
@@ -118,8 +112,7 @@ impl Follower {
             return;
         }
         if !state.log.matches(append.prev_index, append.prev_term) {
-            let (hint, hint_term) =
-                state.log.last_not_after(append.prev_term, append.prev_index);
+            let (hint, hint_term) = state.log.last_not_after(append.prev_term, append.prev_index);
             let result = AppendResult::Conflict { refused: append.prev_index, hint, hint_term };
             reply(state, result, out);
             return;

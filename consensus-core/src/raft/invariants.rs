@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Raft, Role, message::{Entry, Term}};
+use super::{
+    Raft, Role,
+    message::{Entry, Term},
+};
 use crate::{log::Index, members::NodeId};
 
 /// A property that does not hold, by its name in the paper where it has one.
@@ -47,7 +50,9 @@ pub enum Violation {
         at: Index,
     },
     /// Replicas commit the same entry at an index, and it never changes.
-    #[error("state machine safety: {node} committed another entry at {at} than was committed before")]
+    #[error(
+        "state machine safety: {node} committed another entry at {at} than was committed before"
+    )]
     StateMachineSafety {
         /// The replica.
         node: NodeId,
@@ -165,7 +170,11 @@ impl Observer {
         let (Role::Leader(_), state) = (replica.role(), replica.state()) else { return Ok(()) };
         let (term, second) = (state.term(), state.config().id());
         let first = *self.leaders.entry(term).or_insert(second);
-        if first == second { Ok(()) } else { Err(Violation::ElectionSafety { term, first, second }) }
+        if first == second {
+            Ok(())
+        } else {
+            Err(Violation::ElectionSafety { term, first, second })
+        }
     }
 
     fn one_vote(&mut self, replica: &Raft) -> Result<(), Violation> {
@@ -199,7 +208,9 @@ impl Observer {
         }
         match self.last.get(&node) {
             Some(sight) if state.term() < sight.term => fail("the term went back"),
-            Some(sight) if state.committed() < sight.committed => fail("the commit index went back"),
+            Some(sight) if state.committed() < sight.committed => {
+                fail("the commit index went back")
+            }
             Some(_) | None => Ok(()),
         }
     }

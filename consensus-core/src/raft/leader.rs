@@ -36,12 +36,7 @@ pub struct Leader {
 
 impl Leader {
     /// Takes the lead: appends a no-op and probes every follower with it.
-    pub(super) fn new(
-        _: Elected,
-        state: &mut State,
-        now: Time,
-        out: &mut Effects<Raft>,
-    ) -> Self {
+    pub(super) fn new(_: Elected, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Self {
         assert!(state.voted_for() == Some(state.id()), "a leader has its own vote");
         let last = state.log.last_index();
         let peers = state.config.members().voters().filter(|peer| *peer != state.id());
@@ -171,7 +166,7 @@ impl Leader {
         }
         loop {
             let round = reached_by_majority(state.config.members(), |node| {
-                self.progress.get(&node).map_or(self.reads.round(), Progress::round)
+                self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
             });
             let Some((at, tickets)) = self.reads.confirmed(round) else {
                 if self.reads.start(state.committed()) {
@@ -272,7 +267,7 @@ impl Leader {
     /// Moves the commit index to what a majority holds durably, this replica's own disk included.
     fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let held = reached_by_majority(state.config.members(), |node| {
-            self.progress.get(&node).map_or(state.stable(), Progress::matched)
+            self.progress.get(&node).map_or_else(|| state.stable(), Progress::matched)
         });
         if held <= state.committed() {
             return;

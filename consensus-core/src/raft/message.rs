@@ -288,10 +288,7 @@ impl Decode for Message {
                 commit: Index(take_u64(input)?),
                 entries: take_entries(input)?,
             },
-            4 => Self::AppendReply {
-                term,
-                result: AppendResult::Matched(Index(take_u64(input)?)),
-            },
+            4 => Self::AppendReply { term, result: AppendResult::Matched(Index(take_u64(input)?)) },
             5 => Self::AppendReply {
                 term,
                 result: AppendResult::Conflict {
@@ -300,11 +297,7 @@ impl Decode for Message {
                     hint_term: Term(take_u64(input)?),
                 },
             },
-            6 => Self::Heartbeat {
-                term,
-                commit: Index(take_u64(input)?),
-                round: take_u64(input)?,
-            },
+            6 => Self::Heartbeat { term, commit: Index(take_u64(input)?), round: take_u64(input)? },
             7 => Self::HeartbeatReply { term, round: take_u64(input)? },
             tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
         })

@@ -93,8 +93,7 @@ impl Progress {
         match &mut self.pace {
             Pace::Probe { .. } => {
                 self.next = self.matched.next();
-                self.pace =
-                    Pace::Replicate { in_flight: VecDeque::new(), idle_heartbeats: 0 };
+                self.pace = Pace::Replicate { in_flight: VecDeque::new(), idle_heartbeats: 0 };
             }
             Pace::Replicate { in_flight, idle_heartbeats } => {
                 self.next = self.next.max(self.matched.next());

@@ -66,10 +66,7 @@ impl Decode for Record {
                 term: Term(take_u64(input)?),
                 voted_for: NodeId::new(take_u64(input)?),
             }),
-            2 => Ok(Self::Append {
-                after: Index(take_u64(input)?),
-                entries: take_entries(input)?,
-            }),
+            2 => Ok(Self::Append { after: Index(take_u64(input)?), entries: take_entries(input)? }),
             tag => Err(DecodeError::UnknownTag { what: "Raft record", tag }),
         }
     }
@@ -149,8 +146,7 @@ impl State {
     }
 
     fn replay(&mut self, token: Token, record: Record) -> Result<(), RecoverError> {
-        let contradiction =
-            |reason| Err(RecoverError::Contradiction { token: token.0, reason });
+        let contradiction = |reason| Err(RecoverError::Contradiction { token: token.0, reason });
         match record {
             Record::Vote { term, voted_for } => {
                 if term < self.term {

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{RequestId, Rejection, Reply, SessionId};
+use super::{Rejection, Reply, RequestId, SessionId};
 use crate::{log::Index, time::WallTime};
 
 /// How long a session lives after its last request, by the time in the log.
@@ -55,8 +55,7 @@ impl Sessions {
             }
         }
         let id = SessionId::from(index);
-        let session =
-            Session { last_active: now, low: RequestId(1), replies: BTreeMap::new() };
+        let session = Session { last_active: now, low: RequestId(1), replies: BTreeMap::new() };
         self.table.insert(id, session);
         id
     }

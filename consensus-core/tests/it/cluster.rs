@@ -1,9 +1,10 @@
 //! A cluster of Raft replicas under virtual time, moved one event at a time.
 //!
-//! Messages wait on directed links and records before disks until a test moves them. Every message and record
-//! passes through its encoding. After every step the protocol's invariants are checked, and what only a whole
-//! cluster can tell:
-//! * no message leaves before what it promises is durable, and nobody's vote is given twice in a term;
+//! Messages wait on directed links and records before disks until a test moves them. Every message
+//! and record passes through its encoding. After every step the protocol's invariants are checked,
+//! and what only a whole cluster can tell:
+//! * no message leaves before what it promises is durable, and nobody's vote is given twice in a
+//!   term;
 //! * all replicas decide the same and answer the same;
 //! * a read sees everything that was committed anywhere before it was submitted;
 //! * nothing is answered twice.
@@ -228,8 +229,8 @@ impl Cluster {
 
     // Disks, crashes and restarts.
 
-    /// Makes the oldest `count` waiting records of a node durable, sends what waited for them, and tells the
-    /// replica. Returns how many there were.
+    /// Makes the oldest `count` waiting records of a node durable, sends what waited for them, and
+    /// tells the replica. Returns how many there were.
     pub(crate) fn persist(&mut self, node: NodeId, count: usize) -> usize {
         let mut written = 0;
         while written < count

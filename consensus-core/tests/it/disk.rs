@@ -1,4 +1,5 @@
-//! A node's disk under test: records become durable when the test says so, and a crash loses the rest.
+//! A node's disk under test: records become durable when the test says so, and a crash loses the
+//! rest.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,9 @@
-//! What callers asked and were told, and whether that can be: linearizable, each command at most once.
+//! What callers asked and were told, and whether that can be: linearizable, each command at most
+//! once.
 //!
-//! Every command appends its own name to a list, and every query returns the list. The order of the list is the
-//! witness: operations must fit into it without one that ended standing behind one that began later.
+//! Every command appends its own name to a list, and every query returns the list. The order of the
+//! list is the witness: operations must fit into it without one that ended standing behind one that
+//! began later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,8 +105,8 @@ impl History {
         }
     }
 
-    /// The list's order fits the order in which calls ended and began: if one ended before another began, it does
-    /// not stand behind it.
+    /// The list's order fits the order in which calls ended and began: if one ended before another
+    /// began, it does not stand behind it.
     fn check_order(&self, list: &[String], place: &BTreeMap<&str, u64>) {
         let mut stands: Vec<(u64, u64, u64)> = Vec::new();
         for call in &self.calls {
@@ -134,7 +136,10 @@ impl History {
         let mut began_before = 0;
         for equal in stands.chunk_by(|left, right| left.0 == right.0) {
             let ended = equal.iter().map(|(_, _, ended)| *ended).min();
-            assert!(ended >= Some(began_before), "{equal:?} ended before what it stands behind began");
+            assert!(
+                ended >= Some(began_before),
+                "{equal:?} ended before what it stands behind began"
+            );
             let began = equal.iter().map(|(_, began, _)| *began).max();
             began_before = began_before.max(began.unwrap_or(0));
         }

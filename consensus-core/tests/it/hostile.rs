@@ -44,11 +44,7 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
     let present = rng.next_u64().is_multiple_of(2);
     let term = if present { term } else { Term(number(rng)) };
     match rng.next_u64() % 7 {
-        0 => Message::Vote {
-            term,
-            last_index: Index(number(rng)),
-            last_term: Term(number(rng)),
-        },
+        0 => Message::Vote { term, last_index: Index(number(rng)), last_term: Term(number(rng)) },
         1 => Message::VoteReply { term, granted: rng.next_u64().is_multiple_of(2) },
         2 => Message::Append {
             term,
@@ -129,8 +125,8 @@ impl Host {
 }
 
 // Goal: whatever anybody sends, a replica in any role goes on (remote input never panics).
-// Method: seeded messages with values at the ends of their ranges, from members, strangers and itself, between the
-// inputs of its own host, from each role.
+// Method: seeded messages with values at the ends of their ranges, from members, strangers and
+// itself, between the inputs of its own host, from each role.
 #[test]
 fn no_message_panics_a_replica_in_any_role() {
     let mut roles = [0_u64; 3];
@@ -177,7 +173,8 @@ fn no_message_panics_a_replica_in_any_role() {
     assert!(roles.iter().all(|steps| *steps > 1_000), "every role was tried: {roles:?}");
 }
 
-// Goal: who is no member is not heard, in any role; nor is the replica itself, by a message of its own that came back.
+// Goal: who is no member is not heard, in any role; nor is the replica itself, by a message of its
+// own that came back.
 // Method: a grant, a vote request and an Append of a later term.
 #[test]
 fn strangers_and_echoes_change_nothing() {
@@ -213,7 +210,8 @@ fn strangers_and_echoes_change_nothing() {
     }
 }
 
-// Goal: a term that leaves no room for the next one is nonsense and not adopted, so campaigns never run out of terms.
+// Goal: a term that leaves no room for the next one is nonsense and not adopted, so campaigns never
+// run out of terms.
 #[test]
 fn terms_without_successor_are_not_adopted() {
     let mut host = Host::new();
@@ -266,7 +264,8 @@ fn decode_as_anything(bytes: &Bytes) -> u64 {
 }
 
 // Goal: no bytes panic a decoder, and nothing has two encodings.
-// Method: random bytes with likely tags in front, and encodings that were cut or had a byte changed.
+// Method: random bytes with likely tags in front, and encodings that were cut or had a byte
+// changed.
 #[test]
 fn no_bytes_panic_a_decoder() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -294,7 +293,8 @@ fn no_bytes_panic_a_decoder() {
     assert!(accepted > 1_000, "some of the bytes are encodings: {accepted}");
 }
 
-// Goal: a count of entries that the bytes cannot hold is refused before anything is allocated for it.
+// Goal: a count of entries that the bytes cannot hold is refused before anything is allocated for
+// it.
 #[test]
 fn count_beyond_the_bytes_is_refused() {
     let mut record = vec![2];

@@ -1,6 +1,6 @@
 //! A small state machine for tests: numbers under names.
 
-use std::{collections::BTreeMap, fmt, time::SystemTime};
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use consensus_core::{
@@ -73,7 +73,11 @@ impl StateMachine for Kv {
                 std::panic::resume_unwind(Box::new("a command that panics"));
             }
             Command::Stamp { key } => {
-                let since = cx.now().duration_since(SystemTime::UNIX_EPOCH);
+                #[expect(
+                    clippy::disallowed_types,
+                    reason = "the time is the command's, not the clock's"
+                )]
+                let since = cx.now().duration_since(std::time::SystemTime::UNIX_EPOCH);
                 self.values.insert(key, since.expect("after 1970").as_millis() as u64)
             }
             Command::Draw { key } => {

@@ -1,5 +1,6 @@
 //! Tests of the core: golden scripts, the paper's claims, seeded random runs.
 
+mod client;
 mod cluster;
 mod disk;
 mod history;
@@ -9,6 +10,7 @@ mod node;
 mod promises;
 mod raft;
 mod random;
+mod replica;
 mod role;
 mod service;
 mod trace;

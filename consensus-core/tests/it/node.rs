@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) append_bytes_max: usize,
     pub(crate) append_window: usize,
     pub(crate) proposals_max: usize,
+    pub(crate) proposals_bytes_max: usize,
 }
 
 impl Default for Options {
@@ -33,6 +34,7 @@ impl Default for Options {
             append_bytes_max: 1 << 20,
             append_window: 64,
             proposals_max: 4_096,
+            proposals_bytes_max: 1 << 20,
         }
     }
 }
@@ -75,6 +77,7 @@ impl Node {
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)
             .proposals_max(options.proposals_max)
+            .proposals_bytes_max(options.proposals_bytes_max)
             .build()
             .expect("test configurations are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");

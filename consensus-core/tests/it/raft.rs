@@ -1,10 +1,11 @@
 //! Golden scripts for Raft: each file in `tests/scripts/raft` shows one property.
 //!
-//! A script gives commands above `---` and the trace that they must leave below. `UPDATE_GOLDENFILES=1 cargo test`
-//! writes the traces anew; the difference is to be read before it is kept. A command in parentheses is silent.
-//! A new file is seen when this one is compiled anew.
+//! A script gives commands above `---` and the trace that they must leave below.
+//! `UPDATE_GOLDENFILES=1 cargo test` writes the traces anew; the difference is to be read before it
+//! is kept. A command in parentheses is silent. A new file is seen when this one is compiled anew.
 //!
-//! In traces `3@2` is the entry at index 3 of term 2, `Vote@2` a message of term 2, `#4` a record, `t1` a ticket;
+//! In traces `3@2` is the entry at index 3 of term 2, `Vote@2` a message of term 2, `#4` a record,
+//! `t1` a ticket;
 //! `->` goes onto a link, `-x` is lost, `..` waits for a record to be durable, `<-` arrives.
 
 use std::{error::Error, fmt::Write, path::Path, str::FromStr, time::Duration};
@@ -51,6 +52,9 @@ enum Verb {
         /// How many commands may be in flight.
         #[arg(key)]
         proposals: Option<usize>,
+        /// The bytes of commands in flight from which on no more are taken.
+        #[arg(key)]
+        proposals_bytes: Option<usize>,
     },
     /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
     Given {
@@ -104,8 +108,8 @@ enum Verb {
         #[arg(key)]
         at: Option<usize>,
     },
-    /// Makes a node receive an Append that nobody sent, as of a leader that batches otherwise. `log` has the terms
-    /// of the entries, which are those that `given` makes.
+    /// Makes a node receive an Append that nobody sent, as of a leader that batches otherwise.
+    /// `log` has the terms of the entries, which are those that `given` makes.
     Forge {
         from: NodeId,
         to: NodeId,
@@ -136,7 +140,8 @@ enum Verb {
     Full(NodeId),
     /// Makes room on a node's disk.
     Room(NodeId),
-    /// Delivers and persists until nothing is left to do, among the nodes named, or all. No time passes.
+    /// Delivers and persists until nothing is left to do, among the nodes named, or all. No time
+    /// passes.
     Stabilize(#[arg(optional)] Vec<NodeId>),
     /// Shows all nodes.
     Status,
@@ -178,19 +183,17 @@ impl FromStr for Position {
 impl goldenscript::Runner for Runner {
     type Command = Verb;
 
-    fn run(
-        &mut self,
-        verb: &Verb,
-        _: &goldenscript::Context,
-    ) -> Result<String, Box<dyn Error>> {
+    fn run(&mut self, verb: &Verb, _: &goldenscript::Context) -> Result<String, Box<dyn Error>> {
         let mut shown = String::new();
         match verb {
-            Verb::Cluster { nodes, leader, bytes, window, proposals } => {
+            Verb::Cluster { nodes, leader, bytes, window, proposals, proposals_bytes } => {
                 let mut options = Options::default();
                 options.nodes = nodes.unwrap_or(options.nodes);
                 options.append_bytes_max = bytes.unwrap_or(options.append_bytes_max);
                 options.append_window = window.unwrap_or(options.append_window);
                 options.proposals_max = proposals.unwrap_or(options.proposals_max);
+                let bytes = proposals_bytes.unwrap_or(options.proposals_bytes_max);
+                options.proposals_bytes_max = bytes;
                 self.cluster = Cluster::new(&options);
                 if let Some(leader) = leader {
                     self.elect(*leader);
@@ -288,7 +291,7 @@ impl Runner {
         count: Option<usize>,
     ) -> Result<usize, Box<dyn Error>> {
         let behind = self.cluster.in_flight(from, to).len().saturating_sub(at.unwrap_or(0));
-        let count = count.unwrap_or(if at.is_some() { 1 } else { behind });
+        let count = count.unwrap_or_else(|| if at.is_some() { 1 } else { behind });
         let there = count > 0 && count <= behind;
         there.then_some(count).ok_or_else(|| format!("{behind} messages are there").into())
     }
@@ -354,7 +357,10 @@ impl Runner {
     fn state(&self, id: NodeId) -> String {
         let values = &self.cluster.node(id).replica.machine().values;
         let values: Vec<_> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        format!("{id} holds {}\n", if values.is_empty() { "nothing".into() } else { values.join(" ") })
+        format!(
+            "{id} holds {}\n",
+            if values.is_empty() { "nothing".into() } else { values.join(" ") }
+        )
     }
 
     fn network(&self) -> String {
@@ -391,7 +397,8 @@ fn records(
     Ok(records)
 }
 
-/// Makes entries of these terms. Those of the same index and term are the same wherever they are made.
+/// Makes entries of these terms. Those of the same index and term are the same wherever they are
+/// made.
 fn entries(after: Index, terms: Option<&str>) -> Result<Vec<Entry>, Box<dyn Error>> {
     let terms = terms.into_iter().flat_map(|terms| terms.split(' '));
     let mut entries = Vec::new();

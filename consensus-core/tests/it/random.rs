@@ -1,12 +1,13 @@
-//! Seeded random runs: clients on a cluster whose network loses, repeats and reorders, whose links are cut and
-//! mended, whose nodes crash between any two events and come back.
+//! Seeded random runs: clients on a cluster whose network loses, repeats and reorders, whose links
+//! are cut and mended, whose nodes crash between any two events and come back.
 //!
-//! Invariants are checked after every step. In the end everything is mended, and then there must be a leader within
-//! bounded time, every call must end, all replicas must hold the same, and what callers were told must be true and
-//! linearizable (`history.rs`).
+//! Invariants are checked after every step. In the end everything is mended, and then there must be
+//! a leader within bounded time, every call must end, all replicas must hold the same, and what
+//! callers were told must be true and linearizable (`history.rs`).
 //!
-//! `RAFT_SEEDS=2000 cargo test --release -p consensus-core --test it random` runs more seeds than the default.
-//! A failing seed says how to run it alone: `RAFT_SEED=17` runs that one and prints the end of its trace.
+//! `RAFT_SEEDS=2000 cargo test --release -p consensus-core --test it random` runs more seeds than
+//! the default. A failing seed says how to run it alone: `RAFT_SEED=17` runs that one and prints
+//! the end of its trace.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -81,12 +82,14 @@ enum Happening {
     Call(NodeId),
 }
 
-// Goal: no schedule of faults breaks an invariant, loses what was acknowledged, applies anything twice, or keeps the
-// cluster from serving once the faults end. Method: seeded runs; and the same seed gives the same run.
+// Goal: no schedule of faults breaks an invariant, loses what was acknowledged, applies anything
+// twice, or keeps the cluster from serving once the faults end. Method: seeded runs; and the same
+// seed gives the same run.
 #[test]
 fn faults_break_nothing() {
     let one = number("RAFT_SEED");
-    let seeds = one.map_or(0..number("RAFT_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
+    let all = number("RAFT_SEEDS").unwrap_or(SEEDS);
+    let seeds = one.map_or_else(|| 0..all, |seed| seed..seed + 1);
     let mut total = Seen::default();
     for seed in seeds {
         let seen = run(seed, one.is_some());
@@ -116,7 +119,8 @@ fn faults_break_nothing() {
     }
 }
 
-// Goal: a seed determines the run, so that a failure can be looked at again. Method: the whole trace, hashed.
+// Goal: a seed determines the run, so that a failure can be looked at again. Method: the whole
+// trace, hashed.
 #[test]
 fn same_seed_gives_same_trace() {
     assert_eq!(run(7, false), run(7, false));
@@ -145,7 +149,8 @@ fn run(seed: u64, verbose: bool) -> Seen {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // Each run has some kinds of fault and lacks others: together they hide what each alone would show.
+        // Each run has some kinds of fault and lacks others: together they hide what each alone
+        // would show.
         let mut odds = |most: u64| if rng.next_u64() % 3 == 0 { 0 } else { rng.next_u64() % most };
         let odds = Odds {
             loss: odds(150),
@@ -253,7 +258,8 @@ impl Run {
         }
     }
 
-    /// Lets a few milliseconds pass: everybody looks at the clock, disks write, messages arrive, in any order.
+    /// Lets a few milliseconds pass: everybody looks at the clock, disks write, messages arrive, in
+    /// any order.
     fn round(&mut self, faulty: bool) {
         let passed = Duration::from_millis(1 + self.rng.next_u64() % 15);
         self.service.advance(passed);
@@ -349,7 +355,7 @@ impl Run {
     }
 
     fn call(&mut self, node: NodeId) {
-        let patience = Duration::from_millis(100 + self.rng.next_u64() % 2_000);
+        let patience = Duration::from_millis(20 + self.rng.next_u64() % 2_000);
         let kind = self.below(10);
         if kind < 3 {
             let ask = Ask::Query(kv::encode(&Query::History));

@@ -129,8 +129,8 @@ fn role_that_becomes_another_retires_and_consumes_the_input() {
     assert_eq!(notes, ["first hears become", "first retires"]);
 }
 
-// Goal: an input that is passed on reaches each role in turn, every one retired before the next hears of it, and the
-// last holds the seat.
+// Goal: an input that is passed on reaches each role in turn, every one retired before the next
+// hears of it, and the last holds the seat.
 #[test]
 fn input_that_is_passed_on_is_consumed_by_the_last_role() {
     let (next, notes) = advance("pass");
@@ -147,14 +147,20 @@ fn input_that_is_passed_on_is_consumed_by_the_last_role() {
     );
 }
 
-// Goal: the rule above all roles comes first, before the present role hears the input; the role that comes of it
-// consumes the input, and may pass it on.
+// Goal: the rule above all roles comes first, before the present role hears the input; the role
+// that comes of it consumes the input, and may pass it on.
 #[test]
 fn rule_above_all_roles_comes_first() {
     let (next, notes) = advance("depose");
     assert_eq!(next, Some(Named("third")));
     assert_eq!(
         notes,
-        ["preempt", "first retires", "deposed hears depose", "deposed retires", "third hears depose"]
+        [
+            "preempt",
+            "first retires",
+            "deposed hears depose",
+            "deposed retires",
+            "third hears depose"
+        ]
     );
 }

@@ -1,8 +1,9 @@
-//! Clients on top of a cluster: what a node does between its callers and its replica, and between nodes.
+//! Clients on top of a cluster: what a node does between its callers and its replica, and between
+//! nodes.
 //!
-//! Each node has one client, as a node's process has. Requests and answers travel between nodes on links of their
-//! own that lose and reorder, but repeat nothing, as connections do; what a process that died had asked is answered
-//! to nobody. [`crate::history`] judges what callers were told.
+//! Each node has one client, as a node's process has. Requests and answers travel between nodes on
+//! links of their own that lose and reorder, but repeat nothing, as connections do; what a process
+//! that died had asked is answered to nobody. [`crate::history`] judges what callers were told.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -50,7 +51,8 @@ struct Asked {
     attempt: Attempt,
 }
 
-/// What travels between a client's node and a leader's; the connection knows whose life it belongs to.
+/// What travels between a client's node and a leader's; the connection knows whose life it belongs
+/// to.
 #[derive(Clone, Debug)]
 enum Frame {
     Request { life: u64, attempt: Attempt, request: Bytes },
@@ -84,7 +86,13 @@ impl Service {
     }
 
     /// Starts a call on a node that is up.
-    pub(crate) fn call(&mut self, node: NodeId, operation: Option<&str>, ask: Ask, patience: Duration) {
+    pub(crate) fn call(
+        &mut self,
+        node: NodeId,
+        operation: Option<&str>,
+        ask: Ask,
+        patience: Duration,
+    ) {
         let (now, wall) = (self.cluster.node(node).now(), self.wall());
         let at = self.history.begin(operation);
         match self.host(node).client.call(ask, wall, now + patience) {
@@ -95,7 +103,8 @@ impl Service {
         }
     }
 
-    /// Lets a node's client look at the clock and send what is ready, and carries out what that leads to.
+    /// Lets a node's client look at the clock and send what is ready, and carries out what that
+    /// leads to.
     pub(crate) fn pump(&mut self, node: NodeId) {
         let (now, wall) = (self.cluster.node(node).now(), self.wall());
         let mut out = Vec::new();
@@ -114,7 +123,8 @@ impl Service {
                     self.host(node).client.route(leader);
                     continue;
                 }
-                Event::Replied { ticket, reply: result } | Event::Answered { ticket, answer: result } => {
+                Event::Replied { ticket, reply: result }
+                | Event::Answered { ticket, answer: result } => {
                     (ticket, result.map_err(Failure::Rejected))
                 }
                 Event::Refused { ticket, error } => (ticket, Err(Failure::Refused(error))),
@@ -220,10 +230,8 @@ impl Service {
 
 impl Host {
     fn new(life: u64) -> Self {
-        let patience = Patience {
-            retry_after: Duration::from_millis(200),
-            pause: Duration::from_millis(20),
-        };
+        let patience =
+            Patience { retry_after: Duration::from_millis(200), pause: Duration::from_millis(20) };
         Self { life, client: Client::new(patience), calls: BTreeMap::new() }
     }
 }

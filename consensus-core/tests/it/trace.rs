@@ -1,4 +1,5 @@
-//! How traces write things down: `3@2` is the entry at index 3 of term 2, `Vote@2` a message of term 2.
+//! How traces write things down: `3@2` is the entry at index 3 of term 2, `Vote@2` a message of
+//! term 2.
 
 use consensus_core::{
     Index, NodeId, SubmitError,
@@ -50,10 +51,7 @@ pub(crate) fn message(message: &Message) -> String {
         Message::AppendReply {
             result: AppendResult::Conflict { refused, hint, hint_term },
             ..
-        } => format!(
-            "AppendReply@{term} refused={refused} hint={}",
-            position(*hint, *hint_term)
-        ),
+        } => format!("AppendReply@{term} refused={refused} hint={}", position(*hint, *hint_term)),
         Message::Heartbeat { commit, round, .. } => {
             format!("Heartbeat@{term} commit={commit} round={round}")
         }
