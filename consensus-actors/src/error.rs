@@ -45,6 +45,8 @@ pub enum Code {
     MalformedBody,
     /// CX154: no such page.
     UnknownPath,
+    /// CX155: the page takes another HTTP method.
+    WrongMethod,
     /// CX160: the idempotency key was used with another body.
     KeyReused,
     /// CX161: the idempotency key is not usable.
@@ -96,6 +98,7 @@ impl Code {
             Self::UnknownOperation => "CX152",
             Self::MalformedBody => "CX153",
             Self::UnknownPath => "CX154",
+            Self::WrongMethod => "CX155",
             Self::KeyReused => "CX160",
             Self::InvalidKey => "CX161",
             Self::Stopping => "CX170",

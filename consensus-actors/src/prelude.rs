@@ -1,5 +1,6 @@
 //! What a file with a replicated struct needs: `use consensus_actors::prelude::*;`.
 
+pub use consensus_core::Rng as _;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{

@@ -65,6 +65,8 @@ pub(crate) struct Place {
     pub(crate) clock: NodeClock,
     pub(crate) board: Arc<Board>,
     pub(crate) patience: Patience,
+    /// Drawn anew at each start: an answer to an earlier life must not pass for one to this.
+    pub(crate) first_attempt: Attempt,
     pub(crate) deadline: Duration,
 }
 
@@ -96,7 +98,7 @@ impl<S: StateMachine> Replica<S> {
     pub(crate) fn new(place: Place) -> Self {
         Self {
             replica: replica::Replica::new(place.group),
-            client: Client::new(place.patience),
+            client: Client::new(place.patience).numbering_from(place.first_attempt),
             place,
             callers: HashMap::new(),
             ticket: Ticket(0),

@@ -1,8 +1,8 @@
 //! What makes a struct a replicated actor: the traits behind the macros.
 //!
-//! `#[replicated]` writes [`Command`], [`Query`], [`Apply`], [`Answer`], [`Commands`] and [`StateMachine`];
-//! `#[derive(Replicated)]` writes [`Replicated`]. Who wants no macro implements [`StateMachine`] and
-//! [`Replicated`] by hand.
+//! `#[replicated]` writes all of them and [`StateMachine`]; `#[derive(Replicated)]` tells it the name and
+//! the protocol, and checks the fields. Who wants no macro implements [`StateMachine`] and [`Replicated`]
+//! by hand.
 
 use consensus_core::{Cx, StateMachine};
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,6 +10,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::client::Client;
 
 /// A state machine that a node can host.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a replicated actor",
+    label = "not replicated",
+    note = "derive `Replicated` for it, and put its commands into a `#[replicated] impl` block"
+)]
 pub trait Replicated: StateMachine {
     /// The typed client of a group; [`Client<Self>`] where the state machine is written by hand.
     type Client: From<Client<Self>> + Clone + Send + Sync + 'static;

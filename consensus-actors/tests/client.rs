@@ -54,9 +54,9 @@ async fn single() -> (Node, CounterClient, TempDir) {
 async fn use_it(hits: &CounterClient) {
     assert_eq!(hits.add(2).await.expect("added"), 2);
     let elsewhere = hits.clone();
-    let added = std::thread::spawn(move || actix::System::new().block_on(async move {
-        elsewhere.add(3).deadline("2s").await
-    }));
+    let added = std::thread::spawn(move || {
+        actix::System::new().block_on(async move { elsewhere.add(3).deadline("2s").await })
+    });
     assert_eq!(added.join().expect("the thread ends").expect("added"), 5);
     assert_eq!(hits.get().deadline(Duration::from_secs(2)).await.expect("read"), 5);
 }
@@ -148,9 +148,10 @@ async fn key_applies_once() {
 async fn no_majority_ends_at_the_deadline() {
     let data = tempfile::tempdir().expect("a temporary directory");
     let peer = |_| format!("127.0.0.1:{}", free_port());
-    let node = (1..=3).map(peer).zip(1..).fold(Node::builder(), |builder, (address, id)| {
-        builder.peer(id, address)
-    });
+    let node = (1..=3)
+        .map(peer)
+        .zip(1..)
+        .fold(Node::builder(), |builder, (address, id)| builder.peer(id, address));
     let node = node.data(data.path()).start().expect("a node starts without its peers");
     let hits = node.host::<Counter>("hits").await.expect("hosting needs no leader");
     let error = hits.add(1).deadline("300ms").await.expect_err("nobody leads");

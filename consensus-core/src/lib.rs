@@ -27,6 +27,9 @@ mod time;
 pub use error::{Outcome, RecoverError, SubmitError};
 pub use log::{Decided, Index};
 pub use members::{InvalidNodeId, Members, NodeId};
+/// What draws numbers from [`Cx::rng`].
+pub use rand_chacha::rand_core::Rng;
+
 pub use process::{
     Address, Effect, Effects, GroupId, Input, Process, Seat, Status, Submission, Ticket, Token,
 };

@@ -1,6 +1,7 @@
 //! Well-known types that differ between replicas, and what to use instead.
 //!
-//! The trait bound on every field is the guard; this list only says it better for the types people reach for.
+//! The trait bound on every field is the guard; this list only says it better for the types that
+//! people reach for.
 
 use syn::{
     GenericArgument, PathArguments, PathSegment, Type,
@@ -144,7 +145,7 @@ fn named(name: &str, arguments: &str, floats: bool) -> Option<(&'static str, Str
         }
         "f32" | "f64" if !floats => (
             "may round differently on different machines",
-            "count the smallest unit in an integer, allow floats in the type by `#[replica(floats)]`".into(),
+            "count the smallest unit in an integer, allow `#[replica(floats)]` on the type".into(),
         ),
         _ => return None,
     })

@@ -59,23 +59,31 @@ fn krate(options: TokenStream, errors: &mut Errors) -> Option<syn::Path> {
     krate
 }
 
+const FORM: &str = "write `async fn main(node: Node) -> consensus_actors::Result`";
+
 fn check(function: &ItemFn, errors: &mut Errors) {
     let signature = &function.sig;
     if signature.ident != "main" {
         errors.at(&signature.ident, "`#[consensus_actors::main]` goes on `main`");
     }
     if signature.asyncness.is_none() {
-        errors.at(signature.fn_token, "`main` must be `async`: it waits for the node\nhelp: write `async fn main(node: Node) -> consensus_actors::Result`");
+        errors.at_with_help(
+            signature.fn_token,
+            "`main` must be `async`: it waits for the node",
+            FORM,
+        );
     }
     let one_argument = signature.inputs.len() == 1
         && signature.inputs.iter().all(|input| matches!(input, FnArg::Typed(_)));
     if !one_argument {
-        errors.at(&signature.ident, "`main` takes one argument, the node that the command line describes\nhelp: write `async fn main(node: Node) -> consensus_actors::Result`");
+        let problem = "`main` takes one argument, the node that the command line describes";
+        errors.at_with_help(&signature.ident, problem, FORM);
     }
     if !signature.generics.params.is_empty() {
         errors.at(&signature.generics, "`main` has no type parameters");
     }
     if let ReturnType::Default = signature.output {
-        errors.at(&signature.ident, "`main` returns `consensus_actors::Result`, so that `?` works in it\nhelp: write `async fn main(node: Node) -> consensus_actors::Result`");
+        let problem = "`main` returns `consensus_actors::Result`, so that `?` works in it";
+        errors.at_with_help(&signature.ident, problem, FORM);
     }
 }

@@ -1,5 +1,44 @@
-//! x
+//! The macros of `consensus-actors`, which re-exports them; depend on that crate, not on this one.
+//!
+//! Two macros on one type make it a replicated actor. `#[derive(Replicated)]` on the struct says
+//! what it is called and that its fields behave alike on every replica; `#[replicated]` on an impl
+//! block says which of its methods are commands and queries. Each reports the absence of the other.
+//!
+//! ```ignore
+//! use consensus_actors::prelude::*;
+//!
+//! #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+//! #[replica(protocol = raft)]
+//! struct Counter {
+//!     value: i64,
+//! }
+//!
+//! #[replicated]
+//! impl Counter {
+//!     /// Adds `by` and returns the new total.
+//!     #[command]
+//!     fn add(&mut self, by: i64) -> i64 {
+//!         self.value += by;
+//!         self.value
+//!     }
+//!
+//!     #[query]
+//!     fn get(&self) -> i64 {
+//!         self.value
+//!     }
+//! }
+//! ```
+//!
+//! A mistake is reported where it is, with what to do instead; several mistakes are reported at
+//! once. Generated code names everything by its full path, so that no name of yours changes it.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
 use proc_macro::TokenStream;
+
 mod catalogue;
 mod derive;
 mod entry;
@@ -9,41 +48,256 @@ mod names;
 mod options;
 mod replicated;
 mod tokens;
-/// x
+
+#[cfg(test)]
+mod tests;
+
+/// Makes a struct or an enum the state of a replicated actor, together with [`macro@replicated`].
+///
+/// The type must also be `Clone`, `Default`, `Serialize`, `Deserialize`, `Send` and own its data.
+/// Every field must be `Deterministic`: a type whose operations, order of iteration and encoding
+/// are the same on every replica. `HashMap`, `Instant`, `usize` and the like are refused, with the
+/// type to use instead.
+///
+/// # Options of the type
+/// In `#[replica(..)]`:
+/// * `protocol = raft`: the protocol, unless the configuration says otherwise; so far only this.
+/// * `name = "counter"`: the state's stable name; by default the type's name in snake case.
+/// * `floats`: allows `f32` and `f64` in fields.
+/// * `crate = "path"`: where `consensus_actors` is, if the manifest does not say so.
+///
+/// # Options of a field
+/// `#[replica(trust = "only looked up, never iterated")]` takes a field as it is. The reason is
+/// mandatory: whoever reads the field next needs it.
+///
+/// # Generic types
+/// The parameters that fields use must be `Deterministic` too, which is checked where the type is
+/// used. Give the parameters the serde bounds and tell serde so, as in
+/// `#[serde(bound = "")] struct Kv<K: Key, V: Val> { .. }` with `DeserializeOwned` among the
+/// supertraits of `Key` and `Val`.
 #[proc_macro_derive(Replicated, attributes(replica))]
 pub fn derive_replicated(item: TokenStream) -> TokenStream {
     derive::replicated(item.into()).into()
 }
-/// x
+
+/// Vouches that a type behaves alike on every replica, because all of its fields do.
+///
+/// Derive it for the types that stand in a replicated state. A field that cannot be checked is
+/// taken as it is with `#[replica(trust = "why replicas cannot differ")]`; `#[replica(floats)]` on
+/// the type allows `f32` and `f64`.
+///
+/// ```ignore
+/// #[derive(Clone, Serialize, Deserialize, Deterministic)]
+/// enum Order {
+///     Buy { cents: u64 },
+///     Sell { cents: u64 },
+/// }
+/// ```
 #[proc_macro_derive(Deterministic, attributes(replica))]
 pub fn derive_deterministic(item: TokenStream) -> TokenStream {
     derive::deterministic(item.into()).into()
 }
-/// x
+
+/// Makes the methods of an impl block the commands and queries of a replicated actor.
+///
+/// A method marked `#[command]` changes the state: it takes `&mut self` and owned arguments, and
+/// runs on every replica, in the order of the log. `cx: &mut Cx` as its last parameter gives it a
+/// clock and random numbers that are the same everywhere. A method marked `#[query]` reads the
+/// state: it takes `&self`, and its answer is linearizable. Methods without a mark are left alone,
+/// and all of them can be called in a unit test as ever.
+///
+/// Arguments must be `Clone`, `Serialize`, `Deserialize` and `Send`, replies `Serialize`,
+/// `Deserialize` and `Send`. One block of a type is marked, at the level of a module; it may have
+/// commands only or queries only.
+///
+/// # Options
+/// Of the block, in `#[replicated(..)]`:
+/// * `messages = "ops"`: the name of the messages' module; by default the type's in snake case.
+/// * `pub`, `pub(crate)` and so on: who else may name that module and the messages; by default
+///   nobody outside the module that the block is in.
+/// * `crate = "path"`: where `consensus_actors` is, if the manifest does not say so.
+///
+/// Of a method, in `#[command(..)]` and `#[query(..)]`:
+/// * `name = "add"`: the name in the log and over HTTP; by default the method's. Give the old name
+///   to a method that you rename.
+/// * `trust = "why"`, of a command: switches off the search for what differs between replicas.
+/// * `read = linearizable`, of a query: how fresh the answer is; so far there is one level.
+///
+/// Of an argument:
+/// * `#[arg(default)]`: it may be missing, as in what was logged before the argument existed; then
+///   it is its type's default.
+///
+/// Messages are private by default because a `pub` message may not have a private state or a
+/// private reply. The typed client and its methods are always `pub`, so the client can be used
+/// wherever the block's module can be seen.
+///
+/// # What a command must not do
+/// Its body is searched for what differs between replicas: clocks, random numbers, files, threads,
+/// the environment, hash maps, printing. The search reads names, so it is a help and no proof.
+///
+/// # Generic types
+/// Bounds stand on the block: every parameter of it must be `Serialize`, `DeserializeOwned`,
+/// `Clone`, `Send` and `'static` by them, as in `impl<K: Key, V: Val> Kv<K, V>`. A message of a
+/// generic state is made with `kv::Put::new(key, value)`. Constants work, lifetimes do not.
+///
+/// # Expanded code
+/// <details>
+/// <summary>See what becomes of a counter</summary>
+///
+/// ```ignore
+/// #[replicated]
+/// impl Counter {
+///     /// Adds `by` and returns the new total.
+///     #[command]
+///     fn add(&mut self, by: i64) -> i64 {
+///         self.value += by;
+///         self.value
+///     }
+///
+///     #[query]
+///     fn get(&self) -> i64 {
+///         self.value
+///     }
+/// }
+/// ```
+/// becomes the same block without the marks, and (paths shortened):
+/// ```ignore
+/// /// The commands and queries of [`Counter`] as messages.
+/// mod counter {
+///     use super::*;
+///
+///     /// Adds `by` and returns the new total.
+///     #[derive(Clone, Serialize, Deserialize)]
+///     #[serde(deny_unknown_fields)]
+///     pub(super) struct Add {
+///         /// The argument `by`.
+///         pub by: i64,
+///     }
+///
+///     /// The query `get`.
+///     #[derive(Clone, Serialize, Deserialize)]
+///     #[serde(deny_unknown_fields)]
+///     pub(super) struct Get {}
+///
+///     // On the wire and in the log: {"add": {"by": 1}}.
+///     #[derive(Serialize, Deserialize)]
+///     pub enum CounterCommand {
+///         #[serde(rename = "add")]
+///         Add(Add),
+///     }
+///
+///     #[derive(Serialize)]
+///     #[serde(untagged)]
+///     pub enum CounterReply {
+///         Add(i64),
+///     }
+///
+///     // Likewise CounterQuery and CounterAnswer.
+///
+///     impl Command for Add {
+///         type State = Counter;
+///         type Reply = i64;
+///         const NAME: &'static str = "add";
+///     }
+///     impl From<Add> for CounterCommand { /* .. */ }
+///     impl Apply<Add> for Counter {
+///         fn apply(&mut self, cx: &mut Cx, message: Add) -> i64 {
+///             <Counter>::add(self, message.by)
+///         }
+///     }
+///     impl actix::Message for Add {
+///         type Result = Result<i64, Error>;
+///     }
+///     impl actix::Handler<Add> for Replica<Counter> { /* .. */ }
+///
+///     // Likewise Query, From, Answer, Message and Handler for Get.
+///
+///     impl StateMachine for Counter {
+///         type Command = CounterCommand;
+///         type Reply = CounterReply;
+///         type Query = CounterQuery;
+///         type Answer = CounterAnswer;
+///         const INTERFACE: Interface = Interface { /* names, arguments, docs */ };
+///
+///         fn apply(&mut self, cx: &mut Cx, message: CounterCommand) -> CounterReply {
+///             match message {
+///                 CounterCommand::Add(message) => {
+///                     CounterReply::Add(<Counter>::add(self, message.by))
+///                 }
+///             }
+///         }
+///
+///         fn answer(&self, message: CounterQuery) -> CounterAnswer { /* .. */ }
+///     }
+///     impl Commands for Counter {
+///         type Client = CounterClient;
+///     }
+///     // The name and the protocol are those of the derive.
+///     impl Replicated for Counter { /* .. */ }
+///
+///     /// A client of a replicated [`Counter`]: a method for each command and query.
+///     pub struct CounterClient(Client<Counter>);
+///
+///     impl CounterClient {
+///         /// Returns the client without the typed methods.
+///         pub fn client(&self) -> &Client<Counter> {
+///             &self.0
+///         }
+///
+///         /// Returns the address of the actor, which takes the messages themselves.
+///         pub fn addr(&self) -> Addr<Replica<Counter>> {
+///             self.0.addr()
+///         }
+///
+///         /// Adds `by` and returns the new total.
+///         pub fn add(&self, by: i64) -> Call<i64> {
+///             self.0.command(Add { by })
+///         }
+///
+///         /// Sends the query `get`.
+///         pub fn get(&self) -> Call<i64> {
+///             self.0.query(Get {})
+///         }
+///     }
+///     impl Clone for CounterClient { /* .. */ }
+///     impl From<Client<Counter>> for CounterClient { /* .. */ }
+/// }
+/// pub use counter::CounterClient;
+/// ```
+/// </details>
 #[proc_macro_attribute]
 pub fn replicated(options: TokenStream, item: TokenStream) -> TokenStream {
     replicated::expand(options.into(), item.into()).into()
 }
-/// x
+
+/// Marks a method as a command, inside a [`macro@replicated`] block and nowhere else.
 #[proc_macro_attribute]
 pub fn command(_: TokenStream, item: TokenStream) -> TokenStream {
-    misplaced("command", item)
+    replicated::misplaced("command", item.into()).into()
 }
-/// x
+
+/// Marks a method as a query, inside a [`macro@replicated`] block and nowhere else.
 #[proc_macro_attribute]
 pub fn query(_: TokenStream, item: TokenStream) -> TokenStream {
-    misplaced("query", item)
+    replicated::misplaced("query", item.into()).into()
 }
-/// x
+
+/// Makes an `async fn main` the program of a node.
+///
+/// It reads the command line, the environment and the configuration, starts the runtime, calls the
+/// function with the node that they describe, and turns what it returns into the exit code.
+///
+/// ```ignore
+/// #[consensus_actors::main]
+/// async fn main(node: Node) -> consensus_actors::Result {
+///     node.host::<Counter>("hits").await?;
+///     node.run().await
+/// }
+/// ```
+///
+/// `#[consensus_actors::main(crate = "path")]` says where `consensus_actors` is, if the manifest
+/// does not. The program's name and version are those of the binary and its package.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(options.into(), item.into()).into()
-}
-
-/// Returns `item` and the error that its attribute stands outside a replicated block.
-fn misplaced(attribute: &str, item: TokenStream) -> TokenStream {
-    let message = format!("`#[{attribute}]` is only valid inside a `#[replicated] impl` block");
-    let error = syn::Error::new(proc_macro2::Span::call_site(), message).into_compile_error();
-    let item = proc_macro2::TokenStream::from(item);
-    quote::quote!(#error #item).into()
 }

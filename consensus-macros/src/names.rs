@@ -1,4 +1,4 @@
-//! Names: how a type's name becomes a module's, a method's name a message's, and what may go over the wire.
+//! Names: how a type's becomes a module's and a method's a message's; what may go over the wire.
 
 use syn::Ident;
 
@@ -43,7 +43,7 @@ pub(crate) fn identifier(name: &str, like: &Ident) -> Option<Ident> {
     Some(ident)
 }
 
-/// Says what is wrong with `name` on the wire, in the configuration and in a URL; nothing if it will do.
+/// Says what is wrong with `name` on the wire, in the configuration and in a URL, if anything is.
 pub(crate) fn wire_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("a name must not be empty");

@@ -60,7 +60,7 @@ impl ToTokens for Entry {
 }
 
 impl Entry {
-    /// Parses `tokens` as options; those after a syntax error are lost, those given twice are reported.
+    /// Parses `tokens` as options; those given twice are reported.
     pub(crate) fn parse_all(tokens: TokenStream, errors: &mut Errors) -> Vec<Self> {
         let parser = Punctuated::<Self, Token![,]>::parse_terminated;
         let entries = errors.take(parser.parse2(tokens)).into_iter().flatten();
@@ -95,7 +95,7 @@ impl Entry {
         }
     }
 
-    /// Returns the word with which the option's value begins: `stale` of `read = stale(max_lag = "1s")`.
+    /// Returns the word with which the option's value begins: `stale` of `read = stale("1s")`.
     pub(crate) fn head(&self) -> Result<Ident> {
         match &self.value {
             Value::Assigned(value) => match value.clone().into_iter().next() {
@@ -130,10 +130,9 @@ impl Entry {
             Value::None | Value::List(_) => None,
         };
         reason.filter(|reason| !reason.value().trim().is_empty()).ok_or_else(|| {
-            let message = format_args!(
-                "`{key}` needs a reason, for whoever reads this next\nhelp: write `{key} = \"why replicas cannot differ here\"`"
-            );
-            Error::new_spanned(self, message)
+            let problem = format_args!("`{key}` needs a reason, for whoever reads this next");
+            let help = format_args!("write `{key} = \"why replicas cannot differ here\"`");
+            Error::new_spanned(self, format_args!("{problem}\nhelp: {help}"))
         })
     }
 

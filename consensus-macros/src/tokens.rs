@@ -230,7 +230,7 @@ mod tests {
     // Types that are moved into a child module mean what they meant.
     #[test]
     fn relocated_types_keep_their_meaning() {
-        let hidden = ["Add", "String"].map(|name| Ident::new(name, proc_macro2::Span::call_site()));
+        let hidden = ["Add", "String"].map(|name| Ident::new(name, Span::call_site()));
         let relocation = Relocation { hidden: hidden.to_vec() };
         let cases = [
             ("self::Value", "super::Value"),

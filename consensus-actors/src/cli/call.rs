@@ -15,18 +15,18 @@ use crate::error::Result;
 /// Calls a command or query; exits 0 with its reply, 1 if it was not applied or failed, 3 if nobody knows.
 pub(super) fn call(options: &options::Call) -> Result<ExitCode> {
     let (addr, group, name) = (&options.target.addr, &options.group, &options.name);
-    let (status, interface) = http::get(addr, &format!("/v1/groups/{group}"), &[])?;
+    let (status, interface) = http::get(addr, &http::path(&["v1", "groups", group]), &[])?;
     if status != 200 {
         return Ok(refuse(&interface, options.target.output));
     }
     let queries = interface.get("queries").and_then(Value::as_array).into_iter().flatten();
     let named = |operation: &&Value| operation.get("name").and_then(Value::as_str) == Some(name);
+    let path = |kind| http::path(&["v1", "groups", group, kind, name]);
     // What is neither is asked for as a command: the node says what there is.
     let (status, body) = if queries.into_iter().find(named).is_some() {
-        http::get(addr, &format!("/v1/groups/{group}/queries/{name}"), &options.arguments)?
+        http::get(addr, &path("queries"), &options.arguments)?
     } else {
-        let path = format!("/v1/groups/{group}/commands/{name}");
-        http::post(addr, &path, &options.arguments, options.idempotency_key.as_deref())?
+        http::post(addr, &path("commands"), &options.arguments, options.idempotency_key.as_deref())?
     };
     if status != 200 {
         return Ok(refuse(&body, options.target.output));

@@ -17,33 +17,73 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(PATIENCE))
+        // A proxy for the world outside must not stand between a node and its operator.
+        .proxy(None)
         .build()
         .into()
 }
 
-fn unreachable(addr: &str, error: &ureq::Error, outcome: Outcome) -> Error {
-    let message = format!(
-        "no node answers at {addr}: {error}; start one, or name another with --addr or CONSENSUS_ADDR"
-    );
-    Error::new(Code::Unreachable, message).with_outcome(outcome)
+/// Makes a path of these segments, whatever characters they have.
+pub(super) fn path(segments: &[&str]) -> String {
+    let mut path = String::new();
+    for segment in segments {
+        path.push('/');
+        for byte in segment.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                path.push(char::from(byte));
+            } else {
+                path.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    path
 }
 
-fn read(addr: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Answered> {
+/// Words an error that came before the node can have seen the request; `None` if it may have.
+fn unsent(addr: &str, error: &ureq::Error) -> Option<Error> {
+    use std::io::ErrorKind;
+    let message = match error {
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+            format!("the request cannot be made: {error}; check --addr and --idempotency-key")
+        }
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => no_node(addr, error),
+        ureq::Error::Io(io) => match io.kind() {
+            ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::InvalidInput => no_node(addr, error),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(Error::new(Code::Unreachable, message))
+}
+
+fn no_node(addr: &str, error: &ureq::Error) -> String {
+    format!(
+        "no node answers at {addr}: {error}; start one, or name another with --addr or CONSENSUS_ADDR"
+    )
+}
+
+/// Reads an answer that is JSON, as all answers of a node are.
+fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answered, ureq::Error> {
     let status = response.status().as_u16();
-    let body = response.body_mut().read_json().map_err(|error| {
-        let message = format!("what answers at {addr} is no node: {error}; check --addr");
-        Error::new(Code::Unreachable, message)
-    })?;
-    Ok((status, body))
+    Ok((status, response.body_mut().read_json()?))
 }
 
 /// Gets a path of the node at `addr`.
 pub(super) fn get(addr: &str, path: &str, query: &[(String, String)]) -> Result<Answered> {
     let request = agent().get(format!("http://{addr}{path}"));
     let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
-    let response =
-        request.call().map_err(|error| unreachable(addr, &error, Outcome::NotApplied))?;
-    read(addr, response)
+    let response = request.call().map_err(|error| {
+        let lost = || Error::new(Code::Unreachable, no_node(addr, &error));
+        unsent(addr, &error).unwrap_or_else(lost)
+    })?;
+    read(response).map_err(|error| {
+        let message = format!("what answers at {addr} is no node: {error}; check --addr");
+        Error::new(Code::Unreachable, message)
+    })
 }
 
 /// Posts to a path of the node at `addr`, with the arguments in the URL.
@@ -59,10 +99,13 @@ pub(super) fn post(
         Some(key) => request.header("Idempotency-Key", key),
         None => request,
     };
-    let response = request.send_empty().map_err(|error| {
-        let sent = !matches!(error, ureq::Error::ConnectionFailed | ureq::Error::Io(_));
-        let outcome = if sent { Outcome::Unknown } else { Outcome::NotApplied };
-        unreachable(addr, &error, outcome)
-    })?;
-    read(addr, response)
+    request.send_empty().and_then(read).map_err(|error| {
+        unsent(addr, &error).unwrap_or_else(|| {
+            let message = format!(
+                "the answer of the node at {addr} was lost: {error}; the command may be applied or not: read the state \
+                 before you repeat it, or repeat it with the --idempotency-key that it had"
+            );
+            Error::new(Code::Unreachable, message).with_outcome(Outcome::Unknown)
+        })
+    })
 }

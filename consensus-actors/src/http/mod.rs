@@ -16,7 +16,13 @@ mod status;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::Server, http::Method, web};
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer, Resource, ResponseError, Route,
+    dev::Server,
+    guard,
+    http::header::{ALLOW, HeaderValue},
+    web,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,25 +40,27 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
         App::new()
             .app_data(web::Data::from(Arc::clone(&node)))
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
-            .route("/livez", web::get().to(status::livez))
-            .route("/readyz", web::get().to(status::readyz))
-            .route("/v1/status", web::get().to(status::status))
-            .route("/v1/groups", web::get().to(status::groups))
-            .route("/v1/groups/{group}", web::get().to(status::group))
-            .service(
-                web::resource("/v1/groups/{group}/commands/{name}")
-                    .route(web::post().to(command))
-                    .default_service(web::to(wrong_method)),
-            )
-            .service(
-                web::resource("/v1/groups/{group}/queries/{name}")
-                    .route(web::get().to(query))
-                    .default_service(web::to(wrong_method)),
-            )
+            .service(page("/livez", get().to(status::livez)))
+            .service(page("/readyz", get().to(status::readyz)))
+            .service(page("/v1/status", get().to(status::status)))
+            .service(page("/v1/groups", get().to(status::groups)))
+            .service(page("/v1/groups/{group}", get().to(status::group)))
+            .service(page("/v1/groups/{group}/commands/{name}", web::post().to(command)))
+            .service(page("/v1/groups/{group}/queries/{name}", get().to(query)))
             .default_service(web::to(unknown_path))
     };
     let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(2);
     Ok(server.listen(listener)?.run())
+}
+
+/// Routes GET, and HEAD, which some load balancers send.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// Makes a page that refuses all methods but that of its route.
+fn page(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(wrong_method))
 }
 
 async fn command(
@@ -130,10 +138,13 @@ fn deadline(request: &HttpRequest) -> Result<Option<Duration>> {
     deadline.map(IntoDuration::into_duration).transpose()
 }
 
-async fn wrong_method(request: HttpRequest) -> Result<HttpResponse> {
-    let right = if request.path().contains("/commands/") { Method::POST } else { Method::GET };
+async fn wrong_method(request: HttpRequest) -> HttpResponse {
+    let is_command = request.path().contains("/commands/");
+    let (right, allowed) = if is_command { ("POST", "POST") } else { ("GET", "GET, HEAD") };
     let message = format!("{} does not take {}; use {right}", request.path(), request.method());
-    Err(Error::new(Code::UnknownPath, message))
+    let mut response = Error::new(Code::WrongMethod, message).error_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 async fn unknown_path(request: HttpRequest) -> Result<HttpResponse> {

@@ -12,6 +12,7 @@ impl ResponseError for Error {
             Code::UnknownGroup | Code::UnknownOperation | Code::UnknownPath => {
                 StatusCode::NOT_FOUND
             }
+            Code::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Code::InvalidArgument | Code::MalformedBody | Code::InvalidKey => {
                 StatusCode::BAD_REQUEST
             }

@@ -153,6 +153,13 @@ impl NodeBuilder {
             )));
         }
         let http = self.http.as_deref().map(|text| resolve(text, "HTTP")).transpose()?;
+        if let Some(http) = http
+            && peers.get(&id) == Some(&http)
+        {
+            return Err(config(format!(
+                "{http} is this node's peer address and its HTTP address; give each its own port"
+            )));
+        }
         for (what, address) in [("peer", peers.get(&id)), ("HTTP", http.as_ref())] {
             if let Some(address) = address
                 && !address.ip().is_loopback()

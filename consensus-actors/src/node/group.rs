@@ -132,9 +132,17 @@ fn find(
         };
         format!("{name:?} is a {other} of {group:?}, not a {kind}; use {way}")
     } else {
-        let names = operations.iter().map(|operation| operation.name);
-        let (meant, known) = (did_you_mean(name, names.clone()), listed(names));
-        format!("{group:?} has no {kind} {name:?}{meant}; it has {known}")
+        // A caller who does not know what it is meant perhaps one of the other kind.
+        let names = |of: &'static [Operation]| of.iter().map(|operation| operation.name);
+        let meant = did_you_mean(name, names(operations).chain(names(others)));
+        let (known, known_others) = (listed(names(operations)), listed(names(others)));
+        let (kinds, other_kinds) = match kind {
+            "command" => ("commands", "queries"),
+            _ => ("queries", "commands"),
+        };
+        format!(
+            "{group:?} has no {kind} {name:?}{meant}; its {kinds}: {known}; its {other_kinds}: {known_others}"
+        )
     };
     Err(Error::new(Code::UnknownOperation, message))
 }

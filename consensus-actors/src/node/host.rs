@@ -10,7 +10,7 @@ use std::{
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
     GroupId, Input, Members, NodeId, Status, Submission, Ticket, Token,
-    client::{Patience, Response},
+    client::{Attempt, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
     raft::{self, Raft},
@@ -159,7 +159,7 @@ impl NodeActor {
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
-        Ok(self.seat(process, name, group))
+        self.seat(process, name, group)
     }
 
     /// Rebuilds a group's process from what the journal holds of it.
@@ -193,7 +193,11 @@ impl NodeActor {
         (process, durable): (P, Token),
         name: String,
         group: GroupId,
-    ) -> (Client<S>, Arc<Board>) {
+    ) -> Result<(Client<S>, Arc<Board>)> {
+        let drawn = getrandom::u64().map_err(|error| {
+            Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
+        })?;
+        let first_attempt = Attempt(drawn >> 1);
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new());
         let label: Arc<str> = name.as_str().into();
@@ -206,6 +210,7 @@ impl NodeActor {
             links: self.links.clone(),
             clock: self.time,
             board: Arc::clone(&board),
+            first_attempt,
             patience: Patience { retry_after: timeout, pause: timeout / 10 },
             deadline: self.settings.deadline,
         })
@@ -229,7 +234,7 @@ impl NodeActor {
         self.clock.do_send(clock::Register(inlet));
         let vacate = Box::new(move || seat.vacate());
         self.hosted.push(SeatedGroup { id: group, name, vacate });
-        (Client::from(replica), board)
+        Ok((Client::from(replica), board))
     }
 }
 

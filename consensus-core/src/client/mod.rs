@@ -175,6 +175,17 @@ impl Client {
         }
     }
 
+    /// Numbers the attempts from `first` on instead of 1.
+    ///
+    /// Answers name the attempt and nothing else, and may outlive the process that asked: a host whose peers know
+    /// it by the same name across restarts must start each time where no life before it has been, for one by
+    /// drawing `first` at random below 2^63. Else an answer to another life's attempt is taken for its own.
+    #[must_use]
+    pub fn numbering_from(mut self, first: Attempt) -> Self {
+        self.attempt = Attempt(first.0.saturating_sub(1));
+        self
+    }
+
     /// Returns the leader that calls go to.
     pub fn leader(&self) -> Option<NodeId> {
         self.leader

@@ -2,7 +2,7 @@
 
 use syn::{Data, DeriveInput, Fields, Ident, Type, visit::Visit};
 
-use super::attr::{self, Derive, Options};
+use super::attr::{self, Options};
 use crate::error::Errors;
 
 /// A type to derive for.
@@ -25,8 +25,8 @@ pub(crate) struct Field<'a> {
 
 impl<'a> Input<'a> {
     /// Reads a type; nothing if there can be no code for it.
-    pub(crate) fn read(item: &'a DeriveInput, derive: Derive, errors: &mut Errors) -> Option<Self> {
-        let options = Options::parse(&item.attrs, derive, errors);
+    pub(crate) fn read(item: &'a DeriveInput, errors: &mut Errors) -> Option<Self> {
+        let options = Options::parse(&item.attrs, errors);
         let fields = match &item.data {
             Data::Struct(data) => fields(&data.fields, errors),
             Data::Enum(data) => {
@@ -34,7 +34,8 @@ impl<'a> Input<'a> {
                 data.variants.iter().flat_map(|variant| fields(&variant.fields, errors)).collect()
             }
             Data::Union(data) => {
-                let message = "a union does not know which of its fields it holds, so replicas could read it differently";
+                let message = "a union does not know which of its fields it holds, \
+                    so replicas could read it differently";
                 errors.at_with_help(data.union_token, message, "use an enum");
                 return None;
             }

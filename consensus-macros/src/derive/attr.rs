@@ -8,15 +8,6 @@ use crate::{
     options::{self, Entry},
 };
 
-/// Which derive macro reads the options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Derive {
-    /// `#[derive(Replicated)]`
-    Replicated,
-    /// `#[derive(Deterministic)]`
-    Deterministic,
-}
-
 /// The options on a type.
 #[derive(Default)]
 pub(crate) struct Options {
@@ -28,32 +19,30 @@ pub(crate) struct Options {
     pub(crate) krate: Option<Path>,
 }
 
+/// One list for both derives: they may stand on one type, and share its options.
+const KNOWN: [&str; 4] = ["protocol", "name", "floats", "crate"];
+const PLANNED: [&str; 10] = [
+    "version", "upcast", "snapshot", "read", "keyed", "shards", "merge", "simulate", "commands",
+    "queries",
+];
+
 impl Options {
     /// Parses the options among `attributes`.
-    pub(crate) fn parse(attributes: &[Attribute], derive: Derive, errors: &mut Errors) -> Self {
+    pub(crate) fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut options = Self::default();
-        let known: &[&str] = match derive {
-            Derive::Replicated => &["protocol", "name", "floats", "crate"],
-            // It stands beside the other derive on some types, so it leaves the other's options alone.
-            Derive::Deterministic => &["floats", "crate"],
-        };
         for entry in entries(attributes, errors) {
-            match (&*entry.key.unraw().to_string(), derive) {
-                ("floats", _) => options.floats = errors.take(entry.flag()).is_some(),
-                ("crate", _) => options.krate = errors.take(entry.path()),
-                ("protocol", Derive::Replicated) => protocol(&entry, errors),
-                ("name", Derive::Replicated) => options.name = errors.take(name(&entry)),
-                (
-                    "version" | "upcast" | "snapshot" | "read" | "keyed" | "shards" | "merge"
-                    | "simulate" | "commands" | "queries",
-                    Derive::Replicated,
-                ) => errors.push(entry.not_yet(known)),
-                ("trust", _) => errors.at_with_help(
+            match &*entry.key.unraw().to_string() {
+                "floats" => options.floats = errors.take(entry.flag()).is_some(),
+                "crate" => options.krate = errors.take(entry.path()),
+                "protocol" => protocol(&entry, errors),
+                "name" => options.name = errors.take(name(&entry)),
+                "trust" => errors.at_with_help(
                     &entry,
                     "`trust` is about a field, not about the whole type",
                     "put `#[replica(trust = \"..\")]` on the field that needs it",
                 ),
-                _ => errors.push(entry.unknown(known)),
+                key if PLANNED.contains(&key) => errors.push(entry.not_yet(&KNOWN)),
+                _ => errors.push(entry.unknown(&KNOWN)),
             }
         }
         options

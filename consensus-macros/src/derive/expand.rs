@@ -2,12 +2,12 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Generics, Ident, Type, ext::IdentExt, parse_quote, spanned::Spanned};
+use syn::{Generics, Type, ext::IdentExt, parse_quote, spanned::Spanned};
 
 use super::ast::Input;
 use crate::{facade, names, tokens};
 
-/// Returns what the type says of itself; `#[replicated]` makes an implementation of `Replicated` of it.
+/// Returns what the type says of itself; `#[replicated]` makes `Replicated` of it.
 ///
 /// So each of the two macros reports the absence of the other, once.
 pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
@@ -19,8 +19,8 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
     };
     let (_, types, _) = input.item.generics.split_for_impl();
     let state = quote!(#ident #types);
-    // At the type's name: this is where a missing block is reported. Of a generic type the block may know more, so
-    // there it is reported where the type is used.
+    // At the type's name: this is where a missing block is reported. Of a generic type the block
+    // may know more, so there it is reported where the type is used.
     let has_commands = input
         .item
         .generics
@@ -55,26 +55,21 @@ pub(crate) fn deterministic(input: &Input<'_>, checked: &[&Type]) -> TokenStream
     }
 }
 
-/// Returns the generics with `Deterministic` demanded of the parameters that the checked fields use.
+/// Returns the generics with `Deterministic` demanded of the parameters in checked fields.
 fn bounded(input: &Input<'_>, checked: &[&Type], private: &TokenStream) -> Generics {
     let mut generics = input.item.generics.clone();
-    let mut used: Vec<&Ident> = Vec::new();
-    for parameter in checked.iter().flat_map(|kind| input.parameters_of(kind)) {
-        if !used.contains(&parameter) {
-            used.push(parameter);
+    for parameter in generics.type_params_mut() {
+        if checked.iter().any(|kind| input.parameters_of(kind).contains(&&parameter.ident)) {
+            parameter.bounds.push(parse_quote!(#private::Deterministic));
         }
-    }
-    for parameter in used {
-        let predicate = parse_quote!(#parameter: #private::Deterministic);
-        generics.make_where_clause().predicates.push(predicate);
     }
     generics
 }
 
-/// Returns code that compiles if every checked field is deterministic, with the errors at the fields' types.
+/// Returns code that compiles if every checked field is deterministic, with errors at the fields.
 ///
-/// A bound on an implementation that nobody asks for is reported where it stands and nowhere else. A bound with a
-/// parameter in it is only checked by a function that needs it.
+/// A bound on an implementation that nobody asks for is reported where it stands and nowhere else.
+/// A bound with a parameter in it is only checked by a function that needs it.
 fn checks(
     input: &Input<'_>,
     checked: &[&Type],

@@ -4,13 +4,22 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::DeriveInput;
 
-use self::{ast::Input, attr::Derive};
+use self::ast::Input;
 use crate::error::Errors;
 
 mod ast;
 mod attr;
 mod expand;
 mod valid;
+
+/// Which of the derive macros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Derive {
+    /// `#[derive(Replicated)]`
+    Replicated,
+    /// `#[derive(Deterministic)]`
+    Deterministic,
+}
 
 /// Derives `Replicated`.
 pub(crate) fn replicated(item: TokenStream) -> TokenStream {
@@ -28,7 +37,7 @@ fn derive(item: TokenStream, derive: Derive) -> TokenStream {
         Err(error) => return error.into_compile_error(),
     };
     let mut errors = Errors::default();
-    let code = Input::read(&item, derive, &mut errors).map(|input| {
+    let code = Input::read(&item, &mut errors).map(|input| {
         let checked = valid::check(&input, derive, &mut errors);
         // The code stands even beside errors, so that whoever uses the type sees only those.
         match derive {

@@ -2,7 +2,7 @@
 
 use syn::Type;
 
-use super::{ast::Input, attr::Derive};
+use super::{Derive, ast::Input};
 use crate::{
     catalogue::{self, Place},
     error::Errors,

@@ -75,7 +75,7 @@ impl Operation<'_> {
 
     /// Returns the conditions under which the method exists.
     pub(crate) fn cfgs(&self) -> Vec<&Attribute> {
-        attributes(self.function, "cfg")
+        cfgs(self.function)
     }
 
     /// Returns the text of the method's doc comment.
@@ -91,6 +91,11 @@ impl Operation<'_> {
             lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).to_owned()).collect();
         lines.join("\n").trim().to_owned()
     }
+}
+
+/// Returns the conditions under which a method exists.
+pub(crate) fn cfgs(function: &ImplItemFn) -> Vec<&Attribute> {
+    attributes(function, "cfg")
 }
 
 fn attributes<'a>(function: &'a ImplItemFn, name: &str) -> Vec<&'a Attribute> {

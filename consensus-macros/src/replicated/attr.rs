@@ -141,7 +141,8 @@ fn kind(attribute: &Attribute) -> Option<Kind> {
     }
 }
 
-/// Returns the attribute's name without the facade's: `#[consensus_actors::command]` is `#[command]`.
+/// Returns the attribute's name without the facade's: that of `#[consensus_actors::command]` is
+/// `command`.
 fn our_name(attribute: &Attribute) -> Option<String> {
     let path = attribute.path();
     if let Some(ident) = path.get_ident() {

@@ -40,8 +40,8 @@ impl<'a> Context<'a> {
         let generics = relocated(block.generics, &relocation);
         let (mut replicated, mut declared) = (generics.clone(), generics.clone());
         if !generics.params.is_empty() {
-            // It names the state machine's types too: the compiler takes them from the promise, and no longer from
-            // the implementation.
+            // It names the state machine's types too: the compiler takes them from the promise,
+            // and no longer from the implementation.
             let [command, query] = ["Command", "Query"].map(|of| enumeration(block, of));
             let (_, types, _) = generics.split_for_impl();
             replicated.make_where_clause().predicates.push(parse_quote! {
@@ -103,7 +103,7 @@ pub(crate) fn located(span: Span) -> Span {
     Span::call_site().located_at(span)
 }
 
-/// Returns the name of the trait that an operation's message implements, which also ends the name of its enum.
+/// Returns the name of the trait of an operation's message, which also ends the name of its enum.
 pub(crate) fn role(kind: Kind) -> Ident {
     let role = match kind {
         Kind::Command => "Command",

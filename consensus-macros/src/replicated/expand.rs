@@ -1,4 +1,4 @@
-//! The code of a block: the block itself, and a module with the messages, their traits and the client.
+//! The code of a block: itself, and a module with the messages, their traits and the client.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -45,7 +45,7 @@ pub(crate) fn expand(
             #state
             #typed_client
         }
-        #[allow(unused_imports, unreachable_pub)]
+        #[allow(unused_imports, unreachable_pub, clippy::pub_use)]
         pub use #module::#client;
     }
 }
@@ -189,8 +189,8 @@ fn state_machine(context: &Context<'_>) -> TokenStream {
 
 /// Returns the `match` that calls the method for a message.
 ///
-/// It calls the method itself and not `Apply`, which demands that the state is replicated: of a generic state that is
-/// not known here.
+/// It calls the method itself and not `Apply`, which demands that the state is replicated: of a
+/// generic state that is not known here.
 fn dispatch(context: &Context<'_>, kind: Kind, from: &Ident, to: &Ident) -> TokenStream {
     let arms = context.block.of(kind).map(|operation| {
         let (cfgs, message) = (operation.cfgs(), &operation.message);

@@ -11,7 +11,8 @@ pub(crate) fn no_block(tokens: TokenStream, error: Error) -> TokenStream {
     let error = match syn::parse2::<Item>(tokens.clone()) {
         Ok(Item::Struct(_) | Item::Enum(_)) => Error::new_spanned(
             proc_macro2::Ident::new("replicated", proc_macro2::Span::call_site()),
-            "`#[replicated]` goes on the impl block with the commands\nhelp: the type itself takes `#[derive(Replicated)]`",
+            "`#[replicated]` goes on the impl block with the commands\n\
+             help: the type itself takes `#[derive(Replicated)]`",
         ),
         Ok(_) => Error::new(
             proc_macro2::Span::call_site(),

@@ -38,7 +38,7 @@ fn message(
         let (ident, kind) = (argument.ident, context.moved(&argument.kind));
         let doc = format!("The argument `{ident}`.");
         let default = argument.default.then(|| quote!(#[serde(default)]));
-        quote!(#[doc = #doc] #default pub #ident: #kind,)
+        quote_spanned!(located(ident.span())=> #[doc = #doc] #default pub #ident: #kind,)
     });
     let marker = context
         .marker()
@@ -80,7 +80,7 @@ fn constructor(operation: &Operation<'_>, context: &Context<'_>) -> Option<Token
     })
 }
 
-/// Returns the enum that carries the operations of a kind, and the one that carries what they return.
+/// Returns the enum that carries the operations of a kind, and that of what they return.
 fn enums(context: &Context<'_>, kind: Kind, response: &str) -> TokenStream {
     let Context { block, private, .. } = context;
     let (generics, types, clause) = context.generics.split_for_impl();
@@ -88,13 +88,13 @@ fn enums(context: &Context<'_>, kind: Kind, response: &str) -> TokenStream {
         (context.enumeration(&role(kind).to_string()), context.enumeration(response));
     let requests = block.of(kind).map(|operation| {
         let Operation { message, name, .. } = operation;
-        let cfgs = operation.cfgs();
-        quote!(#(#cfgs)* #[serde(rename = #name)] #message(#message #types),)
+        let (cfgs, span) = (operation.cfgs(), located(message.span()));
+        quote_spanned!(span=> #(#cfgs)* #[serde(rename = #name)] #message(#message #types),)
     });
     let responses = block.of(kind).map(|operation| {
         let (message, reply) = (&operation.message, context.moved(&operation.reply));
-        let cfgs = operation.cfgs();
-        quote!(#(#cfgs)* #message(#reply),)
+        let (cfgs, span) = (operation.cfgs(), located(message.span()));
+        quote_spanned!(span=> #(#cfgs)* #message(#reply),)
     });
     // It uses the type parameters, and there is no value of it.
     let marker = context

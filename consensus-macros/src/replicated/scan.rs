@@ -1,7 +1,7 @@
 //! A look through the bodies of commands for what differs between replicas.
 //!
-//! A heuristic: it reads names, not meanings. It finds what people write by habit, and each finding says what to write
-//! instead; what it cannot see, the simulator finds.
+//! A heuristic: it reads names, not meanings. It finds what people write by habit, and each finding
+//! says what to write instead.
 
 use syn::{
     Expr, ExprAwait, ImplItemFn, Macro, Path, Token,
@@ -42,7 +42,8 @@ impl<'a> Visit<'a> for Scan<'_> {
         if self.awaits {
             self.errors.at_with_help(
                 expr.await_token,
-                "a command must not wait: it runs on every replica, at a moment only the log decides",
+                "a command must not wait: \
+                    it runs on every replica, at a moment only the log decides",
                 "do the waiting before the call; keep only the state change here",
             );
         }
@@ -61,15 +62,18 @@ impl<'a> Visit<'a> for Scan<'_> {
         // What most macros take is a list of expressions; those of the others stay unread.
         let arguments = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone());
         for argument in arguments.iter().flatten() {
-            // The tree of the macro's arguments does not outlive this call, so a scan of its own reads it.
+            // The arguments' tree does not outlive this call, so a scan of its own reads it.
             Scan { awaits: self.awaits, errors: self.errors }.visit_expr(argument);
         }
     }
 }
 
-const CLOCK: &str = "`cx.now()` is the proposer's clock, recorded in the log; add `cx: &mut Cx` as the last parameter";
-const DICE: &str =
-    "`cx.rng()` gives every replica the same numbers; add `cx: &mut Cx` as the last parameter";
+const CLOCK: &str = "`cx.now()` is the proposer's clock, recorded in the log; \
+    add `cx: &mut Cx` as the last parameter";
+const DICE: &str = "`cx.rng()` gives every replica the same numbers; \
+    add `cx: &mut Cx` as the last parameter";
+const IDENTITY: &str = "make it of numbers from `cx.rng()`, with `cx: &mut Cx` as the last \
+    parameter, or pass it as an argument";
 const OUTSIDE: &str = "do it before the call and pass the outcome as an argument";
 
 /// Returns what is wrong with a path, and what to write instead.
@@ -84,8 +88,7 @@ fn finding(path: &[&str]) -> Option<(&'static str, &'static str)> {
         [.., "Instant", "now"] => Some((differs, CLOCK)),
         ["rand" | "fastrand" | "getrandom", _, ..] | [.., "thread_rng"] => Some((random, DICE)),
         [.., "Uuid", "new_v4" | "new_v1" | "new_v7" | "now_v1" | "now_v6" | "now_v7"] => {
-            let help = "build it of numbers from `cx.rng()`, or pass it as an argument; `cx: &mut Cx` is the last parameter";
-            Some((differs, help))
+            Some((differs, IDENTITY))
         }
         [.., "HashMap"] | [.., "HashMap", _] => Some((
             "`HashMap` visits its entries in a different order on every replica",
@@ -96,7 +99,8 @@ fn finding(path: &[&str]) -> Option<(&'static str, &'static str)> {
             "use `BTreeSet`, or mark the command `#[command(trust = \"why order never matters\")]`",
         )),
         [.., "RandomState"] => Some((random, "use `BTreeMap` or `BTreeSet`")),
-        ["std", "env" | "fs" | "net" | "process", ..] | ["env" | "fs" | "net", _] => {
+        ["std", "env" | "fs" | "net" | "process", ..] => Some((outside, OUTSIDE)),
+        ["env" | "fs", function] if function.starts_with(char::is_lowercase) => {
             Some((outside, OUTSIDE))
         }
         [.., "File", "open" | "create" | "options"] => Some((outside, OUTSIDE)),

@@ -1,0 +1,98 @@
+//! The macros as functions: whatever they are given, they return code and do not panic.
+
+use proc_macro2::TokenStream;
+
+use crate::{derive, entry, replicated};
+
+fn tokens(source: &str) -> TokenStream {
+    source.parse().unwrap_or_else(|error| panic!("{source}: {error}"))
+}
+
+/// Returns the code as text, having checked that it is code.
+fn code(output: TokenStream) -> String {
+    let text = output.to_string();
+    if let Err(error) = syn::parse2::<syn::File>(output) {
+        panic!("{error}: {text}");
+    }
+    text
+}
+
+// Goal: no input makes `#[replicated]` panic, and what it says is always code, with an error in it.
+// Method: blocks in which something or everything is wrong.
+#[test]
+fn odd_blocks_are_refused_in_code() {
+    let blocks = [
+        "impl Counter {}",
+        "impl Counter { #[command] fn add(); }",
+        "impl Counter { #[command] fn __(&mut self) {} }",
+        "impl Counter { #[command] fn self_(&mut self) {} }",
+        "impl Counter { #[command] fn größe(&mut self) {} }",
+        "impl Counter { #[command = 3] fn add(&mut self) {} }",
+        "impl Counter { #[command(,)] fn add(&mut self) {} }",
+        "impl Counter { #[command(name)] fn add(&mut self) {} }",
+        "impl Counter { #[command(name = \"\")] fn add(&mut self) {} }",
+        "impl Counter { #[query(read)] fn get(&self) {} }",
+        "impl Counter { #[query(read = 3)] fn get(&self) {} }",
+        "impl Counter { #[query] fn get(self: Box<Self>) -> impl Fn() {} }",
+        "impl Counter { #[query] fn get(&self, #[arg] a: u8, #[cfg(x)] b: u8) {} }",
+        "impl Counter { #[query] fn get(&self, a: _, b: &'a [&'b str]) -> &'static str {} }",
+        "impl Counter { #[command] fn add<'a, T, const N: u8>(&mut self, x @ 3: T) where T: X {} }",
+        "impl Counter { #[command] #[query] #[command] fn f(&self, self_: Self) -> Self {} }",
+        "impl<'a> Counter<'a> { #[query] fn get(&self) {} }",
+        "impl (A, B) { #[query] fn get(&self) {} }",
+        "impl <T as U>::V { #[query] fn get(&self) {} }",
+        "unsafe impl X for Counter { #[query] fn get(&self) {} }",
+        "#[cfg(x)] impl Counter { #[query] fn get(&self) {} }",
+        "struct Counter;",
+        "fn add() {}",
+    ];
+    for block in blocks {
+        let text = code(replicated::expand(TokenStream::new(), tokens(block)));
+        assert!(text.contains("compile_error"), "{block} should be refused: {text}");
+    }
+    let good = tokens("impl Counter { #[query] fn get(&self) {} }");
+    for options in
+        ["messages", "messages = 3", "messages = \"a b\"", "pub = 3", "=", "crate = \"\""]
+    {
+        let text = code(replicated::expand(tokens(options), good.clone()));
+        assert!(text.contains("compile_error"), "{options} should be refused: {text}");
+    }
+}
+
+// The same goal for the derive macros and for `main`.
+#[test]
+fn odd_types_and_mains_are_refused_in_code() {
+    let types = [
+        "#[replica] struct A;",
+        "#[replica = 3] struct A;",
+        "#[replica(protocol)] struct A;",
+        "#[replica(protocol = raft(3))] struct A;",
+        "#[replica(name = \"\", crate = 3)] struct A { a: u8 }",
+        "#[replica(trust = \"x\")] struct A(#[replica(floats)] u8);",
+        "enum A { #[replica(trust = \"x\")] B(*const u8), C { d: &'static fn() } }",
+        "union A { a: u8 }",
+    ];
+    for item in types {
+        for text in
+            [derive::replicated(tokens(item)), derive::deterministic(tokens(item))].map(code)
+        {
+            assert!(text.contains("compile_error"), "{item} should be refused: {text}");
+        }
+    }
+    for main in ["fn main<T>(self) {}", "async fn run(node: Node) -> Result {}", "struct Main;"] {
+        let text = code(entry::expand(tokens("threads = 2"), tokens(main)));
+        assert!(text.contains("compile_error"), "{main} should be refused: {text}");
+    }
+}
+
+// A module's name is a keyword for some states; a raw one will do, and where there is none another.
+#[test]
+fn states_named_like_keywords_work() {
+    for (state, module) in
+        [("Type", "mod type_"), ("r#Match", "mod match_"), ("Super", "mod super_")]
+    {
+        let block = format!("impl {state} {{ #[query] fn r#move(&self) -> Self {{}} }}");
+        let text = code(replicated::expand(TokenStream::new(), tokens(&block)));
+        assert!(text.contains(module) && !text.contains("compile_error"), "{text}");
+    }
+}
