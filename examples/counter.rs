@@ -1,8 +1,8 @@
 //! A replicated counter that survives the death of its leader.
 //!
 //! ```console
-//! $ cargo run --release --example counter -- dev                      # three nodes on this machine
-//! $ curl localhost:4701/v1/groups/hits/commands/add -d '{"by":1}'     # any node will do
+//! $ cargo run --release --example counter -- dev                  # three nodes on this machine
+//! $ curl localhost:4701/v1/groups/hits/commands/add -d '{"by":1}' # any node will do
 //! {"reply":1}
 //! $ curl localhost:4702/v1/groups/hits/queries/get
 //! {"reply":1}

@@ -40,7 +40,8 @@ impl Kv {
         self.map.remove(&key)
     }
 
-    /// Sets `key` to `new` if its value is `expect` (`null`: if it is absent), and tells whether it was.
+    /// Sets `key` to `new` if its value is `expect` (`null`: if it is absent), and tells whether it
+    /// was.
     #[command]
     fn cas(&mut self, key: String, expect: Option<String>, new: String) -> bool {
         let swaps = self.map.get(&key) == expect.as_ref();

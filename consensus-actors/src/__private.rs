@@ -10,7 +10,8 @@ pub use crate::{
     Operation, Protocol, Query, Replica, Replicated, StateMachine, cli::main,
 };
 
-/// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of the commands.
+/// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of
+/// the commands.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has a `#[replicated]` block but does not derive `Replicated`",
     label = "`#[derive(Replicated)]` is missing on `{Self}`",

@@ -2,8 +2,9 @@
 
 /// Ends the process when dropped by a panic.
 ///
-/// A panic in an actor is a bug of ours, for users' commands are caught before. The actor would be gone and its seat,
-/// queue or file with it, while the process went on looking healthy: better that its peers take over.
+/// A panic in an actor is a bug of ours, for users' commands are caught before. The actor would be
+/// gone and its seat, queue or file with it, while the process went on looking healthy: better that
+/// its peers take over.
 pub(crate) struct AbortOnPanic(pub(crate) &'static str);
 
 impl Drop for AbortOnPanic {

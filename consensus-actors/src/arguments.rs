@@ -1,4 +1,5 @@
-//! Between what tools write (JSON, texts in a URL) and what state machines take (serde enums tagged by name).
+//! Between what tools write (JSON, texts in a URL) and what state machines take (serde enums tagged
+//! by name).
 
 use serde::{
     Deserializer,
@@ -58,8 +59,9 @@ impl<'de> Deserializer<'de> for Variant<'_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
     }
 }
 
@@ -131,7 +133,11 @@ impl<'de> IntoDeserializer<'de, Reason> for Argument {
 
 macro_rules! named {
     ($($method:ident($($arg:ident: $kind:ty),*);)*) => {
-        $(fn $method<V: Visitor<'de>>(self, $($arg: $kind,)* visitor: V) -> Result<V::Value, Reason> {
+        $(fn $method<V: Visitor<'de>>(
+            self,
+            $($arg: $kind,)*
+            visitor: V,
+        ) -> Result<V::Value, Reason> {
             let read = match self.given {
                 Given::Json(value) => {
                     value.$method($($arg,)* visitor).map_err(|error| error.to_string())
@@ -152,8 +158,10 @@ impl<'de> Deserializer<'de> for Argument {
 
     named! {
         deserialize_any(); deserialize_bool();
-        deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64(); deserialize_i128();
-        deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64(); deserialize_u128();
+        deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64();
+        deserialize_i128();
+        deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64();
+        deserialize_u128();
         deserialize_f32(); deserialize_f64(); deserialize_char();
         deserialize_str(); deserialize_string(); deserialize_bytes(); deserialize_byte_buf();
         deserialize_option(); deserialize_unit(); deserialize_unit_struct(name: &'static str);
@@ -167,7 +175,8 @@ impl<'de> Deserializer<'de> for Argument {
     }
 }
 
-/// A text that is read as the type that is wanted: a number where a number is, JSON where a list or a map is.
+/// A text that is read as the type that is wanted: a number where a number is, JSON where a list or
+/// a map is.
 struct Text(String);
 
 impl Text {

@@ -19,8 +19,9 @@ pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 
 /// A client of a group: cheap to clone, usable from any thread and any runtime.
 ///
-/// Calls are routed to the leader and sent again under the same request number when an answer is lost, so that a
-/// command is applied once. `#[replicated]` wraps it in a client with a method for each command and query.
+/// Calls are routed to the leader and sent again under the same request number when an answer is
+/// lost, so that a command is applied once. `#[replicated]` wraps it in a client with a method for
+/// each command and query.
 pub struct Client<S: StateMachine> {
     addr: Addr<Replica<S>>,
 }
@@ -109,7 +110,8 @@ pub struct Call<R> {
 impl<R> Call<R> {
     /// Gives the call so much time: a `Duration`, or text such as `"250ms"`, `"2s"`, `"1m"`.
     ///
-    /// A command that has no answer by then ends in an error that says whether it may have been applied.
+    /// A command that has no answer by then ends in an error that says whether it may have been
+    /// applied.
     pub fn deadline(mut self, deadline: impl IntoDuration) -> Self {
         self.deadline = deadline.into_duration().map(Some);
         self
@@ -181,7 +183,8 @@ fn encode(value: &impl Serialize) -> Result<Bytes> {
     })?;
     if bytes.len() > COMMAND_BYTES_MAX {
         let message = format!(
-            "the arguments take {} bytes, more than {COMMAND_BYTES_MAX}; split them over several commands",
+            "the arguments take {} bytes, more than {COMMAND_BYTES_MAX}; split them over several \
+             commands",
             bytes.len()
         );
         return Err(Error::new(Code::TooLarge, message));
@@ -217,7 +220,8 @@ async fn received(answered: oneshot::Receiver<Result<Bytes>>) -> Result<Bytes> {
 fn decode<R: DeserializeOwned>(reply: &[u8]) -> Result<R> {
     rmp_serde::from_slice(reply).map_err(|error| {
         let message = format!(
-            "the reply cannot be decoded: {error}; use a client built from the same version as the nodes"
+            "the reply cannot be decoded: {error}; use a client built from the same version as the \
+             nodes"
         );
         Error::new(Code::Undecodable, message).with_outcome(Outcome::Applied)
     })

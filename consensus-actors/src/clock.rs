@@ -1,4 +1,5 @@
-//! The node's clocks: monotonic time for protocols, wall time for commands, and the actor that ticks.
+//! The node's clocks: monotonic time for protocols, wall time for commands, and the actor that
+//! ticks.
 
 use std::{
     sync::Arc,
@@ -76,9 +77,10 @@ impl Actor for Clock {
                 tokio::time::sleep(period).await;
                 let late = last.elapsed() > period * 4;
                 last = Instant::now();
-                // After a pause (a stopped process, a sleeping machine) what the sockets hold is read
-                // first: the leader's word may lie there, and an election without cause would end
-                // its term. One beat is enough for that; a machine that is always late must tick.
+                // After a pause (a stopped process, a sleeping machine) what the sockets hold is
+                // read first: the leader's word may lie there, and an election without cause would
+                // end its term. One beat is enough for that; a machine that is always late must
+                // tick.
                 if late && !skipped {
                     skipped = true;
                     continue;

@@ -9,14 +9,15 @@ use std::{
     time::Duration,
 };
 
-/// A type that behaves alike on every replica: the same operations give the same value, the same order of iteration
-/// and the same encoding.
+/// A type that behaves alike on every replica: the same operations give the same value, the same
+/// order of iteration and the same encoding.
 ///
 /// Derive it for types of your own: `#[derive(Deterministic)]` demands it of every field.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not known to behave alike on every replica",
     label = "not replicable",
-    note = "derive `Deterministic` for it if it is yours, or mark the field `#[replica(trust = \"why it cannot differ\")]`"
+    note = "derive `Deterministic` for it if it is yours, or mark the field `#[replica(trust = \
+    \"why it cannot differ\")]`"
 )]
 pub trait Deterministic {}
 

@@ -7,7 +7,8 @@ use consensus_core::{Outcome, client::CallError, replica::Rejection};
 /// The result of an operation of this crate.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// What went wrong: a code to search for, whether the command was applied, and a sentence that says what to do.
+/// What went wrong: a code to search for, whether the command was applied, and a sentence that says
+/// what to do.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     code: Code,
@@ -158,36 +159,43 @@ impl Error {
             CallError::Deadline { leader: None, .. } => (
                 Code::NoLeader,
                 format!(
-                    "no leader of {group:?} took the call before its deadline: fewer than a majority of its members \
-                     can be reached; start the missing nodes, then call again"
+                    "no leader of {group:?} took the call before its deadline: fewer than a \
+                     majority of its members can be reached; start the missing nodes, then call \
+                     again"
                 ),
             ),
             CallError::Deadline { leader: Some(leader), outcome: Outcome::NotApplied } => (
                 Code::Deadline,
                 format!(
-                    "{leader}, the leader of {group:?}, did not answer before the deadline; call again, or allow more \
-                     time"
+                    "{leader}, the leader of {group:?}, did not answer before the deadline; call \
+                     again, or allow more time"
                 ),
             ),
             CallError::Deadline { leader: Some(leader), .. } => (
                 Code::Deadline,
                 format!(
-                    "the deadline passed while the command was on its way to {leader}, the leader of {group:?}; it \
-                     may be applied or not: read the state before you repeat it, or use an idempotency key"
+                    "the deadline passed while the command was on its way to {leader}, the leader \
+                     of {group:?}; it may be applied or not: read the state before you repeat it, \
+                     or use an idempotency key"
                 ),
             ),
             CallError::Busy { limit } => (
                 Code::Busy,
-                format!("{limit} calls to {group:?} are in flight, the most it takes; back off, then call again"),
+                format!(
+                    "{limit} calls to {group:?} are in flight, the most it takes; back off, then \
+                     call again"
+                ),
             ),
             CallError::StorageFull => (
                 Code::StorageFull,
-                format!("the disk of the leader of {group:?} is full; free space there, then call again"),
+                format!(
+                    "the disk of the leader of {group:?} is full; free space there, then call again"
+                ),
             ),
             CallError::SessionExpired => (
                 Code::SessionExpired,
-                "the client's session expired while the command was retried; it may be applied or not: read the \
-                 state before you repeat it"
+                "the client's session expired while the command was retried; it may be applied or \
+                 not: read the state before you repeat it"
                     .to_owned(),
             ),
             CallError::Rejected(rejection) => Self::words_of(*rejection),
@@ -200,12 +208,13 @@ impl Error {
         let (code, message) = match rejection {
             Rejection::Panicked => (
                 Code::Panicked,
-                "the command panicked, on every replica alike; what it had changed by then stays: see the log of a \
-                 node for the place, and check before you change in the command",
+                "the command panicked, on every replica alike; what it had changed by then stays: \
+                 see the log of a node for the place, and check before you change in the command",
             ),
             Rejection::Malformed => (
                 Code::InvalidArgument,
-                "the bytes are no command of this state machine; use a client built from the same version",
+                "the bytes are no command of this state machine; use a client built from the same \
+                 version",
             ),
             Rejection::AlreadyAnswered => (
                 Code::AlreadyAnswered,

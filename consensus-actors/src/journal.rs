@@ -39,7 +39,8 @@ impl FileDisk {
         self.open.get(name).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Creates a file of zeros: written, not merely reserved, so that a later fdatasync has no metadata to write.
+    /// Creates a file of zeros: written, not merely reserved, so that a later fdatasync has no
+    /// metadata to write.
     fn create_zeroed(&mut self, name: &str, length: u64) -> io::Result<()> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -169,7 +170,8 @@ impl Message for Commit {
 /// How long a full disk is left alone before the next attempt.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
-/// The actor of the disk, on a thread of its own: one write and one sync for all that waits, of all groups.
+/// The actor of the disk, on a thread of its own: one write and one sync for all that waits, of all
+/// groups.
 pub(crate) struct JournalActor {
     journal: Journal<FileDisk>,
     groups: BTreeMap<GroupId, Arc<dyn Durability>>,
@@ -228,8 +230,8 @@ impl JournalActor {
 fn give_up(error: &JournalError) -> ! {
     tracing::error!(
         %error,
-        "the journal cannot be trusted any more, so this process ends; check the disk, then start it again: it \
-         recovers what is durable"
+        "the journal cannot be trusted any more, so this process ends; check the disk, then start \
+         it again: it recovers what is durable"
     );
     std::process::exit(74)
 }

@@ -1,4 +1,5 @@
-//! Replicated actors: one derive turns a struct into a durable, exactly-once, replicated actix actor.
+//! Replicated actors: one derive turns a struct into a durable, exactly-once, replicated actix
+//! actor.
 //!
 //! ```no_run
 //! use consensus_actors::prelude::*;
@@ -31,9 +32,9 @@
 //! }
 //! ```
 //!
-//! Commands change the state, through the log and on every replica alike; queries read it, linearizably. Both are
-//! methods of the generated client and messages of the generated module `counter`:
-//! `hits.add(1).await?` and `addr.send(counter::Add { by: 1 }).await??` do the same.
+//! Commands change the state, through the log and on every replica alike; queries read it,
+//! linearizably. Both are methods of the generated client and messages of the generated module
+//! `counter`: `hits.add(1).await?` and `addr.send(counter::Add { by: 1 }).await??` do the same.
 #![forbid(unsafe_code)]
 
 mod abort;

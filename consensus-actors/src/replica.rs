@@ -1,8 +1,10 @@
-//! The replica of a group on this node, as an actor: users' calls come here, and decisions of the protocol.
+//! The replica of a group on this node, as an actor: users' calls come here, and decisions of the
+//! protocol.
 //!
-//! It applies what is decided, answers queries, and stands for the node's callers towards the leader. What it does
-//! with each is decided by the core ([`consensus_core::replica`], [`consensus_core::client`]); here are only the mailbox,
-//! the tickets, and the way back to whoever asked.
+//! It applies what is decided, answers queries, and stands for the node's callers towards the
+//! leader. What it does with each is decided by the core ([`consensus_core::replica`],
+//! [`consensus_core::client`]); here are only the mailbox, the tickets, and the way back to whoever
+//! asked.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -161,7 +163,9 @@ impl<S: StateMachine> Replica<S> {
                     let reply = self.replica.apply(entry);
                     if reply == Some(Err(Rejection::Panicked)) {
                         tracing::error!(
-                            node = %self.place.node, group = %self.place.name, index = entry.index.0,
+                            node = %self.place.node,
+                            group = %self.place.name,
+                            index = entry.index.0,
                             "a command panicked; that is its outcome on every replica"
                         );
                     }

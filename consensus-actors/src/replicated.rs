@@ -1,8 +1,8 @@
 //! What makes a struct a replicated actor: the traits behind the macros.
 //!
-//! `#[replicated]` writes all of them and [`StateMachine`]; `#[derive(Replicated)]` tells it the name and
-//! the protocol, and checks the fields. Who wants no macro implements [`StateMachine`] and [`Replicated`]
-//! by hand.
+//! `#[replicated]` writes all of them and [`StateMachine`]; `#[derive(Replicated)]` tells it the
+//! name and the protocol, and checks the fields. Who wants no macro implements [`StateMachine`] and
+//! [`Replicated`] by hand.
 
 use consensus_core::{Cx, StateMachine};
 use serde::{Serialize, de::DeserializeOwned};
@@ -47,8 +47,10 @@ impl Protocol {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` derives `Replicated` but nothing says what its commands are",
     label = "no `#[replicated] impl {Self}` found",
-    note = "add a block: #[replicated] impl {Self} {{ #[command] fn add(&mut self, by: i64) -> i64 {{ .. }} }}",
-    note = "or implement `consensus_actors::StateMachine` and `consensus_actors::Replicated` by hand, without the derive"
+    note = "add a block: #[replicated] impl {Self} {{ #[command] fn add(&mut self, by: i64) -> i64 \
+    {{ .. }} }}",
+    note = "or implement `consensus_actors::StateMachine` and `consensus_actors::Replicated` by \
+    hand, without the derive"
 )]
 pub trait Commands: StateMachine {
     /// The typed client with a method for each command and query.

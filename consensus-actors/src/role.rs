@@ -1,9 +1,10 @@
 //! The actor that hosts a role for as long as it is held.
 //!
-//! On `Become` the actor releases its effects, starts its successor, moves the state into it with whatever waits for
-//! the disk, passes on the rest of its batch, and puts the new address on the [seat](crate::seat). From then on it
-//! forwards what still reaches it. To keep the order, it sends itself a fence at that moment: the successor takes what
-//! is forwarded at once, and holds what comes through the seat until the fence has come through behind it.
+//! On `Become` the actor releases its effects, starts its successor, moves the state into it with
+//! whatever waits for the disk, passes on the rest of its batch, and puts the new address on the
+//! [seat](crate::seat). From then on it forwards what still reaches it. To keep the order, it sends
+//! itself a fence at that moment: the successor takes what is forwarded at once, and holds what
+//! comes through the seat until the fence has come through behind it.
 //!
 //! The actors decide nothing: [`advance`] of the core does, for them as for the simulator.
 
@@ -111,7 +112,8 @@ impl<P: Hosted> Post<P> {
         self.outlets.publish(P::status(&self.state, role));
     }
 
-    /// Carries out the effects of a batch: one message to the journal, one to each link, one to the replica.
+    /// Carries out the effects of a batch: one message to the journal, one to each link, one to the
+    /// replica.
     fn release(&mut self) {
         let (mut records, mut messages, mut decisions) = (Vec::new(), Vec::new(), Vec::new());
         let mut compact = None;
@@ -210,7 +212,8 @@ where
         }
     }
 
-    /// Steps each input and releases the effects once; returns the successor if the role ended on the way.
+    /// Steps each input and releases the effects once; returns the successor if the role ended on
+    /// the way.
     fn step_all(
         mut role: R,
         mut post: Box<Post<P>>,

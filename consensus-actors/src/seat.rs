@@ -13,7 +13,8 @@ pub(crate) enum Delivery<P: Process> {
     Forwarded(Vec<Input<P>>),
     /// The predecessor's last word: nothing forwarded follows.
     PredecessorDone,
-    /// An actor's note to itself: whatever was sent to the seat before the hand-over lies before it.
+    /// An actor's note to itself: whatever was sent to the seat before the hand-over lies before
+    /// it.
     Fence,
 }
 
@@ -23,7 +24,8 @@ impl<P: Process> actix::Message for Delivery<P> {
 
 /// A shared cell with the address of the actor that holds the seat.
 ///
-/// Senders resolve it at each send, and send under its lock, so that nobody's input falls between two holders.
+/// Senders resolve it at each send, and send under its lock, so that nobody's input falls between
+/// two holders.
 pub(crate) struct Seat<P: Seated> {
     holder: Mutex<Option<Recipient<Delivery<P>>>>,
 }

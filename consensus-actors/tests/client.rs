@@ -1,4 +1,5 @@
-//! The clients of a program: typed, by address, under every runtime; and what `Node::builder` refuses.
+//! The clients of a program: typed, by address, under every runtime; and what `Node::builder`
+//! refuses.
 
 use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 
@@ -159,7 +160,8 @@ async fn no_majority_ends_at_the_deadline() {
     node.stop();
 }
 
-// Goal: three nodes in one process replicate, whichever is called; many calls at once are each applied once.
+// Goal: three nodes in one process replicate, whichever is called; many calls at once are each
+// applied once.
 #[actix::test]
 async fn three_nodes_replicate() {
     let data = tempfile::tempdir().expect("a temporary directory");
@@ -203,7 +205,8 @@ async fn group_name_is_checked() {
     node.stop();
 }
 
-// Goal: arguments beyond the bound, and a deadline that is none, are refused before anything is sent.
+// Goal: arguments beyond the bound, and a deadline that is none, are refused before anything is
+// sent.
 #[actix::test]
 async fn unfit_calls_are_refused() {
     let (node, hits, _data) = single().await;

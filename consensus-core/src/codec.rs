@@ -1,8 +1,9 @@
-//! The positional encoding of records and messages: little-endian integers and length-prefixed bytes.
+//! The positional encoding of records and messages: little-endian integers and length-prefixed
+//! bytes.
 //!
-//! It exists so that a payload is a slice of the frame or record it came in, never a copy, and so that every length
-//! is checked against what is there before anything is allocated. The journal's format version and the transport's
-//! handshake tell which layout it is.
+//! It exists so that a payload is a slice of the frame or record it came in, never a copy, and so
+//! that every length is checked against what is there before anything is allocated. The journal's
+//! format version and the transport's handshake tell which layout it is.
 
 use bytes::{Buf, Bytes};
 

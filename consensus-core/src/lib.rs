@@ -1,8 +1,9 @@
 //! Pure, deterministic logic of a framework for replicated actors.
 //!
-//! Protocols, client sessions, the replica, a client's routing and retries, and the journal's format and recovery,
-//! without a clock, file, socket, thread, or hidden randomness. A host (the actors of `consensus-actors`, or a
-//! simulator) feeds [`Input`]s to a [`Process`] and carries out its [`Effect`]s.
+//! Protocols, client sessions, the replica, a client's routing and retries, and the journal's
+//! format and recovery, without a clock, file, socket, thread, or hidden randomness. A host (the
+//! actors of `consensus-actors`, or a simulator) feeds [`Input`]s to a [`Process`] and carries out
+//! its [`Effect`]s.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

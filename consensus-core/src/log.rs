@@ -46,6 +46,7 @@ pub struct Decided {
     pub index: Index,
     /// The command; `None` for an entry of the protocol's own, which the replica skips.
     pub command: Option<Bytes>,
-    /// The submission that it answers, where it was submitted to this replica in the present tenure.
+    /// The submission that it answers, where it was submitted to this replica in the present
+    /// tenure.
     pub ticket: Option<Ticket>,
 }

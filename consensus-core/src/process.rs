@@ -1,7 +1,8 @@
 //! The contract between a protocol and its host (a node's actors, or the simulator).
 //!
-//! A [`Process`] consumes one [`Input`] and appends [`Effect`]s, in the order in which they must happen. What has to
-//! be durable before a message may leave is named by a [`Token`], never implied.
+//! A [`Process`] consumes one [`Input`] and appends [`Effect`]s, in the order in which they must
+//! happen. What has to be durable before a message may leave is named by a [`Token`], never
+//! implied.
 
 use std::fmt;
 
@@ -25,7 +26,8 @@ pub trait Process: Sized + fmt::Debug + Clone + Send + 'static {
     /// The protocol's own inputs besides the shared ones.
     type Control: Clone + fmt::Debug + Send + 'static;
 
-    /// Rebuilds the automaton from what was durable, oldest record first, each with the token it was persisted under.
+    /// Rebuilds the automaton from what was durable, oldest record first, each with the token it
+    /// was persisted under.
     ///
     /// # Errors
     /// [`RecoverError`] when the records contradict each other or the configuration.
@@ -35,7 +37,8 @@ pub trait Process: Sized + fmt::Debug + Clone + Send + 'static {
         records: impl IntoIterator<Item = (Token, Self::Record)>,
     ) -> Result<Self, RecoverError>;
 
-    /// Consumes one input and appends its consequences to `out`, in the order in which they must happen.
+    /// Consumes one input and appends its consequences to `out`, in the order in which they must
+    /// happen.
     fn step(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>);
 }
 

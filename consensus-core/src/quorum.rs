@@ -73,7 +73,8 @@ mod tests {
         Members::new((1..=count).map(node)).expect("tests have members")
     }
 
-    // Goal: any two sets that win a tally share a member (protocols of majorities rely on nothing else).
+    // Goal: any two sets that win a tally share a member (protocols of majorities rely on nothing
+    // else).
     // Method: every pair of subsets of up to seven members.
     #[test]
     fn any_two_winning_sets_intersect() {

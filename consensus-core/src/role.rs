@@ -1,8 +1,9 @@
 //! Exclusive roles: structs that hold one seat in turn.
 //!
-//! A role holds only its own data and shares a `State` with its siblings. It is stepped by [`advance`], the one
-//! function that knows the rules above all roles (a higher term makes a follower) and the loop of
-//! [`Next::Redeliver`]. The core's enum and the actors both call it, so that they cannot differ.
+//! A role holds only its own data and shares a `State` with its siblings. It is stepped by
+//! [`advance`], the one function that knows the rules above all roles (a higher term makes a
+//! follower) and the loop of [`Next::Redeliver`]. The core's enum and the actors both call it, so
+//! that they cannot differ.
 
 use crate::{
     process::{Effects, Input, Process, Status},
@@ -30,7 +31,8 @@ pub trait Seated: Process {
     /// Splits the process into what roles share and the role itself.
     fn into_parts(self) -> (Self::State, Self::Role);
 
-    /// Applies the rules above all roles; returns the role that must consume the input in place of the present one.
+    /// Applies the rules above all roles; returns the role that must consume the input in place of
+    /// the present one.
     fn preempt(
         state: &mut Self::State,
         now: Time,
@@ -66,7 +68,8 @@ pub trait Role<P: Seated>:
 {
 }
 
-/// Feeds `input` to `role`; returns the role that holds the seat afterwards if it is another tenure.
+/// Feeds `input` to `role`; returns the role that holds the seat afterwards if it is another
+/// tenure.
 pub fn advance<P: Seated, R: Step<P>>(
     role: &mut R,
     state: &mut P::State,

@@ -5,11 +5,12 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{log::Index, process::GroupId, time::WallTime};
 
-/// A deterministic state machine: the same commands in the same order give the same state and the same replies.
+/// A deterministic state machine: the same commands in the same order give the same state and the
+/// same replies.
 ///
-/// `#[replicated]` writes this implementation; it can as well be written by hand, with an enum of commands and an
-/// enum of queries. Enums use serde's default (externally tagged) form, so that the name of a variant names the
-/// command, in the log and over HTTP alike.
+/// `#[replicated]` writes this implementation; it can as well be written by hand, with an enum of
+/// commands and an enum of queries. Enums use serde's default (externally tagged) form, so that the
+/// name of a variant names the command, in the log and over HTTP alike.
 pub trait StateMachine: Clone + Default + Serialize + DeserializeOwned + Send + 'static {
     /// A command: what changes the state, one variant each.
     type Command: Serialize + DeserializeOwned + Send + 'static;
@@ -25,8 +26,8 @@ pub trait StateMachine: Clone + Default + Serialize + DeserializeOwned + Send + 
 
     /// Applies a decided command.
     ///
-    /// A panic is caught and becomes the command's outcome on every replica; what the command had changed by then
-    /// stays changed, so check before you change.
+    /// A panic is caught and becomes the command's outcome on every replica; what the command had
+    /// changed by then stays changed, so check before you change.
     fn apply(&mut self, cx: &mut Cx, command: Self::Command) -> Self::Reply;
 
     /// Answers a query.
@@ -77,9 +78,11 @@ impl Cx {
         Self { group, index, now, rng: None }
     }
 
-    /// Returns the wall-clock time at which the command was born, recorded in the log, never decreasing.
+    /// Returns the wall-clock time at which the command was born, recorded in the log, never
+    /// decreasing.
     ///
-    /// It is the clock of the node that the client called: as good as that machine's clock, and equal on all replicas.
+    /// It is the clock of the node that the client called: as good as that machine's clock, and
+    /// equal on all replicas.
     #[expect(clippy::disallowed_types, reason = "it is made of what the log says, not read")]
     pub fn now(&self) -> std::time::SystemTime {
         std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.now.0)
@@ -90,7 +93,8 @@ impl Cx {
         self.index.0
     }
 
-    /// Returns a random generator seeded by the group and the command's position: the same numbers on every replica.
+    /// Returns a random generator seeded by the group and the command's position: the same numbers
+    /// on every replica.
     ///
     /// They are unpredictable to nobody who can read the log; do not make secrets of them.
     pub fn rng(&mut self) -> &mut ChaCha12Rng {

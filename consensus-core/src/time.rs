@@ -1,7 +1,7 @@
 //! The host's monotonic clock, as a value.
 //!
-//! The core never reads a clock: every [`step`](crate::Process::step) is told what time it is. In a node that is
-//! the machine's monotonic clock, read once a batch; in the simulator it is virtual.
+//! The core never reads a clock: every [`step`](crate::Process::step) is told what time it is. In a
+//! node that is the machine's monotonic clock, read once a batch; in the simulator it is virtual.
 
 use std::{
     fmt,

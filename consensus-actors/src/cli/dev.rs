@@ -90,8 +90,8 @@ impl Cluster {
         for address in [self.http(id), self.peer(id)] {
             if let Err(error) = std::net::TcpListener::bind(&address) {
                 let message = format!(
-                    "cannot listen on {address}: {error}; another process has it: stop that, or move this cluster with \
-                     --base-port"
+                    "cannot listen on {address}: {error}; another process has it: stop that, or \
+                     move this cluster with --base-port"
                 );
                 return Err(Error::new(Code::AddressInUse, message));
             }
@@ -131,8 +131,9 @@ impl Cluster {
         let addr =
             if self.options.base_port == 4700 { String::new() } else { format!(" --addr {addr}") };
         say(format_args!(
-            "data in {}\n\ntry:  {name} status{addr}\n      curl http://{first}/v1/groups\n      kill -9 a node's pid: \
-             the others go on, and it comes back{}\n\nCtrl-C ends all of them.",
+            "data in {}\n\ntry:  {name} status{addr}\n      curl http://{first}/v1/groups\n      \
+             kill -9 a node's pid: the others go on, and it comes back{}\n\nCtrl-C ends all of \
+             them.",
             self.data.display(),
             if self.options.no_restart { " only when you start it" } else { " after two seconds" }
         ));

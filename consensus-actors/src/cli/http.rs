@@ -62,7 +62,8 @@ fn unsent(addr: &str, error: &ureq::Error) -> Option<Error> {
 
 fn no_node(addr: &str, error: &ureq::Error) -> String {
     format!(
-        "no node answers at {addr}: {error}; start one, or name another with --addr or CONSENSUS_ADDR"
+        "no node answers at {addr}: {error}; start one, or name another with --addr or \
+         CONSENSUS_ADDR"
     )
 }
 
@@ -102,8 +103,9 @@ pub(super) fn post(
     request.send_empty().and_then(read).map_err(|error| {
         unsent(addr, &error).unwrap_or_else(|| {
             let message = format!(
-                "the answer of the node at {addr} was lost: {error}; the command may be applied or not: read the state \
-                 before you repeat it, or repeat it with the --idempotency-key that it had"
+                "the answer of the node at {addr} was lost: {error}; the command may be applied or \
+                 not: read the state before you repeat it, or repeat it with the --idempotency-key \
+                 that it had"
             );
             Error::new(Code::Unreachable, message).with_outcome(Outcome::Unknown)
         })

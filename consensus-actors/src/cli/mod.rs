@@ -27,7 +27,8 @@ struct Application {
 /// Exit code 2: the command line or the configuration is wrong, as clap has it too.
 const USAGE: u8 = 2;
 
-/// Runs the application `name`: parses the command line, and calls `run` with a node where one is to run.
+/// Runs the application `name`: parses the command line, and calls `run` with a node where one is
+/// to run.
 pub fn main<F, Fut>(name: &'static str, version: &'static str, run: F) -> ExitCode
 where
     F: FnOnce(Node) -> Fut + Send + 'static,

@@ -47,7 +47,8 @@ pub(super) struct Serve {
     /// This node's id: one of those in --peers.
     #[arg(long)]
     pub(super) id: u64,
-    /// All members with the addresses of their peer ports, this node included: 1=HOST:PORT,2=HOST:PORT.
+    /// All members with the addresses of their peer ports, this node included:
+    /// 1=HOST:PORT,2=HOST:PORT.
     #[arg(long, value_name = "ID=HOST:PORT,..", value_delimiter = ',', value_parser = peer)]
     pub(super) peers: Vec<(u64, String)>,
     /// Where to serve HTTP.

@@ -24,8 +24,8 @@ where
     let (name, http) = (application.name, "127.0.0.1:4701");
     let builder = Node::builder().http(http).data(&data).cluster(name);
     say(format_args!(
-        "{name}: a single node, HTTP at http://{http}, data in {}\ntry:  {name} status\n      {name} dev     (a \
-         cluster of three)",
+        "{name}: a single node, HTTP at http://{http}, data in {}\ntry:  {name} status\n      \
+         {name} dev     (a cluster of three)",
         data.display()
     ));
     run_node(builder, run)
@@ -67,7 +67,8 @@ where
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// Sends events to standard error; `CONSENSUS_LOG` says which, as `debug` or `consensus_actors=trace`.
+/// Sends events to standard error; `CONSENSUS_LOG` says which, as `debug` or
+/// `consensus_actors=trace`.
 fn trace() {
     const QUIET: &str = "info,actix_server=warn";
     let filter = EnvFilter::try_from_env("CONSENSUS_LOG");
@@ -81,7 +82,8 @@ fn trace() {
     set.ok();
 }
 
-/// The parent holds the other end of the pipe: however it dies, the pipe closes, and this process ends.
+/// The parent holds the other end of the pipe: however it dies, the pipe closes, and this process
+/// ends.
 fn end_with_stdin() {
     std::thread::spawn(|| {
         let mut rest = Vec::new();

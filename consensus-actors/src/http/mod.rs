@@ -8,8 +8,9 @@
 //! GET  /livez, /readyz                                     for load balancers
 //! ```
 //!
-//! Any node answers, whichever leads. A command without a body takes its arguments from the URL. The header
-//! `Idempotency-Key` makes a repeated command apply once; `Consensus-Deadline: 2s` bounds a call.
+//! Any node answers, whichever leads. A command without a body takes its arguments from the URL.
+//! The header `Idempotency-Key` makes a repeated command apply once; `Consensus-Deadline: 2s`
+//! bounds a call.
 
 mod problem;
 mod status;
@@ -31,7 +32,8 @@ use crate::{
     node::{Arguments, Shared},
 };
 
-/// The largest body of a command; encoded it must fit [`COMMAND_BYTES_MAX`](crate::COMMAND_BYTES_MAX).
+/// The largest body of a command; encoded it must fit
+/// [`COMMAND_BYTES_MAX`](crate::COMMAND_BYTES_MAX).
 const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// Serves a node on `listener`.
@@ -149,8 +151,8 @@ async fn wrong_method(request: HttpRequest) -> HttpResponse {
 
 async fn unknown_path(request: HttpRequest) -> Result<HttpResponse> {
     let message = format!(
-        "there is nothing at {}; try /v1/status, /v1/groups/NAME, /v1/groups/NAME/commands/COMMAND or \
-         /v1/groups/NAME/queries/QUERY",
+        "there is nothing at {}; try /v1/status, /v1/groups/NAME, /v1/groups/NAME/commands/COMMAND \
+         or /v1/groups/NAME/queries/QUERY",
         request.path()
     );
     Err(Error::new(Code::UnknownPath, message))

@@ -102,9 +102,9 @@ impl NodeBuilder {
     /// Starts the node; it hosts nothing yet.
     ///
     /// # Errors
-    /// [`Code::Config`] with the rule that a value breaks, [`Code::AddressInUse`], [`Code::NotLoopback`], and what
-    /// the data directory has to say: [`Code::OtherCluster`], [`Code::OtherNode`], [`Code::DirectoryInUse`],
-    /// [`Code::JournalCorrupt`], [`Code::Disk`].
+    /// [`Code::Config`] with the rule that a value breaks, [`Code::AddressInUse`],
+    /// [`Code::NotLoopback`], and what the data directory has to say: [`Code::OtherCluster`],
+    /// [`Code::OtherNode`], [`Code::DirectoryInUse`], [`Code::JournalCorrupt`], [`Code::Disk`].
     pub fn start(self) -> Result<Node> {
         launch::launch(self.validate()?)
     }
@@ -120,8 +120,8 @@ impl NodeBuilder {
         let heartbeat_max = self.election_timeout / 3;
         if self.heartbeat > heartbeat_max {
             return Err(config(format!(
-                "a heartbeat every {:?} is not well below the election timeout of {:?}: set --heartbeat to {:?} or \
-                 less, or --election-timeout to {:?} or more",
+                "a heartbeat every {:?} is not well below the election timeout of {:?}: set \
+                 --heartbeat to {:?} or less, or --election-timeout to {:?} or more",
                 self.heartbeat,
                 self.election_timeout,
                 heartbeat_max,
@@ -140,7 +140,8 @@ impl NodeBuilder {
             }
             if let Some(other) = by_address.insert(address, number) {
                 return Err(config(format!(
-                    "nodes {other} and {number} have the same address {text} in --peers; give each its own"
+                    "nodes {other} and {number} have the same address {text} in --peers; give each \
+                     its own"
                 )));
             }
         }
@@ -165,8 +166,8 @@ impl NodeBuilder {
                 && !address.ip().is_loopback()
             {
                 let message = format!(
-                    "the {what} address {address} is beyond loopback, and there is no TLS yet: whoever reaches it \
-                     could read and write everything; use a 127.0.0.1 address"
+                    "the {what} address {address} is beyond loopback, and there is no TLS yet: \
+                     whoever reaches it could read and write everything; use a 127.0.0.1 address"
                 );
                 return Err(Error::new(Code::NotLoopback, message));
             }

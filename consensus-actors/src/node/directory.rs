@@ -55,8 +55,8 @@ impl Directory {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let message = format!(
-                    "the data directory {} is in use by another process; stop it, or give this node a directory of \
-                     its own with --data",
+                    "the data directory {} is in use by another process; stop it, or give this \
+                     node a directory of its own with --data",
                     path.display()
                 );
                 return Err(Error::new(Code::DirectoryInUse, message));
@@ -93,24 +93,24 @@ impl Directory {
         let path = self.path.display();
         if self.card.format != FORMAT {
             let message = format!(
-                "the data directory {path} is of format {}, and this build reads format {FORMAT}; use the release \
-                 that wrote it",
+                "the data directory {path} is of format {}, and this build reads format {FORMAT}; \
+                 use the release that wrote it",
                 self.card.format
             );
             return Err(Error::new(Code::Disk, message));
         }
         if self.card.cluster != cluster {
             let message = format!(
-                "the data directory {path} belongs to cluster {:?}, but this node is configured for {cluster:?}; set \
-                 --cluster {} or give it another --data",
+                "the data directory {path} belongs to cluster {:?}, but this node is configured \
+                 for {cluster:?}; set --cluster {} or give it another --data",
                 self.card.cluster, self.card.cluster
             );
             return Err(Error::new(Code::OtherCluster, message));
         }
         if self.card.node != node {
             let message = format!(
-                "the data directory {path} belongs to node {}, but this is node {}; set --id {} or give it another \
-                 --data",
+                "the data directory {path} belongs to node {}, but this is node {}; set --id {} or \
+                 give it another --data",
                 self.card.node.number(),
                 node.number(),
                 self.card.node.number()
@@ -164,7 +164,8 @@ fn refuse_orphaned_journal(path: &Path) -> Result {
     let mut entries = fs::read_dir(path.join("journal"))?;
     if entries.next().is_some() {
         let message = format!(
-            "{} holds a journal but no identity.json; restore that file, or give the node an empty --data",
+            "{} holds a journal but no identity.json; restore that file, or give the node an empty \
+             --data",
             path.display()
         );
         return Err(Error::new(Code::Disk, message));

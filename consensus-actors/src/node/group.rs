@@ -141,7 +141,8 @@ fn find(
             _ => ("queries", "commands"),
         };
         format!(
-            "{group:?} has no {kind} {name:?}{meant}; its {kinds}: {known}; its {other_kinds}: {known_others}"
+            "{group:?} has no {kind} {name:?}{meant}; its {kinds}: {known}; its {other_kinds}: \
+             {known_others}"
         )
     };
     Err(Error::new(Code::UnknownOperation, message))

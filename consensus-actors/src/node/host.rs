@@ -61,7 +61,8 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
                 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             {
                 let message = format!(
-                    "{name:?} is no name for a group; use letters, digits, '-', '_' and '.', since it stands in URLs"
+                    "{name:?} is no name for a group; use letters, digits, '-', '_' and '.', since \
+                     it stands in URLs"
                 );
                 return Err(Error::new(Code::Config, message));
             }
@@ -171,8 +172,8 @@ impl NodeActor {
     ) -> Result<(P, Token)> {
         let damaged = |reason: String| {
             let message = format!(
-                "the journal's records of group {name:?} make no sense: {reason}; keep the data directory, and \
-                 restore this node from its peers"
+                "the journal's records of group {name:?} make no sense: {reason}; keep the data \
+                 directory, and restore this node from its peers"
             );
             Error::new(Code::JournalCorrupt, message)
         };
@@ -187,7 +188,8 @@ impl NodeActor {
         Ok((process.map_err(|error| damaged(error.to_string()))?, durable))
     }
 
-    /// Starts a group's actors and wires them to the journal, the links, the clock and the peer port.
+    /// Starts a group's actors and wires them to the journal, the links, the clock and the peer
+    /// port.
     fn seat<S: Replicated, P: Hosted>(
         &mut self,
         (process, durable): (P, Token),

@@ -43,7 +43,8 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     if let Some(cut) = &recovered.cut {
         tracing::info!(
             node = %settings.id, file = %cut.file,
-            "the journal ends with a commit that was never finished; it is cut, nothing answered is lost"
+            "the journal ends with a commit that was never finished; it is cut, nothing answered \
+             is lost"
         );
     }
     let seen = directory.peers()?;

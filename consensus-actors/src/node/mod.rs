@@ -29,9 +29,11 @@ use crate::{
     replicated::Replicated,
 };
 
-/// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its process ends.
+/// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
+/// process ends.
 ///
-/// Its actors run on a thread of their own, so that a `Node` works in any `main`: plain, tokio's or actix's.
+/// Its actors run on a thread of their own, so that a `Node` works in any `main`: plain, tokio's or
+/// actix's.
 #[derive(Clone)]
 pub struct Node {
     shared: Arc<Shared>,
@@ -67,20 +69,23 @@ impl Node {
         self.shared.http
     }
 
-    /// Hosts a replica of the group `name`: `node.host::<Counter>("hits").await?` returns its typed client.
+    /// Hosts a replica of the group `name`: `node.host::<Counter>("hits").await?` returns its typed
+    /// client.
     ///
     /// It returns before there is a leader: calls wait for one until their deadline.
     ///
     /// # Errors
-    /// [`Code::GroupExists`](crate::Code::GroupExists) when the node hosts a group of that name already, and
-    /// [`Code::JournalCorrupt`](crate::Code::JournalCorrupt) when its records contradict each other.
+    /// [`Code::GroupExists`](crate::Code::GroupExists) when the node hosts a group of that name
+    /// already, and [`Code::JournalCorrupt`](crate::Code::JournalCorrupt) when its records
+    /// contradict each other.
     pub fn host<S: Replicated>(&self, name: impl Into<String>) -> Hosting<S> {
         Hosting::new(Arc::clone(&self.shared), name.into())
     }
 
     /// Runs until the process is asked to end (Ctrl-C or SIGTERM), then stops the node.
     ///
-    /// All groups are hosted by then: from now on the HTTP interface calls others unknown, and no longer not ready.
+    /// All groups are hosted by then: from now on the HTTP interface calls others unknown, and no
+    /// longer not ready.
     ///
     /// # Errors
     /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
@@ -103,7 +108,8 @@ impl Node {
         Ok(())
     }
 
-    /// Stops the node's actors and waits until they have ended. What was answered is durable already.
+    /// Stops the node's actors and waits until they have ended. What was answered is durable
+    /// already.
     pub fn stop(&self) {
         let lock =
             |_: &Self| self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -162,11 +168,13 @@ impl Shared {
             let meant = crate::suggest::did_you_mean(name, names);
             let node = self.id.number();
             if self.all_hosted.load(Ordering::Acquire) {
-                let message = format!("node {node} hosts no group {name:?}{meant}; it hosts {known}");
+                let message =
+                    format!("node {node} hosts no group {name:?}{meant}; it hosts {known}");
                 return Error::new(Code::UnknownGroup, message);
             }
             let message = format!(
-                "node {node} has just started and hosts no group {name:?} yet{meant}; it hosts {known}; call again"
+                "node {node} has just started and hosts no group {name:?} yet{meant}; it hosts \
+                 {known}; call again"
             );
             Error::new(Code::Starting, message)
         })

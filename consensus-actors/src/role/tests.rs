@@ -197,8 +197,9 @@ impl Outlets<Relay> for Report {
 }
 
 // Goal: a role that ends in the middle of a batch loses, doubles and reorders nothing.
-// Method: two threads send 200,000 inputs each, in batches of changing length, while the seat changes hands hundreds
-// of times; the roles check that each sender's inputs come one after the other, and all must arrive.
+// Method: two threads send 200,000 inputs each, in batches of changing length, while the seat
+// changes hands hundreds of times; the roles check that each sender's inputs come one after the
+// other, and all must arrive.
 #[test]
 fn ended_role_loses_and_reorders_nothing() {
     const EACH: u64 = 200_000;

@@ -34,10 +34,12 @@ pub(super) fn of(body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Reads one frame of at most `bytes_max`; `None` when the peer closed the connection between frames.
+/// Reads one frame of at most `bytes_max`; `None` when the peer closed the connection between
+/// frames.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] with the reason when the bytes are no frame, and whatever the socket says.
+/// [`io::ErrorKind::InvalidData`] with the reason when the bytes are no frame, and whatever the
+/// socket says.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     bytes_max: usize,

@@ -69,7 +69,8 @@ struct Known {
 }
 
 impl Identity {
-    /// Makes the identity of a node; `peers` are all others, with the incarnation each was last seen under.
+    /// Makes the identity of a node; `peers` are all others, with the incarnation each was last
+    /// seen under.
     pub(crate) fn new(
         cluster: Arc<str>,
         node: NodeId,
@@ -87,9 +88,9 @@ impl Identity {
             None => Err(format!("{peer} is not among the peers of {}; check --peers", self.node)),
             Some(Some(seen)) if *seen == incarnation => Ok(()),
             Some(Some(seen)) => Err(format!(
-                "{peer} comes as incarnation {incarnation:032x}, but {} knows it as {seen:032x}: its data \
-                 directory is not the one it had, and the votes and entries that it promised to keep may be gone; \
-                 give it back its data directory",
+                "{peer} comes as incarnation {incarnation:032x}, but {} knows it as {seen:032x}: \
+                 its data directory is not the one it had, and the votes and entries that it \
+                 promised to keep may be gone; give it back its data directory",
                 self.node
             )),
             Some(None) => {
@@ -125,7 +126,8 @@ where
 /// Greets `peer` as the caller.
 ///
 /// # Errors
-/// [`io::ErrorKind::ConnectionRefused`] with the reason when either side will not talk, and whatever the socket says.
+/// [`io::ErrorKind::ConnectionRefused`] with the reason when either side will not talk, and
+/// whatever the socket says.
 pub(super) async fn call<S>(stream: &mut S, identity: &Identity, peer: NodeId) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -174,7 +176,8 @@ fn judge(hello: &Hello, identity: &Identity) -> Result<(), String> {
     }
     if hello.version != PROTOCOL_VERSION {
         return Err(format!(
-            "{} speaks version {} of the protocol and {node} speaks {PROTOCOL_VERSION}; run the same release on both",
+            "{} speaks version {} of the protocol and {node} speaks {PROTOCOL_VERSION}; run the \
+             same release on both",
             hello.from, hello.version
         ));
     }

@@ -25,7 +25,8 @@ impl Message for Outgoing {
     type Result = ();
 }
 
-/// What may wait for a peer; beyond, new items are dropped as a network would, and protocols send again.
+/// What may wait for a peer; beyond, new items are dropped as a network would, and protocols send
+/// again.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// The pause before the first attempt to reconnect, and the longest.

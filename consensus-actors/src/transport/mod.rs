@@ -1,4 +1,5 @@
-//! How nodes talk: one TCP connection a pair and direction, framed, bounded, greeted by a handshake.
+//! How nodes talk: one TCP connection a pair and direction, framed, bounded, greeted by a
+//! handshake.
 //!
 //! ```text
 //! frame   length u32 | checksum u64 of the body | body
@@ -6,11 +7,12 @@
 //! item    group u64 | kind u8 | length u32 | bytes
 //! ```
 //!
-//! The handshake binds a connection to a protocol version, a cluster, a node and its incarnation, so that frames need
-//! not repeat them. Whatever does not decode closes its connection with a logged reason, and nothing else happens.
+//! The handshake binds a connection to a protocol version, a cluster, a node and its incarnation,
+//! so that frames need not repeat them. Whatever does not decode closes its connection with a
+//! logged reason, and nothing else happens.
 //!
-//! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in [`link`] and
-//! [`listener`], before the handshake.
+//! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in
+//! [`link`] and [`listener`], before the handshake.
 
 mod frame;
 mod handshake;
@@ -100,7 +102,8 @@ impl Inlets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(group, inlet);
     }
 
-    /// Delivers the items of a frame; those of a group that is not hosted here are dropped, as a network may.
+    /// Delivers the items of a frame; those of a group that is not hosted here are dropped, as a
+    /// network may.
     fn deliver(&self, from: NodeId, mut body: Bytes) -> Result<(), DecodeError> {
         let mut by_group: BTreeMap<GroupId, Vec<Item>> = BTreeMap::new();
         while !body.is_empty() {

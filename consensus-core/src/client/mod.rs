@@ -1,9 +1,11 @@
-//! A client's side: which replica gets a call, when it is sent again, and what its caller may believe.
+//! A client's side: which replica gets a call, when it is sent again, and what its caller may
+//! believe.
 //!
-//! A [`Client`] stands for all callers of one group in one process. It opens a session through the log, numbers
-//! commands in it, sends every call to the leader that its own replica knows, sends it again under the same number
-//! when the leader changed or stays silent, and finishes it at its deadline at the latest. It claims
-//! [`Outcome::NotApplied`] only where no attempt can have reached a log.
+//! A [`Client`] stands for all callers of one group in one process. It opens a session through the
+//! log, numbers commands in it, sends every call to the leader that its own replica knows, sends it
+//! again under the same number when the leader changed or stays silent, and finishes it at its
+//! deadline at the latest. It claims [`Outcome::NotApplied`] only where no attempt can have reached
+//! a log.
 
 mod wire;
 
@@ -113,7 +115,8 @@ impl CallError {
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How long an attempt may stay unanswered before the call is sent again; it doubles with each attempt.
+    /// How long an attempt may stay unanswered before the call is sent again; it doubles with each
+    /// attempt.
     pub retry_after: Duration,
     /// How long a refused call waits before it asks again, unless the leader changes first.
     pub pause: Duration,
@@ -177,9 +180,10 @@ impl Client {
 
     /// Numbers the attempts from `first` on instead of 1.
     ///
-    /// Answers name the attempt and nothing else, and may outlive the process that asked: a host whose peers know
-    /// it by the same name across restarts must start each time where no life before it has been, for one by
-    /// drawing `first` at random below 2^63. Else an answer to another life's attempt is taken for its own.
+    /// Answers name the attempt and nothing else, and may outlive the process that asked: a host
+    /// whose peers know it by the same name across restarts must start each time where no life
+    /// before it has been, for one by drawing `first` at random below 2^63. Else an answer to
+    /// another life's attempt is taken for its own.
     #[must_use]
     pub fn numbering_from(mut self, first: Attempt) -> Self {
         self.attempt = Attempt(first.0.saturating_sub(1));
@@ -220,7 +224,8 @@ impl Client {
         self.call
     }
 
-    /// Sends calls to `leader` from now on; those that wait for an answer of another are sent again.
+    /// Sends calls to `leader` from now on; those that wait for an answer of another are sent
+    /// again.
     pub fn route(&mut self, leader: Option<NodeId>) {
         self.leader = leader;
         if leader.is_some() {
@@ -299,8 +304,8 @@ impl Client {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.open.remove(&attempt);
-        // A session is opened until one is open; and what lies beyond the window now may lie in it later, when an
-        // earlier attempt of the same command arrives: only asking again can tell.
+        // A session is opened until one is open; and what lies beyond the window now may lie in it
+        // later, when an earlier attempt of the same command arrives: only asking again can tell.
         if call.deadline.is_none() || rejection == Rejection::SessionWindow {
             call.due = Some(now + self.patience.pause);
             return;

@@ -14,8 +14,8 @@ pub enum JournalError {
     /// Bytes changed after they were durable: records that peers may count on cannot be trusted any
     /// more.
     #[error(
-        "{file} was changed at byte {offset} after it was written: {reason}; \
-         restore this node from its peers as a new member, and never delete the file by hand"
+        "{file} was changed at byte {offset} after it was written: {reason}; restore this node \
+         from its peers as a new member, and never delete the file by hand"
     )]
     Corrupt {
         /// The segment.
@@ -45,8 +45,8 @@ pub enum JournalError {
     Full,
     /// Records of a group are missing between two that are there.
     #[error(
-        "record {} of group {group:?} is missing, {file} goes on with {}; \
-         restore this node from its peers as a new member, and never delete the file by hand",
+        "record {} of group {group:?} is missing, {file} goes on with {}; restore this node from \
+         its peers as a new member, and never delete the file by hand",
         .expected.0, .found.0
     )]
     Gap {
@@ -77,8 +77,8 @@ pub enum JournalError {
     },
     /// A record of a group is there twice, or after a younger one.
     #[error(
-        "record {} of group {group:?} comes again in {file}, where {} had to come; \
-         restore this node from its peers as a new member, and never delete the file by hand",
+        "record {} of group {group:?} comes again in {file}, where {} had to come; restore this \
+         node from its peers as a new member, and never delete the file by hand",
         .found.0, .expected.0
     )]
     Repeated {

@@ -40,7 +40,8 @@ impl Candidate {
         state.reset_election_timer(now);
         let candidate = Self { own_vote, tally: Tally::default() };
         for peer in state.config.members().voters().filter(|peer| *peer != state.id()) {
-            // Held back until the term, and with it the whole log that the request boasts of, is durable (RAFT-P04).
+            // Held back until the term, and with it the whole log that the request boasts of, is
+            // durable (RAFT-P04).
             out.push(Effect::Send {
                 to: state.config.peer(peer),
                 message: Message::Vote {
@@ -90,7 +91,8 @@ impl Candidate {
             Message::Append { .. } | Message::Heartbeat { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
-            // Answers to what this replica sent as a leader of an earlier term cannot be of this one.
+            // Answers to what this replica sent as a leader of an earlier term cannot be of this
+            // one.
             Message::AppendReply { .. } | Message::HeartbeatReply { .. } => Next::Stay,
         }
     }

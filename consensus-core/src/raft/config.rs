@@ -200,7 +200,8 @@ impl Builder {
 pub enum ConfigError {
     /// The replica is not one of the members.
     #[error(
-        "node {id} is not among the members of the group; add it, or start the node under one of their ids"
+        "node {id} is not among the members of the group; add it, or start the node under one of \
+         their ids"
     )]
     NotAMember {
         /// The node.
@@ -208,13 +209,15 @@ pub enum ConfigError {
     },
     /// A heartbeat of no time.
     #[error(
-        "a heartbeat interval of zero would send without end; set it to a tenth of the election timeout"
+        "a heartbeat interval of zero would send without end; set it to a tenth of the election \
+         timeout"
     )]
     ZeroHeartbeat,
     /// The heartbeat is not well below the election timeout.
     #[error(
-        "a heartbeat every {heartbeat:?} is not well below the election timeout of {election_timeout:?}: \
-         set the heartbeat to {heartbeat_max:?} or less, or the election timeout to {election_timeout_min:?} or more"
+        "a heartbeat every {heartbeat:?} is not well below the election timeout of \
+         {election_timeout:?}: set the heartbeat to {heartbeat_max:?} or less, or the election \
+         timeout to {election_timeout_min:?} or more"
     )]
     HeartbeatTooLong {
         /// As configured.

@@ -127,7 +127,8 @@ impl Follower {
         if !missing.is_empty() {
             state.append(after, missing, out);
         }
-        // No further than this message vouches for: what follows may be another leader's (RAFT-P06).
+        // No further than this message vouches for: what follows may be another leader's
+        // (RAFT-P06).
         state.commit_to(append.commit.min(covered), |_| None, out);
         reply(state, AppendResult::Matched(covered), out);
     }
@@ -141,7 +142,8 @@ impl Follower {
         round: u64,
         out: &mut Effects<Raft>,
     ) {
-        // The leader bounds it by what this replica acknowledged; a restart or a bug there must not hurt here.
+        // The leader bounds it by what this replica acknowledged; a restart or a bug there must not
+        // hurt here.
         let commit = commit.min(state.log.last_index());
         state.commit_to(commit, |_| None, out);
         state.reply(leader, Message::HeartbeatReply { term: state.term(), round }, out);
@@ -159,8 +161,8 @@ struct Append {
 impl Append {
     /// Returns the entries that `log` lacks and the index that they follow.
     ///
-    /// Entries that are there already are skipped, and what follows them stays: a shorter or older Append is no
-    /// evidence against it (RAFT-P07).
+    /// Entries that are there already are skipped, and what follows them stays: a shorter or older
+    /// Append is no evidence against it (RAFT-P07).
     fn beyond(&self, log: &super::log::Log) -> (Index, Vec<Entry>) {
         let mut after = self.prev_index;
         for (skipped, entry) in self.entries.iter().enumerate() {

@@ -109,7 +109,8 @@ struct Sight {
 }
 
 impl Observer {
-    /// Forgets what a replica loses in a crash: what was not durable, and the commit index, which it learns anew.
+    /// Forgets what a replica loses in a crash: what was not durable, and the commit index, which
+    /// it learns anew.
     pub fn restarted(&mut self, node: NodeId) {
         if let Some(sight) = self.last.get_mut(&node) {
             sight.term = sight.durable_term;
@@ -118,7 +119,8 @@ impl Observer {
         }
     }
 
-    /// Looks at all replicas of a group, those that are down included, as their disks would bring them back.
+    /// Looks at all replicas of a group, those that are down included, as their disks would bring
+    /// them back.
     ///
     /// # Errors
     /// The first [`Violation`] found.
@@ -278,7 +280,8 @@ impl Observer {
         }
     }
 
-    /// A leader of the latest term has everything that was committed; older ones may lack what came after them.
+    /// A leader of the latest term has everything that was committed; older ones may lack what came
+    /// after them.
     fn leader_completeness(&self, replica: &Raft) -> Result<(), Violation> {
         let state = replica.state();
         let newest = self.leaders.last_key_value().map(|(term, _)| *term);

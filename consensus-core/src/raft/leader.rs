@@ -25,7 +25,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Leader {
     progress: BTreeMap<NodeId, Progress>,
-    /// The first entry of the tenure; once it is committed, everything before it is known to be (8).
+    /// The first entry of the tenure; once it is committed, everything before it is known to be
+    /// (8).
     noop: Index,
     /// Commands of the tenure that are not committed yet, ascending, with the bytes of each.
     tickets: VecDeque<(Index, Ticket, usize)>,
@@ -160,7 +161,8 @@ impl Leader {
 
     /// Answers reads that a majority has confirmed, and starts a round for those that wait.
     fn advance_reads(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
-        // Until an entry of this term is committed, the commit index may lag behind the truth (RAFT-P16).
+        // Until an entry of this term is committed, the commit index may lag behind the truth
+        // (RAFT-P16).
         if state.committed() < self.noop {
             return;
         }
@@ -237,7 +239,8 @@ impl Leader {
             }
             AppendResult::Conflict { refused, .. } if !progress.is_news(refused) => return,
             AppendResult::Conflict { hint, hint_term, .. } => {
-                // Where my entries are of a later term than the follower's, they cannot agree with it (5.3).
+                // Where my entries are of a later term than the follower's, they cannot agree with
+                // it (5.3).
                 let (agree, _) = state.log.last_not_after(hint_term, hint);
                 progress.on_conflict(agree);
             }

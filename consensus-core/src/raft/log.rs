@@ -5,7 +5,8 @@ use crate::log::Index;
 
 /// The entries of a replica, contiguous from `base` + 1.
 ///
-/// `base` is zero until snapshots compact the log; then it is the snapshot's last index, and `base_term` its term.
+/// `base` is zero until snapshots compact the log; then it is the snapshot's last index, and
+/// `base_term` its term.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     base: Index,
@@ -50,7 +51,8 @@ impl Log {
     pub fn matches(&self, index: Index, term: Term) -> bool {
         match self.term_at(index) {
             TermAt::Known(known) => known == term,
-            // What was compacted is committed, and so is whatever a leader of a later term holds there.
+            // What was compacted is committed, and so is whatever a leader of a later term holds
+            // there.
             TermAt::Compacted => true,
             TermAt::Absent => false,
         }
@@ -62,7 +64,8 @@ impl Log {
         self.entries.get(usize::try_from(offset).ok()?)
     }
 
-    /// Returns the entries from `first` on: at least one if there is one, and no more than fill `bytes_max`.
+    /// Returns the entries from `first` on: at least one if there is one, and no more than fill
+    /// `bytes_max`.
     pub fn batch(&self, first: Index, bytes_max: usize) -> &[Entry] {
         let rest = self.from(first);
         let mut bytes = 0;
@@ -81,7 +84,8 @@ impl Log {
         usize::try_from(offset).ok().and_then(|at| self.entries.get(at..)).unwrap_or_default()
     }
 
-    /// Returns the largest index up to `limit` whose entry is of `term` or an earlier one, and its term.
+    /// Returns the largest index up to `limit` whose entry is of `term` or an earlier one, and its
+    /// term.
     pub fn last_not_after(&self, term: Term, limit: Index) -> (Index, Term) {
         let mut index = limit.min(self.last_index());
         while let TermAt::Known(known) = self.term_at(index) {

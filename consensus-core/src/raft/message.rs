@@ -129,7 +129,8 @@ pub enum AppendResult {
 const TERM_MAX: Term = Term(u64::MAX >> 1);
 
 impl Message {
-    /// Tells whether a replica that follows the protocol could have sent this; what it says may still be untrue.
+    /// Tells whether a replica that follows the protocol could have sent this; what it says may
+    /// still be untrue.
     pub(super) fn is_plausible(&self) -> bool {
         // Index zero, before the first entry, has term zero, and no other index has.
         let is_position = |index: Index, term: Term| (index == Index::ZERO) == (term.0 == 0);

@@ -1,8 +1,8 @@
 //! Raft: a replicated log under one leader a term, for crash faults and an unreliable network.
 //!
-//! After D. Ongaro and J. Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version, 2014);
-//! section numbers in this folder are that paper's, or the dissertation's ("Consensus: Bridging Theory and
-//! Practice", 2014) where it says so.
+//! After D. Ongaro and J. Ousterhout, "In Search of an Understandable Consensus Algorithm"
+//! (extended version, 2014); section numbers in this folder are that paper's, or the dissertation's
+//! ("Consensus: Bridging Theory and Practice", 2014) where it says so.
 //!
 //! ```text
 //!                 election timer                majority of votes
@@ -14,22 +14,29 @@
 //!                            a message of a later term
 //! ```
 //!
-//! What is here: randomized elections, replication with conflict hints and a window, commitment of current-term
-//! entries only, a no-op at the start of a term, vote and log durable before they count, ReadIndex, restart.
+//! What is here: randomized elections, replication with conflict hints and a window, commitment of
+//! current-term entries only, a no-op at the start of a term, vote and log durable before they
+//! count, ReadIndex, restart.
 //!
-//! What is not here yet: membership changes, snapshots and compaction of the log, pre-vote and check-quorum,
-//! lease reads, leadership transfer. [`log::Log`] has a base where a snapshot will end.
+//! What is not here yet: membership changes, snapshots and compaction of the log, pre-vote and
+//! check-quorum, lease reads, leadership transfer. [`log::Log`] has a base where a snapshot will
+//! end.
 //!
 //! Deviations from the paper:
-//! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that confirms reads, and
-//!   a commit index bounded by what the follower acknowledged, since it makes no consistency check.
-//! * A refused Append carries a hint (5.3, end): the last index at which the logs may agree, with its term.
-//! * The leader replicates while its own disk writes (dissertation 10.2.1) and counts itself when that is durable.
-//! * A new commit index reaches followers with the next Append or Heartbeat, not by a broadcast of its own.
-//! * A follower that refuses an Append below its commit index answers that it matches up to there instead.
+//! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that
+//!   confirms reads, and a commit index bounded by what the follower acknowledged, since it makes
+//!   no consistency check.
+//! * A refused Append carries a hint (5.3, end): the last index at which the logs may agree, with
+//!   its term.
+//! * The leader replicates while its own disk writes (dissertation 10.2.1) and counts itself when
+//!   that is durable.
+//! * A new commit index reaches followers with the next Append or Heartbeat, not by a broadcast of
+//!   its own.
+//! * A follower that refuses an Append below its commit index answers that it matches up to there
+//!   instead.
 //!
-//! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's message not to be
-//! stale, repeated, reordered or nonsense.
+//! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's
+//! message not to be stale, repeated, reordered or nonsense.
 
 pub mod invariants;
 pub mod log;
@@ -138,7 +145,8 @@ impl Seated for Raft {
         if message.term() <= state.term() || !state.admits(*from, message) {
             return None;
         }
-        // A leader kept no election timer of a follower's kind: it gets a fresh one, others keep theirs.
+        // A leader kept no election timer of a follower's kind: it gets a fresh one, others keep
+        // theirs.
         if state.leader() == Some(state.id()) {
             state.reset_election_timer(now);
         }

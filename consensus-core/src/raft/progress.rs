@@ -66,7 +66,8 @@ impl Progress {
         self.round
     }
 
-    /// Tells whether an Append may go out while the log ends at `last` and `window` may be in flight.
+    /// Tells whether an Append may go out while the log ends at `last` and `window` may be in
+    /// flight.
     pub(super) fn may_send(&self, last: Index, window: usize) -> bool {
         match &self.pace {
             Pace::Probe { sent } => !sent,
@@ -118,7 +119,8 @@ impl Progress {
         self.pace = Pace::Probe { sent: false };
     }
 
-    /// Notes an answered heartbeat: the follower is there, so what it has not answered for long was lost.
+    /// Notes an answered heartbeat: the follower is there, so what it has not answered for long was
+    /// lost.
     pub(super) fn on_heartbeat(&mut self, round: u64) {
         self.round = self.round.max(round);
         match &mut self.pace {

@@ -1,8 +1,9 @@
 //! Linearizable reads by ReadIndex (8; dissertation 6.4).
 //!
-//! A read sees everything that was committed when it arrived, so it waits until a round of heartbeats that started
-//! after its arrival has confirmed that no later leader could have committed more. One round confirms all that
-//! waited for it; whoever comes while a round is out waits for the next.
+//! A read sees everything that was committed when it arrived, so it waits until a round of
+//! heartbeats that started after its arrival has confirmed that no later leader could have
+//! committed more. One round confirms all that waited for it; whoever comes while a round is out
+//! waits for the next.
 
 use crate::{log::Index, process::Ticket};
 

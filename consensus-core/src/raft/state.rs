@@ -1,4 +1,5 @@
-//! What the roles share: the persistent state of figure 2, what of it is durable, and the election timer.
+//! What the roles share: the persistent state of figure 2, what of it is durable, and the election
+//! timer.
 
 use std::collections::VecDeque;
 
@@ -33,7 +34,8 @@ pub enum Record {
         /// Who has this replica's vote in it.
         voted_for: Option<NodeId>,
     },
-    /// Drops what follows `after` and appends `entries`, in one: no crash can come between (RAFT-P05).
+    /// Drops what follows `after` and appends `entries`, in one: no crash can come between
+    /// (RAFT-P05).
     Append {
         /// The index before the first of `entries`.
         after: Index,
@@ -95,7 +97,8 @@ pub struct State {
     log_token: Option<Token>,
     /// Records older than this were given up.
     compacted: Token,
-    /// Entries on their way to the disk: a record, and the last index that its durability vouches for.
+    /// Entries on their way to the disk: a record, and the last index that its durability vouches
+    /// for.
     unsynced: VecDeque<(Token, Index)>,
     stable: Index,
 
@@ -132,7 +135,8 @@ impl State {
         for (token, record) in records {
             state.replay(token, record)?;
         }
-        // Judged at the end: the record of an entry's own term may have been given up for that of a later one.
+        // Judged at the end: the record of an entry's own term may have been given up for that of a
+        // later one.
         if state.log.last_term() > state.term {
             let reason = "an entry is of a later term than the replica";
             return Err(RecoverError::Contradiction { token: state.durable.0, reason });
@@ -210,7 +214,8 @@ impl State {
         self.vote_token <= self.durable
     }
 
-    /// Tells whether a message is to be read: it comes from another member and could be a replica's.
+    /// Tells whether a message is to be read: it comes from another member and could be a
+    /// replica's.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
         from != self.id() && self.config.members().is_voter(from) && message.is_plausible()
     }
@@ -234,7 +239,8 @@ impl State {
         self.persist_vote(out);
     }
 
-    /// Starts the next term with a vote for oneself; the vote counts when the returned record is durable.
+    /// Starts the next term with a vote for oneself; the vote counts when the returned record is
+    /// durable.
     pub(super) fn start_term(&mut self, out: &mut Effects<Raft>) -> Token {
         self.term = self.term.next();
         self.voted_for = Some(self.id());
@@ -254,7 +260,8 @@ impl State {
         }
     }
 
-    /// Tells whether a log that ends with `last_index` of `last_term` is at least as up to date as ours (5.4.1).
+    /// Tells whether a log that ends with `last_index` of `last_term` is at least as up to date as
+    /// ours (5.4.1).
     pub(super) fn is_up_to_date(&self, last_index: Index, last_term: Term) -> bool {
         (last_term, last_index) >= (self.log.last_term(), self.log.last_index())
     }
@@ -307,7 +314,8 @@ impl State {
 
     fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
         self.log.truncate_after(after);
-        // An older record, durable or not, vouches for nothing that has been rewritten since (RAFT-P27).
+        // An older record, durable or not, vouches for nothing that has been rewritten since
+        // (RAFT-P27).
         self.stable = self.stable.min(after);
         self.unsynced.iter_mut().for_each(|(_, last)| *last = (*last).min(after));
         if after == Index::ZERO || self.log_token.is_none() {
@@ -318,7 +326,8 @@ impl State {
         });
     }
 
-    /// Returns the record that must be durable before a peer may hear of the present term, vote or log.
+    /// Returns the record that must be durable before a peer may hear of the present term, vote or
+    /// log.
     pub(super) fn barrier(&self) -> Option<Token> {
         (self.persisting > self.durable).then_some(self.persisting)
     }
@@ -338,7 +347,8 @@ impl State {
         }
         let log = self.log_token.unwrap_or(self.vote_token);
         let needed = log.min(self.vote_token);
-        // Older records go only when both that replace them are durable: a crash must not find neither.
+        // Older records go only when both that replace them are durable: a crash must not find
+        // neither.
         if log.max(self.vote_token) <= upto && needed > self.compacted {
             self.compacted = needed;
             out.push(Effect::Compact { before: needed });

@@ -1,4 +1,5 @@
-//! What an entry of the log carries around a command: when it was born, and under which identity it applies once.
+//! What an entry of the log carries around a command: when it was born, and under which identity it
+//! applies once.
 
 use bytes::Bytes;
 

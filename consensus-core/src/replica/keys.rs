@@ -1,7 +1,7 @@
 //! Idempotency keys: a repeated request of a client without a session applies once.
 //!
-//! The key stands for one body. It is kept, with the reply, for a day by the time in the log; who repeats it later
-//! than that may apply it again, which is what HTTP's Idempotency-Key promises.
+//! The key stands for one body. It is kept, with the reply, for a day by the time in the log; who
+//! repeats it later than that may apply it again, which is what HTTP's Idempotency-Key promises.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -63,7 +63,8 @@ impl Keys {
 mod tests {
     use super::*;
 
-    // Goal: a key answers its own body with the first reply, refuses another, and is free again after a day.
+    // Goal: a key answers its own body with the first reply, refuses another, and is free again
+    // after a day.
     #[test]
     fn key_stands_for_one_body_for_a_day() {
         let (key, morning) = (Bytes::from_static(b"k"), WallTime(1_000));

@@ -1,9 +1,10 @@
 //! Client sessions: a retried request applies once (dissertation 6.3).
 //!
-//! A session is opened through the log and its id is the index of that entry, so it is never reused. Requests of a
-//! session may arrive in any order, since its client has many in flight: the table keeps the reply of every request
-//! that the client has not acknowledged yet, and executes a request only if it has none. An expired session is
-//! forgotten, and what comes for it later is refused, never executed anew.
+//! A session is opened through the log and its id is the index of that entry, so it is never
+//! reused. Requests of a session may arrive in any order, since its client has many in flight: the
+//! table keeps the reply of every request that the client has not acknowledged yet, and executes a
+//! request only if it has none. An expired session is forgotten, and what comes for it later is
+//! refused, never executed anew.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -129,7 +130,8 @@ mod tests {
         sessions.standing(id, RequestId(request), RequestId(low), b"x", NOON)
     }
 
-    // Goal: a request executes once, in whatever order requests come; a repeat gets the first reply (SES-P01).
+    // Goal: a request executes once, in whatever order requests come; a repeat gets the first reply
+    // (SES-P01).
     #[test]
     fn request_executes_once_in_any_order() {
         let mut sessions = Sessions::default();
