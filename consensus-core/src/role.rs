@@ -68,6 +68,63 @@ pub trait Role<P: Seated>:
 {
 }
 
+/// Makes an enum of roles a role itself, and lets each role become the enum and come back.
+macro_rules! exclusive_roles {
+    ($process:ty, $all:ident { $($role:ident),+ $(,)? }) => {
+        impl $crate::role::Step<$process> for $all {
+            fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$role(role) => role.name(),)+
+                }
+            }
+
+            fn step(
+                &mut self,
+                state: &mut <$process as $crate::role::Seated>::State,
+                now: $crate::Time,
+                input: $crate::Input<$process>,
+                out: &mut $crate::Effects<$process>,
+            ) -> $crate::role::Next<$process> {
+                match self {
+                    $(Self::$role(role) => role.step(state, now, input, out),)+
+                }
+            }
+
+            fn retire(
+                &mut self,
+                state: &mut <$process as $crate::role::Seated>::State,
+                out: &mut $crate::Effects<$process>,
+            ) {
+                match self {
+                    $(Self::$role(role) => role.retire(state, out),)+
+                }
+            }
+        }
+
+        $(
+            impl From<$role> for $all {
+                fn from(role: $role) -> Self {
+                    Self::$role(role)
+                }
+            }
+
+            impl TryFrom<$all> for $role {
+                type Error = $all;
+
+                fn try_from(role: $all) -> Result<Self, $all> {
+                    match role {
+                        $all::$role(role) => Ok(role),
+                        other => Err(other),
+                    }
+                }
+            }
+
+            impl $crate::role::Role<$process> for $role {}
+        )+
+    };
+}
+pub(crate) use exclusive_roles;
+
 /// Feeds `input` to `role`; returns the role that holds the seat afterwards if it is another
 /// tenure.
 pub fn advance<P: Seated, R: Step<P>>(

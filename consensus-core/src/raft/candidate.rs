@@ -1,7 +1,7 @@
 //! The Candidate: asks for votes in a term of its own (5.2).
 
 use super::{
-    Raft, Role,
+    Raft,
     follower::Follower,
     leader::Leader,
     message::Message,
@@ -70,14 +70,9 @@ impl Candidate {
         message: Message,
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
-        if !state.admits(from, &message) {
+        if !state.hears(from, &message, out) {
             return Next::Stay;
         }
-        if message.term() < state.term() {
-            state.answer_stale(from, &message, out);
-            return Next::Stay;
-        }
-        assert!(message.term() == state.term(), "a later term was adopted before");
 
         match message {
             Message::Vote { .. } => {
@@ -146,21 +141,4 @@ impl Step<Raft> for Candidate {
     }
 
     fn retire(&mut self, _: &mut State, _: &mut Effects<Raft>) {}
-}
-
-impl From<Candidate> for Role {
-    fn from(role: Candidate) -> Self {
-        Self::Candidate(role)
-    }
-}
-
-impl TryFrom<Role> for Candidate {
-    type Error = Role;
-
-    fn try_from(role: Role) -> Result<Self, Role> {
-        match role {
-            Role::Candidate(role) => Ok(role),
-            Role::Follower(_) | Role::Leader(_) => Err(role),
-        }
-    }
 }

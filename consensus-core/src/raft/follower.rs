@@ -1,7 +1,7 @@
 //! The Follower: answers candidates and leaders, and campaigns when it hears of neither (5.2).
 
 use super::{
-    Raft, Role,
+    Raft,
     candidate::Candidate,
     message::{AppendResult, Entry, Message, Term},
     state::State,
@@ -40,14 +40,9 @@ impl Follower {
         message: Message,
         out: &mut Effects<Raft>,
     ) {
-        if !state.admits(from, &message) {
+        if !state.hears(from, &message, out) {
             return;
         }
-        if message.term() < state.term() {
-            state.answer_stale(from, &message, out);
-            return;
-        }
-        assert!(message.term() == state.term(), "a later term was adopted before");
 
         match message {
             Message::Vote { last_index, last_term, .. } => {
@@ -200,21 +195,4 @@ impl Step<Raft> for Follower {
     }
 
     fn retire(&mut self, _: &mut State, _: &mut Effects<Raft>) {}
-}
-
-impl From<Follower> for Role {
-    fn from(role: Follower) -> Self {
-        Self::Follower(role)
-    }
-}
-
-impl TryFrom<Role> for Follower {
-    type Error = Role;
-
-    fn try_from(role: Role) -> Result<Self, Role> {
-        match role {
-            Role::Follower(role) => Ok(role),
-            Role::Candidate(_) | Role::Leader(_) => Err(role),
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    Raft, Role,
+    Raft,
     candidate::Elected,
     message::{AppendResult, Entry, Message, Payload},
     progress::Progress,
@@ -192,14 +192,9 @@ impl Leader {
         message: Message,
         out: &mut Effects<Raft>,
     ) {
-        if !state.admits(from, &message) {
+        if !state.hears(from, &message, out) {
             return;
         }
-        if message.term() < state.term() {
-            state.answer_stale(from, &message, out);
-            return;
-        }
-        assert!(message.term() == state.term(), "a later term was adopted before");
 
         match message {
             Message::Vote { .. } => {
@@ -342,22 +337,5 @@ impl Step<Raft> for Leader {
             out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
         }
         state.refuse_tickets(self.reads.drain(), out);
-    }
-}
-
-impl From<Leader> for Role {
-    fn from(role: Leader) -> Self {
-        Self::Leader(role)
-    }
-}
-
-impl TryFrom<Role> for Leader {
-    type Error = Role;
-
-    fn try_from(role: Role) -> Result<Self, Role> {
-        match role {
-            Role::Leader(role) => Ok(role),
-            Role::Follower(_) | Role::Candidate(_) => Err(role),
-        }
     }
 }

@@ -61,7 +61,7 @@ pub use state::{Record, State};
 use crate::{
     error::RecoverError,
     process::{Effects, Input, Process, Status, Ticket, Token},
-    role::{self, Next, Seated, Step},
+    role::{self, Seated},
     time::Time,
 };
 
@@ -165,38 +165,4 @@ impl Seated for Raft {
     }
 }
 
-impl Step<Raft> for Role {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Follower(role) => role.name(),
-            Self::Candidate(role) => role.name(),
-            Self::Leader(role) => role.name(),
-        }
-    }
-
-    fn step(
-        &mut self,
-        state: &mut State,
-        now: Time,
-        input: Input<Raft>,
-        out: &mut Effects<Raft>,
-    ) -> Next<Raft> {
-        match self {
-            Self::Follower(role) => role.step(state, now, input, out),
-            Self::Candidate(role) => role.step(state, now, input, out),
-            Self::Leader(role) => role.step(state, now, input, out),
-        }
-    }
-
-    fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
-        match self {
-            Self::Follower(role) => role.retire(state, out),
-            Self::Candidate(role) => role.retire(state, out),
-            Self::Leader(role) => role.retire(state, out),
-        }
-    }
-}
-
-impl role::Role<Raft> for Follower {}
-impl role::Role<Raft> for Candidate {}
-impl role::Role<Raft> for Leader {}
+role::exclusive_roles!(Raft, Role { Follower, Candidate, Leader });

@@ -220,6 +220,20 @@ impl State {
         from != self.id() && self.config.members().is_voter(from) && message.is_plausible()
     }
 
+    /// Tells whether a message is to be acted on: it is admitted and of the present term. The
+    /// sender of an earlier term is told that it is over (5.1).
+    pub(super) fn hears(&self, from: NodeId, message: &Message, out: &mut Effects<Raft>) -> bool {
+        if !self.admits(from, message) {
+            return false;
+        }
+        if message.term() < self.term {
+            self.answer_stale(from, message, out);
+            return false;
+        }
+        assert!(message.term() == self.term, "a later term was adopted before");
+        true
+    }
+
     pub(super) fn storage_full(&self) -> bool {
         self.storage_full
     }
@@ -392,7 +406,7 @@ impl State {
     }
 
     /// Tells the sender of a message of an earlier term that its term is over (5.1).
-    pub(super) fn answer_stale(&self, to: NodeId, message: &Message, out: &mut Effects<Raft>) {
+    fn answer_stale(&self, to: NodeId, message: &Message, out: &mut Effects<Raft>) {
         let term = self.term;
         match message {
             Message::Vote { .. } => {

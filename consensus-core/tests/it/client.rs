@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use consensus_core::{
-    Index, NodeId, Outcome, SubmitError, Time, WallTime,
-    client::{Ask, Attempt, CallError, CallId, Client, ClientEffect, Failure, Patience, Request},
+    Index, Outcome, SubmitError, WallTime,
+    client::{Ask, Attempt, CallError, CallId, Failure, Request},
     codec::Decode,
     replica::{Body, Envelope, Rejection, RequestId, SESSION_WINDOW, SessionId},
 };
@@ -14,108 +14,12 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use crate::node::id;
+use crate::{
+    driver::{DEADLINE, Driver, PAUSE, RETRY_AFTER},
+    node::id,
+};
 
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(50);
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A client, its clock, and what it sent and finished since it was last asked.
-struct Driver {
-    client: Client,
-    now: Time,
-    sent: Vec<(NodeId, Attempt, Request)>,
-    finished: BTreeMap<CallId, Result<Bytes, CallError>>,
-}
-
-impl Driver {
-    fn new() -> Self {
-        let patience = Patience { retry_after: RETRY_AFTER, pause: PAUSE };
-        Self {
-            client: Client::new(patience),
-            now: Time::ZERO,
-            sent: Vec::new(),
-            finished: BTreeMap::new(),
-        }
-    }
-
-    /// Makes a client that sends to node 1 in session 7.
-    fn in_session() -> Self {
-        let mut driver = Self::new();
-        driver.client.route(Some(id(1)));
-        let call = driver.call(command());
-        let (_, open, _) = driver.one_sent();
-        driver.reply(open, &7_u64.to_le_bytes());
-        let (_, attempt, _) = driver.one_sent();
-        driver.reply(attempt, b"ready");
-        assert_eq!(driver.finished.remove(&call), Some(Ok(Bytes::from_static(b"ready"))));
-        driver
-    }
-
-    fn call(&mut self, ask: Ask) -> CallId {
-        let call = self.client.call(ask, WallTime(5), self.now + DEADLINE);
-        self.flush();
-        call.expect("there is room")
-    }
-
-    fn flush(&mut self) {
-        let mut out = Vec::new();
-        self.client.tick(self.now, &mut out);
-        self.client.flush(self.now, WallTime(5), &mut out);
-        self.take(out);
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
-        self.flush();
-    }
-
-    fn answer(&mut self, attempt: Attempt, result: Result<Bytes, Failure>) {
-        let mut out = Vec::new();
-        self.client.answered(self.now, attempt, result, &mut out);
-        self.take(out);
-        self.flush();
-    }
-
-    fn reply(&mut self, attempt: Attempt, reply: &[u8]) {
-        self.answer(attempt, Ok(Bytes::copy_from_slice(reply)));
-    }
-
-    fn refuse(&mut self, attempt: Attempt, error: SubmitError) {
-        self.answer(attempt, Err(Failure::Refused(error)));
-    }
-
-    fn reject(&mut self, attempt: Attempt, rejection: Rejection) {
-        self.answer(attempt, Err(Failure::Rejected(rejection)));
-    }
-
-    fn take(&mut self, out: Vec<ClientEffect>) {
-        for effect in out {
-            match effect {
-                ClientEffect::Request { to, attempt, request } => {
-                    self.sent.push((to, attempt, request));
-                }
-                ClientEffect::Finish { call, result } => {
-                    let before = self.finished.insert(call, result);
-                    assert_eq!(before, None, "a call ends once");
-                }
-            }
-        }
-    }
-
-    /// Returns the one request that was sent since the last call.
-    fn one_sent(&mut self) -> (NodeId, Attempt, Request) {
-        assert_eq!(self.sent.len(), 1, "{:?}", self.sent);
-        self.sent.remove(0)
-    }
-
-    fn outcome(&mut self, call: CallId) -> Option<Outcome> {
-        let result = self.finished.remove(&call)?;
-        Some(result.map_or_else(|error| error.outcome(), |_| Outcome::Applied))
-    }
-}
-
-fn command() -> Ask {
+pub(crate) fn command() -> Ask {
     Ask::Command(Bytes::from_static(b"command"))
 }
 
@@ -248,6 +152,28 @@ fn any_attempt_may_be_answered_and_once() {
     driver.reply(second, b"reply");
     driver.refuse(second, SubmitError::LeadershipLost);
     assert!(driver.finished.is_empty());
+}
+
+// Goal: a process that takes the place of one that died is not told what that one had asked, so
+// its session and its replies are its own. Method: answers to attempts of the first life reach the
+// second, which counts from elsewhere.
+#[test]
+fn answer_to_another_life_is_nobodys() {
+    let mut first = Driver::new();
+    first.client.route(Some(id(1)));
+    first.call(command());
+    let (_, stale, _) = first.one_sent();
+
+    let mut second = Driver::new();
+    second.client = second.client.numbering_from(Attempt(1 << 40));
+    second.client.route(Some(id(1)));
+    second.call(command());
+    let (_, open, _) = second.one_sent();
+    assert_eq!(open, Attempt(1 << 40));
+    second.reply(stale, &7_u64.to_le_bytes());
+    assert!(second.sent.is_empty());
+    second.reply(open, &9_u64.to_le_bytes());
+    assert_eq!(identity(&second.one_sent().2), (SessionId(9), RequestId(1), RequestId(1)));
 }
 
 // Goal: at its deadline a command is denied only if no attempt can be in a log.

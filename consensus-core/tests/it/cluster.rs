@@ -162,6 +162,11 @@ impl Cluster {
         self.links.get(&(from, to)).into_iter().flatten().map(decoded).collect()
     }
 
+    /// Tells how many messages are on their way over a link.
+    pub(crate) fn count_in_flight(&self, from: NodeId, to: NodeId) -> usize {
+        self.links.get(&(from, to)).map_or(0, VecDeque::len)
+    }
+
     /// Returns the links that have messages on them, with how many.
     pub(crate) fn busy_links(&self) -> Vec<((NodeId, NodeId), usize)> {
         let busy = self.links.iter().filter(|(_, messages)| !messages.is_empty());
@@ -205,6 +210,11 @@ impl Cluster {
     /// Tells whether a link is cut.
     pub(crate) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         self.cut.contains(&(from, to))
+    }
+
+    /// Tells whether any link is cut.
+    pub(crate) fn is_cut_anywhere(&self) -> bool {
+        !self.cut.is_empty()
     }
 
     /// Mends all links.

@@ -54,6 +54,11 @@ impl History {
         self.calls.len()
     }
 
+    /// Tells whether a call ended with a reply.
+    pub(crate) fn is_answered(&self, at: usize) -> bool {
+        matches!(self.calls[at].ended, Some((_, Ok(_))))
+    }
+
     /// Tells how many calls ended with a reply.
     pub(crate) fn answered(&self) -> usize {
         self.calls.iter().filter(|call| matches!(call.ended, Some((_, Ok(_))))).count()

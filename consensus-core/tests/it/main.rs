@@ -1,8 +1,10 @@
 //! Tests of the core: golden scripts, the paper's claims, seeded random runs.
 
+mod chaos;
 mod client;
 mod cluster;
 mod disk;
+mod driver;
 mod history;
 mod hostile;
 mod kv;
@@ -14,3 +16,4 @@ mod replica;
 mod role;
 mod service;
 mod trace;
+mod verbs;

@@ -5,10 +5,10 @@
 //! is kept. A command in parentheses is silent. A new file is seen when this one is compiled anew.
 //!
 //! In traces `3@2` is the entry at index 3 of term 2, `Vote@2` a message of term 2, `#4` a record,
-//! `t1` a ticket;
-//! `->` goes onto a link, `-x` is lost, `..` waits for a record to be durable, `<-` arrives.
+//! `t1` a ticket; `->` goes onto a link, `-x` is lost, `..` waits for a record to be durable, `<-`
+//! arrives.
 
-use std::{error::Error, fmt::Write, path::Path, str::FromStr, time::Duration};
+use std::{error::Error, fmt::Write, path::Path, time::Duration};
 
 use consensus_core::{
     Index, NodeId, WallTime,
@@ -21,6 +21,7 @@ use crate::{
     kv::{self, Command, Query},
     node::Options,
     trace,
+    verbs::{Position, Verb},
 };
 
 test_each_path! { in "./consensus-core/tests/scripts/raft" as scripts => run }
@@ -34,152 +35,6 @@ struct Runner {
     cluster: Cluster,
 }
 
-/// What a script may say.
-#[derive(goldenscript::Command)]
-enum Verb {
-    /// Starts a new cluster. `leader` is elected and what it said has been heard.
-    Cluster {
-        #[arg(key)]
-        nodes: Option<u64>,
-        #[arg(key)]
-        leader: Option<NodeId>,
-        /// The bytes of commands after which an Append is full.
-        #[arg(key)]
-        bytes: Option<usize>,
-        /// How many Appends may be in flight to a follower.
-        #[arg(key)]
-        window: Option<usize>,
-        /// How many commands may be in flight.
-        #[arg(key)]
-        proposals: Option<usize>,
-        /// The bytes of commands in flight from which on no more are taken.
-        #[arg(key)]
-        proposals_bytes: Option<usize>,
-    },
-    /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
-    Given {
-        node: NodeId,
-        #[arg(key)]
-        term: u64,
-        #[arg(key)]
-        vote: Option<NodeId>,
-        #[arg(key)]
-        log: Option<String>,
-    },
-    /// Lets time pass on some nodes until their election timers have run out.
-    Timeout(Vec<NodeId>),
-    /// Lets a heartbeat's time pass on a node.
-    Heartbeat(NodeId),
-    /// Lets time pass on all nodes.
-    Advance(Millis),
-    /// Submits a command: `submit 1 put a 1`. Repeats under one `key` apply once.
-    Submit {
-        node: NodeId,
-        command: Vec<String>,
-        #[arg(key)]
-        key: Option<String>,
-    },
-    /// Asks for the value of a key.
-    Read { node: NodeId, key: String },
-    /// Makes the oldest records of a node durable, all by default.
-    Persist { node: NodeId, count: Option<usize> },
-    /// Delivers from a link, in order from position `at`, all by default.
-    Deliver {
-        from: NodeId,
-        to: NodeId,
-        #[arg(key)]
-        at: Option<usize>,
-        #[arg(key)]
-        count: Option<usize>,
-    },
-    /// Loses messages of a link, all by default.
-    Drop {
-        from: NodeId,
-        to: NodeId,
-        #[arg(key)]
-        at: Option<usize>,
-        #[arg(key)]
-        count: Option<usize>,
-    },
-    /// Copies a message of a link behind all others.
-    Duplicate {
-        from: NodeId,
-        to: NodeId,
-        #[arg(key)]
-        at: Option<usize>,
-    },
-    /// Makes a node receive an Append that nobody sent, as of a leader that batches otherwise.
-    /// `log` has the terms of the entries, which are those that `given` makes.
-    Forge {
-        from: NodeId,
-        to: NodeId,
-        #[arg(key)]
-        term: u64,
-        #[arg(key)]
-        prev: Position,
-        #[arg(key)]
-        log: Option<String>,
-        #[arg(key)]
-        commit: u64,
-    },
-    /// Cuts some nodes off from all others, both ways.
-    Partition(Vec<NodeId>),
-    /// Cuts a link one way.
-    Cut { from: NodeId, to: NodeId },
-    /// Mends all links.
-    Heal,
-    /// Stops a node. Of the records that wait, the oldest `kept` reach the disk all the same.
-    Crash {
-        node: NodeId,
-        #[arg(key)]
-        kept: Option<usize>,
-    },
-    /// Starts a node from its disk.
-    Restart(NodeId),
-    /// Fills a node's disk.
-    Full(NodeId),
-    /// Makes room on a node's disk.
-    Room(NodeId),
-    /// Delivers and persists until nothing is left to do, among the nodes named, or all. No time
-    /// passes.
-    Stabilize(#[arg(optional)] Vec<NodeId>),
-    /// Shows all nodes.
-    Status,
-    /// Shows the logs of some nodes.
-    Log(Vec<NodeId>),
-    /// Shows what the replicas hold.
-    State,
-    /// Shows the messages in flight.
-    Network,
-}
-
-/// A duration such as `100ms`.
-struct Millis(Duration);
-
-impl FromStr for Millis {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = text.strip_suffix("ms").and_then(|text| text.parse().ok());
-        number.map(|ms| Self(Duration::from_millis(ms))).ok_or("a duration is written 100ms")
-    }
-}
-
-/// A position such as `3@2`.
-struct Position(Index, Term);
-
-impl FromStr for Position {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split_once('@');
-        let parse = |(index, term): (&str, &str)| {
-            Some(Self(Index(index.parse().ok()?), Term(term.parse().ok()?)))
-        };
-        parts.and_then(parse).ok_or("a position is written 3@2")
-    }
-}
-
 impl goldenscript::Runner for Runner {
     type Command = Verb;
 
@@ -187,34 +42,29 @@ impl goldenscript::Runner for Runner {
         let mut shown = String::new();
         match verb {
             Verb::Cluster { nodes, leader, bytes, window, proposals, proposals_bytes } => {
-                let mut options = Options::default();
-                options.nodes = nodes.unwrap_or(options.nodes);
-                options.append_bytes_max = bytes.unwrap_or(options.append_bytes_max);
-                options.append_window = window.unwrap_or(options.append_window);
-                options.proposals_max = proposals.unwrap_or(options.proposals_max);
-                let bytes = proposals_bytes.unwrap_or(options.proposals_bytes_max);
-                options.proposals_bytes_max = bytes;
-                self.cluster = Cluster::new(&options);
-                if let Some(leader) = leader {
-                    self.elect(*leader);
-                }
+                let plain = Options::default();
+                self.cluster = Cluster::new(&Options {
+                    nodes: nodes.unwrap_or(plain.nodes),
+                    append_bytes_max: bytes.unwrap_or(plain.append_bytes_max),
+                    append_window: window.unwrap_or(plain.append_window),
+                    proposals_max: proposals.unwrap_or(plain.proposals_max),
+                    proposals_bytes_max: proposals_bytes.unwrap_or(plain.proposals_bytes_max),
+                    ..plain
+                });
+                leader.iter().for_each(|leader| self.elect(*leader));
             }
             Verb::Given { node, term, vote, log } => {
+                let records = records(Term(*term), *vote, log.as_deref())?;
                 self.cluster.crash(*node, 0);
-                self.cluster.install(*node, &records(Term(*term), *vote, log.as_deref())?);
+                self.cluster.install(*node, &records);
                 self.cluster.restart(*node);
             }
-            Verb::Timeout(nodes) => {
-                nodes.iter().for_each(|node| self.cluster.tick(*node, ELECTION_TIMEOUT_MAX));
-            }
+            Verb::Timeout(nodes) => self.pass(nodes, ELECTION_TIMEOUT_MAX),
             Verb::Heartbeat(node) => self.cluster.tick(*node, Options::default().heartbeat),
-            Verb::Advance(passed) => {
-                self.all().into_iter().for_each(|node| self.cluster.tick(node, passed.0));
-            }
+            Verb::Advance(passed) => self.pass(&self.all(), passed.0),
             Verb::Submit { node, command, key } => {
-                let command = parse(command)?;
-                let once = key.clone().unwrap_or_else(|| self.cluster.next_ticket().to_string());
-                self.cluster.submit(*node, kv::keyed(&once, WallTime(0), &command));
+                let key = key.clone().unwrap_or_else(|| self.cluster.next_ticket().to_string());
+                self.cluster.submit(*node, kv::keyed(&key, WallTime(0), &parse(command)?));
             }
             Verb::Read { node, key } => {
                 self.cluster.read(*node, kv::encode(&Query::Get { key: key.clone() }));
@@ -228,23 +78,18 @@ impl goldenscript::Runner for Runner {
                 }
             }
             Verb::Drop { from, to, at, count } => {
-                for _ in 0..self.chosen(*from, *to, *at, *count)? {
-                    let message = self.cluster.discard(*from, *to, at.unwrap_or(0));
-                    writeln!(shown, "{from} -x {to} {}", trace::message(&message))?;
-                }
+                let count = self.chosen(*from, *to, *at, *count)?;
+                shown = self.lose(*from, *to, at.unwrap_or(0), count);
             }
             Verb::Duplicate { from, to, at } => {
                 self.cluster.duplicate(*from, *to, at.unwrap_or(0));
             }
             Verb::Forge { from, to, term, prev, log, commit } => {
-                let message = Message::Append {
-                    term: Term(*term),
-                    prev_index: prev.0,
-                    prev_term: prev.1,
-                    entries: entries(prev.0, log.as_deref())?,
-                    commit: Index(*commit),
-                };
-                self.cluster.receive(*from, *to, message);
+                let (term, Position(prev_index, prev_term)) = (Term(*term), *prev);
+                let entries = entries(prev_index, log.as_deref())?;
+                let commit = Index(*commit);
+                let append = Message::Append { term, prev_index, prev_term, entries, commit };
+                self.cluster.receive(*from, *to, append);
             }
             Verb::Partition(nodes) => self.partition(nodes),
             Verb::Cut { from, to } => self.cluster.cut(*from, *to),
@@ -260,8 +105,8 @@ impl goldenscript::Runner for Runner {
             Verb::State => self.all().iter().for_each(|node| shown += &self.state(*node)),
             Verb::Network => shown = self.network(),
         }
-        let trace = self.cluster.take_trace();
-        Ok(trace.join("\n") + if trace.is_empty() { "" } else { "\n" } + &shown)
+        Ok(self.cluster.take_trace().into_iter().map(|line| line + "\n").collect::<String>()
+            + &shown)
     }
 }
 
@@ -271,6 +116,10 @@ const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(2);
 impl Runner {
     fn all(&self) -> Vec<NodeId> {
         self.cluster.nodes().map(|(id, _)| id).collect()
+    }
+
+    fn pass(&mut self, nodes: &[NodeId], passed: Duration) {
+        nodes.iter().for_each(|node| self.cluster.tick(*node, passed));
     }
 
     fn elect(&mut self, node: NodeId) {
@@ -294,6 +143,14 @@ impl Runner {
         let count = count.unwrap_or_else(|| if at.is_some() { 1 } else { behind });
         let there = count > 0 && count <= behind;
         there.then_some(count).ok_or_else(|| format!("{behind} messages are there").into())
+    }
+
+    fn lose(&mut self, from: NodeId, to: NodeId, at: usize, count: usize) -> String {
+        let lost = (0..count).map(|_| {
+            let message = self.cluster.discard(from, to, at);
+            format!("{from} -x {to} {}\n", trace::message(&message))
+        });
+        lost.collect()
     }
 
     fn partition(&mut self, nodes: &[NodeId]) {

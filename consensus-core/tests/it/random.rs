@@ -1,5 +1,6 @@
 //! Seeded random runs: clients on a cluster whose network loses, repeats and reorders, whose links
-//! are cut and mended, whose nodes crash between any two events and come back.
+//! are cut and mended, whose disks are slow or full, whose nodes pause, and crash between any two
+//! events, and come back. The faults are counted, and too few of a kind fail the test.
 //!
 //! Invariants are checked after every step. In the end everything is mended, and then there must be
 //! a leader within bounded time, every call must end, all replicas must hold the same, and what
@@ -10,6 +11,7 @@
 //! the end of its trace.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::Duration,
 };
@@ -23,50 +25,29 @@ use rand_chacha::{
 use twox_hash::XxHash3_64;
 
 use crate::{
+    chaos::{Odds, Seen},
     cluster::Cluster,
     kv::{self, Command, Query},
     node::{Options, id},
     service::Service,
 };
 
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 60;
 const ROUNDS: u64 = 400;
-const ELECTION_TIMEOUT: Duration = Duration::from_millis(150);
-const HEARTBEAT: Duration = Duration::from_millis(30);
-/// What is left to happen must have happened in this time after everything was mended.
-const CALM: Duration = Duration::from_secs(10);
-
-/// What one run has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    trace: u64,
-    calls: u64,
-    answered: u64,
-    lost: u64,
-    repeated: u64,
-    reordered: u64,
-    cuts: u64,
-    crashes: u64,
-    crashes_with_records_waiting: u64,
-    terms: u64,
-}
-
-/// How likely what is, in thousandths.
-#[derive(Clone, Copy, Debug)]
-struct Odds {
-    loss: u64,
-    repetition: u64,
-    reordering: u64,
-    cut: u64,
-    crash: u64,
-    slow_disk: u64,
-}
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(90);
+const HEARTBEAT: Duration = Duration::from_millis(25);
+/// After everything was mended all must follow one leader within this time.
+const LEADER_WITHIN: Duration = Duration::from_secs(1);
+/// Then all calls must have ended within this time, and all replicas hold the same.
+const CALM_WITHIN: Duration = Duration::from_secs(10);
 
 struct Run {
     rng: ChaCha8Rng,
     odds: Odds,
     service: Service,
     seen: Seen,
+    /// Nodes whose process is paused, each with the time that it will find has passed.
+    asleep: BTreeMap<NodeId, Duration>,
     recent: Vec<String>,
     operations: u64,
     last_key: String,
@@ -75,7 +56,7 @@ struct Run {
 /// One thing that can happen in a round.
 #[derive(Clone, Copy, Debug)]
 enum Happening {
-    Tick(NodeId),
+    Tick(NodeId, Duration),
     Persist(NodeId),
     Message(NodeId, NodeId),
     Frame(NodeId, NodeId),
@@ -83,8 +64,7 @@ enum Happening {
 }
 
 // Goal: no schedule of faults breaks an invariant, loses what was acknowledged, applies anything
-// twice, or keeps the cluster from serving once the faults end. Method: seeded runs; and the same
-// seed gives the same run.
+// twice, or keeps the cluster from serving once the faults end. Method: seeded runs.
 #[test]
 fn faults_break_nothing() {
     let one = number("RAFT_SEED");
@@ -93,28 +73,11 @@ fn faults_break_nothing() {
     let mut total = Seen::default();
     for seed in seeds {
         let seen = run(seed, one.is_some());
-        total.calls += seen.calls;
-        total.answered += seen.answered;
-        total.lost += seen.lost;
-        total.repeated += seen.repeated;
-        total.reordered += seen.reordered;
-        total.cuts += seen.cuts;
-        total.crashes += seen.crashes;
-        total.crashes_with_records_waiting += seen.crashes_with_records_waiting;
-        total.terms += seen.terms;
+        total.add(&seen);
     }
     eprintln!("{total:?}");
     if one.is_none() {
-        let counts = [
-            total.lost,
-            total.repeated,
-            total.reordered,
-            total.cuts,
-            total.crashes,
-            total.crashes_with_records_waiting,
-        ];
-        assert!(counts.iter().all(|count| *count > SEEDS), "every fault happens: {total:?}");
-        assert!(total.terms > 2 * SEEDS, "leaders change: {total:?}");
+        total.assert_faults_happened(all);
         assert!(total.answered * 2 > total.calls, "most calls are answered: {total:?}");
     }
 }
@@ -149,17 +112,7 @@ fn run(seed: u64, verbose: bool) -> Seen {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // Each run has some kinds of fault and lacks others: together they hide what each alone
-        // would show.
-        let mut odds = |most: u64| if rng.next_u64() % 3 == 0 { 0 } else { rng.next_u64() % most };
-        let odds = Odds {
-            loss: odds(150),
-            repetition: odds(100),
-            reordering: odds(600),
-            cut: odds(40),
-            crash: odds(8),
-            slow_disk: odds(900),
-        };
+        let odds = Odds::draw(&mut rng);
         let options = Options {
             nodes: if seed.is_multiple_of(2) { 3 } else { 5 },
             seed,
@@ -174,6 +127,7 @@ impl Run {
             odds,
             service: Service::new(Cluster::new(&options)),
             seen: Seen::default(),
+            asleep: BTreeMap::new(),
             recent: Vec::new(),
             operations: 0,
             last_key: String::new(),
@@ -201,9 +155,12 @@ impl Run {
         self.service.cluster.nodes().map(|(id, _)| id).collect()
     }
 
-    fn up(&self) -> Vec<NodeId> {
-        let nodes = self.service.cluster.nodes();
-        nodes.filter(|(_, node)| node.up).map(|(id, _)| id).collect()
+    fn is_awake(&self, node: NodeId) -> bool {
+        self.service.cluster.node(node).up && !self.asleep.contains_key(&node)
+    }
+
+    fn awake(&self) -> Vec<NodeId> {
+        self.ids().into_iter().filter(|node| self.is_awake(*node)).collect()
     }
 
     fn any(&mut self) -> NodeId {
@@ -218,16 +175,16 @@ impl Run {
         leader.filter(|_| self.rng.next_u64().is_multiple_of(2)).unwrap_or(any)
     }
 
-    /// Cuts and mends links, and restarts nodes.
+    /// Cuts and mends links, pauses and restarts nodes, fills disks and makes room.
     fn faults(&mut self) {
-        if self.happens(self.odds.cut) {
+        if !self.service.cluster.is_cut_anywhere() && self.happens(self.odds.cut) {
             self.seen.cuts += 1;
-            match self.below(3) {
+            match self.below(4) {
                 0 => {
                     let (from, to) = (self.any(), self.any());
                     self.service.cluster.cut(from, to);
                 }
-                1 => {
+                1 | 2 => {
                     let alone = self.leader_or_any();
                     self.isolate(|node| node == alone);
                 }
@@ -242,8 +199,21 @@ impl Run {
             self.service.cluster.heal();
         }
         for node in self.ids() {
-            if !self.service.cluster.node(node).up && self.happens(50) {
-                self.service.cluster.restart(node);
+            if !self.service.cluster.node(node).up {
+                if self.happens(50) {
+                    self.service.cluster.restart(node);
+                }
+            } else if self.is_awake(node) && self.happens(self.odds.full_disk) {
+                let full = self.happens(300);
+                self.seen.full_disks += u64::from(full);
+                self.service.cluster.storage_full(node, full);
+            }
+        }
+        if self.happens(self.odds.pause) {
+            let node = self.leader_or_any();
+            if self.is_awake(node) {
+                self.seen.pauses += 1;
+                self.asleep.insert(node, Duration::ZERO);
             }
         }
     }
@@ -258,18 +228,33 @@ impl Run {
         }
     }
 
-    /// Lets a few milliseconds pass: everybody looks at the clock, disks write, messages arrive, in
-    /// any order.
-    fn round(&mut self, faulty: bool) {
+    /// Lets a few milliseconds pass: everybody looks at the clock, callers call, disks write, and
+    /// messages arrive, in any order; then disks and messages once more.
+    fn round(&mut self, faulty: bool) -> Duration {
         let passed = Duration::from_millis(1 + self.rng.next_u64() % 15);
         self.service.advance(passed);
         let mut happenings = Vec::new();
-        for node in self.up() {
-            happenings.extend([Happening::Tick(node), Happening::Persist(node)]);
+        for node in self.awake() {
+            happenings.push(Happening::Tick(node, passed));
             if faulty && self.happens(150) {
                 happenings.push(Happening::Call(node));
             }
         }
+        for (node, slept) in std::mem::take(&mut self.asleep) {
+            if faulty && !self.happens(40) {
+                self.asleep.insert(node, slept + passed);
+            } else {
+                happenings.push(Happening::Tick(node, slept + passed));
+            }
+        }
+        self.pass(happenings, faulty);
+        self.pass(Vec::new(), faulty);
+        passed
+    }
+
+    /// Lets what may happen, and some things more, happen once, in any order.
+    fn pass(&mut self, mut happenings: Vec<Happening>, faulty: bool) {
+        happenings.extend(self.awake().into_iter().map(Happening::Persist));
         for ((from, to), count) in self.service.cluster.busy_links() {
             happenings.extend((0..count).map(|_| Happening::Message(from, to)));
         }
@@ -281,7 +266,7 @@ impl Run {
             happenings.swap(last, other);
         }
         for happening in happenings {
-            self.happen(happening, passed, faulty);
+            self.happen(happening, faulty);
             self.note_trace();
             if faulty && self.happens(self.odds.crash) {
                 self.crash();
@@ -289,17 +274,26 @@ impl Run {
         }
     }
 
-    fn happen(&mut self, happening: Happening, passed: Duration, faulty: bool) {
+    fn happen(&mut self, happening: Happening, faulty: bool) {
+        let (Happening::Tick(node, _)
+        | Happening::Persist(node)
+        | Happening::Message(_, node)
+        | Happening::Frame(_, node)
+        | Happening::Call(node)) = happening;
+        // What is meant for a node that is paused or down waits until it is back; Raft's own
+        // messages to one that is down are lost.
+        let reached = !self.asleep.contains_key(&node)
+            && (self.service.cluster.node(node).up || matches!(happening, Happening::Message(..)));
+        if !reached {
+            return;
+        }
         match happening {
-            Happening::Tick(node) => {
+            Happening::Tick(node, passed) => {
                 self.service.cluster.tick(node, passed);
-                if self.service.cluster.node(node).up {
-                    self.service.pump(node);
-                }
+                self.service.pump(node);
             }
             Happening::Persist(node) => {
-                let up = self.service.cluster.node(node).up;
-                if up && !(faulty && self.happens(self.odds.slow_disk)) {
+                if !(faulty && self.happens(self.odds.slow_disk)) {
                     let count = if faulty { 1 + self.below(4) } else { usize::MAX };
                     self.service.cluster.persist(node, count);
                 }
@@ -315,11 +309,7 @@ impl Run {
                     self.service.deliver(from, to, at);
                 }
             }
-            Happening::Call(node) => {
-                if self.service.cluster.node(node).up {
-                    self.call(node);
-                }
-            }
+            Happening::Call(node) => self.call(node),
         }
         self.service.settle();
     }
@@ -330,7 +320,7 @@ impl Run {
             self.service.cluster.discard(from, to, 0);
             return;
         }
-        let count = self.service.cluster.in_flight(from, to).len();
+        let count = self.service.cluster.count_in_flight(from, to);
         let mut at = 0;
         if faulty && count > 1 && self.happens(self.odds.reordering) {
             self.seen.reordered += 1;
@@ -350,16 +340,23 @@ impl Run {
             self.seen.crashes += 1;
             self.seen.crashes_with_records_waiting += u64::from(waiting > 0);
             let kept = self.below(waiting + 1);
+            self.asleep.remove(&node);
             self.service.crash(node, kept);
         }
     }
 
     fn call(&mut self, node: NodeId) {
+        let leaders = self.service.cluster.nodes().filter(|(_, node)| node.leads());
+        let latest = leaders.map(|(id, node)| (node.raft.state().term(), id)).max();
+        if self.service.cluster.node(node).leads() && latest.is_some_and(|(_, id)| id != node) {
+            self.seen.calls_on_deposed += 1;
+        }
         let patience = Duration::from_millis(20 + self.rng.next_u64() % 2_000);
         let kind = self.below(10);
         if kind < 3 {
             let ask = Ask::Query(kv::encode(&Query::History));
-            return self.service.call(node, None, ask, patience);
+            self.service.call(node, None, ask, patience);
+            return;
         }
         // A key is repeated by other callers now and then; what goes in a session is always new.
         let keyed = kind < 6;
@@ -392,13 +389,36 @@ impl Run {
             if !self.service.cluster.node(node).up {
                 self.service.cluster.restart(node);
             }
+            self.service.cluster.storage_full(node, false);
         }
+        self.until("all follow one leader", LEADER_WITHIN, Self::has_leader);
+
+        // From now on it serves whoever asks on whichever node.
+        let mut last = Vec::new();
+        for node in self.ids() {
+            let (key, patience) = (format!("last{node}"), CALM_WITHIN);
+            let command = kv::encode(&Command::Add { key: key.clone(), by: 1 });
+            last.push(self.service.call(node, Some(&key), Ask::Command(command), patience));
+            let query = Ask::Query(kv::encode(&Query::History));
+            last.push(self.service.call(node, None, query, patience));
+        }
+        self.until("calls end and replicas agree", CALM_WITHIN, Self::is_calm);
+        let served = |call: &usize| self.service.history.is_answered(*call);
+        assert!(last.iter().all(served), "calls after the faults are served");
+    }
+
+    fn until(&mut self, what: &str, within: Duration, done: impl Fn(&Self) -> bool) {
         let mut passed = Duration::ZERO;
-        while !self.is_calm() {
-            assert!(passed < CALM, "the cluster serves again: {}", self.service.waiting());
-            passed += Duration::from_millis(8);
-            self.round(false);
+        while !done(self) {
+            assert!(passed < within, "{what} within {within:?}");
+            passed += self.round(false);
         }
+    }
+
+    fn has_leader(&self) -> bool {
+        let nodes = || self.service.cluster.nodes();
+        let leader = nodes().find(|(_, node)| node.leads()).map(|(id, _)| id);
+        leader.is_some() && nodes().all(|(_, node)| node.raft.state().leader() == leader)
     }
 
     fn is_calm(&self) -> bool {

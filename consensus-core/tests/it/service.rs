@@ -2,8 +2,9 @@
 //! nodes.
 //!
 //! Each node has one client, as a node's process has. Requests and answers travel between nodes on
-//! links of their own that lose and reorder, but repeat nothing, as connections do; what a process
-//! that died had asked is answered to nobody. [`crate::history`] judges what callers were told.
+//! links of their own that lose and reorder, but repeat nothing, as connections do. An answer to what
+//! a process had asked that died meanwhile reaches the one that took its place.
+//! [`crate::history`] judges what callers were told.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -47,16 +48,14 @@ struct Host {
 struct Asked {
     server: NodeId,
     client: NodeId,
-    life: u64,
     attempt: Attempt,
 }
 
-/// What travels between a client's node and a leader's; the connection knows whose life it belongs
-/// to.
+/// What travels between a client's node and a leader's.
 #[derive(Clone, Debug)]
 enum Frame {
-    Request { life: u64, attempt: Attempt, request: Bytes },
-    Response { life: u64, response: Bytes },
+    Request { attempt: Attempt, request: Bytes },
+    Response(Bytes),
 }
 
 impl Service {
@@ -92,7 +91,7 @@ impl Service {
         operation: Option<&str>,
         ask: Ask,
         patience: Duration,
-    ) {
+    ) -> usize {
         let (now, wall) = (self.cluster.node(node).now(), self.wall());
         let at = self.history.begin(operation);
         match self.host(node).client.call(ask, wall, now + patience) {
@@ -101,6 +100,7 @@ impl Service {
             }
             Err(error) => self.history.end(at, Err(error)),
         }
+        at
     }
 
     /// Lets a node's client look at the clock and send what is ready, and carries out what that
@@ -133,8 +133,7 @@ impl Service {
             let response = Response { attempt: asked.attempt, result };
             let mut bytes = Vec::new();
             response.encode(&mut bytes);
-            let frame = Frame::Response { life: asked.life, response: bytes.into() };
-            self.send(asked.server, asked.client, frame);
+            self.send(asked.server, asked.client, Frame::Response(bytes.into()));
         }
     }
 
@@ -143,8 +142,7 @@ impl Service {
             ClientEffect::Request { to, attempt, request } => {
                 let mut bytes = Vec::new();
                 request.encode(&mut bytes);
-                let life = self.host(node).life;
-                self.send(node, to, Frame::Request { life, attempt, request: bytes.into() });
+                self.send(node, to, Frame::Request { attempt, request: bytes.into() });
             }
             ClientEffect::Finish { call, result } => {
                 let at = self.host(node).calls.remove(&call).expect("a call ends once");
@@ -162,19 +160,17 @@ impl Service {
     }
 
     fn receive(&mut self, from: NodeId, to: NodeId, frame: Frame) {
-        if !self.cluster.node(to).up {
-            return;
-        }
+        assert!(self.cluster.node(to).up, "what is meant for a node that is down waits");
         match frame {
-            Frame::Request { life, attempt, request } => {
+            Frame::Request { attempt, request } => {
                 let request = Request::decode_all(request).expect("requests survive the wire");
                 let ticket = match request {
                     Request::Propose(envelope) => self.cluster.submit(to, envelope),
                     Request::Query(query) => self.cluster.read(to, query),
                 };
-                self.asked.insert(ticket, Asked { server: to, client: from, life, attempt });
+                self.asked.insert(ticket, Asked { server: to, client: from, attempt });
             }
-            Frame::Response { life, response } if life == self.host(to).life => {
+            Frame::Response(response) => {
                 let now = self.cluster.node(to).now();
                 let response = Response::decode_all(response).expect("answers survive the wire");
                 let mut out = Vec::new();
@@ -182,7 +178,6 @@ impl Service {
                 self.host(to).client.answered(now, attempt, result, &mut out);
                 out.into_iter().for_each(|effect| self.carry_out(to, effect));
             }
-            Frame::Response { .. } => {}
         }
         self.settle();
     }
@@ -232,6 +227,8 @@ impl Host {
     fn new(life: u64) -> Self {
         let patience =
             Patience { retry_after: Duration::from_millis(200), pause: Duration::from_millis(20) };
-        Self { life, client: Client::new(patience), calls: BTreeMap::new() }
+        // Each life of a process numbers its attempts where no other does.
+        let client = Client::new(patience).numbering_from(Attempt(1 | life << 32));
+        Self { life, client, calls: BTreeMap::new() }
     }
 }

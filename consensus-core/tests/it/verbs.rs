@@ -1,0 +1,152 @@
+//! What Raft's golden scripts may say.
+
+use std::{str::FromStr, time::Duration};
+
+use consensus_core::{Index, NodeId, raft::Term};
+
+/// What a script may say.
+#[derive(goldenscript::Command)]
+pub(crate) enum Verb {
+    /// Starts a new cluster. `leader` is elected and what it said has been heard.
+    Cluster {
+        #[arg(key)]
+        nodes: Option<u64>,
+        #[arg(key)]
+        leader: Option<NodeId>,
+        /// The bytes of commands after which an Append is full.
+        #[arg(key)]
+        bytes: Option<usize>,
+        /// How many Appends may be in flight to a follower.
+        #[arg(key)]
+        window: Option<usize>,
+        /// How many commands may be in flight.
+        #[arg(key)]
+        proposals: Option<usize>,
+        /// The bytes of commands in flight from which on no more are taken.
+        #[arg(key)]
+        proposals_bytes: Option<usize>,
+    },
+    /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
+    Given {
+        node: NodeId,
+        #[arg(key)]
+        term: u64,
+        #[arg(key)]
+        vote: Option<NodeId>,
+        #[arg(key)]
+        log: Option<String>,
+    },
+    /// Lets time pass on some nodes until their election timers have run out.
+    Timeout(Vec<NodeId>),
+    /// Lets a heartbeat's time pass on a node.
+    Heartbeat(NodeId),
+    /// Lets time pass on all nodes.
+    Advance(Millis),
+    /// Submits a command: `submit 1 put a 1`. Repeats under one `key` apply once.
+    Submit {
+        node: NodeId,
+        command: Vec<String>,
+        #[arg(key)]
+        key: Option<String>,
+    },
+    /// Asks for the value of a key.
+    Read { node: NodeId, key: String },
+    /// Makes the oldest records of a node durable, all by default.
+    Persist { node: NodeId, count: Option<usize> },
+    /// Delivers from a link, in order from position `at`, all by default.
+    Deliver {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        at: Option<usize>,
+        #[arg(key)]
+        count: Option<usize>,
+    },
+    /// Loses messages of a link, all by default.
+    Drop {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        at: Option<usize>,
+        #[arg(key)]
+        count: Option<usize>,
+    },
+    /// Copies a message of a link behind all others.
+    Duplicate {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        at: Option<usize>,
+    },
+    /// Makes a node receive an Append that nobody sent, as of a leader that batches otherwise.
+    /// `log` has the terms of the entries, which are those that `given` makes.
+    Forge {
+        from: NodeId,
+        to: NodeId,
+        #[arg(key)]
+        term: u64,
+        #[arg(key)]
+        prev: Position,
+        #[arg(key)]
+        log: Option<String>,
+        #[arg(key)]
+        commit: u64,
+    },
+    /// Cuts some nodes off from all others, both ways.
+    Partition(Vec<NodeId>),
+    /// Cuts a link one way.
+    Cut { from: NodeId, to: NodeId },
+    /// Mends all links.
+    Heal,
+    /// Stops a node. Of the records that wait, the oldest `kept` reach the disk all the same.
+    Crash {
+        node: NodeId,
+        #[arg(key)]
+        kept: Option<usize>,
+    },
+    /// Starts a node from its disk.
+    Restart(NodeId),
+    /// Fills a node's disk.
+    Full(NodeId),
+    /// Makes room on a node's disk.
+    Room(NodeId),
+    /// Delivers and persists until nothing is left to do, among the nodes named, or all. No time
+    /// passes.
+    Stabilize(#[arg(optional)] Vec<NodeId>),
+    /// Shows all nodes.
+    Status,
+    /// Shows the logs of some nodes.
+    Log(Vec<NodeId>),
+    /// Shows what the replicas hold.
+    State,
+    /// Shows the messages in flight.
+    Network,
+}
+
+/// A duration such as `100ms`.
+pub(crate) struct Millis(pub(crate) Duration);
+
+impl FromStr for Millis {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.strip_suffix("ms").and_then(|text| text.parse().ok());
+        number.map(|ms| Self(Duration::from_millis(ms))).ok_or("a duration is written 100ms")
+    }
+}
+
+/// A position such as `3@2`.
+#[derive(Clone, Copy)]
+pub(crate) struct Position(pub(crate) Index, pub(crate) Term);
+
+impl FromStr for Position {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once('@');
+        let parse = |(index, term): (&str, &str)| {
+            Some(Self(Index(index.parse().ok()?), Term(term.parse().ok()?)))
+        };
+        parts.and_then(parse).ok_or("a position is written 3@2")
+    }
+}
