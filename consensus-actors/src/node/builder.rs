@@ -199,6 +199,13 @@ pub(super) struct Settings {
     pub(super) deadline: Duration,
 }
 
+impl Settings {
+    /// Returns all members of the cluster, in order.
+    pub(super) fn members(&self) -> Vec<NodeId> {
+        if self.peers.is_empty() { vec![self.id] } else { self.peers.keys().copied().collect() }
+    }
+}
+
 fn config(message: impl Into<String>) -> Error {
     Error::new(Code::Config, message)
 }

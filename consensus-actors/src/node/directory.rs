@@ -24,6 +24,8 @@ struct Card {
     node: NodeId,
     /// Drawn when the directory was made; a wiped disk comes back as another incarnation.
     incarnation: String,
+    /// The members of the cluster, this node included.
+    members: Vec<NodeId>,
     /// The incarnation that each peer was first seen under.
     peers: BTreeMap<u64, String>,
 }
@@ -40,11 +42,17 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory of `node`, or makes it.
+    /// Opens the directory of `node` in a cluster of `members`, or makes it.
     ///
     /// # Errors
-    /// [`Code::DirectoryInUse`], [`Code::OtherCluster`], [`Code::OtherNode`] and [`Code::Disk`].
-    pub(super) fn open(path: &Path, cluster: &str, node: NodeId) -> Result<Self> {
+    /// [`Code::DirectoryInUse`], [`Code::OtherCluster`], [`Code::OtherNode`], [`Code::Disk`], and [`Code::Config`] for
+    /// other members than it was made for.
+    pub(super) fn open(
+        path: &Path,
+        cluster: &str,
+        node: NodeId,
+        members: &[NodeId],
+    ) -> Result<Self> {
         let failed = |error: io::Error| {
             let message = format!("cannot use the data directory {}: {error}", path.display());
             Error::new(Code::Disk, message)
@@ -76,6 +84,7 @@ impl Directory {
                     cluster: cluster.to_owned(),
                     node,
                     incarnation: format!("{:032x}", draw_incarnation().map_err(failed)?),
+                    members: members.to_owned(),
                     peers: BTreeMap::new(),
                 };
                 refuse_orphaned_journal(path)?;
@@ -86,6 +95,7 @@ impl Directory {
         };
         let directory = Self { path: path.to_owned(), card, _lock: lock };
         directory.check(cluster, node)?;
+        directory.check_members(members)?;
         Ok(directory)
     }
 
@@ -118,6 +128,25 @@ impl Directory {
             return Err(Error::new(Code::OtherNode, message));
         }
         Ok(())
+    }
+
+    /// Two sets of members have majorities that do not meet: one would lose what the other has acknowledged.
+    fn check_members(&self, members: &[NodeId]) -> Result {
+        if self.card.members == members {
+            return Ok(());
+        }
+        let list = |members: &[NodeId]| {
+            let numbers = members.iter().map(|member| member.number().to_string());
+            numbers.collect::<Vec<_>>().join(", ")
+        };
+        let message = format!(
+            "the data directory {} belongs to a cluster of the nodes {}, but this node is configured for {}: members \
+             cannot be changed yet; name the former with --peers, or give it another --data",
+            self.path.display(),
+            list(&self.card.members),
+            list(members)
+        );
+        Err(Error::new(Code::Config, message))
     }
 
     /// Returns the node's incarnation.

@@ -8,10 +8,7 @@ use std::{
 };
 
 use actix::Actor;
-use consensus_core::{
-    NodeId,
-    journal::{self, Journal, JournalError, JournalId},
-};
+use consensus_core::journal::{self, Journal, JournalError, JournalId};
 use tokio::sync::oneshot;
 
 use super::{Node, Shared, builder::Settings, directory::Directory, host::NodeActor};
@@ -35,7 +32,8 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     let http_port = settings.http.map(|address| bind(address, "HTTP")).transpose()?;
     let http_address = http_port.as_ref().and_then(|port| port.local_addr().ok());
 
-    let directory = Directory::open(&settings.data, &settings.cluster, settings.id)?;
+    let members = settings.members();
+    let directory = Directory::open(&settings.data, &settings.cluster, settings.id, &members)?;
     let incarnation = directory.incarnation()?;
     let disk = FileDisk::new(directory.journal());
     let opened = Journal::open(disk, JournalId(incarnation), journal::Config::default());
@@ -90,11 +88,7 @@ async fn run(
 ) {
     let Parts { settings, identity, journal, recovered, peer_port, http_port } = parts;
     let (node, cluster) = (settings.id, Arc::clone(&identity.cluster));
-    let members: Vec<NodeId> = if settings.peers.is_empty() {
-        vec![node]
-    } else {
-        settings.peers.keys().copied().collect()
-    };
+    let members = settings.members();
 
     let disk_thread = actix_rt::Arbiter::new();
     let journal = JournalActor::launch(journal, &disk_thread);

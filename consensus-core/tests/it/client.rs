@@ -324,6 +324,7 @@ fn session_is_asked_for_until_it_opens() {
         assert_eq!(body(&request), Body::Open);
         driver.answer(attempt, Err(failure));
         driver.pass(PAUSE);
+        assert!(driver.finished.is_empty());
     }
     let (_, attempt, _) = driver.one_sent();
     driver.reply(attempt, &7_u64.to_le_bytes());

@@ -29,9 +29,11 @@ fn number(rng: &mut ChaCha8Rng) -> u64 {
     }
 }
 
-fn entries(rng: &mut ChaCha8Rng) -> Vec<Entry> {
+fn entries(rng: &mut ChaCha8Rng, term: Term) -> Vec<Entry> {
     let sorted = !rng.next_u64().is_multiple_of(4);
-    let mut terms: Vec<_> = (0..rng.next_u64() % 4).map(|_| Term(number(rng))).collect();
+    let mut draw = || if rng.next_u64().is_multiple_of(2) { term } else { Term(number(rng)) };
+    let mut terms: Vec<_> = (0..4).map(|_| draw()).collect();
+    terms.truncate((rng.next_u64() % 5) as usize);
     if sorted {
         terms.sort_unstable();
     }
@@ -46,11 +48,12 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
     match rng.next_u64() % 7 {
         0 => Message::Vote { term, last_index: Index(number(rng)), last_term: Term(number(rng)) },
         1 => Message::VoteReply { term, granted: rng.next_u64().is_multiple_of(2) },
+        // Often behind the first entries, where there are some.
         2 => Message::Append {
             term,
-            prev_index: Index(number(rng)),
-            prev_term: Term(number(rng)),
-            entries: entries(rng),
+            prev_index: Index(number(rng) / 4),
+            prev_term: Term(number(rng) / 4),
+            entries: entries(rng, term),
             commit: Index(number(rng)),
         },
         3 => Message::AppendReply { term, result: AppendResult::Matched(Index(number(rng))) },

@@ -2,8 +2,8 @@
 //! nodes.
 //!
 //! Each node has one client, as a node's process has. Requests and answers travel between nodes on
-//! links of their own that lose and reorder, but repeat nothing, as connections do. An answer to what
-//! a process had asked that died meanwhile reaches the one that took its place.
+//! links of their own that lose and reorder, but repeat nothing, as connections do. An answer to
+//! what a process had asked that died meanwhile reaches the one that took its place.
 //! [`crate::history`] judges what callers were told.
 
 use std::{

@@ -1,0 +1,18 @@
+//! Programs as their users meet them: real processes on loopback, asked over HTTP, ended by real
+//! signals.
+
+mod cluster;
+mod command_line;
+mod contract;
+mod dev;
+mod ending;
+mod failover;
+mod http;
+mod keys;
+mod load;
+mod panics;
+mod peer;
+mod process;
+mod quorum;
+mod refusals;
+mod transport;
