@@ -1,6 +1,7 @@
 //! Between what tools write (JSON, texts in a URL) and what state machines take (serde enums tagged
 //! by name).
 
+use consensus_core::Outcome;
 use serde::{
     Deserializer,
     de::{
@@ -11,7 +12,10 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    json::Json,
+};
 
 /// Makes the variant `name` of a JSON object of arguments.
 pub(crate) fn from_json<T: DeserializeOwned>(
@@ -39,9 +43,10 @@ fn variant<T: DeserializeOwned>(
 
 /// Turns an encoded reply into JSON.
 pub(crate) fn to_json(reply: &[u8]) -> Result<Value> {
-    rmp_serde::from_slice(reply).map_err(|error| {
-        let message = format!("the reply cannot be shown as JSON: {error}");
-        Error::new(Code::Undecodable, message).with_outcome(consensus_core::Outcome::Applied)
+    let shown = rmp_serde::from_slice(reply);
+    shown.map(|Json(value)| value).map_err(|error| {
+        let message = format!("the reply cannot be shown as JSON: {error}; use a typed client");
+        Error::new(Code::Undecodable, message).with_outcome(Outcome::Applied)
     })
 }
 

@@ -9,6 +9,8 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use consensus_core::{Time, WallTime};
 
+use crate::abort::AbortOnPanic;
+
 /// The node's clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeClock {
@@ -97,6 +99,7 @@ impl Handler<Register> for Clock {
     type Result = ();
 
     fn handle(&mut self, Register(ticked): Register, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("clock");
         self.ticked.push(ticked);
     }
 }
@@ -105,6 +108,7 @@ impl Handler<Beat> for Clock {
     type Result = ();
 
     fn handle(&mut self, _: Beat, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("clock");
         self.ticked.iter().for_each(|ticked| ticked.tick());
     }
 }

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use consensus_core::{Outcome, client::CallError, replica::Rejection};
+use consensus_core::{
+    Outcome,
+    client::CallError,
+    replica::{REPLY_BYTES_MAX, Rejection},
+};
 
 /// The result of an operation of this crate.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -48,6 +52,8 @@ pub enum Code {
     UnknownPath,
     /// CX155: the page takes another HTTP method.
     WrongMethod,
+    /// CX156: the request comes from a web page of another machine's.
+    ForeignOrigin,
     /// CX160: the idempotency key was used with another body.
     KeyReused,
     /// CX161: the idempotency key is not usable.
@@ -100,6 +106,7 @@ impl Code {
             Self::MalformedBody => "CX153",
             Self::UnknownPath => "CX154",
             Self::WrongMethod => "CX155",
+            Self::ForeignOrigin => "CX156",
             Self::KeyReused => "CX160",
             Self::InvalidKey => "CX161",
             Self::Stopping => "CX170",
@@ -156,7 +163,7 @@ impl Error {
     pub(crate) fn of_call(error: &CallError, group: &str) -> Self {
         let outcome = error.outcome();
         let (code, message) = match error {
-            CallError::Deadline { leader: None, .. } => (
+            CallError::Deadline { leader: None, outcome: Outcome::NotApplied } => (
                 Code::NoLeader,
                 format!(
                     "no leader of {group:?} took the call before its deadline: fewer than a \
@@ -171,14 +178,15 @@ impl Error {
                      again, or allow more time"
                 ),
             ),
-            CallError::Deadline { leader: Some(leader), .. } => (
-                Code::Deadline,
-                format!(
-                    "the deadline passed while the command was on its way to {leader}, the leader \
-                     of {group:?}; it may be applied or not: read the state before you repeat it, \
-                     or use an idempotency key"
-                ),
-            ),
+            CallError::Deadline { leader, .. } => {
+                let leader = leader.map_or_else(|| "none known".to_owned(), |id| id.to_string());
+                let message = format!(
+                    "the deadline passed while the command was on its way (leader of {group:?}: \
+                     {leader}); it may be applied or not: read the state before you repeat it, or \
+                     use an idempotency key"
+                );
+                (Code::Deadline, message)
+            }
             CallError::Busy { limit } => (
                 Code::Busy,
                 format!(
@@ -198,7 +206,9 @@ impl Error {
                  not: read the state before you repeat it"
                     .to_owned(),
             ),
-            CallError::Rejected(rejection) => Self::words_of(*rejection),
+            CallError::Rejected(rejection) | CallError::Unanswered(rejection) => {
+                Self::words_of(*rejection)
+            }
             _ => (Code::Deadline, error.to_string()),
         };
         Self { code, outcome, message }
@@ -216,9 +226,16 @@ impl Error {
                 "the bytes are no command of this state machine; use a client built from the same \
                  version",
             ),
+            Rejection::ReplyTooLarge => {
+                let message = format!(
+                    "the reply takes more than {REPLY_BYTES_MAX} bytes; ask for less at a time (a \
+                     command was applied all the same)"
+                );
+                return (Code::TooLarge, message);
+            }
             Rejection::AlreadyAnswered => (
                 Code::AlreadyAnswered,
-                "the command was applied before and its reply is gone; read the state",
+                "the command was answered or given up before, and its reply is gone; read the state",
             ),
             Rejection::KeyReused => (
                 Code::KeyReused,

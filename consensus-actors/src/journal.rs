@@ -273,7 +273,7 @@ impl Handler<Compact> for JournalActor {
     fn handle(&mut self, compact: Compact, _: &mut Self::Context) {
         let _guard = AbortOnPanic("journal");
         if let Err(error) = self.journal.release(compact.group, compact.before) {
-            tracing::warn!(%error, "old segments of the journal could not be removed");
+            give_up(&error);
         }
     }
 }

@@ -46,6 +46,7 @@ mod deterministic;
 mod error;
 mod http;
 mod journal;
+mod json;
 mod node;
 mod raft;
 mod replica;

@@ -7,29 +7,38 @@
 //! asked.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
-use actix::{Actor, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, NodeId, Outcome, StateMachine, Submission, Ticket,
-    client::{Ask, Attempt, CallId, Client, ClientEffect, Failure, Patience, Request, Response},
+    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, Ticket, Time,
+    client::{
+        Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request, Response,
+    },
     codec::Encode,
-    replica::{self, Rejection, Reply},
+    replica::{self, Envelope, Rejection, Reply},
 };
 use tokio::sync::oneshot;
 
 use crate::{
     abort::AbortOnPanic,
+    client::COMMAND_BYTES_MAX,
     clock::NodeClock,
     error::Error,
     node::Board,
     role::Decision,
     transport::{Item, Kind, Links},
 };
+
+/// How long a replica applies before it lets the other actors of its thread have a turn.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// The largest request that a peer may send: a command with its envelope, whose parts are bounded.
+const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
 
 /// The seat of the group on this node, whatever its protocol.
 pub(crate) trait Proposer: Send + Sync {
@@ -47,12 +56,15 @@ pub struct Replica<S: StateMachine> {
     place: Place,
     replica: replica::Replica<S>,
     client: Client,
-    callers: HashMap<CallId, Caller>,
+    /// Where the answer of each call goes.
+    callers: HashMap<CallId, oneshot::Sender<Result<Bytes, Error>>>,
     ticket: Ticket,
     /// Commands and reads at the seat, by ticket: who asked, and the query if it is one.
     seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
     /// Reads that wait for an index to be applied.
-    waiting: BTreeMap<(consensus_core::Index, Ticket), ()>,
+    waiting: BTreeSet<(Index, Ticket)>,
+    /// Decisions that are not carried out yet, in order.
+    backlog: VecDeque<Decision>,
     outbox: Outbox,
     flushing: bool,
 }
@@ -70,11 +82,6 @@ pub(crate) struct Place {
     /// Drawn anew at each start: an answer to an earlier life must not pass for one to this.
     pub(crate) first_attempt: Attempt,
     pub(crate) deadline: Duration,
-}
-
-/// A call of this node: where its answer goes.
-struct Caller {
-    answer: oneshot::Sender<Result<Bytes, Error>>,
 }
 
 /// Who asked the seat.
@@ -105,7 +112,8 @@ impl<S: StateMachine> Replica<S> {
             callers: HashMap::new(),
             ticket: Ticket(0),
             seated: HashMap::new(),
-            waiting: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            backlog: VecDeque::new(),
             outbox: Outbox::default(),
             flushing: false,
         }
@@ -123,7 +131,7 @@ impl<S: StateMachine> Replica<S> {
         let deadline = now + deadline.unwrap_or(self.place.deadline);
         match self.client.call(ask, wall, deadline) {
             Ok(call) => {
-                self.callers.insert(call, Caller { answer });
+                self.callers.insert(call, answer);
                 // What else waits in the mailbox goes into the same batch.
                 if !self.flushing {
                     self.flushing = true;
@@ -156,42 +164,79 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    fn decide(&mut self, decision: Decision) {
-        match decision {
-            Decision::Apply(decided) => {
-                for entry in &decided {
-                    let reply = self.replica.apply(entry);
-                    if reply == Some(Err(Rejection::Panicked)) {
-                        tracing::error!(
-                            node = %self.place.node,
-                            group = %self.place.name,
-                            index = entry.index.0,
-                            "a command panicked; that is its outcome on every replica"
-                        );
-                    }
-                    if let (Some(ticket), Some(reply)) = (entry.ticket, reply) {
-                        self.answer(ticket, reply.map_err(Failure::Rejected));
+    /// Carries out decisions until none is left or a slice of time is used up; true if some are.
+    fn decide(&mut self) -> bool {
+        let until = self.place.clock.now() + SLICE;
+        while let Some(decision) = self.backlog.pop_front() {
+            match decision {
+                Decision::Apply(mut decided) => {
+                    let finished = self.apply(&mut decided, until);
+                    self.place.board.set_applied(self.replica.applied());
+                    self.answer_waiting();
+                    if !finished {
+                        self.backlog.push_front(Decision::Apply(decided));
+                        return true;
                     }
                 }
-                self.place.board.set_applied(self.replica.applied());
-                self.answer_waiting();
+                Decision::ReadReady { ticket, at } => {
+                    self.waiting.insert((at, ticket));
+                    self.answer_waiting();
+                }
+                Decision::Answer { ticket, error } => {
+                    self.answer(ticket, Err(Failure::Refused(error)));
+                }
+                Decision::Route { leader } => self.client.route(leader),
             }
-            Decision::ReadReady { ticket, at } => {
-                self.waiting.insert((at, ticket), ());
-                self.answer_waiting();
-            }
-            Decision::Answer { ticket, error } => self.answer(ticket, Err(Failure::Refused(error))),
-            Decision::Route { leader } => self.client.route(leader),
         }
+        false
+    }
+
+    /// Applies entries in order; false if the time was up first.
+    fn apply(&mut self, decided: &mut std::vec::IntoIter<Decided>, until: Time) -> bool {
+        // The clock is read now and then only.
+        const ENTRIES: usize = 64;
+        while !decided.as_slice().is_empty() {
+            if self.place.clock.now() >= until {
+                return false;
+            }
+            for entry in decided.by_ref().take(ENTRIES) {
+                let reply = self.replica.apply(&entry);
+                if reply == Some(Err(Rejection::Panicked)) {
+                    tracing::error!(
+                        node = %self.place.node,
+                        group = %self.place.name,
+                        index = entry.index.0,
+                        "a command panicked; that is its outcome on every replica"
+                    );
+                }
+                if let (Some(ticket), Some(reply)) = (entry.ticket, reply) {
+                    self.answer(ticket, reply.map_err(Failure::Rejected));
+                }
+            }
+        }
+        true
+    }
+
+    /// Carries out what is decided, a slice at a time: the roles on this thread have heartbeats to
+    /// send meanwhile.
+    fn work(&mut self, ctx: &mut Context<Self>) {
+        if self.decide() {
+            let rest = tokio::task::yield_now().into_actor(self).map(|(), replica, ctx| {
+                let _guard = AbortOnPanic("replica");
+                replica.work(ctx);
+            });
+            ctx.spawn(rest);
+        }
+        self.flush();
     }
 
     /// Answers the reads whose index is applied.
     fn answer_waiting(&mut self) {
         let applied = self.replica.applied();
-        while let Some(first) = self.waiting.first_entry()
-            && first.key().0 <= applied
+        while let Some((at, ticket)) = self.waiting.first().copied()
+            && at <= applied
         {
-            let (_, ticket) = first.remove_entry().0;
+            self.waiting.remove(&(at, ticket));
             let query = self.seated.get(&ticket).and_then(|(_, query)| query.clone());
             let reply: Reply =
                 query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
@@ -235,7 +280,7 @@ impl<S: StateMachine> Replica<S> {
                 ClientEffect::Finish { call, result } => {
                     if let Some(caller) = self.callers.remove(&call) {
                         let name = &self.place.name;
-                        caller.answer.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                        caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
                     }
                 }
             }
@@ -249,27 +294,6 @@ impl<S: StateMachine> Replica<S> {
         for (to, items) in std::mem::take(&mut self.outbox.items) {
             self.place.links.send(to, items);
         }
-    }
-}
-
-/// A request as it travels: the attempt that names its answer, and what to do.
-#[derive(Debug)]
-pub(crate) struct Attempted {
-    pub(crate) attempt: Attempt,
-    pub(crate) request: Request,
-}
-
-impl Encode for Attempted {
-    fn encode(&self, out: &mut Vec<u8>) {
-        consensus_core::codec::put_u64(out, self.attempt.0);
-        self.request.encode(out);
-    }
-}
-
-impl consensus_core::codec::Decode for Attempted {
-    fn decode(input: &mut Bytes) -> Result<Self, consensus_core::codec::DecodeError> {
-        let attempt = Attempt(consensus_core::codec::take_u64(input)?);
-        Ok(Self { attempt, request: Request::decode(input)? })
     }
 }
 
@@ -324,7 +348,7 @@ impl<S: StateMachine> Actor for Replica<S> {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         for (_, caller) in self.callers.drain() {
-            caller.answer.send(Err(Error::stopping(Outcome::Unknown))).ok();
+            caller.send(Err(Error::stopping(Outcome::Unknown))).ok();
         }
     }
 }
@@ -341,10 +365,13 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
 impl<S: StateMachine> Handler<Decisions> for Replica<S> {
     type Result = ();
 
-    fn handle(&mut self, Decisions(decisions): Decisions, _: &mut Self::Context) {
+    fn handle(&mut self, Decisions(decisions): Decisions, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        decisions.into_iter().for_each(|decision| self.decide(decision));
-        self.flush();
+        let working = !self.backlog.is_empty();
+        self.backlog.extend(decisions);
+        if !working {
+            self.work(ctx);
+        }
     }
 }
 
@@ -353,7 +380,19 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
 
     fn handle(&mut self, Requests(from, requests): Requests, _: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
+        let latest = self.place.clock.wall();
         for Attempted { attempt, request } in requests {
+            if request.size() > REQUEST_BYTES_MAX {
+                let result = Err(Failure::Rejected(Rejection::Malformed));
+                self.post(from, Kind::Response, &Response { attempt, result });
+                continue;
+            }
+            let request = match request {
+                Request::Propose(command) => {
+                    Request::Propose(Envelope::no_later_than(command, latest))
+                }
+                Request::Query(query) => Request::Query(query),
+            };
             self.seat(Asker::Peer(from, attempt), request);
         }
         self.flush();

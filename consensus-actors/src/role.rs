@@ -53,7 +53,7 @@ pub(crate) trait Outlets<P: Seated>: 'static {
 /// What a role tells the replica of its group.
 pub(crate) enum Decision {
     /// Apply these.
-    Apply(Vec<consensus_core::Decided>),
+    Apply(IntoIter<consensus_core::Decided>),
     /// Answer this read once `at` is applied.
     ReadReady { ticket: Ticket, at: consensus_core::Index },
     /// This command or read is not served here.
@@ -75,10 +75,13 @@ pub(crate) struct Post<P: Hosted> {
     labels: Labels,
 }
 
+/// How many messages may wait for the disk.
+const DEFERRED_MAX: usize = 1 << 16;
+
 /// What the spans and events of a seat carry.
 #[derive(Clone)]
 pub(crate) struct Labels {
-    pub(crate) node: u64,
+    pub(crate) node: consensus_core::NodeId,
     pub(crate) group: Arc<str>,
 }
 
@@ -112,6 +115,13 @@ impl<P: Hosted> Post<P> {
         self.outlets.publish(P::status(&self.state, role));
     }
 
+    /// Makes the span of a tenure.
+    fn span(&self, status: &Status) -> Span {
+        let Labels { node, group } = &self.labels;
+        let (role, term) = (status.role, status.term);
+        tracing::info_span!(parent: None, "tenure", %node, %group, role, term)
+    }
+
     /// Carries out the effects of a batch: one message to the journal, one to each link, one to the
     /// replica.
     fn release(&mut self) {
@@ -128,11 +138,14 @@ impl<P: Hosted> Post<P> {
                 Effect::Persist { token, record } => records.push((token, record)),
                 Effect::Send { to, message, after } => match after {
                     Some(token) if token > self.durable => {
-                        self.deferred.push_back((token, to, message));
+                        // A disk may be full for hours; what is dropped will be asked for again.
+                        if self.deferred.len() < DEFERRED_MAX {
+                            self.deferred.push_back((token, to, message));
+                        }
                     }
                     Some(_) | None => messages.push((to, message)),
                 },
-                Effect::Apply(decided) => decisions.push(Decision::Apply(decided)),
+                Effect::Apply(decided) => decisions.push(Decision::Apply(decided.into_iter())),
                 Effect::ReadReady { ticket, at } => {
                     decisions.push(Decision::ReadReady { ticket, at });
                 }
@@ -169,7 +182,7 @@ pub(crate) struct RoleActor<P: Hosted, R: Role<P>> {
 
 enum Tenure<P: Hosted, R> {
     /// The role is held; `None` only while a hand-over is under way.
-    Held(Option<Held<P, R>>, Span),
+    Held { held: Option<Held<P, R>>, span: Span, term: u64 },
     /// The role was passed on; `fenced` once nothing sent to the seat before can follow.
     Over { successor: Recipient<Delivery<P>>, fenced: bool },
 }
@@ -184,27 +197,31 @@ where
     /// Starts the actor; all but the `first` of a seat wait for their predecessor's last word.
     pub(crate) fn launch(role: R, mut post: Box<Post<P>>, first: bool) -> Recipient<Delivery<P>> {
         let status = P::status(&post.state, role.name());
-        let Labels { node, group } = &post.labels;
-        let (role_name, term) = (status.role, status.term);
-        let span =
-            tracing::info_span!(parent: None, "tenure", node, %group, role = role_name, term);
-        span.in_scope(|| match (first, role_name) {
+        let (span, term) = (post.span(&status), status.term);
+        span.in_scope(|| match (first, status.role) {
             (false, "leader") => tracing::info!(index = status.last.0, "takes the lead"),
             _ => tracing::debug!(index = status.last.0, "takes the seat"),
         });
         post.outlets.publish(status);
-        let tenure = Tenure::Held(Some((role, post)), span);
+        let tenure = Tenure::Held { held: Some((role, post)), span, term };
         Self { tenure, succeeds: !first, held: VecDeque::new() }.start().recipient()
     }
 
     /// Takes inputs in their order: steps them if the role is held, forwards them if not.
     fn take(&mut self, inputs: Vec<Input<P>>, ctx: &mut Context<Self>) {
         match &mut self.tenure {
-            Tenure::Held(held, span) => {
+            Tenure::Held { held, span, term } => {
                 let (role, post) = held.take().expect("a hand-over ends within its handler");
                 let _entered = span.clone().entered();
                 match Self::step_all(role, post, inputs, ctx) {
-                    Ok(kept) => *held = Some(kept),
+                    Ok((role, post)) => {
+                        // The same role may go on in a later term.
+                        let status = P::status(&post.state, role.name());
+                        if status.term != *term {
+                            (*span, *term) = (post.span(&status), status.term);
+                        }
+                        *held = Some((role, post));
+                    }
                     Err(successor) => self.tenure = Tenure::Over { successor, fenced: false },
                 }
             }

@@ -2,9 +2,10 @@
 
 /// Returns `; did you mean ..?` if one of `known` is near, else nothing.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    const NEAR: f64 = 0.7;
-    let scored = known.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    match scored.filter(|(score, _)| *score >= NEAR).max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+    // A slip in a short name, two in a longer one.
+    let near = (name.chars().count() / 3).max(1);
+    let measured = known.map(|known| (strsim::damerau_levenshtein(name, known), known));
+    match measured.filter(|(distance, _)| *distance <= near).min() {
         Some((_, nearest)) => format!("; did you mean {nearest:?}?"),
         None => String::new(),
     }
@@ -14,4 +15,18 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
 pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a slip is recognized, and what is far is not suggested.
+    #[test]
+    fn slips_are_recognized() {
+        let meant = |name| did_you_mean(name, ["get", "scan", "delete"].into_iter());
+        assert_eq!(meant("gte"), "; did you mean \"get\"?");
+        assert_eq!(meant("dellet"), "; did you mean \"delete\"?");
+        assert_eq!(meant("put"), "");
+    }
 }

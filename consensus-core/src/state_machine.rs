@@ -81,8 +81,8 @@ impl Cx {
     /// Returns the wall-clock time at which the command was born, recorded in the log, never
     /// decreasing.
     ///
-    /// It is the clock of the node that the client called: as good as that machine's clock, and
-    /// equal on all replicas.
+    /// It is the clock of the node that the client called, no later than the leader's: as good as
+    /// those machines' clocks, and equal on all replicas.
     #[expect(clippy::disallowed_types, reason = "it is made of what the log says, not read")]
     pub fn now(&self) -> std::time::SystemTime {
         std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.now.0)

@@ -3,11 +3,11 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
-use super::{Application, complain, options::Dev, say};
+use super::{Application, USAGE, complain, options::Dev, say};
 use crate::error::{Code, Error, Result};
 
 /// How long a dead child stays down.
@@ -29,8 +29,16 @@ struct Cluster {
 
 struct Node {
     id: u16,
-    /// The running process, or when to start the next.
-    child: Result<Child, Option<Instant>>,
+    child: State,
+}
+
+/// How a node stands.
+enum State {
+    Running(Child),
+    /// It died, and is started again at this moment.
+    Waiting(Instant),
+    /// It died, and stays down.
+    Down,
 }
 
 /// Runs a cluster until Ctrl-C.
@@ -38,9 +46,7 @@ pub(super) fn dev(application: Application, options: Dev) -> Result<ExitCode> {
     let temporary = options.data.is_none();
     let data = match &options.data {
         Some(data) => data.clone(),
-        None => {
-            std::env::temp_dir().join(format!("{}-dev-{}", application.name, std::process::id()))
-        }
+        None => fresh_directory(application.name)?,
     };
     let mut cluster = Cluster { application, options, data, nodes: Vec::new() };
     let ran = actix_rt::System::new().block_on(cluster.run());
@@ -49,6 +55,14 @@ pub(super) fn dev(application: Application, options: Dev) -> Result<ExitCode> {
         fs::remove_dir_all(&cluster.data).ok();
     }
     ran.map(|()| ExitCode::SUCCESS)
+}
+
+/// Makes a directory that nobody had before, nor can guess.
+fn fresh_directory(name: &str) -> Result<PathBuf> {
+    let drawn = getrandom::u64().map_err(Error::application)?;
+    let directory = std::env::temp_dir().join(format!("{name}-dev-{drawn:016x}"));
+    fs::create_dir(&directory)?;
+    Ok(directory)
 }
 
 impl Cluster {
@@ -62,7 +76,7 @@ impl Cluster {
         fs::create_dir_all(&self.data)?;
         for id in 1..=self.options.nodes {
             self.refuse_used_ports(id)?;
-            let child = Ok(self.start(id)?);
+            let child = State::Running(self.start(id)?);
             self.nodes.push(Node { id, child });
         }
         self.introduce();
@@ -72,7 +86,7 @@ impl Cluster {
                 _ = interrupt.recv() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
                 _ = hangup.recv() => return Ok(()),
-                () = tokio::time::sleep(LOOK_EVERY) => self.look(),
+                () = tokio::time::sleep(LOOK_EVERY) => self.look()?,
             }
         }
     }
@@ -124,8 +138,10 @@ impl Cluster {
     fn introduce(&self) {
         let name = self.application.name;
         for node in &self.nodes {
-            let pid = node.child.as_ref().map_or(0, Child::id);
-            say(format_args!("node {}  http://{}  pid {pid}", node.id, self.http(node.id)));
+            if let State::Running(child) = &node.child {
+                let (id, http, pid) = (node.id, self.http(node.id), child.id());
+                say(format_args!("node {id}  http://{http}  pid {pid}"));
+            }
         }
         let (first, addr) = (self.http(1), self.http(1));
         let addr =
@@ -140,40 +156,53 @@ impl Cluster {
     }
 
     /// Reports children that died, and starts those whose time has come.
-    fn look(&mut self) {
+    fn look(&mut self) -> Result {
         for position in 0..self.nodes.len() {
-            let Some(node) = self.nodes.get_mut(position) else { return };
+            let Some(node) = self.nodes.get_mut(position) else { continue };
             let id = node.id;
-            match &mut node.child {
-                Ok(child) => {
-                    if let Ok(Some(status)) = child.try_wait() {
-                        let restart = !self.options.no_restart;
-                        node.child = Err(restart.then(|| Instant::now() + RESTART_AFTER));
-                        let then =
-                            if restart { "starts again in two seconds" } else { "stays down" };
-                        say(format_args!("node {id} died ({status}); it {then}"));
+            let next = match &mut node.child {
+                State::Running(child) => match child.try_wait() {
+                    Ok(Some(status)) => self.on_death(id, status)?,
+                    Ok(None) | Err(_) => continue,
+                },
+                State::Waiting(at) if Instant::now() >= *at => match self.start(id) {
+                    Ok(child) => {
+                        say(format_args!("node {id} is back, pid {}", child.id()));
+                        State::Running(child)
                     }
-                }
-                Err(Some(at)) if Instant::now() >= *at => {
-                    let started = self.start(id);
-                    let retry = Instant::now() + RESTART_AFTER;
-                    match &started {
-                        Ok(child) => say(format_args!("node {id} is back, pid {}", child.id())),
-                        Err(error) => complain(error),
+                    Err(error) => {
+                        complain(&error);
+                        State::Waiting(Instant::now() + RESTART_AFTER)
                     }
-                    if let Some(node) = self.nodes.get_mut(position) {
-                        node.child = started.map_err(|_| Some(retry));
-                    }
-                }
-                Err(_) => {}
+                },
+                State::Waiting(_) | State::Down => continue,
+            };
+            if let Some(node) = self.nodes.get_mut(position) {
+                node.child = next;
             }
         }
+        Ok(())
+    }
+
+    /// Reports a death and tells what comes next; an error if starting again would not help.
+    fn on_death(&self, id: u16, status: ExitStatus) -> Result<State> {
+        if status.code() == Some(i32::from(USAGE)) {
+            let message = format!("node {id} refuses its configuration, as it says above");
+            return Err(Error::new(Code::Config, message));
+        }
+        let restart = !self.options.no_restart;
+        let then = if restart { "starts again in two seconds" } else { "stays down" };
+        say(format_args!("node {id} died ({status}); it {then}"));
+        Ok(if restart { State::Waiting(Instant::now() + RESTART_AFTER) } else { State::Down })
     }
 
     /// Ends all children: closing their standard input asks, and after a grace they are killed.
     fn end(&mut self) {
-        let mut children: Vec<Child> =
-            self.nodes.drain(..).filter_map(|node| node.child.ok()).collect();
+        let running = self.nodes.drain(..).filter_map(|node| match node.child {
+            State::Running(child) => Some(child),
+            State::Waiting(_) | State::Down => None,
+        });
+        let mut children: Vec<Child> = running.collect();
         children.iter_mut().for_each(|child| drop(child.stdin.take()));
         let patience = Instant::now() + GRACE;
         for child in &mut children {

@@ -12,6 +12,7 @@
 //! The header `Idempotency-Key` makes a repeated command apply once; `Consensus-Deadline: 2s`
 //! bounds a call.
 
+mod origin;
 mod problem;
 mod status;
 
@@ -22,6 +23,7 @@ use actix_web::{
     dev::Server,
     guard,
     http::header::{ALLOW, HeaderValue},
+    middleware::from_fn,
     web,
 };
 use serde_json::{Value, json};
@@ -42,6 +44,7 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
         App::new()
             .app_data(web::Data::from(Arc::clone(&node)))
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .wrap(from_fn(origin::refuse_foreign))
             .service(page("/livez", get().to(status::livez)))
             .service(page("/readyz", get().to(status::readyz)))
             .service(page("/v1/status", get().to(status::status)))

@@ -16,6 +16,7 @@ impl ResponseError for Error {
             Code::InvalidArgument | Code::MalformedBody | Code::InvalidKey => {
                 StatusCode::BAD_REQUEST
             }
+            Code::ForeignOrigin => StatusCode::FORBIDDEN,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AlreadyAnswered => StatusCode::CONFLICT,

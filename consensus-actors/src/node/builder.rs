@@ -117,15 +117,14 @@ impl NodeBuilder {
         if self.heartbeat.is_zero() {
             return Err(config("a heartbeat of zero would send without end; set --heartbeat"));
         }
-        let heartbeat_max = self.election_timeout / 3;
-        if self.heartbeat > heartbeat_max {
+        if self.heartbeat > self.election_timeout / 3 {
             return Err(config(format!(
                 "a heartbeat every {:?} is not well below the election timeout of {:?}: set \
-                 --heartbeat to {:?} or less, or --election-timeout to {:?} or more",
+                 --heartbeat to {}ms or less, or --election-timeout to {}ms or more",
                 self.heartbeat,
                 self.election_timeout,
-                heartbeat_max,
-                self.heartbeat * 3
+                self.election_timeout.as_millis() / 3,
+                self.heartbeat.as_micros().div_ceil(1_000) * 3
             )));
         }
 

@@ -57,7 +57,7 @@ impl Directory {
             let message = format!("cannot use the data directory {}: {error}", path.display());
             Error::new(Code::Disk, message)
         };
-        fs::create_dir_all(path.join("journal")).map_err(failed)?;
+        create_durably(&path.join("journal")).map_err(failed)?;
         let lock = File::create(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -186,6 +186,22 @@ fn parse_incarnation(path: &Path, text: &str) -> Result<u128> {
             format!("{}/identity.json is damaged: {text:?} is no incarnation", path.display());
         Error::new(Code::Disk, message)
     })
+}
+
+/// Makes a directory and those above it that are missing, each durable in the one above.
+fn create_durably(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    create_durably(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => sync_directory(parent),
+    }
 }
 
 /// A journal whose card is gone must not be given a new identity: its votes are somebody else's.

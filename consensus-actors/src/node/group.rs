@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use consensus_core::{Index, Operation, StateMachine, Status, client::Ask};
+use consensus_core::{Index, Operation, Outcome, StateMachine, Status, client::Ask};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -101,7 +101,9 @@ impl<S: Replicated> Group for HostedGroup<S> {
         let operations = S::INTERFACE;
         let operation = find(&self.name, "query", name, operations.queries, operations.commands)?;
         let query: S::Query = parse(operation, arguments)?;
-        Ok(self.answer(client::question(&query)?, deadline))
+        let answer = self.answer(client::question(&query)?, deadline);
+        // Whatever becomes of a query, it changes nothing.
+        Ok(Box::pin(async { answer.await.map_err(|e| e.with_outcome(Outcome::NotApplied)) }))
     }
 
     fn interface(&self) -> consensus_core::Interface {

@@ -10,7 +10,7 @@ use std::{
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
     GroupId, Input, Members, NodeId, Status, Submission, Ticket, Token,
-    client::{Attempt, Patience, Response},
+    client::{Attempt, Attempted, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
     raft::{self, Raft},
@@ -19,11 +19,12 @@ use consensus_core::{
 
 use super::{Board, Shared, builder::Settings, group::HostedGroup};
 use crate::{
+    abort::AbortOnPanic,
     client::Client,
     clock::{self, Clock, NodeClock, Ticked},
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
-    replica::{Attempted, Decisions, Place, Proposer, Replica, Requests, Responses, Tick},
+    replica::{Decisions, Place, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
@@ -123,6 +124,7 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
     type Result = Result<(Client<S>, Arc<Board>)>;
 
     fn handle(&mut self, host: Host<S>, _: &mut Self::Context) -> Self::Result {
+        let _guard = AbortOnPanic("node");
         let name = host.name;
         let group = GroupId::named(&name);
         if let Some(other) = self.hosted.iter().find(|hosted| hosted.id == group) {
@@ -142,6 +144,7 @@ impl Handler<Shutdown> for NodeActor {
     type Result = ();
 
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("node");
         self.hosted.drain(..).for_each(|group| (group.vacate)());
     }
 }
@@ -178,14 +181,15 @@ impl NodeActor {
             Error::new(Code::JournalCorrupt, message)
         };
         let mut records = Vec::new();
-        for (token, bytes) in self.recovered.records.remove(&group).unwrap_or_default() {
-            let record =
-                P::Record::decode_all(bytes).map_err(|error| damaged(error.to_string()))?;
-            records.push((token, record));
+        for (token, bytes) in self.recovered.records.get(&group).into_iter().flatten() {
+            let record = P::Record::decode_all(bytes.clone());
+            records.push((*token, record.map_err(|error| damaged(error.to_string()))?));
         }
         let durable = records.last().map(|(token, _)| *token).unwrap_or_default();
         let process = P::recover(config, self.time.now(), records);
-        Ok((process.map_err(|error| damaged(error.to_string()))?, durable))
+        let process = process.map_err(|error| damaged(error.to_string()))?;
+        self.recovered.records.remove(&group);
+        Ok((process, durable))
     }
 
     /// Starts a group's actors and wires them to the journal, the links, the clock and the peer
@@ -227,7 +231,7 @@ impl NodeActor {
             board: Arc::clone(&board),
             last: None,
         };
-        let labels = Labels { node: self.settings.id.number(), group: label };
+        let labels = Labels { node: self.settings.id, group: label };
         Post::take(process, Arc::clone(&seat), self.time, durable, Box::new(outlets), labels);
 
         let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };

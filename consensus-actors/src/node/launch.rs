@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, RwLock, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::Actor;
@@ -116,6 +116,7 @@ async fn run(
         http: http_address,
         groups: RwLock::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
+        started: Instant::now(),
         actor: actor.start(),
         stop: Mutex::new(None),
         thread: Mutex::new(None),

@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use actix::Addr;
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) groups: RwLock<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
+    started: Instant,
     actor: Addr<NodeActor>,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -111,9 +113,8 @@ impl Node {
     /// Stops the node's actors and waits until they have ended. What was answered is durable
     /// already.
     pub fn stop(&self) {
-        let lock =
-            |_: &Self| self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(stop) = lock(self) {
+        let stop = self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stop) = stop {
             stop.send(()).ok();
         }
         let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -158,6 +159,9 @@ impl Board {
     }
 }
 
+/// How long a node that never says that it hosts all may be about to host more.
+const STARTING: Duration = Duration::from_secs(10);
+
 impl Shared {
     /// Returns a hosted group.
     pub(crate) fn group(&self, name: &str) -> Result<Arc<dyn Group>> {
@@ -167,7 +171,7 @@ impl Shared {
             let known = crate::suggest::listed(names.clone());
             let meant = crate::suggest::did_you_mean(name, names);
             let node = self.id.number();
-            if self.all_hosted.load(Ordering::Acquire) {
+            if self.all_hosted.load(Ordering::Acquire) || self.started.elapsed() > STARTING {
                 let message =
                     format!("node {node} hosts no group {name:?}{meant}; it hosts {known}");
                 return Error::new(Code::UnknownGroup, message);

@@ -210,7 +210,7 @@ fn ended_role_loses_and_reorders_nothing() {
     let actors = arbiter.block_on(async { actix_rt::Arbiter::new() });
     let taken = Arc::clone(&seat);
     actors.spawn_fn(move || {
-        let labels = Labels { node: 1, group: "relay".into() };
+        let labels = Labels { node: NodeId::new(1).expect("positive"), group: "relay".into() };
         let clock = NodeClock::start();
         Post::take(Relay, taken, clock, Token(0), Box::new(Report(report)), labels);
         seated.send(GroupId::named("relay")).expect("the test waits");

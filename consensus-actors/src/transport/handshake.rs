@@ -87,12 +87,19 @@ impl Identity {
         match known.peers.get(&peer) {
             None => Err(format!("{peer} is not among the peers of {}; check --peers", self.node)),
             Some(Some(seen)) if *seen == incarnation => Ok(()),
-            Some(Some(seen)) => Err(format!(
-                "{peer} comes as incarnation {incarnation:032x}, but {} knows it as {seen:032x}: \
-                 its data directory is not the one it had, and the votes and entries that it \
-                 promised to keep may be gone; give it back its data directory",
-                self.node
-            )),
+            Some(Some(seen)) => {
+                // Not for the caller's eyes: who is told an incarnation could claim to be it.
+                tracing::error!(
+                    "{peer} comes as incarnation {incarnation:032x}, but {} knows it as {seen:032x}",
+                    self.node
+                );
+                Err(format!(
+                    "{peer} comes as another incarnation than {} knows: its data directory is not \
+                     the one it had, and the votes and entries that it promised to keep may be \
+                     gone; give it back its data directory",
+                    self.node
+                ))
+            }
             Some(None) => {
                 let stored = known.store.remember(peer, incarnation);
                 stored.map_err(|error| format!("cannot remember incarnations: {error}"))?;

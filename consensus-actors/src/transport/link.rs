@@ -17,6 +17,7 @@ use super::{
     FRAME_BYTES_MAX, Item, frame,
     handshake::{self, Identity},
 };
+use crate::abort::AbortOnPanic;
 
 /// Items for the peer.
 pub(crate) struct Outgoing(pub(crate) Vec<Item>);
@@ -90,6 +91,7 @@ impl Link {
     }
 
     fn on_connected(&mut self, stream: TcpStream, ctx: &mut Context<Self>) {
+        let _guard = AbortOnPanic("link");
         tracing::debug!(node = %self.identity.node, peer = %self.peer, "connected");
         (self.backoff, self.refusal) = (BACKOFF.0, None);
         let (read, write) = stream.into_split();
@@ -115,6 +117,7 @@ impl Link {
     }
 
     fn on_lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        let _guard = AbortOnPanic("link");
         let (node, peer) = (self.identity.node, self.peer);
         if error.kind() == io::ErrorKind::ConnectionRefused && error.get_ref().is_some() {
             let reason = error.to_string();
@@ -137,6 +140,7 @@ impl Link {
 
     /// Writes one frame with what waits, as much as fits.
     fn write(&mut self, ctx: &mut Context<Self>) {
+        let _guard = AbortOnPanic("link");
         if self.waiting.is_empty() {
             return;
         }
@@ -190,6 +194,7 @@ impl Handler<Outgoing> for Link {
     type Result = ();
 
     fn handle(&mut self, Outgoing(items): Outgoing, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("link");
         if matches!(self.connection, Connection::Down) {
             return;
         }

@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 
-pub use wire::{Failure, Request, Response};
+pub use wire::{Attempted, Failure, Request, Response};
 
 use crate::{
     codec::Encode,
@@ -97,7 +97,10 @@ pub enum CallError {
     SessionExpired,
     /// The replicas decided that there is no reply.
     #[error(transparent)]
-    Rejected(#[from] Rejection),
+    Rejected(Rejection),
+    /// A query has no answer. Queries change nothing.
+    #[error("{0}")]
+    Unanswered(Rejection),
 }
 
 impl CallError {
@@ -105,7 +108,7 @@ impl CallError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Deadline { outcome, .. } => *outcome,
-            Self::Busy { .. } | Self::StorageFull => Outcome::NotApplied,
+            Self::Busy { .. } | Self::StorageFull | Self::Unanswered(_) => Outcome::NotApplied,
             Self::SessionExpired => Outcome::Unknown,
             Self::Rejected(rejection) => rejection.outcome(),
         }
@@ -311,7 +314,11 @@ impl Client {
             return;
         }
         if rejection != Rejection::UnknownSession {
-            self.finish(id, Err(rejection.into()), out);
+            let error = match call.ask {
+                Some(Ask::Query(_)) => CallError::Unanswered(rejection),
+                Some(Ask::Command(_) | Ask::Keyed { .. }) | None => CallError::Rejected(rejection),
+            };
+            self.finish(id, Err(error), out);
             return;
         }
 

@@ -19,6 +19,24 @@ pub enum Request {
     Query(Bytes),
 }
 
+impl Request {
+    /// Returns how many bytes the request takes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Propose(bytes) | Self::Query(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// A request as it travels: under the attempt that names its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempted {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What to do.
+    pub request: Request,
+}
+
 /// The answer to an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -58,6 +76,20 @@ impl Decode for Request {
     }
 }
 
+impl Encode for Attempted {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.attempt.0);
+        self.request.encode(out);
+    }
+}
+
+impl Decode for Attempted {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        let attempt = Attempt(take_u64(input)?);
+        Ok(Self { attempt, request: Request::decode(input)? })
+    }
+}
+
 impl Encode for Response {
     fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.attempt.0);
@@ -84,6 +116,7 @@ impl Encode for Response {
                 Rejection::SessionWindow => 20,
                 Rejection::RequestReused => 21,
                 Rejection::KeyReused => 22,
+                Rejection::ReplyTooLarge => 23,
             }),
         }
     }
@@ -111,6 +144,7 @@ impl Decode for Response {
             20 => rejected(Rejection::SessionWindow),
             21 => rejected(Rejection::RequestReused),
             22 => rejected(Rejection::KeyReused),
+            23 => rejected(Rejection::ReplyTooLarge),
             tag => return Err(DecodeError::UnknownTag { what: "response", tag }),
         };
         Ok(Self { attempt, result })

@@ -128,7 +128,7 @@ impl Follower {
         reply(state, AppendResult::Matched(covered), out);
     }
 
-    /// Learns what is committed; answers at once, since nothing here touches the disk.
+    /// Learns what is committed, and lets the leader know that it still leads this term.
     fn on_heartbeat(
         &mut self,
         state: &mut State,
@@ -141,7 +141,7 @@ impl Follower {
         // hurt here.
         let commit = commit.min(state.log.last_index());
         state.commit_to(commit, |_| None, out);
-        state.reply(leader, Message::HeartbeatReply { term: state.term(), round }, out);
+        state.reply_heartbeat(leader, round, out);
     }
 }
 

@@ -405,6 +405,21 @@ impl State {
         out.push(Effect::Send { to: self.config.peer(to), message, after: self.barrier() });
     }
 
+    /// Answers a heartbeat of the present term.
+    ///
+    /// The answer promises no more than the term. It keeps its place behind answers that wait for
+    /// the disk all the same, or the leader would take those for lost; but a full disk, which may
+    /// hold them up for hours, must not hold up reads.
+    pub(super) fn reply_heartbeat(&self, to: NodeId, round: u64, out: &mut Effects<Raft>) {
+        let after = if self.storage_full {
+            (self.vote_token > self.durable).then_some(self.vote_token)
+        } else {
+            self.barrier()
+        };
+        let message = Message::HeartbeatReply { term: self.term, round };
+        out.push(Effect::Send { to: self.config.peer(to), message, after });
+    }
+
     /// Tells the sender of a message of an earlier term that its term is over (5.1).
     fn answer_stale(&self, to: NodeId, message: &Message, out: &mut Effects<Raft>) {
         let term = self.term;

@@ -26,7 +26,7 @@ pub struct RequestId(pub u64);
 /// A command as it stands in the log, encoded once where it was born.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The clock of the node where the command was born.
+    /// The clock of the node where the command was born, no later than the leader's.
     pub at: WallTime,
     /// The identity and the command.
     pub body: Body,
@@ -57,6 +57,25 @@ pub enum Body {
         /// The command in named MessagePack.
         command: Bytes,
     },
+}
+
+impl Envelope {
+    /// Returns an encoded envelope whose time is no later than `latest`.
+    ///
+    /// A leader does this to what other nodes send it: time in the log follows the leader's clock,
+    /// and one node whose clock is fast cannot expire everybody's sessions and keys.
+    pub fn no_later_than(encoded: Bytes, latest: WallTime) -> Bytes {
+        const TIME: std::ops::Range<usize> = 1..9;
+        let at = encoded.get(TIME).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+        if at.is_none_or(|at| at <= latest.0) {
+            return encoded;
+        }
+        let mut stamped = encoded.to_vec();
+        if let Some(time) = stamped.get_mut(TIME) {
+            time.copy_from_slice(&latest.0.to_le_bytes());
+        }
+        stamped.into()
+    }
 }
 
 impl Encode for Envelope {

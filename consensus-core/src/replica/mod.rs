@@ -30,6 +30,9 @@ use crate::{
     time::WallTime,
 };
 
+/// The largest reply, encoded: it must fit into a frame, and be kept until its client has it.
+pub const REPLY_BYTES_MAX: usize = 2 << 20;
+
 /// What a decided command answers: the encoded reply, or why there is none.
 pub type Reply = Result<Bytes, Rejection>;
 
@@ -40,14 +43,17 @@ pub enum Rejection {
     /// The command panicked; what it had changed by then stays changed.
     #[error("the command panicked; the log of each node says where")]
     Panicked,
+    /// The reply is longer than [`REPLY_BYTES_MAX`].
+    #[error("the reply takes more than {REPLY_BYTES_MAX} bytes")]
+    ReplyTooLarge,
     /// The bytes are no command or query of this state machine.
     #[error("the bytes are no command of this state machine")]
     Malformed,
     /// The session was never opened here, or has expired.
     #[error("the session is unknown or has expired")]
     UnknownSession,
-    /// The request was answered before, and its reply has been dropped since.
-    #[error("the request was answered before and its reply is gone")]
+    /// The client has said that it waits for the request no more; it was answered, or given up.
+    #[error("the request was answered or given up before, and its reply is gone")]
     AlreadyAnswered,
     /// The request number lies too far beyond the oldest unanswered one.
     #[error("the session has too many requests in flight")]
@@ -61,10 +67,11 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Tells whether the command has been applied.
+    /// Tells whether the command has been applied; a query changes nothing whatever it says.
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::Panicked | Self::AlreadyAnswered => Outcome::Applied,
+            Self::Panicked | Self::ReplyTooLarge => Outcome::Applied,
+            Self::AlreadyAnswered => Outcome::Unknown,
             Self::Malformed
             | Self::UnknownSession
             | Self::SessionWindow
@@ -166,13 +173,13 @@ impl<S: StateMachine> Replica<S> {
 
     /// Runs the user's command; a panic becomes its outcome.
     fn execute(&mut self, command: &[u8]) -> Reply {
-        let Ok(command) = rmp_serde::from_slice::<S::Command>(command) else {
-            return Err(Rejection::Malformed);
-        };
         let mut cx = Cx::new(self.group, self.applied, self.now);
         let machine = &mut self.machine;
         // The state stays as the panic left it, on every replica alike, so observing it is sound.
-        let reply = catch_unwind(AssertUnwindSafe(|| encode(&machine.apply(&mut cx, command))));
+        let reply = catch_unwind(AssertUnwindSafe(|| {
+            let command = rmp_serde::from_slice(command).map_err(|_| Rejection::Malformed)?;
+            encode(&machine.apply(&mut cx, command))
+        }));
         reply.unwrap_or(Err(Rejection::Panicked))
     }
 
@@ -181,15 +188,19 @@ impl<S: StateMachine> Replica<S> {
     /// # Errors
     /// [`Rejection::Malformed`] and [`Rejection::Panicked`].
     pub fn query(&self, query: &[u8]) -> Reply {
-        let Ok(query) = rmp_serde::from_slice::<S::Query>(query) else {
-            return Err(Rejection::Malformed);
-        };
-        let answer = catch_unwind(AssertUnwindSafe(|| encode(&self.machine.answer(query))));
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            let query = rmp_serde::from_slice(query).map_err(|_| Rejection::Malformed)?;
+            encode(&self.machine.answer(query))
+        }));
         answer.unwrap_or(Err(Rejection::Panicked))
     }
 }
 
 /// Encodes a reply as named MessagePack; what cannot be encoded counts as a panic of its command.
 fn encode(reply: &impl Serialize) -> Reply {
-    rmp_serde::to_vec_named(reply).map(Bytes::from).map_err(|_| Rejection::Panicked)
+    let bytes = rmp_serde::to_vec_named(reply).map_err(|_| Rejection::Panicked)?;
+    if bytes.len() > REPLY_BYTES_MAX {
+        return Err(Rejection::ReplyTooLarge);
+    }
+    Ok(bytes.into())
 }

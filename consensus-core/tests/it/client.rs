@@ -291,7 +291,7 @@ fn expired_session_leaves_doubt_where_an_attempt_is_open() {
 fn rejection_ends_the_call() {
     for (rejection, outcome) in [
         (Rejection::Panicked, Outcome::Applied),
-        (Rejection::AlreadyAnswered, Outcome::Applied),
+        (Rejection::AlreadyAnswered, Outcome::Unknown),
         (Rejection::Malformed, Outcome::NotApplied),
         (Rejection::RequestReused, Outcome::NotApplied),
         (Rejection::KeyReused, Outcome::NotApplied),

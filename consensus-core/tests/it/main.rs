@@ -8,6 +8,7 @@ mod driver;
 mod history;
 mod hostile;
 mod kv;
+mod limits;
 mod node;
 mod promises;
 mod raft;
