@@ -125,7 +125,7 @@ fn a_query_that_waited_for_a_sleeping_leader_sees_the_present() {
         let others: Vec<u64> = cluster.ids().filter(|id| *id != old).collect();
         let new = cluster.leader_of(&others);
         assert_eq!(http::add(cluster.http(new), 10), round * 10);
-        write!(stream, "GET {GET} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")
+        write!(stream, "GET {GET} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .expect("the socket takes a request");
         signal(cluster.process(old).pid(), Signal::Continue);
         let mut answer = String::new();
