@@ -206,6 +206,11 @@ impl Error {
                  not: read the state before you repeat it"
                     .to_owned(),
             ),
+            CallError::Unanswered(Rejection::Panicked) => (
+                Code::Panicked,
+                "the query panicked and has no answer; see the log of the leader for the place"
+                    .to_owned(),
+            ),
             CallError::Rejected(rejection) | CallError::Unanswered(rejection) => {
                 Self::words_of(*rejection)
             }
