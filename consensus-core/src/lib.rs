@@ -17,6 +17,7 @@ pub mod quorum;
 pub mod raft;
 pub mod replica;
 pub mod role;
+pub mod sim;
 
 mod error;
 mod log;

@@ -1,6 +1,7 @@
 //! The command line that every application gets through `#[consensus_actors::main]`.
 
 mod call;
+mod check;
 mod dev;
 mod http;
 mod options;
@@ -9,9 +10,9 @@ mod status;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
-use self::options::{Options, Verb};
+use self::options::{Options, Tool, Tools, Verb};
 use crate::{
     error::{Error, Result},
     node::Node,
@@ -51,6 +52,21 @@ where
         Some(Verb::Status(status)) => status::status(&status),
         Some(Verb::Call(call)) => call::call(&call),
     };
+    finish(done)
+}
+
+/// Runs the `consensus` command.
+pub fn tools() -> ExitCode {
+    let done = match Tools::parse().tool {
+        Tool::Check(check) => check::check(&check),
+        Tool::Status(status) => status::status(&status),
+        Tool::Call(call) => call::call(&call),
+    };
+    finish(done)
+}
+
+/// Turns what a verb came to into an exit code.
+fn finish(done: Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
         complain(&error);
         ExitCode::from(exit_code(&error))

@@ -26,6 +26,53 @@ pub(super) enum Verb {
     Call(Call),
 }
 
+/// The tools that need no application of their own.
+#[derive(Debug, Parser)]
+#[command(name = "consensus", version, disable_help_subcommand = true)]
+pub(super) struct Tools {
+    #[command(subcommand)]
+    pub(super) tool: Tool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tool {
+    /// Checks whether recorded histories are linearizable.
+    Check(Check),
+    /// Shows how a cluster's nodes and groups stand.
+    Status(Status),
+    /// Calls a command or a query of a group.
+    Call(Call),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// What the histories are about.
+    #[arg(long, value_enum)]
+    pub(super) model: Model,
+    /// Histories, one event a line:
+    /// {"process":3,"type":"invoke|ok|fail|info","op":"put","key":"x","value":"1","time":123}
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// How long to search a key before its verdict is "unknown", which counts as a failure.
+    #[arg(long, value_name = "STEPS", default_value_t = 20_000_000)]
+    pub(super) steps_max: u64,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Model {
+    /// read, write, cas
+    Register,
+    /// get, put, append, delete
+    Kv,
+    /// add, get
+    Counter,
+    /// append, read: a list
+    Append,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Dev {
     /// How many nodes.

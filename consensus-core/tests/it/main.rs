@@ -9,6 +9,7 @@ mod history;
 mod hostile;
 mod kv;
 mod limits;
+mod linearizability;
 mod node;
 mod promises;
 mod raft;
