@@ -17,8 +17,14 @@ fn check(model: &str, history: &str) -> (Option<i32>, String) {
     (run.status.code(), printed)
 }
 
-/// Writes a line for each event: process, type, operation, value.
-fn history(events: &[(u64, &str, &str, &str)]) -> String {
+/// Process, type, operation, value.
+type Event = (u64, &'static str, &'static str, &'static str);
+
+/// A model, events, a read, a value that it may return then, and one that it may not.
+type Case = (&'static str, &'static [Event], &'static str, &'static str, &'static str);
+
+/// Writes a line for each event.
+fn history(events: &[Event]) -> String {
     events.iter().fold(String::new(), |mut text, (process, kind, op, value)| {
         let line = format!(
             r#"{{"process":{process},"type":"{kind}","op":"{op}","key":"x","value":{value}}}"#
@@ -28,9 +34,7 @@ fn history(events: &[(u64, &str, &str, &str)]) -> String {
     })
 }
 
-/// Each model with a history that has an order once `read` returned the first value, and none when
-/// it returned the second.
-const CASES: [(&str, &[(u64, &str, &str, &str)], &str, &str, &str); 4] = [
+const CASES: [Case; 4] = [
     ("register", &[(1, "invoke", "write", "1"), (1, "ok", "write", "1")], "read", "1", "null"),
     (
         "kv",

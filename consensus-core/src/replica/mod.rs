@@ -1,7 +1,7 @@
 //! The replica: applies decided commands to the user's state machine, each once.
 //!
-//! Besides the state it keeps, replicated and in the log's order alone, the [sessions] of clients
-//! and the table of [idempotency keys](keys). Nothing here depends on a local clock: time is what
+//! Besides the state it keeps, replicated and in the log's order alone, the sessions of clients
+//! and the table of idempotency keys. Nothing here depends on a local clock: time is what
 //! commands carry.
 
 mod envelope;
