@@ -270,3 +270,19 @@ fn normal_running_is_quiet() {
         assert!(!log.contains("WARN") && !log.contains("ERROR"), "node {id}:\n{log}");
     }
 }
+
+// Goal: a node answers no web page from elsewhere, whether it names its origin or a host that was
+// made to point here.
+// Method: send a command with each header from elsewhere, which must change nothing, and from here.
+#[test]
+fn a_foreign_web_page_is_refused() {
+    let cluster = Cluster::start(1);
+    let node = cluster.http(1);
+    let send = |header| Http::new().send("POST", node, ADD, &[header], r#"{"by":1}"#);
+    for header in [("Origin", "http://evil.example"), ("Host", "evil.example")] {
+        send(header).expect("the node answers").refused(403, "CX156");
+    }
+    assert_eq!(http::value(node), 0);
+    let local = send(("Origin", "http://localhost:3000")).expect("the node answers");
+    assert_eq!(local.number(), 1);
+}
