@@ -52,12 +52,12 @@ impl<S: StateMachine> Client<S> {
 
     /// Applies a command that `#[replicated]` made.
     pub fn command<C: Command<State = S>>(&self, command: C) -> Call<C::Reply> {
-        self.start(encode(&command.into()).map(Ask::Command))
+        self.start(once(&command.into()))
     }
 
     /// Answers a query that `#[replicated]` made.
     pub fn query<Q: Query<State = S>>(&self, query: Q) -> Call<Q::Reply> {
-        self.start(encode(&query.into()).map(Ask::Query))
+        self.start(question(&query.into()))
     }
 
     /// Applies a command of a state machine that was written by hand.
@@ -65,7 +65,7 @@ impl<S: StateMachine> Client<S> {
     where
         S: StateMachine<Reply: DeserializeOwned>,
     {
-        self.start(encode(command).map(Ask::Command))
+        self.start(once(command))
     }
 
     /// Answers a query of a state machine that was written by hand.
@@ -73,7 +73,7 @@ impl<S: StateMachine> Client<S> {
     where
         S: StateMachine<Answer: DeserializeOwned>,
     {
-        self.start(encode(query).map(Ask::Query))
+        self.start(question(query))
     }
 
     /// Applies a command once for a key of the caller's, whoever repeats it, for a day.
@@ -116,6 +116,11 @@ impl<R> Call<R> {
         self.deadline = deadline.into_duration().map(Some);
         self
     }
+
+    /// Makes the call and returns the reply as it is encoded.
+    pub(crate) async fn raw(self) -> Result<Bytes> {
+        received((self.start)(self.deadline?)).await
+    }
 }
 
 impl<R> std::fmt::Debug for Call<R> {
@@ -129,17 +134,7 @@ impl<R: DeserializeOwned + Send + 'static> IntoFuture for Call<R> {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let answered = (self.start)(self.deadline?);
-            decode(&received(answered).await?)
-        })
-    }
-}
-
-impl Call<Bytes> {
-    /// Makes the call and returns the reply as it is encoded.
-    pub(crate) async fn raw(self) -> Result<Bytes> {
-        received((self.start)(self.deadline?)).await
+        Box::pin(async move { decode(&self.raw().await?) })
     }
 }
 

@@ -54,6 +54,7 @@ mod replicated;
 mod role;
 mod seat;
 mod suggest;
+mod sync;
 mod transport;
 
 pub mod prelude;

@@ -259,9 +259,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn post(&mut self, to: NodeId, kind: Kind, message: &impl Encode) {
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        let item = Item { group: self.place.group, kind, bytes: bytes.into() };
+        let item = Item { group: self.place.group, kind, bytes: message.encoded().into() };
         self.outbox.items.entry(to).or_default().push(item);
     }
 

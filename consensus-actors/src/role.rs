@@ -14,7 +14,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use consensus_core::{
     Address, Effect, Effects, Input, Status, Ticket, Token,
     codec::{Decode, Encode},
-    role::{Role, Seated, Step, advance},
+    role::{Role, Seated, advance},
 };
 use tracing::Span;
 
@@ -97,7 +97,7 @@ impl<P: Hosted> Post<P> {
     ) {
         let (state, role) = process.into_parts();
         let (effects, deferred) = (Effects::default(), VecDeque::new());
-        let mut post = Box::new(Self {
+        let post = Box::new(Self {
             state,
             seat: Arc::clone(&seat),
             clock,
@@ -107,12 +107,7 @@ impl<P: Hosted> Post<P> {
             deferred,
             labels,
         });
-        post.publish(role.name());
         seat.pass_on(|| P::start(role, post, true));
-    }
-
-    fn publish(&mut self, role: &'static str) {
-        self.outlets.publish(P::status(&self.state, role));
     }
 
     /// Makes the span of a tenure.
@@ -214,12 +209,13 @@ where
                 let (role, post) = held.take().expect("a hand-over ends within its handler");
                 let _entered = span.clone().entered();
                 match Self::step_all(role, post, inputs, ctx) {
-                    Ok((role, post)) => {
+                    Ok((role, mut post)) => {
                         // The same role may go on in a later term.
                         let status = P::status(&post.state, role.name());
                         if status.term != *term {
                             (*span, *term) = (post.span(&status), status.term);
                         }
+                        post.outlets.publish(status);
                         *held = Some((role, post));
                     }
                     Err(successor) => self.tenure = Tenure::Over { successor, fenced: false },
@@ -254,7 +250,6 @@ where
             }
         }
         post.release();
-        post.publish(role.name());
         Ok((role, post))
     }
 

@@ -1,9 +1,11 @@
 //! The seat of a group: where its inputs go, whichever role holds it at the moment.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use actix::Recipient;
 use consensus_core::{Input, Process, role::Seated};
+
+use crate::sync::lock;
 
 /// What reaches a role actor.
 pub(crate) enum Delivery<P: Process> {
@@ -38,7 +40,7 @@ impl<P: Seated> Seat<P> {
 
     /// Sends inputs to whoever holds the seat.
     pub(crate) fn send(&self, inputs: Vec<Input<P>>) {
-        if let Some(holder) = self.lock().as_ref() {
+        if let Some(holder) = lock(&self.holder).as_ref() {
             holder.do_send(Delivery::Inputs(inputs));
         }
     }
@@ -48,7 +50,7 @@ impl<P: Seated> Seat<P> {
         &self,
         start: impl FnOnce() -> Recipient<Delivery<P>>,
     ) -> Recipient<Delivery<P>> {
-        let mut holder = self.lock();
+        let mut holder = lock(&self.holder);
         let started = start();
         *holder = Some(started.clone());
         started
@@ -56,11 +58,6 @@ impl<P: Seated> Seat<P> {
 
     /// Takes the seat from its holder, which then ends.
     pub(crate) fn vacate(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Recipient<Delivery<P>>>> {
-        // A panic while the lock is held is a role actor's, and that ends the process.
-        self.holder.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.holder) = None;
     }
 }

@@ -11,6 +11,13 @@ use bytes::{Buf, Bytes};
 pub trait Encode {
     /// Appends the encoding to `out`.
     fn encode(&self, out: &mut Vec<u8>);
+
+    /// Returns the encoding in a buffer of its own.
+    fn encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes
+    }
 }
 
 /// Something that can be read back from what [`Encode`] wrote.

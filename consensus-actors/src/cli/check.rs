@@ -65,19 +65,12 @@ enum Kind {
     Info,
 }
 
-/// What happened on one key, and in which line each event stands.
-#[derive(Default)]
-struct Key {
-    recorder: Recorder<Call, Value>,
-    lines: Vec<usize>,
-}
-
 /// Checks each file; exits 0 only if all are linearizable.
 pub(super) fn check(options: &Check) -> Result<ExitCode> {
     let mut all = true;
     for file in &options.files {
-        let histories = read(options.model, file)?;
-        let report = judge(&histories, options.steps_max);
+        let history = read(options.model, file)?;
+        let report = judge(&history, options.steps_max);
         all &= report.verdict == "linearizable";
         match options.output {
             Output::Json => say(report.json(file)),
@@ -87,16 +80,15 @@ pub(super) fn check(options: &Check) -> Result<ExitCode> {
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The history of one key.
+/// A history, key by key.
 struct History {
-    key: String,
-    operations: Vec<Operation<Call, Value>>,
+    keys: BTreeMap<String, Vec<Operation<Call, Value>>>,
     /// The line of each event.
     lines: Vec<usize>,
 }
 
 /// Reads a file, key by key.
-fn read(model: Model, file: &Path) -> Result<Vec<History>> {
+fn read(model: Model, file: &Path) -> Result<History> {
     let wrong = |line: usize, reason: String| {
         let message = format!("{}, line {line}: {reason}", file.display());
         Error::new(Code::Config, message)
@@ -117,42 +109,27 @@ fn read(model: Model, file: &Path) -> Result<Vec<History>> {
         events.sort_by(|(_, a), (_, b)| a.time.unwrap_or(0.0).total_cmp(&b.time.unwrap_or(0.0)));
     }
 
-    let (mut keys, mut open) = (BTreeMap::<String, Key>::new(), BTreeMap::new());
+    let mut recorder = Recorder::default();
+    let mut lines = Vec::with_capacity(events.len());
     for (number, line) in events {
-        let (process, kind) = (line.process, line.r#type);
-        let (key, event) = if kind == Kind::Invoke {
-            let call = call(model, &line).map_err(|reason| wrong(number, reason))?;
-            let key = line.key.unwrap_or_default();
-            if open.insert(process, (key.clone(), call == Call::Read)).is_some() {
-                let reason = format!("process {process} calls before its former call has ended");
-                return Err(wrong(number, reason));
-            }
-            (key, Event::Invoke(call))
-        } else {
-            let begun = open.remove(&process);
-            let (key, reads) = begun.ok_or_else(|| {
-                wrong(number, format!("process {process} ends a call that it never made"))
-            })?;
-            let event = match kind {
-                Kind::Ok if reads => {
-                    Event::Ok(value(model, &line.value).map_err(|reason| wrong(number, reason))?)
-                }
-                Kind::Ok | Kind::Invoke => Event::Ok(Value::Absent),
-                Kind::Fail => Event::Fail,
-                Kind::Info => Event::Info,
-            };
-            (key, event)
+        let reads = recorder.calling(line.process).is_some_and(|(_, call)| *call == Call::Read);
+        let event = match line.r#type {
+            Kind::Invoke => call(model, &line)
+                .map(|call| Event::Invoke((line.key.clone().unwrap_or_default(), call))),
+            Kind::Ok if reads => value(model, &line.value).map(Event::Ok),
+            Kind::Ok => Ok(Event::Ok(Value::Absent)),
+            Kind::Fail => Ok(Event::Fail),
+            Kind::Info => Ok(Event::Info),
         };
-        let key = keys.entry(key).or_default();
-        key.lines.push(number);
-        key.recorder.record(process, event).map_err(|error| wrong(number, error.to_string()))?;
+        let event = event.map_err(|reason| wrong(number, reason))?;
+        recorder.record(line.process, event).map_err(|error| wrong(number, error.to_string()))?;
+        lines.push(number);
     }
-    let histories = keys.into_iter().map(|(name, Key { recorder, lines })| History {
-        key: name,
-        operations: recorder.finish(),
-        lines,
-    });
-    Ok(histories.collect())
+    let mut keys = BTreeMap::<_, Vec<_>>::new();
+    for Operation { process, call: (key, call), invoked, returned } in recorder.finish() {
+        keys.entry(key).or_default().push(Operation { process, call, invoked, returned });
+    }
+    Ok(History { keys, lines })
 }
 
 /// Reads what is called.
@@ -220,12 +197,13 @@ struct Report {
     window: Vec<String>,
 }
 
-fn judge(histories: &[History], steps_max: u64) -> Report {
-    let operations = histories.iter().map(|history| history.operations.len()).sum();
+fn judge(history: &History, steps_max: u64) -> Report {
+    let History { keys, lines } = history;
+    let operations = keys.values().map(Vec::len).sum();
     let report =
-        |verdict, key, window| Report { verdict, operations, keys: histories.len(), key, window };
+        |verdict, key, window| Report { verdict, operations, keys: keys.len(), key, window };
     let mut unknown = None;
-    for History { key, operations: history, lines } in histories {
+    for (key, history) in keys {
         match linearizability::check(&Cell, history, steps_max) {
             Verdict::Linearizable => {}
             Verdict::Unknown => unknown = Some(key.clone()),

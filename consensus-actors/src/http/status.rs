@@ -1,6 +1,6 @@
 //! How the node and its groups stand.
 
-use std::{collections::BTreeMap, sync::PoisonError};
+use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub(super) async fn livez() -> &'static str {
 
 /// Answers 200 when every group knows a leader, 503 with what is missing when not.
 pub(super) async fn readyz(node: web::Data<Shared>) -> HttpResponse {
-    let groups = node.groups.read().unwrap_or_else(PoisonError::into_inner);
+    let groups = node.groups();
     let leaderless = groups.iter().filter(|(_, group)| group.status().1.leader.is_none());
     let waiting: Vec<&str> = leaderless.map(|(name, _)| name.as_str()).collect();
     if groups.is_empty() {
@@ -32,7 +32,7 @@ pub(super) async fn readyz(node: web::Data<Shared>) -> HttpResponse {
 
 /// Tells how the node and each of its groups stand.
 pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
-    let groups = node.groups.read().unwrap_or_else(PoisonError::into_inner);
+    let groups = node.groups();
     let groups: Vec<Value> =
         groups.iter().map(|(name, group)| describe_status(&node, name, group.as_ref())).collect();
     HttpResponse::Ok().json(json!({
@@ -60,7 +60,7 @@ fn describe_status(node: &Shared, name: &str, group: &dyn Group) -> Value {
 
 /// Lists the groups by name.
 pub(super) async fn groups(node: web::Data<Shared>) -> HttpResponse {
-    let groups = node.groups.read().unwrap_or_else(PoisonError::into_inner);
+    let groups = node.groups();
     HttpResponse::Ok().json(json!({ "groups": groups.keys().collect::<Vec<_>>() }))
 }
 

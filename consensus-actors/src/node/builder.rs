@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use consensus_core::NodeId;
+use consensus_core::{
+    NodeId,
+    raft::{self, ConfigError},
+};
 
 use super::{Node, launch};
 use crate::error::{Code, Error, Result};
@@ -114,19 +117,7 @@ impl NodeBuilder {
         if self.cluster.is_empty() {
             return Err(config("the cluster has no name; set --cluster"));
         }
-        if self.heartbeat.is_zero() {
-            return Err(config("a heartbeat of zero would send without end; set --heartbeat"));
-        }
-        if self.heartbeat > self.election_timeout / 3 {
-            return Err(config(format!(
-                "a heartbeat every {:?} is not well below the election timeout of {:?}: set \
-                 --heartbeat to {}ms or less, or --election-timeout to {}ms or more",
-                self.heartbeat,
-                self.election_timeout,
-                self.election_timeout.as_millis() / 3,
-                self.heartbeat.as_micros().div_ceil(1_000) * 3
-            )));
-        }
+        raft::check_timing(self.election_timeout, self.heartbeat).map_err(|e| timing(&e))?;
 
         let mut peers = BTreeMap::new();
         let mut by_address = BTreeMap::new();
@@ -202,6 +193,25 @@ impl Settings {
     /// Returns all members of the cluster, in order.
     pub(super) fn members(&self) -> Vec<NodeId> {
         if self.peers.is_empty() { vec![self.id] } else { self.peers.keys().copied().collect() }
+    }
+}
+
+/// Words the rule of heartbeats in the flags that set them, in whole milliseconds as flags take them.
+fn timing(error: &ConfigError) -> Error {
+    match error {
+        ConfigError::ZeroHeartbeat => {
+            config("a heartbeat of zero would send without end; set --heartbeat")
+        }
+        ConfigError::HeartbeatTooLong { heartbeat, election_timeout, heartbeat_max, .. } => {
+            config(format!(
+                "a heartbeat every {heartbeat:?} is not well below the election timeout of \
+                 {election_timeout:?}: set --heartbeat to {}ms or less, or --election-timeout to \
+                 {}ms or more",
+                heartbeat_max.as_millis(),
+                heartbeat.as_micros().div_ceil(1_000) * 3
+            ))
+        }
+        other => config(other.to_string()),
     }
 }
 

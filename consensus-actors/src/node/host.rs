@@ -1,11 +1,6 @@
 //! Hosting a group: its replica, its role, and how both are wired to the node.
 
-use std::{
-    future::IntoFuture,
-    marker::PhantomData,
-    pin::Pin,
-    sync::{Arc, PoisonError},
-};
+use std::{future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
@@ -71,9 +66,7 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
             let group = HostedGroup::new(name.clone(), client.clone(), board);
-            let mut groups = shared.groups.write().unwrap_or_else(PoisonError::into_inner);
-            groups.insert(name, Arc::new(group));
-            drop(groups);
+            shared.groups().insert(name, Arc::new(group));
             Ok(S::Client::from(client))
         })
     }
@@ -82,7 +75,6 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
 /// The actor that starts and wires the actors of groups.
 pub(crate) struct NodeActor {
     pub(super) settings: Settings,
-    pub(super) members: Vec<NodeId>,
     pub(super) recovered: Recovered,
     pub(super) journal: Addr<JournalActor>,
     pub(super) clock: Addr<Clock>,
@@ -155,7 +147,7 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let members = Members::new(self.members.iter().copied());
+        let members = Members::new(self.settings.members());
         let members = members.ok_or_else(|| Error::new(Code::Config, "a cluster has members"))?;
         let config = raft::Config::builder(self.settings.id, group, members)
             .election_timeout(self.settings.election_timeout)
@@ -274,15 +266,9 @@ struct GroupOutlets {
     last: Option<Status>,
 }
 
-fn encoded(value: &impl Encode) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    value.encode(&mut bytes);
-    bytes
-}
-
 impl<P: Hosted> Outlets<P> for GroupOutlets {
     fn persist(&mut self, records: Vec<(Token, P::Record)>) {
-        let records = records.iter().map(|(token, record)| (*token, encoded(record))).collect();
+        let records = records.iter().map(|(token, record)| (*token, record.encoded())).collect();
         self.journal.do_send(journal::Append { group: self.group, records });
     }
 
@@ -290,7 +276,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
         let mut by_peer = std::collections::BTreeMap::<NodeId, Vec<Item>>::new();
         for (to, message) in messages {
             let item =
-                Item { group: to.group, kind: Kind::Message, bytes: encoded(&message).into() };
+                Item { group: to.group, kind: Kind::Message, bytes: message.encoded().into() };
             by_peer.entry(to.node).or_default().push(item);
         }
         by_peer.into_iter().for_each(|(peer, items)| self.links.send(peer, items));

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, RwLock, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     error::{Code, Error, Result},
     http,
     journal::{FileDisk, JournalActor},
+    sync::lock,
     transport::{self, Identity, Inlets, Link, Links},
 };
 
@@ -65,8 +66,8 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
         })?;
     let shared =
         start.recv().map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))??;
-    *shared.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(stop);
-    *shared.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
+    *lock(&shared.stop) = Some(stop);
+    *lock(&shared.thread) = Some(thread);
     Ok(Node { shared })
 }
 
@@ -100,7 +101,6 @@ async fn run(
     }
     let actor = NodeActor {
         settings,
-        members: members.clone(),
         recovered,
         journal,
         clock,
@@ -114,7 +114,7 @@ async fn run(
         cluster,
         members,
         http: http_address,
-        groups: RwLock::new(BTreeMap::new()),
+        groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),
         actor: actor.start(),

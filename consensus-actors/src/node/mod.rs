@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -28,6 +28,7 @@ use host::NodeActor;
 use crate::{
     error::{Code, Error, Result},
     replicated::Replicated,
+    sync::lock,
 };
 
 /// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
@@ -46,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<str>,
     pub(crate) members: Vec<NodeId>,
     pub(crate) http: Option<SocketAddr>,
-    pub(crate) groups: RwLock<BTreeMap<String, Arc<dyn Group>>>,
+    groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
     started: Instant,
@@ -113,11 +114,11 @@ impl Node {
     /// Stops the node's actors and waits until they have ended. What was answered is durable
     /// already.
     pub fn stop(&self) {
-        let stop = self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stop = lock(&self.shared.stop).take();
         if let Some(stop) = stop {
             stop.send(()).ok();
         }
-        let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {
             thread.join().ok();
         }
@@ -147,15 +148,15 @@ impl Board {
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = status;
+        lock(&self.0).0 = status;
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = applied;
+        lock(&self.0).1 = applied;
     }
 
     pub(crate) fn read(&self) -> (Status, Index) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 
@@ -163,9 +164,14 @@ impl Board {
 const STARTING: Duration = Duration::from_secs(10);
 
 impl Shared {
+    /// Returns the hosted groups by name.
+    pub(crate) fn groups(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Group>>> {
+        lock(&self.groups)
+    }
+
     /// Returns a hosted group.
     pub(crate) fn group(&self, name: &str) -> Result<Arc<dyn Group>> {
-        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        let groups = self.groups();
         groups.get(name).cloned().ok_or_else(|| {
             let names = groups.keys().map(String::as_str);
             let known = crate::suggest::listed(names.clone());

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use consensus_core::{
     GroupId, Index, NodeId, Process, RecoverError, Time,
     codec::{DecodeError, put_u64, take_u64},
-    role::Next,
+    role::{Next, Step},
 };
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::frame;
+use crate::sync::lock;
 
 /// The layout of frames, items and messages that this build speaks.
 const PROTOCOL_VERSION: u32 = 1;
@@ -83,7 +84,7 @@ impl Identity {
 
     /// Checks a peer's incarnation against the one it was first seen under.
     fn recognize(&self, peer: NodeId, incarnation: u128) -> Result<(), String> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         match known.peers.get(&peer) {
             None => Err(format!("{peer} is not among the peers of {}; check --peers", self.node)),
             Some(Some(seen)) if *seen == incarnation => Ok(()),

@@ -21,7 +21,7 @@ mod listener;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use actix::Addr;
@@ -30,6 +30,8 @@ use consensus_core::{
     GroupId, NodeId,
     codec::{DecodeError, put_bytes, put_u64, take_bytes, take_u8, take_u64},
 };
+
+use crate::sync::lock;
 
 pub(crate) use frame::FRAME_BYTES_MAX;
 pub(crate) use handshake::{Identity, Incarnations};
@@ -99,7 +101,7 @@ pub(crate) struct Inlets(Arc<Mutex<BTreeMap<GroupId, Arc<dyn Inlet>>>>);
 impl Inlets {
     /// Lets frames reach a group.
     pub(crate) fn add(&self, group: GroupId, inlet: Arc<dyn Inlet>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(group, inlet);
+        lock(&self.0).insert(group, inlet);
     }
 
     /// Delivers the items of a frame; those of a group that is not hosted here are dropped, as a
@@ -111,7 +113,7 @@ impl Inlets {
             by_group.entry(item.group).or_default().push(item);
         }
         for (group, items) in by_group {
-            let inlet = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&group).cloned();
+            let inlet = lock(&self.0).get(&group).cloned();
             match inlet {
                 Some(inlet) => inlet.deliver(from, items)?,
                 None => tracing::debug!(%from, ?group, "a peer speaks of a group not hosted here"),

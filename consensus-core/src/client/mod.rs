@@ -464,8 +464,6 @@ impl Client {
 
 impl Request {
     fn propose(at: WallTime, body: Body) -> Self {
-        let mut envelope = Vec::new();
-        Envelope { at, body }.encode(&mut envelope);
-        Self::Propose(envelope.into())
+        Self::Propose(Envelope { at, body }.encoded().into())
     }
 }

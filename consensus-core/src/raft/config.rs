@@ -168,19 +168,7 @@ impl Builder {
         if !config.members.is_voter(config.id) {
             return Err(ConfigError::NotAMember { id: config.id });
         }
-        if config.heartbeat.is_zero() {
-            return Err(ConfigError::ZeroHeartbeat);
-        }
-        // One heartbeat may be lost and the next late without an election.
-        let heartbeat_max = config.election_timeout / 3;
-        if config.heartbeat > heartbeat_max {
-            return Err(ConfigError::HeartbeatTooLong {
-                heartbeat: config.heartbeat,
-                election_timeout: config.election_timeout,
-                heartbeat_max,
-                election_timeout_min: config.heartbeat * 3,
-            });
-        }
+        check_timing(config.election_timeout, config.heartbeat)?;
         let bounds = [
             config.append_window,
             config.append_bytes_max,
@@ -192,6 +180,28 @@ impl Builder {
         }
         Ok(config)
     }
+}
+
+/// Checks that heartbeats come well within an election timeout.
+///
+/// # Errors
+/// [`ConfigError::ZeroHeartbeat`] and [`ConfigError::HeartbeatTooLong`].
+pub fn check_timing(election_timeout: Duration, heartbeat: Duration) -> Result<(), ConfigError> {
+    if heartbeat.is_zero() {
+        return Err(ConfigError::ZeroHeartbeat);
+    }
+    // One heartbeat may be lost and the next late without an election.
+    let heartbeat_max = election_timeout / 3;
+    if heartbeat > heartbeat_max {
+        let election_timeout_min = heartbeat * 3;
+        return Err(ConfigError::HeartbeatTooLong {
+            heartbeat,
+            election_timeout,
+            heartbeat_max,
+            election_timeout_min,
+        });
+    }
+    Ok(())
 }
 
 /// Why values make no configuration.

@@ -113,6 +113,9 @@ impl Follower {
             return;
         }
         let covered = Index(append.prev_index.0 + append.entries.len() as u64);
+        // No further than this message vouches for: what follows may be another leader's
+        // (RAFT-P06).
+        let commit = append.commit.min(covered);
         let (after, missing) = append.beyond(&state.log);
         // A full disk takes no entries: no answer is the truth, and the leader will ask again.
         if state.storage_full() && !missing.is_empty() {
@@ -122,9 +125,7 @@ impl Follower {
         if !missing.is_empty() {
             state.append(after, missing, out);
         }
-        // No further than this message vouches for: what follows may be another leader's
-        // (RAFT-P06).
-        state.commit_to(append.commit.min(covered), |_| None, out);
+        state.commit_to(commit, |_| None, out);
         reply(state, AppendResult::Matched(covered), out);
     }
 
@@ -158,16 +159,16 @@ impl Append {
     ///
     /// Entries that are there already are skipped, and what follows them stays: a shorter or older
     /// Append is no evidence against it (RAFT-P07).
-    fn beyond(&self, log: &super::log::Log) -> (Index, Vec<Entry>) {
+    fn beyond(mut self, log: &super::log::Log) -> (Index, Vec<Entry>) {
         let mut after = self.prev_index;
-        for (skipped, entry) in self.entries.iter().enumerate() {
-            if !log.matches(after.next(), entry.term) {
-                let missing = self.entries.get(skipped..).unwrap_or_default();
-                return (after, missing.to_vec());
-            }
+        let mut held = 0;
+        while let Some(entry) = self.entries.get(held)
+            && log.matches(after.next(), entry.term)
+        {
             after = after.next();
+            held += 1;
         }
-        (after, Vec::new())
+        (after, self.entries.split_off(held))
     }
 }
 

@@ -51,7 +51,7 @@ mod reads;
 mod state;
 
 pub use candidate::Candidate;
-pub use config::{Builder, Config, ConfigError};
+pub use config::{Builder, Config, ConfigError, check_timing};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};

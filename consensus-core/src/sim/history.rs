@@ -45,7 +45,7 @@ pub enum Event<C, R> {
 #[non_exhaustive]
 pub enum HistoryError {
     /// A process called while its former call had not ended.
-    #[error("process {process} calls again before its former call has ended")]
+    #[error("process {process} calls before its former call has ended")]
     Overlapping {
         /// The process.
         process: u64,
@@ -115,6 +115,12 @@ impl<C, R> Recorder<C, R> {
             }
         }
         Ok(())
+    }
+
+    /// Returns what `process` has called and what has not ended yet.
+    pub fn calling(&self, process: u64) -> Option<&C> {
+        let at = self.open.get(&process)?;
+        self.operations.get(*at).map(|operation| &operation.call)
     }
 
     /// Returns the operations that may have taken effect; calls that never ended are among them.
