@@ -304,6 +304,18 @@ fn rejection_ends_the_call() {
     }
 }
 
+// Goal: a query changes nothing, whatever the replica says of it.
+#[test]
+fn rejected_query_is_not_applied() {
+    for rejection in [Rejection::Panicked, Rejection::ReplyTooLarge, Rejection::Malformed] {
+        let mut driver = Driver::in_session();
+        let call = driver.call(query());
+        let (_, attempt, _) = driver.one_sent();
+        driver.reject(attempt, rejection);
+        assert_eq!(driver.outcome(call), Some(Outcome::NotApplied), "{rejection:?}");
+    }
+}
+
 // Goal: a session is opened in the end, whatever is said to the attempts at it; its call is none of
 // the callers'.
 #[test]
