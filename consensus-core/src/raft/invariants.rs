@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     Raft, Role,
-    message::{Entry, Term},
+    message::{AppendResult, Message, Term},
+    mirror::{Chain, Mirror},
 };
-use crate::{log::Index, members::NodeId};
+use crate::{
+    log::Index,
+    members::NodeId,
+    process::{Effect, Token},
+};
 
 /// A property that does not hold, by its name in the paper where it has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +84,14 @@ pub enum Violation {
         /// What is out of order.
         what: &'static str,
     },
+    /// A message promises what its sender's disk does not hold yet.
+    #[error("persist before promise: {node} {what}")]
+    Promise {
+        /// The sender.
+        node: NodeId,
+        /// What it says.
+        what: &'static str,
+    },
     /// A committed entry is durable on a majority.
     #[error("entry {at} is committed, but durable on {held} replicas only")]
     CommittedOnMajority {
@@ -90,87 +103,131 @@ pub enum Violation {
 }
 
 /// What has been seen of a group so far; it judges each new sight against it.
+///
+/// It is told of everything that happens to a replica: each step with its effects, each sync of its
+/// disk, each message at the moment it leaves, and each recovery. It judges what changed, so that
+/// its cost does not grow with the log.
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
     leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
-    committed: Vec<Entry>,
-    last: BTreeMap<NodeId, Sight>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Sight {
-    term: Term,
-    /// The latest term that is durable: what a restart may go back to, and no further.
-    durable_term: Term,
-    committed: Index,
-    leads: bool,
-    log: Vec<Entry>,
+    committed: Chain,
+    majority: usize,
+    mirrors: BTreeMap<NodeId, Mirror>,
 }
 
 impl Observer {
-    /// Forgets what a replica loses in a crash: what was not durable, and the commit index, which
-    /// it learns anew.
-    pub fn restarted(&mut self, node: NodeId) {
-        if let Some(sight) = self.last.get_mut(&node) {
-            sight.term = sight.durable_term;
-            sight.committed = Index::ZERO;
-            sight.leads = false;
-        }
-    }
-
-    /// Looks at all replicas of a group, those that are down included, as their disks would bring
-    /// them back.
+    /// Looks at a replica that was rebuilt from its disk: at the start, and after each crash as its
+    /// disk would bring it back.
     ///
     /// # Errors
     /// The first [`Violation`] found.
-    pub fn observe(&mut self, replicas: &[&Raft]) -> Result<(), Violation> {
-        // What was judged before and has not changed since is not judged again.
-        let changed: Vec<bool> = replicas.iter().map(|replica| self.has_changed(replica)).collect();
-        for (replica, changed) in replicas.iter().zip(&changed) {
-            self.election_safety(replica)?;
-            self.one_vote(replica)?;
-            self.order(replica)?;
-            if *changed {
-                self.log_order(replica)?;
-                self.leader_append_only(replica)?;
+    pub fn recovered(&mut self, replica: &Raft) -> Result<(), Violation> {
+        let (node, state) = (replica.state().config().id(), replica.state());
+        self.majority = state.config().members().majority();
+        let mirror = Mirror::of(replica);
+        if let Some(known) = self.mirrors.get(&node) {
+            let (was, is) = (&known.durable, &mirror.durable);
+            if is.term < was.term {
+                return Err(Violation::Order { node, what: "the restart lost a durable term" });
             }
-            self.state_machine_safety(replica, *changed)?;
+            if is.term == was.term && was.voted_for.is_some() && is.voted_for != was.voted_for {
+                return Err(Violation::Order { node, what: "the restart lost a durable vote" });
+            }
         }
-        self.committed_on_majority(replicas)?;
-        log_matching(replicas, &changed)?;
-        for replica in replicas {
-            self.leader_completeness(replica)?;
-        }
-        for (replica, changed) in replicas.iter().zip(&changed) {
-            self.remember(replica, *changed);
-        }
-        Ok(())
+        self.mirrors.insert(node, mirror);
+        self.log_matching(node, Index::ZERO)?;
+        self.committed_on_majority()
     }
 
-    fn has_changed(&self, replica: &Raft) -> bool {
-        let state = replica.state();
-        let last = self.last.get(&state.config().id());
-        last.is_none_or(|sight| sight.log != state.log().from(Index(1)))
+    /// Looks at a replica after a step that asked for `effects`.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn observe(&mut self, replica: &Raft, effects: &[Effect<Raft>]) -> Result<(), Violation> {
+        let (node, state) = (replica.state().config().id(), replica.state());
+        let mut mirror = self.mirrors.remove(&node).unwrap_or_else(|| Mirror::of(replica));
+        let last = mirror.log.last();
+        let rewritten = mirror.follow(effects);
+        let judged = order(node, &mirror, replica)
+            .and_then(|()| leader_append_only(&mirror, replica, rewritten, last));
+        let committed = mirror.committed;
+        mirror.term = state.term();
+        mirror.committed = state.committed();
+        mirror.stable = state.stable();
+        mirror.leads = matches!(replica.role(), Role::Leader(_));
+        self.mirrors.insert(node, mirror);
+        judged?;
+
+        self.election_safety(node)?;
+        if let Some(after) = rewritten {
+            self.log_order(node, after)?;
+            self.log_matching(node, after)?;
+        }
+        self.state_machine_safety(node, committed, rewritten)?;
+        self.committed_on_majority()?;
+        self.leader_completeness()
     }
 
-    fn remember(&mut self, replica: &Raft, changed: bool) {
-        let state = replica.state();
-        let sight = self.last.entry(state.config().id()).or_default();
-        sight.term = state.term();
-        if state.vote_is_durable() {
-            sight.durable_term = state.term();
-        }
-        sight.committed = state.committed();
-        sight.leads = matches!(replica.role(), Role::Leader(_));
-        if changed {
-            sight.log = state.log().from(Index(1)).to_vec();
-        }
+    /// Notes that a replica's records up to `upto` are durable.
+    ///
+    /// # Errors
+    /// [`Violation::OneVote`].
+    pub fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get_mut(&node) else { return Ok(()) };
+        mirror.persist(upto);
+        let (term, voted_for) = (mirror.durable.term, mirror.durable.voted_for);
+        voted_for.map_or(Ok(()), |candidate| self.one_vote(node, term, candidate))
     }
 
-    fn election_safety(&mut self, replica: &Raft) -> Result<(), Violation> {
-        let (Role::Leader(_), state) = (replica.role(), replica.state()) else { return Ok(()) };
-        let (term, second) = (state.term(), state.config().id());
+    /// Looks at a message at the moment it leaves: what it promises must be durable.
+    ///
+    /// # Errors
+    /// [`Violation::Promise`] and [`Violation::OneVote`].
+    pub fn sent(&mut self, node: NodeId, to: NodeId, message: &Message) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        let (durable, term) = (&mirror.durable, message.term());
+        let fail = |what| Err(Violation::Promise { node, what });
+        if durable.term < term {
+            return fail("speaks in a term that is not durable");
+        }
+        let candidate = match message {
+            Message::Vote { last_index, last_term, .. } => {
+                let held = durable.log.at(*last_index);
+                if held.is_none_or(|held| held.term != *last_term) {
+                    return fail("boasts of entries that are not durable");
+                }
+                node
+            }
+            Message::VoteReply { granted: true, .. } => to,
+            Message::AppendReply { result: AppendResult::Matched(index), .. } => {
+                if durable.log.last() < *index {
+                    return fail("acknowledges entries that are not durable");
+                }
+                return Ok(());
+            }
+            Message::VoteReply { granted: false, .. }
+            | Message::Append { .. }
+            | Message::AppendReply { result: AppendResult::Conflict { .. }, .. }
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatReply { .. } => return Ok(()),
+        };
+        if durable.term == term && durable.voted_for != Some(candidate) {
+            return fail("gives a vote that its disk does not know");
+        }
+        self.one_vote(node, term, candidate)
+    }
+
+    fn one_vote(&mut self, node: NodeId, term: Term, second: NodeId) -> Result<(), Violation> {
+        let first = *self.votes.entry((node, term)).or_insert(second);
+        if first == second { Ok(()) } else { Err(Violation::OneVote { node, term, first, second }) }
+    }
+
+    fn election_safety(&mut self, second: NodeId) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&second).filter(|mirror| mirror.leads) else {
+            return Ok(());
+        };
+        let term = mirror.term;
         let first = *self.leaders.entry(term).or_insert(second);
         if first == second {
             Ok(())
@@ -179,101 +236,61 @@ impl Observer {
         }
     }
 
-    fn one_vote(&mut self, replica: &Raft) -> Result<(), Violation> {
-        let state = replica.state();
-        // A vote that is not durable was told to nobody, and may be lost in a crash.
-        let Some(second) = state.voted_for().filter(|_| state.vote_is_durable()) else {
-            return Ok(());
-        };
-        let (node, term) = (state.config().id(), state.term());
-        let first = *self.votes.entry((node, term)).or_insert(second);
-        if first == second { Ok(()) } else { Err(Violation::OneVote { node, term, first, second }) }
-    }
-
-    fn order(&self, replica: &Raft) -> Result<(), Violation> {
-        let state = replica.state();
-        let node = state.config().id();
-        let fail = |what| Err(Violation::Order { node, what });
-        let last = state.log().last_index();
-        if state.committed() > last || state.stable() > last {
-            return fail("the commit index or the durable index lies beyond the log");
-        }
-        if state.log().last_term() > state.term() {
-            return fail("an entry is of a later term than the replica");
-        }
-        if let Role::Leader(leader) = replica.role()
-            && leader.progress().any(|(_, progress)| {
-                progress.matched() >= progress.next() || progress.matched() > last
-            })
-        {
-            return fail("a follower's progress is ahead of itself or of the leader");
-        }
-        match self.last.get(&node) {
-            Some(sight) if state.term() < sight.term => fail("the term went back"),
-            Some(sight) if state.committed() < sight.committed => {
-                fail("the commit index went back")
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn log_order(&self, replica: &Raft) -> Result<(), Violation> {
-        let state = replica.state();
-        if state.log().from(Index(1)).is_sorted_by_key(|entry| entry.term) {
+    fn log_order(&self, node: NodeId, after: Index) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        let written = (after.0..=mirror.log.last().0).filter_map(|at| mirror.log.at(Index(at)));
+        if written.is_sorted_by_key(|link| link.term) {
             return Ok(());
         }
-        let node = state.config().id();
         Err(Violation::Order { node, what: "terms decrease along the log" })
     }
 
-    fn leader_append_only(&self, replica: &Raft) -> Result<(), Violation> {
-        let state = replica.state();
-        let (node, term) = (state.config().id(), state.term());
-        let leads = matches!(replica.role(), Role::Leader(_));
-        match self.last.get(&node) {
-            Some(sight)
-                if leads
-                    && sight.leads
-                    && sight.term == term
-                    && !state.log().from(Index(1)).starts_with(&sight.log) =>
+    /// Compares what was written after `after` with every other log: at the last index where the
+    /// terms agree, all before must.
+    fn log_matching(&self, left: NodeId, after: Index) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&left) else { return Ok(()) };
+        for (right, other) in self.mirrors.iter().filter(|(node, _)| **node != left) {
+            let last = mirror.log.last().min(other.log.last());
+            let pairs = (after.0 + 1..=last.0).rev().filter_map(|at| {
+                Some((Index(at), mirror.log.at(Index(at))?, other.log.at(Index(at))?))
+            });
+            let mut agreeing = pairs.filter(|(_, mine, theirs)| mine.term == theirs.term);
+            if let Some((at, mine, theirs)) = agreeing.next()
+                && mine != theirs
             {
-                Err(Violation::LeaderAppendOnly { node, term })
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn state_machine_safety(&mut self, replica: &Raft, changed: bool) -> Result<(), Violation> {
-        let state = replica.state();
-        let log = state.log().from(Index(1));
-        let before = self.last.get(&state.config().id()).filter(|_| !changed);
-        let before = before.map_or(Index::ZERO, |sight| sight.committed);
-        let committed = log.iter().enumerate().take(state.committed().0 as usize);
-        for (offset, entry) in committed.skip(before.0 as usize) {
-            match self.committed.get(offset) {
-                Some(known) if known != entry => {
-                    let at = Index(offset as u64 + 1);
-                    return Err(Violation::StateMachineSafety { node: state.config().id(), at });
-                }
-                Some(_) => {}
-                None => self.committed.push(entry.clone()),
+                return Err(Violation::LogMatching { left, right: *right, at });
             }
         }
         Ok(())
     }
 
-    fn committed_on_majority(&self, replicas: &[&Raft]) -> Result<(), Violation> {
-        let Some(members) = replicas.first().map(|any| any.state().config().members()) else {
-            return Ok(());
-        };
-        let Some(last) = self.committed.last() else { return Ok(()) };
-        let at = Index(self.committed.len() as u64);
-        let holds = |replica: &&&Raft| {
-            let state = replica.state();
-            state.stable() >= at && state.log().get(at) == Some(last)
-        };
-        let held = replicas.iter().filter(holds).count();
-        if held >= members.majority() {
+    fn state_machine_safety(
+        &mut self,
+        node: NodeId,
+        before: Index,
+        rewritten: Option<Index>,
+    ) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        let from = rewritten.map_or(before, |after| before.min(after));
+        for at in (from.0 + 1..=mirror.committed.0).map(Index) {
+            let link = mirror.log.at(at);
+            match (link, self.committed.at(at)) {
+                (Some(link), Some(known)) if link == known => {}
+                (Some(link), None) => self.committed.push(link),
+                (Some(_), Some(_)) | (None, _) => {
+                    return Err(Violation::StateMachineSafety { node, at });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn committed_on_majority(&self) -> Result<(), Violation> {
+        let at = self.committed.last();
+        let holds =
+            |mirror: &&Mirror| mirror.stable >= at && mirror.log.at(at) == self.committed.at(at);
+        let held = self.mirrors.values().filter(holds).count();
+        if at == Index::ZERO || held >= self.majority {
             Ok(())
         } else {
             Err(Violation::CommittedOnMajority { at, held })
@@ -282,44 +299,62 @@ impl Observer {
 
     /// A leader of the latest term has everything that was committed; older ones may lack what came
     /// after them.
-    fn leader_completeness(&self, replica: &Raft) -> Result<(), Violation> {
-        let state = replica.state();
-        let newest = self.leaders.last_key_value().map(|(term, _)| *term);
-        if !matches!(replica.role(), Role::Leader(_)) || Some(state.term()) != newest {
+    fn leader_completeness(&self) -> Result<(), Violation> {
+        let Some((term, leader)) = self.leaders.last_key_value() else { return Ok(()) };
+        let leads = |mirror: &&Mirror| mirror.leads && mirror.term == *term;
+        let Some(mirror) = self.mirrors.get(leader).filter(leads) else { return Ok(()) };
+        let last = self.committed.last();
+        if mirror.log.at(last) == self.committed.at(last) {
             return Ok(());
         }
-        let log = state.log().from(Index(1));
-        for (offset, entry) in self.committed.iter().enumerate() {
-            if log.get(offset) != Some(entry) {
-                return Err(Violation::LeaderCompleteness {
-                    leader: state.config().id(),
-                    term: state.term(),
-                    at: Index(offset as u64 + 1),
-                });
-            }
-        }
-        Ok(())
+        let lacks = |at: &Index| mirror.log.at(*at) != self.committed.at(*at);
+        let at = (1..=last.0).map(Index).find(lacks).unwrap_or(last);
+        Err(Violation::LeaderCompleteness { leader: *leader, term: *term, at })
     }
 }
 
-fn log_matching(replicas: &[&Raft], changed: &[bool]) -> Result<(), Violation> {
-    for (position, (left, left_changed)) in replicas.iter().zip(changed).enumerate() {
-        for (right, right_changed) in replicas.iter().zip(changed).skip(position + 1) {
-            if !left_changed && !right_changed {
-                continue;
-            }
-            let (left_log, right_log) =
-                (left.state().log().from(Index(1)), right.state().log().from(Index(1)));
-            let agree = left_log.iter().zip(right_log).rposition(|(l, r)| l.term == r.term);
-            let Some(agree) = agree else { continue };
-            if left_log.get(..=agree) != right_log.get(..=agree) {
-                return Err(Violation::LogMatching {
-                    left: left.state().config().id(),
-                    right: right.state().config().id(),
-                    at: Index(agree as u64 + 1),
-                });
-            }
-        }
+/// Judges a replica against what was seen of it last, its log followed already.
+fn order(node: NodeId, mirror: &Mirror, replica: &Raft) -> Result<(), Violation> {
+    let state = replica.state();
+    let fail = |what| Err(Violation::Order { node, what });
+    let last = state.log().last_index();
+    let end = mirror.log.at(last).map(|link| link.term);
+    if mirror.log.last() != last || end != Some(state.log().last_term()) {
+        return fail("the log is not what was handed to the disk");
+    }
+    if state.committed() > last || state.stable() > last {
+        return fail("the commit index or the durable index lies beyond the log");
+    }
+    if state.log().last_term() > state.term() {
+        return fail("an entry is of a later term than the replica");
+    }
+    if let Role::Leader(leader) = replica.role()
+        && leader
+            .progress()
+            .any(|(_, progress)| progress.matched() >= progress.next() || progress.matched() > last)
+    {
+        return fail("a follower's progress is ahead of itself or of the leader");
+    }
+    if state.term() < mirror.term {
+        return fail("the term went back");
+    }
+    if state.committed() < mirror.committed {
+        return fail("the commit index went back");
+    }
+    Ok(())
+}
+
+fn leader_append_only(
+    mirror: &Mirror,
+    replica: &Raft,
+    rewritten: Option<Index>,
+    last: Index,
+) -> Result<(), Violation> {
+    let state = replica.state();
+    let leads = matches!(replica.role(), Role::Leader(_));
+    if leads && mirror.leads && mirror.term == state.term() && rewritten.is_some_and(|at| at < last)
+    {
+        return Err(Violation::LeaderAppendOnly { node: state.config().id(), term: state.term() });
     }
     Ok(())
 }

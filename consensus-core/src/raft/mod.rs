@@ -46,6 +46,7 @@ mod config;
 mod follower;
 mod leader;
 mod message;
+mod mirror;
 mod progress;
 mod reads;
 mod state;

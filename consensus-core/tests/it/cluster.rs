@@ -20,7 +20,10 @@ use consensus_core::{
     Decided, Effect, Effects, Index, Input, NodeId, Process, Submission, SubmitError, Ticket,
     Token,
     codec::{Decode, Encode},
-    raft::{Control, Message, Raft, Record, Role, invariants::Observer},
+    raft::{
+        Control, Message, Raft, Record, Role,
+        invariants::{Observer, Violation},
+    },
     replica::{Replica, Reply},
 };
 
@@ -64,12 +67,14 @@ pub(crate) enum Event {
 impl Cluster {
     /// Starts a cluster whose disks are empty.
     pub(crate) fn new(options: &Options) -> Self {
-        let nodes = options.ids().map(|id| (id, Node::new(id, options)));
+        let nodes: BTreeMap<_, _> = options.ids().map(|id| (id, Node::new(id, options))).collect();
+        let mut observer = Observer::default();
+        nodes.values().for_each(|node| holds(observer.recovered(&node.raft)));
         Self {
-            nodes: nodes.collect(),
+            nodes,
             links: BTreeMap::new(),
             cut: BTreeSet::new(),
-            observer: Observer::default(),
+            observer,
             promises: Promises::default(),
             decided: Vec::new(),
             tickets: 0,
@@ -223,6 +228,7 @@ impl Cluster {
     }
 
     fn put(&mut self, from: NodeId, to: NodeId, message: &Message) {
+        holds(self.observer.sent(from, to, message));
         self.promises.check(from, to, message, self.nodes[&from].disk.view());
         let line = trace::message(message);
         if self.cut.contains(&(from, to)) {
@@ -247,6 +253,7 @@ impl Cluster {
             && let Some(token) = self.node_mut(node).disk.write()
         {
             written += 1;
+            holds(self.observer.durable(node, token));
             self.note(format!("{node} durable #{}", token.0));
             let free = |held: &mut (Token, NodeId, Message)| held.0 == token;
             let free: Vec<_> = self.node_mut(node).held.extract_if(.., free).collect();
@@ -276,8 +283,7 @@ impl Cluster {
         host.replica = Replica::new(group);
         host.up = false;
         host.raft = host.recovered();
-        self.observer.restarted(node);
-        self.check();
+        self.check_recovered(node);
     }
 
     /// Starts a node from what its disk holds.
@@ -289,7 +295,7 @@ impl Cluster {
         host.up = true;
         let line = format!("{node} restarts as {}", self.describe(node));
         self.note(line);
-        self.check();
+        self.check_recovered(node);
     }
 
     /// Gives a node that is down these records on its disk in place of what it has.
@@ -326,11 +332,12 @@ impl Cluster {
         if before != after {
             self.note(format!("{id} {before} becomes {after}"));
         }
+        let observed = self.observer.observe(&self.nodes[&id].raft, out.as_slice());
+        holds(observed);
         for effect in out.drain() {
             self.carry_out(id, effect);
         }
         self.node(id).check_durable();
-        self.check();
     }
 
     fn carry_out(&mut self, id: NodeId, effect: Effect<Raft>) {
@@ -411,11 +418,14 @@ impl Cluster {
 
     // What must hold.
 
-    fn check(&mut self) {
-        let replicas: Vec<&Raft> = self.nodes.values().map(|node| &node.raft).collect();
-        if let Err(violation) = self.observer.observe(&replicas) {
-            panic!("{violation}");
-        }
+    fn check_recovered(&mut self, node: NodeId) {
+        holds(self.observer.recovered(&self.nodes[&node].raft));
+    }
+}
+
+fn holds(judged: Result<(), Violation>) {
+    if let Err(violation) = judged {
+        panic!("{violation}");
     }
 }
 

@@ -1,0 +1,154 @@
+//! What an observer remembers of one replica: its log, and what of it is durable.
+
+use std::collections::VecDeque;
+
+use super::{
+    Raft,
+    message::{Entry, Payload, Term},
+    state::Record,
+};
+use crate::{
+    log::Index,
+    members::NodeId,
+    process::{Effect, Token},
+};
+
+/// An entry as an observer remembers it. Two logs with equal `prefix` at an index are equal up to
+/// there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) term: Term,
+    /// A digest of this entry and all before it.
+    pub(super) prefix: u64,
+}
+
+impl Link {
+    fn after(before: Self, entry: &Entry) -> Self {
+        let (tag, command): (u64, &[u8]) = match &entry.payload {
+            Payload::NoOp => (0, &[]),
+            Payload::Command(command) => (1, command),
+        };
+        let seed = before.prefix.rotate_left(7) ^ entry.term.0 << 1 ^ tag;
+        let prefix = twox_hash::XxHash3_64::oneshot_with_seed(seed, command);
+        Self { term: entry.term, prefix }
+    }
+}
+
+/// A log as an observer remembers it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chain(Vec<Link>);
+
+impl Chain {
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        let mut chain = Self::default();
+        chain.write(Index::ZERO, entries);
+        chain
+    }
+
+    pub(super) fn last(&self) -> Index {
+        Index(self.0.len() as u64)
+    }
+
+    /// Returns the entry at `index`; the one at zero stands for the empty log.
+    pub(super) fn at(&self, index: Index) -> Option<Link> {
+        match (index.0 as usize).checked_sub(1) {
+            Some(place) => self.0.get(place).copied(),
+            None => Some(Link::default()),
+        }
+    }
+
+    /// Drops what follows `after` and appends `entries`.
+    fn write(&mut self, after: Index, entries: &[Entry]) {
+        self.0.truncate(after.0 as usize);
+        for entry in entries {
+            let before = self.0.last().copied().unwrap_or_default();
+            self.0.push(Link::after(before, entry));
+        }
+    }
+
+    fn splice(&mut self, after: Index, links: &[Link]) {
+        self.0.truncate(after.0 as usize);
+        self.0.extend_from_slice(links);
+    }
+
+    pub(super) fn push(&mut self, link: Link) {
+        self.0.push(link);
+    }
+}
+
+/// A record as it will be durable.
+#[derive(Clone, Debug)]
+enum Fact {
+    Vote(Term, Option<NodeId>),
+    Entries(Index, Vec<Link>),
+}
+
+/// What is known to be durable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Durable {
+    pub(super) term: Term,
+    pub(super) voted_for: Option<NodeId>,
+    pub(super) log: Chain,
+}
+
+/// What was seen of a replica last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mirror {
+    pub(super) term: Term,
+    pub(super) committed: Index,
+    pub(super) stable: Index,
+    pub(super) leads: bool,
+    pub(super) log: Chain,
+    pub(super) durable: Durable,
+    waiting: VecDeque<(Token, Fact)>,
+}
+
+impl Mirror {
+    /// Makes the mirror of a replica that was rebuilt from its disk: all that it has is durable.
+    pub(super) fn of(replica: &Raft) -> Self {
+        let state = replica.state();
+        let log = Chain::of(state.log().from(Index(1)));
+        let (term, voted_for) = (state.term(), state.voted_for());
+        Self {
+            term,
+            committed: Index::ZERO,
+            stable: log.last(),
+            leads: false,
+            durable: Durable { term, voted_for, log: log.clone() },
+            log,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Follows what a step wrote; returns the lowest index after which the log was rewritten, if it
+    /// was.
+    pub(super) fn follow(&mut self, effects: &[Effect<Raft>]) -> Option<Index> {
+        let mut lowest = None::<Index>;
+        for effect in effects {
+            let Effect::Persist { token, record } = effect else { continue };
+            let fact = match record {
+                Record::Vote { term, voted_for } => Fact::Vote(*term, *voted_for),
+                Record::Append { after, entries } => {
+                    self.log.write(*after, entries);
+                    lowest = Some(lowest.map_or(*after, |known| known.min(*after)));
+                    let links = self.log.0.get(after.0 as usize..).unwrap_or_default();
+                    Fact::Entries(*after, links.to_vec())
+                }
+            };
+            self.waiting.push_back((*token, fact));
+        }
+        lowest
+    }
+
+    /// Makes the records up to `upto` durable.
+    pub(super) fn persist(&mut self, upto: Token) {
+        while let Some((_, fact)) = self.waiting.pop_front_if(|(token, _)| *token <= upto) {
+            match fact {
+                Fact::Vote(term, voted_for) => {
+                    (self.durable.term, self.durable.voted_for) = (term, voted_for);
+                }
+                Fact::Entries(after, links) => self.durable.log.splice(after, &links),
+            }
+        }
+    }
+}
