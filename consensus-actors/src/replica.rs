@@ -269,10 +269,10 @@ impl<S: StateMachine> Replica<S> {
         self.client.flush(now, wall, &mut self.outbox.effects);
         for effect in std::mem::take(&mut self.outbox.effects) {
             match effect {
-                ClientEffect::Request { to, attempt, request } if to == self.place.node => {
+                ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
                     self.seat(Asker::Here(attempt), request);
                 }
-                ClientEffect::Request { to, attempt, request } => {
+                ClientEffect::Request { to, attempt, request, .. } => {
                     self.post(to, Kind::Request, &Attempted { attempt, request });
                 }
                 ClientEffect::Finish { call, result } => {

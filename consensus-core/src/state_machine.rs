@@ -88,6 +88,11 @@ impl Cx {
         std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.now.0)
     }
 
+    /// Returns the same time as the log has it.
+    pub(crate) fn wall(&self) -> WallTime {
+        self.now
+    }
+
     /// Returns the position of the command in the log, unique within the group.
     pub fn index(&self) -> u64 {
         self.index.0

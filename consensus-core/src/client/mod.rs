@@ -59,6 +59,8 @@ pub enum ClientEffect {
         to: NodeId,
         /// Names the answer.
         attempt: Attempt,
+        /// The call that this is an attempt at: the client's own, where it opens a session.
+        call: CallId,
         /// What to do.
         request: Request,
     },
@@ -431,7 +433,7 @@ impl Client {
         call.due = Some(now + self.patience.retry_after * 2_u32.pow(call.sent.min(5)));
         call.sent += 1;
         self.attempts.insert(self.attempt, id);
-        out.push(ClientEffect::Request { to: leader, attempt: self.attempt, request });
+        out.push(ClientEffect::Request { to: leader, attempt: self.attempt, call: id, request });
         true
     }
 

@@ -191,17 +191,19 @@ impl Observer {
         if durable.term < term {
             return fail("speaks in a term that is not durable");
         }
+        // What is of an earlier term was true when it was said, and nobody counts it any more.
+        let is_present = durable.term == term;
         let candidate = match message {
             Message::Vote { last_index, last_term, .. } => {
                 let held = durable.log.at(*last_index);
-                if held.is_none_or(|held| held.term != *last_term) {
+                if is_present && held.is_none_or(|held| held.term != *last_term) {
                     return fail("boasts of entries that are not durable");
                 }
                 node
             }
             Message::VoteReply { granted: true, .. } => to,
             Message::AppendReply { result: AppendResult::Matched(index), .. } => {
-                if durable.log.last() < *index {
+                if is_present && durable.log.last() < *index {
                     return fail("acknowledges entries that are not durable");
                 }
                 return Ok(());
@@ -212,7 +214,7 @@ impl Observer {
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. } => return Ok(()),
         };
-        if durable.term == term && durable.voted_for != Some(candidate) {
+        if is_present && durable.voted_for != Some(candidate) {
             return fail("gives a vote that its disk does not know");
         }
         self.one_vote(node, term, candidate)

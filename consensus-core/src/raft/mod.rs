@@ -49,6 +49,7 @@ mod message;
 mod mirror;
 mod progress;
 mod reads;
+mod simulated;
 mod state;
 
 pub use candidate::Candidate;

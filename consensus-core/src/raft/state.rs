@@ -209,11 +209,6 @@ impl State {
         self.config.id()
     }
 
-    /// Tells whether the present term and vote are durable: until then nobody has heard of them.
-    pub(super) fn vote_is_durable(&self) -> bool {
-        self.vote_token <= self.durable
-    }
-
     /// Tells whether a message is to be read: it comes from another member and could be a
     /// replica's.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {

@@ -1,8 +1,49 @@
-//! Proof by running: histories, and whether they can be explained.
+//! Proof by running: a cluster under virtual time with every fault of a seed, and whether what its
+//! callers saw can be explained.
 //!
-//! Today: the checker of histories that were seen from outside ([`linearizability`]), the form of a
-//! history ([`history`]), and the objects that histories are about ([`models`]).
+//! [`run`] drives any [`Simulated`] process with the real replica, client and journal, from one
+//! seed: no thread, no clock, and the same seed gives the same trace, byte for byte. Networks lose,
+//! delay, repeat, reorder and split; processes crash between any two effects and within any write;
+//! disks tear, rot, fill and fail; clocks drift and jump. Each fault is [counted](Counts).
+//!
+//! After every step the protocol's invariants are checked. In the end everything is mended, and
+//! then every node must serve within bounded time, all replicas must hold the same, and what
+//! callers were told must be true and linearizable, with the log's order as the witness. A failing
+//! run is [shrunk](shrink).
+//!
+//! Histories that were seen from outside, without a log, are for [`linearizability`].
 
 pub mod history;
 pub mod linearizability;
 pub mod models;
+
+mod drive;
+mod fault;
+mod host;
+mod network;
+mod node;
+mod operations;
+mod plan;
+mod protocol;
+mod random;
+mod runner;
+mod script;
+mod service;
+mod shrinking;
+mod store;
+mod strikes;
+mod trace;
+mod witness;
+mod workload;
+mod world;
+
+pub use fault::{Counts, Fault, Faults, Profile};
+pub use operations::{Asked, Ended};
+pub use plan::{Builder, NODES_MAX, Plan, PlanError};
+pub use protocol::{Adversary, Judge, Setup, Simulated};
+pub use random::Random;
+pub use runner::{Failure, Flaw, Report, Run, run};
+pub use shrinking::{Shrunk, shrink};
+pub use store::{Change, Look, Store, StoreWorkload};
+pub use trace::{Line, What};
+pub use workload::{Asked as Operation, Body, Made, Workload};

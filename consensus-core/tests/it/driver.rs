@@ -87,7 +87,7 @@ impl Driver {
     pub(crate) fn take(&mut self, out: Vec<ClientEffect>) {
         for effect in out {
             match effect {
-                ClientEffect::Request { to, attempt, request } => {
+                ClientEffect::Request { to, attempt, request, .. } => {
                     self.sent.push((to, attempt, request));
                 }
                 ClientEffect::Finish { call, result } => {

@@ -139,7 +139,7 @@ impl Service {
 
     fn carry_out(&mut self, node: NodeId, effect: ClientEffect) {
         match effect {
-            ClientEffect::Request { to, attempt, request } => {
+            ClientEffect::Request { to, attempt, request, .. } => {
                 let mut bytes = Vec::new();
                 request.encode(&mut bytes);
                 self.send(node, to, Frame::Request { attempt, request: bytes.into() });

@@ -1,0 +1,105 @@
+//! Raft under the simulator.
+
+use super::{
+    Control, Raft,
+    config::Config,
+    invariants::{Observer, Violation},
+    message::{AppendResult, Message, Payload},
+    state::Record,
+};
+use crate::{
+    members::NodeId,
+    process::{Effect, Input, Status, Ticket, Token},
+    role::{Seated, Step},
+    sim::{Judge, Setup, Simulated},
+};
+
+impl Simulated for Raft {
+    type Judge = Observer;
+
+    fn config(setup: &Setup) -> Config {
+        let config = Config::builder(setup.id, setup.group, setup.members.clone())
+            .election_timeout(setup.election_timeout)
+            .heartbeat(setup.heartbeat)
+            .seed(setup.seed)
+            .append_bytes_max(setup.append_bytes_max)
+            .append_window(setup.append_window);
+        config.build().expect("the simulator draws values that fit")
+    }
+
+    fn read(tickets: Vec<Ticket>) -> Input<Self> {
+        Input::Control(Control::Read(tickets))
+    }
+
+    fn storage_full(full: bool) -> Input<Self> {
+        Input::Control(Control::StorageFull(full))
+    }
+
+    fn status(&self) -> Status {
+        <Self as Seated>::status(&self.state, self.role.name())
+    }
+
+    fn describe_message(message: &Message) -> String {
+        let term = message.term().0;
+        match message {
+            Message::Vote { last_index, last_term, .. } => {
+                format!("Vote@{term} log ends at {last_index}@{}", last_term.0)
+            }
+            Message::VoteReply { granted, .. } => {
+                format!("VoteReply@{term} {}", if *granted { "granted" } else { "refused" })
+            }
+            Message::Append { prev_index, prev_term, entries, commit, .. } => format!(
+                "Append@{term} {} entries after {prev_index}@{}, commit {commit}",
+                entries.len(),
+                prev_term.0
+            ),
+            Message::AppendReply { result: AppendResult::Matched(index), .. } => {
+                format!("AppendReply@{term} matched up to {index}")
+            }
+            Message::AppendReply { result: AppendResult::Conflict { refused, hint, .. }, .. } => {
+                format!("AppendReply@{term} refused after {refused}, try {hint}")
+            }
+            Message::Heartbeat { commit, round, .. } => {
+                format!("Heartbeat@{term} commit {commit}, round {round}")
+            }
+            Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+        }
+    }
+
+    fn describe_record(record: &Record) -> String {
+        match record {
+            Record::Vote { term, voted_for: Some(node) } => format!("term {}, vote {node}", term.0),
+            Record::Vote { term, voted_for: None } => format!("term {}, no vote", term.0),
+            Record::Append { after, entries } => {
+                let entry = |entry: &super::Entry| match &entry.payload {
+                    Payload::NoOp => format!("noop@{}", entry.term.0),
+                    Payload::Command(command) => format!("{}B@{}", command.len(), entry.term.0),
+                };
+                let entries: Vec<String> = entries.iter().map(entry).collect();
+                format!("after {after}: {}", entries.join(" "))
+            }
+        }
+    }
+}
+
+impl Judge<Raft> for Observer {
+    fn recovered(&mut self, process: &Raft) -> Result<(), String> {
+        Self::recovered(self, process).map_err(text)
+    }
+
+    fn stepped(&mut self, process: &Raft, effects: &[Effect<Raft>]) -> Result<(), String> {
+        self.observe(process, effects).map_err(text)
+    }
+
+    fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), String> {
+        Self::durable(self, node, upto).map_err(text)
+    }
+
+    fn sent(&mut self, from: NodeId, to: NodeId, message: &Message) -> Result<(), String> {
+        Self::sent(self, from, to, message).map_err(text)
+    }
+}
+
+fn text(violation: Violation) -> String {
+    violation.to_string()
+}

@@ -1,0 +1,272 @@
+//! A simulated node: a process of the protocol, a replica, a client, a disk and a clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{drive::Drive, protocol::{Adversary, Simulated}, random::Random, script::Temper};
+use crate::{
+    client::{Attempt, CallId, Client, Patience},
+    error::SubmitError,
+    journal::Config,
+    log::{Decided, Index},
+    members::NodeId,
+    process::{GroupId, Ticket, Token},
+    replica::Replica,
+    state_machine::StateMachine,
+    time::{Time, WallTime},
+};
+
+/// Where a process is made to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CrashPoint {
+    /// Before anything of a step is carried out.
+    Before,
+    /// When so many effects of a step are carried out, or within a write or sync.
+    Between(u64),
+    /// When records are durable and the process has not learned so.
+    After,
+}
+
+/// Whether a node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Up,
+    Down,
+    /// For good: its disk cannot be trusted.
+    Lost(String),
+}
+
+/// Who waits for the answer to a ticket.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) node: NodeId,
+    pub(super) attempt: Attempt,
+    pub(super) query: Option<Bytes>,
+}
+
+/// What the protocol told the replica, which gets to it a little later.
+#[derive(Clone, Debug)]
+pub(super) enum Decision {
+    Apply(Decided),
+    ReadReady(Ticket, Index),
+    Answer(Ticket, SubmitError),
+    Route(Option<NodeId>),
+}
+
+/// A node's clocks.
+#[derive(Clone, Debug)]
+pub(super) struct Clock {
+    started: Time,
+    /// How much faster or slower than true time it runs, in millionths.
+    drift: i64,
+    /// How far the wall clock is set forward or back, in milliseconds.
+    offset: i64,
+}
+
+/// Noon of some day: wall clocks start there.
+const NOON: i64 = 1_700_000_000_000;
+
+impl Clock {
+    fn scaled(&self, true_time: Duration) -> Duration {
+        let nanoseconds = i128::try_from(true_time.as_nanos()).unwrap_or(i128::MAX);
+        let scaled = nanoseconds + nanoseconds * i128::from(self.drift) / 1_000_000;
+        Duration::from_nanos(u64::try_from(scaled).unwrap_or_default())
+    }
+
+    /// Reads the monotonic clock, which starts with the process.
+    pub(super) fn now(&self, now: Time) -> Time {
+        Time::after_start(self.scaled(now.since(self.started)))
+    }
+
+    /// Reads the wall clock.
+    pub(super) fn wall(&self, now: Time) -> WallTime {
+        let since = self.scaled(now.since(Time::ZERO)).as_millis() as i64;
+        WallTime(u64::try_from(NOON + since + self.offset).unwrap_or_default())
+    }
+
+    pub(super) fn set(&mut self, offset: i64) {
+        self.offset = offset;
+    }
+
+    pub(super) fn replace(&mut self, drift: i64, offset: i64) {
+        (self.drift, self.offset) = (drift, offset);
+    }
+}
+
+/// Where a host stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) group: GroupId,
+    pub(super) node: NodeId,
+    pub(super) seed: u64,
+}
+
+/// A node.
+pub(super) struct Host<P: Simulated, S: StateMachine> {
+    pub(super) place: Place,
+    /// Counts its processes: what was meant for one does not reach the next.
+    pub(super) life: u64,
+    pub(super) standing: Standing,
+    /// What waits for a process that stands still.
+    pub(super) parked: Option<Vec<super::world::Event>>,
+    /// It came back without its disk, and its peers refuse it.
+    pub(super) is_barred: bool,
+    /// Something on its disk was changed: it may not start again.
+    pub(super) is_doomed: bool,
+    pub(super) adversary: Option<Box<dyn Adversary<P>>>,
+    pub(super) process: Option<P>,
+    /// The role and term that were noted last.
+    pub(super) role: (&'static str, u64),
+    pub(super) drive: Drive,
+    pub(super) durable: Token,
+    pub(super) committing: bool,
+    pub(super) is_full: bool,
+    /// Messages that wait for a record, by ascending token.
+    pub(super) held: VecDeque<(Token, NodeId, P::Message)>,
+    pub(super) replica: Replica<S>,
+    pub(super) inbox: VecDeque<Decision>,
+    pub(super) applying: bool,
+    ticket: u64,
+    pub(super) asked: BTreeMap<Ticket, Asker>,
+    pub(super) waiting: BTreeSet<(Index, Ticket)>,
+    pub(super) client: Client,
+    /// The operation that each call is part of.
+    pub(super) calls: BTreeMap<CallId, usize>,
+    patience: Patience,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+    pub(super) armed: Option<CrashPoint>,
+    pub(super) slow_until: Time,
+    pub(super) late_until: Time,
+}
+
+const HOSTS: u64 = 3 << 32;
+
+impl<P: Simulated, S: StateMachine> Host<P, S> {
+    /// Makes a node that was never started.
+    pub(super) fn new(
+        place: Place,
+        temper: &Temper,
+        adversary: Option<Box<dyn Adversary<P>>>,
+    ) -> Self {
+        let number = place.node.number();
+        let config = Config::builder().segment_bytes(temper.segment_bytes).build();
+        let config = config.expect("scripts draw lengths that fit");
+        let drift = temper.drift.get(number as usize - 1).copied().unwrap_or_default();
+        let timeout = temper.election_timeout;
+        let patience = Patience { retry_after: timeout, pause: timeout / 10 };
+        Self {
+            life: 0,
+            standing: Standing::Down,
+            parked: None,
+            is_barred: false,
+            is_doomed: false,
+            adversary,
+            process: None,
+            role: ("", 0),
+            drive: Drive::new(place.seed, number, place.group, config, temper.faults),
+            durable: Token::default(),
+            committing: false,
+            is_full: false,
+            held: VecDeque::new(),
+            replica: Replica::new(place.group),
+            inbox: VecDeque::new(),
+            applying: false,
+            ticket: 0,
+            asked: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            client: Client::new(patience),
+            calls: BTreeMap::new(),
+            patience,
+            clock: Clock { started: Time::ZERO, drift, offset: 0 },
+            random: Random::new(place.seed, HOSTS + number),
+            armed: None,
+            slow_until: Time::ZERO,
+            late_until: Time::ZERO,
+            place,
+        }
+    }
+
+    /// Prepares the next process: it has nothing but its disk.
+    pub(super) fn begin_life(&mut self, now: Time) {
+        self.life += 1;
+        self.standing = Standing::Up;
+        self.role = ("", 0);
+        self.committing = false;
+        self.is_full = false;
+        self.replica = Replica::new(self.place.group);
+        self.applying = false;
+        self.clock.started = now;
+        // Each life numbers its attempts where no other does.
+        let first = Attempt(1 | self.life << 32);
+        self.client = Client::new(self.patience).numbering_from(first);
+    }
+
+    /// Forgets what a process loses when it ends; returns the operations that it was asked for.
+    pub(super) fn end_life(&mut self) -> Vec<usize> {
+        self.life += 1;
+        self.standing = Standing::Down;
+        self.parked = None;
+        self.armed = None;
+        self.process = None;
+        self.held.clear();
+        self.inbox.clear();
+        self.asked.clear();
+        self.waiting.clear();
+        std::mem::take(&mut self.calls).into_values().collect()
+    }
+
+    /// Empties the disk: whoever starts from it has never been here.
+    pub(super) fn wipe(&mut self) {
+        self.drive.wipe();
+        self.durable = Token::default();
+    }
+
+    pub(super) fn next_ticket(&mut self) -> Ticket {
+        self.ticket += 1;
+        Ticket(self.life << 32 | self.ticket)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.standing == Standing::Up
+    }
+
+    /// Tells whether it runs and does not stand still.
+    pub(super) fn is_awake(&self) -> bool {
+        self.is_up() && self.parked.is_none()
+    }
+
+    /// Tells whether the protocol's invariants apply to it.
+    pub(super) fn is_judged(&self) -> bool {
+        !self.is_barred && self.adversary.is_none()
+    }
+
+    /// Tells whether service is expected of it once everything is mended.
+    pub(super) fn is_good(&self) -> bool {
+        self.is_judged() && !matches!(self.standing, Standing::Lost(_))
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        let status = self.process.as_ref().map(Simulated::status);
+        self.is_up() && status.is_some_and(|status| status.leader == Some(self.place.node))
+    }
+
+    /// Tells how it stands, for people.
+    pub(super) fn standing(&self) -> String {
+        let Some(process) = &self.process else { return format!("is {:?}", self.standing) };
+        let status = process.status();
+        format!(
+            "is {} of term {}, commits up to {} of {}, applied up to {}, {} calls wait",
+            status.role,
+            status.term,
+            status.committed,
+            status.last,
+            self.replica.applied(),
+            self.calls.len()
+        )
+    }
+}

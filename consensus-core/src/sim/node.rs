@@ -1,0 +1,407 @@
+//! What a host does for its process: it feeds it inputs, carries out its effects, and starts it
+//! again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    Failure, Flaw,
+    drive::{Committed, Ending},
+    fault::Fault,
+    host::{CrashPoint, Decision, Standing},
+    protocol::{Judge, Setup, Simulated},
+    trace::What,
+    world::{Event, World},
+};
+use crate::{
+    codec::{Decode, Encode},
+    members::NodeId,
+    process::{Effect, Effects, Input, Token},
+    state_machine::StateMachine,
+};
+
+impl<P: Simulated, S: StateMachine> World<'_, P, S> {
+    fn setup(&self, node: NodeId) -> Setup {
+        let temper = &self.script.temper;
+        Setup {
+            id: node,
+            group: self.group,
+            members: self.members.clone(),
+            seed: self.plan.seed() << 8 | node.number(),
+            election_timeout: temper.election_timeout,
+            heartbeat: temper.heartbeat,
+            append_bytes_max: temper.append_bytes_max,
+            append_window: temper.append_window,
+            #[cfg(feature = "mutants")]
+            bug: self.plan.bug(),
+        }
+    }
+
+    /// Starts a node's process from what its disk holds.
+    pub(super) fn start(&mut self, node: NodeId) -> Result<(), Failure> {
+        let (setup, now) = (self.setup(node), self.now);
+        let host = self.host(node);
+        host.begin_life(now);
+        let life = host.life;
+        let offset = host.random.between(Duration::ZERO, Duration::from_millis(5));
+        self.schedule_in(offset, Event::Tick(node, life));
+        if self.host(node).adversary.is_some() {
+            return Ok(());
+        }
+
+        let durable = self.host(node).durable;
+        let records = match self.host(node).drive.open() {
+            Ok(records) => records,
+            Err(error) => return self.lose(node, error.to_string()),
+        };
+        let upto = records.last().map_or(Token::default(), |(token, _)| *token);
+        if upto < durable {
+            let what = format!(
+                "{node} was told that record {} is durable, and its journal ends at {}",
+                durable.0, upto.0
+            );
+            return Err(self.broken(Flaw::Durability, what));
+        }
+        let decoded: Result<Vec<_>, _> = records
+            .into_iter()
+            .map(|(token, bytes)| P::Record::decode_all(bytes).map(|record| (token, record)))
+            .collect();
+        let decoded = decoded.map_err(|error| {
+            self.broken(Flaw::Durability, format!("{node} cannot read its records: {error}"))
+        })?;
+        let local = self.host(node).clock.now(now);
+        let process = P::recover(P::config(&setup), local, decoded);
+        let process = process.map_err(|error| {
+            self.broken(Flaw::Durability, format!("{node} does not start: {error}"))
+        })?;
+        if self.host(node).is_judged() {
+            let verdict = self.judge.recovered(&process);
+            self.judged(verdict)?;
+        }
+        let status = process.status();
+        self.note(Some(node), [2, status.term, status.last.0], || What::Up {
+            text: format!("term {}, log up to {}", status.term, status.last),
+        });
+        let host = self.host(node);
+        #[cfg(feature = "mutants")]
+        host.put_bug_back(setup.bug);
+        (host.process, host.durable) = (Some(process), upto);
+        self.note_role(node);
+        Ok(())
+    }
+
+    /// Takes note that a node cannot start any more; nobody may count on it.
+    fn lose(&mut self, node: NodeId, why: String) -> Result<(), Failure> {
+        let host = self.host(node);
+        host.standing = Standing::Lost(why.clone());
+        let lost = self.hosts.values().filter(|host| !host.is_good()).count();
+        self.note(Some(node), [3, 0, 0], || What::Down { text: format!("for good: {why}") });
+        if lost > (self.plan.nodes() as usize - 1) / 2 {
+            let what = format!("{node} is the last of a majority that is lost: {why}");
+            return Err(self.broken(Flaw::Durability, what));
+        }
+        Ok(())
+    }
+
+    fn note_role(&mut self, node: NodeId) {
+        let host = self.host(node);
+        let Some(status) = host.process.as_ref().map(Simulated::status) else { return };
+        let role = (status.role, status.term);
+        if host.role == role {
+            return;
+        }
+        host.role = role;
+        self.terms.insert(status.term);
+        let digest = twox_hash::XxHash3_64::oneshot(status.role.as_bytes());
+        self.note(Some(node), [4, status.term, digest], || What::Role {
+            role: status.role.to_owned(),
+            term: status.term,
+        });
+    }
+
+    /// Feeds an input to a node's process and carries out what it asks for.
+    pub(super) fn step(&mut self, node: NodeId, input: Input<P>) -> Result<(), Failure> {
+        let now = self.now;
+        let mut out = Effects::default();
+        let host = self.host(node);
+        let (local, is_judged, armed) = (host.clock.now(now), host.is_judged(), host.armed);
+        let Some(process) = host.process.as_mut() else { return Ok(()) };
+        process.step(local, input, &mut out);
+        if is_judged {
+            let process = self.hosts.get(&node).and_then(|host| host.process.as_ref());
+            let verdict = match process {
+                Some(process) => self.judge.stepped(process, out.as_slice()),
+                None => Ok(()),
+            };
+            self.judged(verdict)?;
+        }
+        self.note_role(node);
+        if out.is_empty() {
+            return Ok(());
+        }
+
+        if armed == Some(CrashPoint::Before) {
+            self.counts.count(Fault::CrashBefore);
+            return self.crash(node, Ending::Power);
+        }
+        let last = match armed {
+            Some(CrashPoint::Between(effects)) if effects < out.as_slice().len() as u64 => effects,
+            Some(_) | None => u64::MAX,
+        };
+        for (place, effect) in out.drain().enumerate() {
+            if place as u64 >= last {
+                self.counts.count(Fault::CrashBetween);
+                return self.crash(node, Ending::Power);
+            }
+            self.carry_out(node, effect)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, node: NodeId, effect: Effect<P>) -> Result<(), Failure> {
+        match effect {
+            Effect::Persist { token, record } => {
+                let bytes = record.encoded();
+                let digest = twox_hash::XxHash3_64::oneshot(&bytes);
+                self.note(Some(node), [5, token.0, digest], || What::Persist {
+                    token: token.0,
+                    text: P::describe_record(&record),
+                });
+                self.host(node).drive.push(token, bytes);
+                self.begin_commit(node);
+            }
+            Effect::Send { to, message, after } => {
+                let host = self.host(node);
+                match after.filter(|token| *token > host.durable) {
+                    Some(token) => host.held.push_back((token, to.node, message)),
+                    None => self.put(node, to.node, &message)?,
+                }
+            }
+            Effect::Apply(decided) => {
+                for decided in decided {
+                    self.decide(node, Decision::Apply(decided));
+                }
+            }
+            Effect::ReadReady { ticket, at } => {
+                self.decide(node, Decision::ReadReady(ticket, at));
+            }
+            Effect::Answer { ticket, error } => self.decide(node, Decision::Answer(ticket, error)),
+            Effect::Route { leader } => self.decide(node, Decision::Route(leader)),
+            Effect::Compact { before } => {
+                let released = self.host(node).drive.release(before);
+                if let Err(error) = released {
+                    return self.fail_disk(node, &error.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, node: NodeId, decision: Decision) {
+        let (shortest, longest) = self.script.temper.apply;
+        let host = self.host(node);
+        host.inbox.push_back(decision);
+        if host.applying {
+            return;
+        }
+        host.applying = true;
+        let (life, pause) = (host.life, host.random.between(shortest, longest));
+        self.schedule_in(pause, Event::Apply(node, life));
+    }
+
+    // Inputs.
+
+    pub(super) fn on_tick(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
+        let period = (self.script.temper.heartbeat / 4).max(Duration::from_millis(5));
+        let now = self.now;
+        let host = self.host(node);
+        if host.life != life || !host.is_up() {
+            return Ok(());
+        }
+        let local = host.clock.now(now);
+        self.schedule_in(period, Event::Tick(node, life));
+        if let Some(adversary) = &mut self.host(node).adversary {
+            let mut out = Vec::new();
+            adversary.tick(local, &mut out);
+            return out.into_iter().try_for_each(|(to, message)| self.put(node, to, &message));
+        }
+        self.step(node, Input::Tick)?;
+        self.pump(node);
+        Ok(())
+    }
+
+    pub(super) fn on_message(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        number: u64,
+        bytes: Bytes,
+    ) -> Result<(), Failure> {
+        if !self.host(to).is_up() {
+            return Ok(());
+        }
+        self.note(Some(to), [6, from.number(), number], || What::Receive {
+            from: from.number(),
+            message: number,
+        });
+        let message = P::Message::decode_all(bytes).map_err(|error| {
+            self.broken(Flaw::Invariant, format!("{to} cannot read what {from} sent: {error}"))
+        })?;
+        let local = self.hosts.get(&to).map(|host| host.clock.now(self.now)).unwrap_or_default();
+        if let Some(adversary) = &mut self.host(to).adversary {
+            let mut out = Vec::new();
+            adversary.receive(local, from, message, &mut out);
+            return out.into_iter().try_for_each(|(peer, said)| self.put(to, peer, &said));
+        }
+        self.step(to, Input::Receive { from, message })
+    }
+
+    // The disk.
+
+    fn begin_commit(&mut self, node: NodeId) {
+        let (shortest, longest) = self.script.temper.sync;
+        let now = self.now;
+        let host = self.host(node);
+        if host.committing {
+            return;
+        }
+        host.committing = true;
+        let mut pause = host.random.between(shortest, longest);
+        let is_slow = host.slow_until > now;
+        if is_slow {
+            pause *= 50;
+        }
+        let life = host.life;
+        self.schedule_in(pause, Event::Commit(node, life));
+    }
+
+    pub(super) fn on_commit(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
+        let host = self.host(node);
+        if host.life != life || !host.is_up() {
+            return Ok(());
+        }
+        host.committing = false;
+        let armed = host.armed;
+        if let Some(CrashPoint::Between(pick)) = armed {
+            self.counts.count(Fault::CrashBetween);
+            self.host(node).drive.stop_after(pick % 5);
+        }
+        let committed = self.host(node).drive.commit();
+        if self.host(node).drive.take_missed() {
+            self.counts.count(Fault::MisdirectedWrite);
+        }
+        if matches!(armed, Some(CrashPoint::Between(_))) {
+            return self.crash(node, Ending::Power);
+        }
+        match committed {
+            Committed::Durable(upto) => self.on_durable(node, upto, armed),
+            Committed::Full => {
+                let host = self.host(node);
+                let told = std::mem::replace(&mut host.is_full, true);
+                host.committing = true;
+                let (life, pause) = (host.life, self.script.temper.election_timeout / 4);
+                self.schedule_in(pause, Event::Commit(node, life));
+                if told { Ok(()) } else { self.step(node, P::storage_full(true)) }
+            }
+            Committed::Failed(reason) => self.fail_disk(node, &reason),
+        }
+    }
+
+    fn on_durable(
+        &mut self,
+        node: NodeId,
+        upto: Token,
+        armed: Option<CrashPoint>,
+    ) -> Result<(), Failure> {
+        self.note(Some(node), [7, upto.0, 0], || What::Durable { upto: upto.0 });
+        if armed == Some(CrashPoint::After) {
+            self.counts.count(Fault::CrashAfter);
+            return self.crash(node, Ending::Power);
+        }
+        let (timeout, now) = (self.script.temper.election_timeout, self.now);
+        let host = self.host(node);
+        let is_late = host.late_until > now;
+        let longest = if is_late { timeout } else { Duration::from_micros(200) };
+        let pause = host.random.between(Duration::ZERO, longest);
+        let (life, was_full) = (host.life, std::mem::take(&mut host.is_full));
+        if is_late {
+            self.counts.count(Fault::LateCompletion);
+        }
+        self.schedule_in(pause, Event::Persisted(node, life, upto));
+        if self.host(node).drive.is_busy() {
+            self.begin_commit(node);
+        }
+        if was_full { self.step(node, P::storage_full(false)) } else { Ok(()) }
+    }
+
+    /// Ends a process whose disk failed: nobody can say what that disk holds.
+    fn fail_disk(&mut self, node: NodeId, reason: &str) -> Result<(), Failure> {
+        let power = self.host(node).random.below(2) == 0;
+        self.note(Some(node), [8, u64::from(power), 0], || What::Down {
+            text: format!("its disk failed: {reason}"),
+        });
+        self.crash(node, if power { Ending::Power } else { Ending::Process })
+    }
+
+    pub(super) fn on_persisted(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        upto: Token,
+    ) -> Result<(), Failure> {
+        let host = self.host(node);
+        if host.life != life || !host.is_up() {
+            return Ok(());
+        }
+        host.durable = host.durable.max(upto);
+        let (durable, is_judged) = (host.durable, host.is_judged());
+        if is_judged {
+            let verdict = self.judge.durable(node, durable);
+            self.judged(verdict)?;
+        }
+        while let Some((_, to, message)) =
+            self.host(node).held.pop_front_if(|(token, ..)| *token <= durable)
+        {
+            self.put(node, to, &message)?;
+        }
+        self.step(node, Input::Persisted { upto })
+    }
+
+    // Ends and beginnings.
+
+    /// Ends a process; it starts again after a while.
+    pub(super) fn crash(&mut self, node: NodeId, ending: Ending) -> Result<(), Failure> {
+        let timeout = self.script.temper.election_timeout;
+        let host = self.host(node);
+        if !host.is_up() {
+            return Ok(());
+        }
+        let calls = host.end_life();
+        let (life, happened) = (host.life, host.drive.stop(ending));
+        let pause = host.random.between(timeout / 10, timeout * 10);
+        happened.iter().for_each(|fault| self.counts.count(fault));
+        self.note(Some(node), [9, life, 0], || What::Down { text: format!("{ending:?} ends") });
+        self.schedule_in(pause, Event::Restart(node, life));
+        calls.into_iter().for_each(|operation| self.interrupt(operation));
+        Ok(())
+    }
+
+    pub(super) fn on_restart(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
+        let host = self.host(node);
+        if host.life != life || host.standing != Standing::Down {
+            return Ok(());
+        }
+        self.start(node)
+    }
+
+    pub(super) fn on_resume(&mut self, node: NodeId, life: u64) {
+        let host = self.host(node);
+        if host.life != life {
+            return;
+        }
+        for event in host.parked.take().into_iter().flatten() {
+            self.schedule_in(Duration::ZERO, event);
+        }
+    }
+}

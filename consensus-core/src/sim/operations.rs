@@ -1,0 +1,196 @@
+//! What callers asked for and were told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::{history::Moment, workload::Body};
+use crate::{
+    log::Index,
+    replica::{self, RequestId, SessionId},
+    time::Time,
+};
+
+/// The identity under which a command applies once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Identity {
+    /// A request of a session.
+    Request(SessionId, RequestId),
+    /// A command under a key.
+    Key(Bytes),
+}
+
+impl Identity {
+    /// Returns the identity of what stands in an envelope, if it has one.
+    pub(super) fn of(body: &replica::Body) -> Option<Self> {
+        match body {
+            replica::Body::Open => None,
+            replica::Body::InSession { session, request, .. } => {
+                Some(Self::Request(*session, *request))
+            }
+            replica::Body::Keyed { key, .. } => Some(Self::Key(key.clone())),
+        }
+    }
+}
+
+/// How an operation ended for its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was applied, or answered, with this encoded reply.
+    Ok(Bytes),
+    /// It was applied and has no reply.
+    Applied(String),
+    /// It was not applied and will not be.
+    NotApplied(String),
+    /// Nobody knows.
+    Unknown(String),
+}
+
+/// An operation of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Who asked; a process asks for one thing at a time.
+    pub process: u64,
+    /// What for.
+    pub body: Body,
+    /// When, in the order of all that callers see.
+    pub invoked: Moment,
+    /// When, in virtual time.
+    pub invoked_at: Time,
+    /// When and how it ended; `None` while it has not.
+    pub returned: Option<(Moment, Time, Ended)>,
+    pub(super) key: Option<Bytes>,
+    pub(super) deadline: Time,
+    /// Somebody who was asked may have it in a log.
+    pub(super) is_doubtful: bool,
+    pub(super) identities: Vec<Identity>,
+    /// The last index that the state had seen which answered a query.
+    pub(super) seen: Option<Index>,
+}
+
+impl Asked {
+    /// Returns how it ended, if it has.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.returned.as_ref().map(|(_, _, ended)| ended)
+    }
+}
+
+/// All operations of a run, in the order in which they were asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Operations {
+    list: Vec<Asked>,
+    moment: u64,
+    /// Processes that ask for nothing now, and how many there are.
+    idle: BTreeSet<u64>,
+    processes: u64,
+    open: usize,
+    probes: Vec<usize>,
+    /// The index that each query's answer comes from, by the operation.
+    by_identity: BTreeMap<Identity, usize>,
+}
+
+impl Operations {
+    fn next_moment(&mut self) -> Moment {
+        self.moment += 1;
+        Moment(self.moment)
+    }
+
+    /// Notes that somebody asks; returns the operation.
+    pub(super) fn begin(
+        &mut self,
+        now: Time,
+        body: Body,
+        key: Option<Bytes>,
+        deadline: Time,
+    ) -> usize {
+        let process = self.idle.pop_first().unwrap_or_else(|| {
+            self.processes += 1;
+            self.processes - 1
+        });
+        let invoked = self.next_moment();
+        self.open += 1;
+        self.list.push(Asked {
+            process,
+            body,
+            invoked,
+            invoked_at: now,
+            returned: None,
+            key,
+            deadline,
+            is_doubtful: false,
+            identities: Vec::new(),
+            seen: None,
+        });
+        self.list.len() - 1
+    }
+
+    /// Notes how an operation ended; nothing if it had ended before.
+    pub(super) fn end(&mut self, operation: usize, now: Time, ended: Ended) {
+        let moment = self.next_moment();
+        let Some(asked) = self.list.get_mut(operation) else { return };
+        if asked.returned.is_none() {
+            // Of one whose end is unknown the process is busy for ever.
+            if !matches!(ended, Ended::Unknown(_)) {
+                self.idle.insert(asked.process);
+            }
+            asked.returned = Some((moment, now, ended));
+            self.open -= 1;
+        }
+    }
+
+    /// Notes the identity under which an operation travels.
+    pub(super) fn identify(&mut self, operation: usize, identity: Identity) {
+        let Some(asked) = self.list.get_mut(operation) else { return };
+        if !asked.identities.contains(&identity) {
+            asked.identities.push(identity.clone());
+            self.by_identity.insert(identity, operation);
+        }
+    }
+
+    /// Returns the operation that travels under an identity.
+    pub(super) fn identified(&self, identity: &Identity) -> Option<usize> {
+        self.by_identity.get(identity).copied()
+    }
+
+    /// Notes that a command may be in a log, whatever others say who are asked for it again.
+    pub(super) fn doubt(&mut self, operation: usize) {
+        if let Some(asked) = self.list.get_mut(operation) {
+            asked.is_doubtful = true;
+        }
+    }
+
+    /// Notes the last index that the state had seen which answered a query.
+    pub(super) fn saw(&mut self, operation: usize, seen: Option<Index>) {
+        if let Some(asked) = self.list.get_mut(operation) {
+            asked.seen = seen;
+        }
+    }
+
+    pub(super) fn get(&self, operation: usize) -> Option<&Asked> {
+        self.list.get(operation)
+    }
+
+    pub(super) fn all(&self) -> &[Asked] {
+        &self.list
+    }
+
+    pub(super) fn into_all(self) -> Vec<Asked> {
+        self.list
+    }
+
+    pub(super) fn all_ended(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Notes that an operation shows, once all is mended, whether a node serves.
+    pub(super) fn is_probe(&mut self, operation: usize) {
+        self.probes.push(operation);
+    }
+
+    pub(super) fn probes_are_answered(&self) -> bool {
+        self.probes.iter().all(|probe| {
+            let ended = self.list.get(*probe).and_then(Asked::ended);
+            matches!(ended, Some(Ended::Ok(_) | Ended::Applied(_)))
+        })
+    }
+}

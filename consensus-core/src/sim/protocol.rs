@@ -1,0 +1,103 @@
+//! What the simulator asks of a protocol besides [`Process`].
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    codec::{Decode, Encode},
+    members::{Members, NodeId},
+    process::{Effect, GroupId, Input, Process, Status, Ticket, Token},
+    time::Time,
+};
+
+/// A protocol that the simulator can run: one process a node, which serves a replica.
+pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> {
+    /// What judges the replicas of a group.
+    type Judge: Judge<Self> + fmt::Debug;
+
+    /// Makes the configuration of a replica.
+    fn config(setup: &Setup) -> Self::Config;
+
+    /// Makes the input that asks for linearizable reads.
+    fn read(tickets: Vec<Ticket>) -> Input<Self>;
+
+    /// Makes the input that tells whether the disk is full.
+    fn storage_full(full: bool) -> Input<Self>;
+
+    /// Tells what operators are told.
+    fn status(&self) -> Status;
+
+    /// Tells what a message says, for people.
+    fn describe_message(message: &Self::Message) -> String;
+
+    /// Tells what a record says, for people.
+    fn describe_record(record: &Self::Record) -> String;
+}
+
+/// What judges the replicas of a group after every step: the protocol's invariants.
+pub trait Judge<P: Simulated>: Default {
+    /// Looks at a replica that was rebuilt from its disk.
+    ///
+    /// # Errors
+    /// What does not hold.
+    fn recovered(&mut self, process: &P) -> Result<(), String>;
+
+    /// Looks at a replica after a step that asked for `effects`.
+    ///
+    /// # Errors
+    /// What does not hold.
+    fn stepped(&mut self, process: &P, effects: &[Effect<P>]) -> Result<(), String>;
+
+    /// Notes that a replica's records up to `upto` are durable.
+    ///
+    /// # Errors
+    /// What does not hold.
+    fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), String>;
+
+    /// Looks at a message at the moment it leaves.
+    ///
+    /// # Errors
+    /// What does not hold.
+    fn sent(&mut self, from: NodeId, to: NodeId, message: &P::Message) -> Result<(), String>;
+}
+
+/// What a replica of a simulated group is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The node.
+    pub id: NodeId,
+    /// The group.
+    pub group: GroupId,
+    /// All nodes.
+    pub members: Members,
+    /// What the replica may draw from.
+    pub seed: u64,
+    /// The shortest time without a leader after which one is elected.
+    pub election_timeout: Duration,
+    /// How often a leader is heard of.
+    pub heartbeat: Duration,
+    /// The bytes of commands after which a message is full.
+    pub append_bytes_max: usize,
+    /// How many messages may be unanswered.
+    pub append_window: usize,
+    /// The bug that is put back.
+    #[cfg(feature = "mutants")]
+    pub bug: Option<crate::mutants::Bug>,
+}
+
+/// A replica that does not follow the protocol: it takes a node's place, hears what the node would
+/// hear, and says what it likes.
+///
+/// It has no disk and serves no callers; it is not judged, and nothing is expected of it.
+pub trait Adversary<P: Simulated> {
+    /// Looks at the time, and adds to `out` what it sends, and to whom.
+    fn tick(&mut self, now: Time, out: &mut Vec<(NodeId, P::Message)>);
+
+    /// Hears a message, and adds to `out` what it sends, and to whom.
+    fn receive(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        message: P::Message,
+        out: &mut Vec<(NodeId, P::Message)>,
+    );
+}

@@ -1,0 +1,200 @@
+//! What a seed makes of a plan: how the cluster is set up, which faults strike when, and who asks
+//! for what. A failing run is shrunk by leaving out parts of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    fault::{Fault, Faults},
+    plan::Plan,
+    random::Random,
+    workload::Body,
+};
+use crate::time::Time;
+
+/// All that is fixed before a run begins.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) temper: Temper,
+    /// By time.
+    pub(super) strikes: Vec<Strike>,
+    /// By time.
+    pub(super) calls: Vec<Planned>,
+}
+
+/// How a cluster and its surroundings behave all the time. Odds are in millionths.
+#[derive(Clone, Debug)]
+pub(super) struct Temper {
+    pub(super) election_timeout: Duration,
+    pub(super) heartbeat: Duration,
+    pub(super) append_bytes_max: usize,
+    pub(super) append_window: usize,
+    pub(super) segment_bytes: usize,
+    pub(super) loss: u64,
+    pub(super) duplication: u64,
+    pub(super) reordering: u64,
+    /// How long a message takes, and a sync, and applying what is decided.
+    pub(super) transit: (Duration, Duration),
+    pub(super) sync: (Duration, Duration),
+    pub(super) apply: (Duration, Duration),
+    /// How much faster or slower than true time the clock of each node runs, in millionths.
+    pub(super) drift: Vec<i64>,
+    /// Which faults this run has; only what a crash leaves is asked of it.
+    pub(super) faults: Faults,
+    /// How many nodes may be lost for good.
+    pub(super) losses_max: usize,
+}
+
+/// A fault at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strike {
+    pub(super) at: Time,
+    pub(super) fault: Fault,
+    pub(super) lasts: Duration,
+    pub(super) aim: Aim,
+    /// Decides whatever else is to be decided.
+    pub(super) pick: u64,
+}
+
+/// Whom a fault befalls.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Aim {
+    /// Who leads then: it has more consequences.
+    Leader,
+    /// This one of the nodes.
+    Node(u64),
+}
+
+/// An operation that a caller will ask for.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub(super) at: Time,
+    pub(super) body: Body,
+    /// Which node is asked, counted among those that are there.
+    pub(super) pick: u64,
+    /// An idempotency key, under which the caller may ask other nodes again.
+    pub(super) key: Option<Bytes>,
+    pub(super) patience: Duration,
+}
+
+const SETUP: u64 = 1;
+const STRIKES: u64 = 2;
+const CALLS: u64 = 3;
+
+impl Script {
+    /// Draws what `plan` leaves open; callers ask for `bodies`.
+    pub(super) fn draw(plan: &Plan, bodies: Vec<Body>) -> Self {
+        let temper = Temper::draw(plan);
+        let strikes = strikes(plan, &temper);
+        let calls = calls(plan, &temper, bodies);
+        Self { temper, strikes, calls }
+    }
+}
+
+impl Temper {
+    fn draw(plan: &Plan) -> Self {
+        let mut random = Random::new(plan.seed(), SETUP);
+        // Each run has some kinds of fault and lacks others: all together they would hide what each
+        // alone shows (Groce et al., "Swarm Testing", 2012).
+        let all = plan.faults();
+        let some: Faults = all.iter().filter(|_| random.happens(600_000)).collect();
+        let faults = if some == Faults::NONE { all } else { some };
+
+        let election_timeout =
+            Duration::from_millis(*random.pick(&[120, 200, 300, 500]).unwrap_or(&300));
+        let heartbeat = election_timeout / (4 + random.below(5) as u32);
+        let mut odds = |fault, most| {
+            let drawn = random.below(most) + 1;
+            if faults.has(fault) { drawn } else { 0 }
+        };
+        let loss = odds(Fault::Loss, 60_000);
+        let duplication = odds(Fault::Duplication, 60_000);
+        let reordering = odds(Fault::Reordering, 200_000);
+        let mut upto = |longest: u64| Duration::from_micros(1 + random.below(longest));
+        let transit = (upto(300), Duration::from_millis(1) + upto(5_000));
+        let sync = (upto(500), Duration::from_micros(500) + upto(4_000));
+        let apply = (upto(50), upto(3_000));
+        let drift = (0..plan.nodes())
+            .map(|_| if faults.has(Fault::Drift) { random.in_range(-50_000..=50_000) } else { 0 })
+            .collect();
+        let minority = (plan.nodes() as usize - 1) / 2;
+        Self {
+            election_timeout,
+            heartbeat,
+            append_bytes_max: *random.pick(&[1, 64, 512, 4_096]).unwrap_or(&64),
+            append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),
+            segment_bytes: *random.pick(&[16_384, 32_768, 65_536]).unwrap_or(&65_536),
+            loss,
+            duplication,
+            reordering,
+            transit,
+            sync,
+            apply,
+            drift,
+            faults,
+            losses_max: if random.happens(250_000) { minority } else { minority.min(1) },
+        }
+    }
+}
+
+/// Returns how often a fault strikes in a minute, in thousandths; zero for one that has odds
+/// instead or follows from others.
+fn rate(fault: Fault) -> u64 {
+    match fault {
+        Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
+        Fault::LostSuffix | Fault::TornWrite => 0,
+        Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween => 6_000,
+        Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
+        Fault::OneWay | Fault::Bridge | Fault::SlowDisk | Fault::LateCompletion => 3_000,
+        Fault::DiskFull | Fault::ClockJump | Fault::Replacement => 2_000,
+        Fault::WriteError | Fault::SyncError => 1_500,
+        Fault::CrashAll => 1_000,
+        Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 600,
+    }
+}
+
+fn strikes(plan: &Plan, temper: &Temper) -> Vec<Strike> {
+    let mut random = Random::new(plan.seed(), STRIKES);
+    let intensity = *random.pick(&[500, 1_000, 1_000, 2_000]).unwrap_or(&1_000);
+    let mut strikes = Vec::new();
+    for fault in temper.faults.iter() {
+        // Millionths of a strike that are due over the whole run.
+        let due = rate(fault) * intensity / 60 * plan.duration().as_secs();
+        let count = due / 1_000_000 + u64::from(random.happens(due % 1_000_000));
+        for _ in 0..count {
+            let at = Time::ZERO + random.between(Duration::ZERO, plan.duration());
+            let timeout = temper.election_timeout;
+            let lasts = random.between(timeout / 4, timeout * 12);
+            let aim = match random.below(2) {
+                0 => Aim::Leader,
+                _ => Aim::Node(random.below(plan.nodes())),
+            };
+            strikes.push(Strike { at, fault, lasts, aim, pick: random.any() });
+        }
+    }
+    strikes.sort_by_key(|strike| strike.at);
+    strikes
+}
+
+fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
+    let mut random = Random::new(plan.seed(), CALLS);
+    // The first leader should be there.
+    let first = (temper.election_timeout * 3).min(plan.duration() / 4);
+    let keyed = random.below(500_000);
+    let mut times: Vec<Time> =
+        bodies.iter().map(|_| Time::ZERO + random.between(first, plan.duration())).collect();
+    times.sort_unstable();
+    let mut calls = Vec::with_capacity(times.len());
+    for (number, (at, body)) in times.into_iter().zip(bodies).enumerate() {
+        let key = matches!(body, Body::Command(_)) && random.happens(keyed);
+        let key = key.then(|| Bytes::from(format!("op{number}")));
+        // Some callers give up early; most wait out a change of leaders.
+        let patience = match random.below(10) {
+            0 => random.between(temper.election_timeout / 10, temper.election_timeout),
+            _ => random.between(temper.election_timeout * 5, temper.election_timeout * 40),
+        };
+        calls.push(Planned { at, body, pick: random.any(), key, patience });
+    }
+    calls
+}

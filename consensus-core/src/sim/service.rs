@@ -1,0 +1,397 @@
+//! What stands between callers and the protocol: clients, requests between nodes, and replicas.
+
+use bytes::Bytes;
+
+use super::{
+    Failure, Flaw,
+    host::{Asker, Decision},
+    operations::{Ended, Identity},
+    protocol::Simulated,
+    trace::{What, nanoseconds},
+    workload::Body,
+    world::{Entry, Event, SERVICE_WITHIN, World},
+};
+use crate::{
+    client::{Ask, Attempt, CallError, CallId, ClientEffect, Failure as Refusal, Request, Response},
+    codec::{Decode, Encode},
+    error::Outcome,
+    log::{Decided, Index},
+    members::NodeId,
+    process::{Input, Submission, Ticket},
+    replica::{Envelope, Reply},
+    state_machine::StateMachine,
+    time::Time,
+};
+
+impl<P: Simulated, S: StateMachine> World<'_, P, S> {
+    // Callers.
+
+    pub(super) fn on_call(&mut self, call: usize) -> Result<(), Failure> {
+        let Some(planned) = self.script.calls.get(call).cloned() else { return Ok(()) };
+        let awake = self.awake();
+        let Some(node) = awake.get(planned.pick as usize % awake.len().max(1)).copied() else {
+            // Nobody is there to be asked.
+            let pause = self.script.temper.election_timeout / 4;
+            self.schedule_in(pause, Event::Call(call));
+            return Ok(());
+        };
+        let deadline = self.now + planned.patience;
+        let operation = self.begin(node, planned.body, planned.key, deadline);
+        self.ask(node, operation);
+        Ok(())
+    }
+
+    fn awake(&self) -> Vec<NodeId> {
+        let awake = self.hosts.iter().filter(|(_, host)| host.is_awake() && host.is_good());
+        awake.map(|(node, _)| *node).collect()
+    }
+
+    fn begin(&mut self, node: NodeId, body: Body, key: Option<Bytes>, deadline: Time) -> usize {
+        let operation = self.operations.begin(self.now, body, key, deadline);
+        let process = self.operations.get(operation).map_or(0, |asked| asked.process);
+        let workload = self.describe;
+        let text = self.operations.get(operation).map(|asked| asked.body.clone());
+        self.note(Some(node), [12, operation as u64, process], || What::Call {
+            operation: operation as u64,
+            process,
+            text: text.map_or_else(String::new, |body| workload.describe(&body)),
+        });
+        operation
+    }
+
+    /// Asks a node for an operation.
+    fn ask(&mut self, node: NodeId, operation: usize) {
+        let Some(asked) = self.operations.get(operation) else { return };
+        let now = self.now;
+        let mut patience = asked.deadline.since(now);
+        let ask = match (&asked.body, &asked.key) {
+            (Body::Query(query), _) => Ask::Query(query.clone()),
+            (Body::Command(command), None) => Ask::Command(command.clone()),
+            (Body::Command(command), Some(key)) => {
+                // Who has a key may ask another node.
+                patience = patience / 2 + self.script.temper.election_timeout / 8;
+                Ask::Keyed { key: key.clone(), command: command.clone() }
+            }
+        };
+        let host = self.host(node);
+        let (local, wall) = (host.clock.now(now), host.clock.wall(now));
+        match host.client.call(ask, wall, local + patience) {
+            Ok(call) => {
+                host.calls.insert(call, operation);
+                self.pump(node);
+            }
+            Err(error) => self.end(operation, Err(error)),
+        }
+    }
+
+    /// Ends an operation, or asks another node where its key allows that.
+    fn end(&mut self, operation: usize, result: Result<Bytes, CallError>) {
+        let ended = match result {
+            Ok(reply) => Ended::Ok(reply),
+            Err(error) => match error.outcome() {
+                Outcome::Applied => Ended::Applied(error.to_string()),
+                Outcome::NotApplied => match self.operations.get(operation) {
+                    Some(asked) if asked.is_doubtful => Ended::Unknown(error.to_string()),
+                    Some(_) | None => Ended::NotApplied(error.to_string()),
+                },
+                Outcome::Unknown => return self.doubt(operation, error.to_string()),
+            },
+        };
+        self.finish(operation, ended);
+    }
+
+    fn finish(&mut self, operation: usize, ended: Ended) {
+        let workload = self.describe;
+        let body = self.operations.get(operation).map(|asked| asked.body.clone());
+        let (code, digest) = match &ended {
+            Ended::Ok(reply) => (0, twox_hash::XxHash3_64::oneshot(reply)),
+            Ended::Applied(_) => (1, 0),
+            Ended::NotApplied(_) => (2, 0),
+            Ended::Unknown(_) => (3, 0),
+        };
+        let described = ended.clone();
+        self.note(None, [13, operation as u64, code ^ digest], || What::Return {
+            operation: operation as u64,
+            text: match (described, body) {
+                (Ended::Ok(reply), Some(body)) => workload.describe_reply(&body, &reply),
+                (Ended::Ok(_), None) => String::new(),
+                (Ended::Applied(why), _) => format!("applied, no reply: {why}"),
+                (Ended::NotApplied(why), _) => format!("not applied: {why}"),
+                (Ended::Unknown(why), _) => format!("unknown: {why}"),
+            },
+        });
+        self.operations.end(operation, self.now, ended);
+    }
+
+    /// The node that was asked ended, and nobody knows what came of it.
+    pub(super) fn interrupt(&mut self, operation: usize) {
+        self.doubt(operation, "the node that was asked is gone".to_owned());
+    }
+
+    fn doubt(&mut self, operation: usize, why: String) {
+        self.operations.doubt(operation);
+        let Some(asked) = self.operations.get(operation) else { return };
+        let again = asked.deadline > self.now && asked.returned.is_none();
+        let (keyed, is_query) = (asked.key.is_some(), matches!(asked.body, Body::Query(_)));
+        let awake = self.awake();
+        let next = awake.get(operation % awake.len().max(1)).copied();
+        match next {
+            Some(node) if again && (keyed || is_query) => self.ask(node, operation),
+            Some(_) | None => self.finish(operation, Ended::Unknown(why)),
+        }
+    }
+
+    /// Asks every node for something, once everything is mended.
+    pub(super) fn probe(&mut self) {
+        let deadline = self.now + SERVICE_WITHIN + self.script.temper.election_timeout * 20;
+        let calls = &self.script.calls;
+        let is_command = |body: &&Body| matches!(body, Body::Command(_));
+        let command = calls.iter().map(|call| &call.body).find(is_command).cloned();
+        let query = calls.iter().map(|call| &call.body).find(|body| !is_command(body)).cloned();
+        for node in self.good() {
+            for body in command.iter().chain(&query) {
+                let operation = self.begin(node, body.clone(), None, deadline);
+                self.operations.is_probe(operation);
+                self.ask(node, operation);
+            }
+        }
+    }
+
+    // Clients.
+
+    /// Lets a node's client look at the clock and send what is ready.
+    pub(super) fn pump(&mut self, node: NodeId) {
+        let now = self.now;
+        let host = self.host(node);
+        let (local, wall) = (host.clock.now(now), host.clock.wall(now));
+        let mut out = Vec::new();
+        host.client.tick(local, &mut out);
+        host.client.flush(local, wall, &mut out);
+        self.carry_out_calls(node, out);
+    }
+
+    fn carry_out_calls(&mut self, node: NodeId, effects: Vec<ClientEffect>) {
+        for effect in effects {
+            match effect {
+                ClientEffect::Request { to, attempt, call, request } => {
+                    self.identify(node, call, &request);
+                    let bytes = Bytes::from(request.encoded());
+                    self.travel(node, to, Event::Request { from: node, to, attempt, bytes });
+                }
+                ClientEffect::Finish { call, result } => {
+                    if let Some(operation) = self.host(node).calls.remove(&call) {
+                        self.end(operation, result);
+                    }
+                }
+            }
+        }
+    }
+
+    fn identify(&mut self, node: NodeId, call: CallId, request: &Request) {
+        let Request::Propose(envelope) = request else { return };
+        let Some(operation) = self.host(node).calls.get(&call).copied() else { return };
+        let envelope = Envelope::decode_all(envelope.clone()).ok();
+        if let Some(identity) = envelope.and_then(|envelope| Identity::of(&envelope.body)) {
+            self.operations.identify(operation, identity);
+        }
+    }
+
+    /// Lets something travel between a client's node and a leader's: it may be lost or late, but
+    /// connections repeat nothing, and clients rely on that.
+    fn travel(&mut self, from: NodeId, to: NodeId, event: Event) {
+        if let Some(at) = self.send(from, to).into_iter().flatten().next() {
+            self.schedule(at, event);
+        }
+    }
+
+    pub(super) fn on_request(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        attempt: Attempt,
+        bytes: Bytes,
+    ) -> Result<(), Failure> {
+        let now = self.now;
+        let host = self.host(to);
+        if !host.is_up() || host.adversary.is_some() {
+            return Ok(());
+        }
+        let wall = host.clock.wall(now);
+        let ticket = host.next_ticket();
+        let request = Request::decode_all(bytes)
+            .map_err(|error| self.broken(Flaw::Invariant, format!("a request: {error}")))?;
+        let (query, input) = match request {
+            Request::Propose(command) => {
+                let command = match from == to {
+                    true => command,
+                    false => Envelope::no_later_than(command, wall),
+                };
+                (None, Input::Submit(vec![Submission { ticket, command }]))
+            }
+            Request::Query(query) => (Some(query), P::read(vec![ticket])),
+        };
+        self.host(to).asked.insert(ticket, Asker { node: from, attempt, query });
+        self.step(to, input)
+    }
+
+    pub(super) fn on_response(
+        &mut self,
+        to: NodeId,
+        bytes: Bytes,
+        seen: Option<Index>,
+    ) -> Result<(), Failure> {
+        if !self.host(to).is_up() {
+            return Ok(());
+        }
+        let response = Response::decode_all(bytes)
+            .map_err(|error| self.broken(Flaw::Invariant, format!("an answer: {error}")))?;
+        self.answered(to, response, seen);
+        Ok(())
+    }
+
+    fn answered(&mut self, node: NodeId, response: Response, seen: Option<Index>) {
+        let now = self.now;
+        let host = self.host(node);
+        let local = host.clock.now(now);
+        let mut out = Vec::new();
+        host.client.answered(local, response.attempt, response.result, &mut out);
+        for effect in &out {
+            if let ClientEffect::Finish { call, .. } = effect
+                && let Some(operation) = self.host(node).calls.get(call).copied()
+            {
+                self.operations.saw(operation, seen);
+            }
+        }
+        self.carry_out_calls(node, out);
+    }
+
+    /// Sends the answer to whoever asked.
+    fn respond(
+        &mut self,
+        node: NodeId,
+        ticket: Ticket,
+        result: Result<Bytes, Refusal>,
+        seen: Option<Index>,
+    ) {
+        let Some(asker) = self.host(node).asked.remove(&ticket) else { return };
+        let response = Response { attempt: asker.attempt, result };
+        if asker.node == node {
+            self.answered(node, response, seen);
+            return;
+        }
+        let bytes = Bytes::from(response.encoded());
+        let to = asker.node;
+        self.travel(node, to, Event::Response { to, bytes, seen });
+    }
+
+    // Replicas.
+
+    pub(super) fn on_apply(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
+        let host = self.host(node);
+        if host.life != life || !host.is_up() {
+            return Ok(());
+        }
+        host.applying = false;
+        for decision in std::mem::take(&mut host.inbox) {
+            match decision {
+                Decision::Apply(decided) => self.apply(node, &decided)?,
+                Decision::ReadReady(ticket, at) => {
+                    self.host(node).waiting.insert((at, ticket));
+                }
+                Decision::Answer(ticket, error) => {
+                    self.respond(node, ticket, Err(Refusal::Refused(error)), None);
+                }
+                Decision::Route(leader) => self.host(node).client.route(leader),
+            }
+            self.answer_reads(node);
+        }
+        self.pump(node);
+        Ok(())
+    }
+
+    fn apply(&mut self, node: NodeId, decided: &Decided) -> Result<(), Failure> {
+        let reply = self.host(node).replica.apply(decided);
+        let index = decided.index;
+        let digest = decided.command.as_deref().map_or(0, twox_hash::XxHash3_64::oneshot);
+        self.note(Some(node), [14, index.0, digest], || What::Apply {
+            index: index.0,
+            text: described(decided),
+        });
+        if self.host(node).is_judged() {
+            self.agree(node, decided, reply.as_ref())?;
+        }
+        if let (Some(ticket), Some(reply)) = (decided.ticket, reply) {
+            self.respond(node, ticket, reply.map_err(Refusal::Rejected), None);
+        }
+        Ok(())
+    }
+
+    /// All replicas decide the same, and answer the same.
+    fn agree(
+        &mut self,
+        node: NodeId,
+        decided: &Decided,
+        reply: Option<&Reply>,
+    ) -> Result<(), Failure> {
+        let place = (decided.index.0 as usize).saturating_sub(1);
+        if place == self.decided.len() {
+            let (command, reply) = (decided.command.clone(), reply.cloned());
+            self.decided.push(Entry { command, reply });
+            return Ok(());
+        }
+        let known = self.decided.get(place);
+        if known.map(|entry| &entry.command) != Some(&decided.command) {
+            let what = format!("{node} applies another command at {}", decided.index);
+            return Err(self.broken(Flaw::Invariant, what));
+        }
+        if known.and_then(|entry| entry.reply.as_ref()) != reply {
+            let mut failure = self.broken(
+                Flaw::Divergence,
+                format!("{node} answers the command at {} otherwise than others", decided.index),
+            );
+            let mut say = |who: String, reply: Option<&Reply>| {
+                failure.evidence.push(format!("{who}: {reply:?}"));
+            };
+            say(node.to_string(), reply);
+            say("others".to_owned(), known.and_then(|entry| entry.reply.as_ref()));
+            return Err(failure);
+        }
+        Ok(())
+    }
+
+    fn answer_reads(&mut self, node: NodeId) {
+        loop {
+            let host = self.host(node);
+            let applied = host.replica.applied();
+            let Some((at, ticket)) = host.waiting.first().copied() else { return };
+            if at > applied {
+                return;
+            }
+            host.waiting.remove(&(at, ticket));
+            let query = host.asked.get(&ticket).and_then(|asker| asker.query.clone());
+            let Some(query) = query else { continue };
+            let answer = host.replica.query(&query);
+            self.respond(node, ticket, answer.map_err(Refusal::Rejected), Some(applied));
+        }
+    }
+}
+
+fn described(decided: &Decided) -> String {
+    let Some(command) = &decided.command else { return "an entry of the protocol".to_owned() };
+    let Ok(envelope) = Envelope::decode_all(command.clone()) else {
+        return format!("{} bytes", command.len());
+    };
+    match Identity::of(&envelope.body) {
+        None => "opens a session".to_owned(),
+        Some(Identity::Request(session, request)) => {
+            format!("request {} of session {}", request.0, session.0)
+        }
+        Some(Identity::Key(key)) => format!("key {}", String::from_utf8_lossy(&key)),
+    }
+}
+
+/// Returns a moment in milliseconds with a fraction, for people.
+pub(super) fn milliseconds(at: Time) -> String {
+    let microseconds = nanoseconds(at) / 1_000;
+    format!("{}.{:03} ms", microseconds / 1_000, microseconds % 1_000)
+}

@@ -1,0 +1,350 @@
+//! The final judgement: the log's order is the witness.
+//!
+//! The commands in the order of the log, each the first time that it was executed, are replayed on
+//! the state machine alone. What callers were told must be what it answers, nothing acknowledged
+//! may be missing, nothing may have been executed twice, and whoever ended before another began
+//! must not stand behind it: then the history is linearizable (Herlihy and Wing 1990), and that is
+//! shown in time linear in its length. Searching an order is for histories without a witness
+//! ([`linearizability`](super::linearizability)).
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use bytes::Bytes;
+
+use super::{
+    Flaw,
+    history::Moment,
+    operations::{Asked, Ended, Identity, Operations},
+    workload::Body,
+    world::Entry,
+};
+use crate::{
+    codec::Decode,
+    log::Index,
+    process::GroupId,
+    replica::{Body as Stamped, Envelope, Rejection, Reply},
+    state_machine::{Cx, StateMachine},
+    time::WallTime,
+};
+
+/// What does not hold: a flaw, a sentence, and the operations that cannot be reconciled.
+#[derive(Clone, Debug)]
+pub(super) struct Contradiction {
+    pub(super) flaw: Flaw,
+    pub(super) what: String,
+    pub(super) operations: Vec<usize>,
+}
+
+impl Contradiction {
+    fn new(flaw: Flaw, what: String, operations: &[usize]) -> Self {
+        Self { flaw, what, operations: operations.to_vec() }
+    }
+}
+
+type Judged<T> = Result<T, Contradiction>;
+
+/// Replays the log on `S` alone and judges what callers were told; returns the state at the end.
+pub(super) fn judge<S: StateMachine>(
+    group: GroupId,
+    log: &[Entry],
+    operations: &Operations,
+) -> Judged<Bytes> {
+    let mut replay = Replay::<S>::new(group, operations);
+    replay.queries(Index::ZERO)?;
+    for (place, entry) in log.iter().enumerate() {
+        // Half of what follows runs on a state that went through a snapshot.
+        if place == log.len() / 2 {
+            replay.snapshot()?;
+        }
+        let index = Index(place as u64 + 1);
+        replay.entry(index, entry)?;
+        replay.queries(index)?;
+    }
+    let state = replay.end()?;
+    let executed = replay.executed;
+    outcomes(operations, &executed)?;
+    real_time(operations, &executed)?;
+    Ok(state)
+}
+
+/// Encodes a state, to compare it.
+pub(super) fn encoded(state: &impl serde::Serialize) -> Bytes {
+    rmp_serde::to_vec_named(state).unwrap_or_default().into()
+}
+
+/// A command that was executed: where, and with what reply.
+struct Executed {
+    index: Index,
+    reply: Reply,
+}
+
+struct Replay<'a, S> {
+    group: GroupId,
+    operations: &'a Operations,
+    now: WallTime,
+    state: S,
+    /// Two more states that must not differ: another one, and one that goes through a snapshot.
+    twin: S,
+    restored: S,
+    executed: BTreeMap<Identity, Executed>,
+    queries: BTreeMap<Index, Vec<usize>>,
+}
+
+impl<'a, S: StateMachine> Replay<'a, S> {
+    fn new(group: GroupId, operations: &'a Operations) -> Self {
+        let mut queries: BTreeMap<Index, Vec<usize>> = BTreeMap::new();
+        for (place, asked) in operations.all().iter().enumerate() {
+            if let (Body::Query(_), Some(seen)) = (&asked.body, asked.seen) {
+                queries.entry(seen).or_default().push(place);
+            }
+        }
+        Self {
+            group,
+            operations,
+            now: WallTime::default(),
+            state: S::default(),
+            twin: S::default(),
+            restored: S::default(),
+            executed: BTreeMap::new(),
+            queries,
+        }
+    }
+
+    fn entry(&mut self, index: Index, entry: &Entry) -> Judged<()> {
+        let Some(command) = &entry.command else { return Ok(()) };
+        let Ok(envelope) = Envelope::decode_all(command.clone()) else { return Ok(()) };
+        self.now = self.now.max(envelope.at);
+        let identity = Identity::of(&envelope.body);
+        let (Stamped::InSession { command, .. } | Stamped::Keyed { command, .. }, Some(identity)) =
+            (envelope.body, identity)
+        else {
+            return Ok(());
+        };
+        let Some(reply) = &entry.reply else { return Ok(()) };
+        if reply.as_ref().is_err_and(|rejection| is_refusal(*rejection)) {
+            return Ok(());
+        }
+        let operation = self.operations.identified(&identity);
+        let involved = operation.as_slice();
+        if let Some(first) = self.executed.get(&identity) {
+            if first.reply == *reply {
+                return Ok(());
+            }
+            let what = format!(
+                "the command at {index} was executed at {} already, and answers otherwise",
+                first.index
+            );
+            return Err(Contradiction::new(Flaw::ExactlyOnce, what, involved));
+        }
+
+        let mine = self.apply(index, &command, involved)?;
+        if mine != *reply {
+            let what = format!(
+                "the replicas answer the command at {index} with {reply:?}; the state machine, \
+                 with every command executed once, answers {mine:?}"
+            );
+            return Err(Contradiction::new(Flaw::ExactlyOnce, what, involved));
+        }
+        self.executed.insert(identity, Executed { index, reply: mine });
+        Ok(())
+    }
+
+    /// Applies a command to all three states, which must answer alike.
+    fn apply(&mut self, index: Index, command: &[u8], involved: &[usize]) -> Judged<Reply> {
+        let (group, now) = (self.group, self.now);
+        let reply = execute(&mut self.state, Cx::new(group, index, now), command);
+        let twin = execute(&mut self.twin, Cx::new(group, index, now), command);
+        let restored = execute(&mut self.restored, Cx::new(group, index, now), command);
+        let differs = if twin != reply {
+            Some(("another copy of the state", twin))
+        } else if restored != reply {
+            Some(("a copy that went through a snapshot", restored))
+        } else {
+            None
+        };
+        let Some((who, other)) = differs else { return Ok(reply) };
+        let what = format!(
+            "the state machine is not deterministic: it answers the command at {index} with \
+             {reply:?}, and {who} answers {other:?}"
+        );
+        Err(Contradiction::new(Flaw::Divergence, what, involved))
+    }
+
+    /// Judges the queries that saw the state after `index`.
+    fn queries(&mut self, index: Index) -> Judged<()> {
+        for operation in self.queries.remove(&index).unwrap_or_default() {
+            let Some(asked) = self.operations.get(operation) else { continue };
+            let (Body::Query(query), Some(Ended::Ok(answer))) = (&asked.body, asked.ended()) else {
+                continue;
+            };
+            let mine = answer_of(&self.state, query);
+            if mine.as_ref() != Ok(answer) {
+                let what = format!(
+                    "a query that saw everything up to {index} answers {answer:?}; the state \
+                     machine answers {mine:?}"
+                );
+                return Err(Contradiction::new(Flaw::Linearizability, what, &[operation]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the third state through a snapshot.
+    fn snapshot(&mut self) -> Judged<()> {
+        let bytes = encoded(&self.restored);
+        self.restored = rmp_serde::from_slice(&bytes).map_err(|error| {
+            let what = format!("the state cannot be read back from a snapshot: {error}");
+            Contradiction::new(Flaw::Divergence, what, &[])
+        })?;
+        Ok(())
+    }
+
+    /// Returns the state at the end, which all copies must share.
+    fn end(&self) -> Judged<Bytes> {
+        let state = encoded(&self.state);
+        let who = if encoded(&self.twin) != state {
+            "another copy of it"
+        } else if encoded(&self.restored) != state {
+            "a copy that went through a snapshot"
+        } else {
+            return Ok(state);
+        };
+        let what =
+            format!("the state machine is not deterministic: after the same commands {who} differs");
+        Err(Contradiction::new(Flaw::Divergence, what, &[]))
+    }
+}
+
+/// Tells whether a rejection says that the command was not executed.
+fn is_refusal(rejection: Rejection) -> bool {
+    match rejection {
+        Rejection::Panicked | Rejection::ReplyTooLarge => false,
+        Rejection::Malformed
+        | Rejection::UnknownSession
+        | Rejection::AlreadyAnswered
+        | Rejection::SessionWindow
+        | Rejection::RequestReused
+        | Rejection::KeyReused => true,
+    }
+}
+
+fn execute<S: StateMachine>(state: &mut S, mut cx: Cx, command: &[u8]) -> Reply {
+    let reply = catch_unwind(AssertUnwindSafe(|| {
+        let command = rmp_serde::from_slice(command).map_err(|_| Rejection::Malformed)?;
+        reply_of(&state.apply(&mut cx, command))
+    }));
+    reply.unwrap_or(Err(Rejection::Panicked))
+}
+
+fn answer_of<S: StateMachine>(state: &S, query: &[u8]) -> Reply {
+    let answer = catch_unwind(AssertUnwindSafe(|| {
+        let query = rmp_serde::from_slice(query).map_err(|_| Rejection::Malformed)?;
+        reply_of(&state.answer(query))
+    }));
+    answer.unwrap_or(Err(Rejection::Panicked))
+}
+
+fn reply_of(reply: &impl serde::Serialize) -> Reply {
+    let bytes = rmp_serde::to_vec_named(reply).map_err(|_| Rejection::Panicked)?;
+    if bytes.len() > crate::replica::REPLY_BYTES_MAX {
+        return Err(Rejection::ReplyTooLarge);
+    }
+    Ok(bytes.into())
+}
+
+/// Returns where a command was executed, and that it was once.
+fn place_of<'a>(
+    operation: usize,
+    asked: &Asked,
+    executed: &'a BTreeMap<Identity, Executed>,
+) -> Judged<Option<&'a Executed>> {
+    let mut places = asked.identities.iter().filter_map(|identity| executed.get(identity));
+    let (first, second) = (places.next(), places.next());
+    if let (Some(first), Some(second)) = (first, second) {
+        let what =
+            format!("a command was executed twice, at {} and at {}", first.index, second.index);
+        return Err(Contradiction::new(Flaw::ExactlyOnce, what, &[operation]));
+    }
+    Ok(first)
+}
+
+/// What callers were told of their commands is true.
+fn outcomes(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -> Judged<()> {
+    for (operation, asked) in operations.all().iter().enumerate() {
+        if matches!(asked.body, Body::Query(_)) {
+            continue;
+        }
+        let place = place_of(operation, asked, executed)?;
+        let fail = |flaw, what: String| Err(Contradiction::new(flaw, what, &[operation]));
+        match (asked.ended(), place) {
+            (Some(Ended::Ok(reply)), Some(executed)) if executed.reply.as_ref() != Ok(reply) => {
+                let what = format!(
+                    "a caller was told {reply:?}, and the command at {} answered {:?}",
+                    executed.index, executed.reply
+                );
+                return fail(Flaw::Outcome, what);
+            }
+            (Some(Ended::Ok(_) | Ended::Applied(_)), None) => {
+                let what = "a command was acknowledged and is lost";
+                return fail(Flaw::Durability, what.to_owned());
+            }
+            (Some(Ended::NotApplied(why)), Some(executed)) => {
+                let what = format!(
+                    "a caller was told that its command was not applied ({why}), and it was, at {}",
+                    executed.index
+                );
+                return fail(Flaw::Outcome, what);
+            }
+            (
+                Some(
+                    Ended::Ok(_) | Ended::Applied(_) | Ended::NotApplied(_) | Ended::Unknown(_),
+                )
+                | None,
+                _,
+            ) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Who ended before another began does not stand behind it.
+fn real_time(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -> Judged<()> {
+    let mut stands: Vec<(u64, usize, Moment, Option<Moment>)> = Vec::new();
+    for (operation, asked) in operations.all().iter().enumerate() {
+        let ended = asked.returned.as_ref().and_then(|(moment, _, ended)| match ended {
+            Ended::Ok(_) | Ended::Applied(_) => Some(*moment),
+            Ended::NotApplied(_) | Ended::Unknown(_) => None,
+        });
+        let place = match &asked.body {
+            Body::Command(_) => {
+                place_of(operation, asked, executed)?.map(|executed| executed.index.0 * 2)
+            }
+            // Behind what it saw, before what it did not see.
+            Body::Query(_) => ended.and(asked.seen).map(|seen| seen.0 * 2 + 1),
+        };
+        if let Some(place) = place {
+            stands.push((place, operation, asked.invoked, ended));
+        }
+    }
+    stands.sort_unstable();
+
+    // The last to begin of all that stand before.
+    let mut latest: Option<(Moment, usize)> = None;
+    for equal in stands.chunk_by(|left, right| left.0 == right.0) {
+        for (_, operation, _, ended) in equal {
+            if let (Some(ended), Some((began, other))) = (ended, latest)
+                && *ended < began
+            {
+                let what = "an operation that ended before another began takes effect after it";
+                let involved = [*operation, other];
+                return Err(Contradiction::new(Flaw::Linearizability, what.to_owned(), &involved));
+            }
+        }
+        let begun = equal.iter().map(|(_, operation, began, _)| (*began, *operation)).max();
+        latest = latest.max(begun);
+    }
+    Ok(())
+}

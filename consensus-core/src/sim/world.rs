@@ -1,0 +1,352 @@
+//! A cluster under virtual time: what happens next, and who is told.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    Adversary, Failure, Flaw,
+    fault::{Counts, Fault},
+    host::{Host, Place},
+    network::Network,
+    operations::Operations,
+    plan::Plan,
+    protocol::{Judge, Simulated},
+    script::Script,
+    trace::{Trace, What, nanoseconds},
+};
+use crate::{
+    client::Attempt,
+    codec::Encode,
+    log::Index,
+    members::{Members, NodeId},
+    process::{GroupId, Token},
+    replica::Reply,
+    state_machine::StateMachine,
+    time::Time,
+};
+
+/// What will happen.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// A node looks at the clock.
+    Tick(NodeId, u64),
+    /// A peer's message arrives.
+    Message { from: NodeId, to: NodeId, number: u64, bytes: Bytes },
+    /// A client's request arrives.
+    Request { from: NodeId, to: NodeId, attempt: Attempt, bytes: Bytes },
+    /// An answer to one arrives; a query's with the index of the state that it saw.
+    Response { to: NodeId, bytes: Bytes, seen: Option<Index> },
+    /// A disk has written and synced.
+    Commit(NodeId, u64),
+    /// A node learns that records are durable.
+    Persisted(NodeId, u64, Token),
+    /// A replica carries out what is decided.
+    Apply(NodeId, u64),
+    /// A caller calls.
+    Call(usize),
+    /// A fault strikes, or is over.
+    Strike(usize),
+    Over(usize),
+    /// A process starts again.
+    Restart(NodeId, u64),
+    /// A process that stood still goes on.
+    Resume(NodeId, u64),
+    /// Everything is mended.
+    Mend,
+}
+
+impl Event {
+    /// Returns the node that must run for the event to reach it.
+    fn concerns(&self) -> Option<NodeId> {
+        match self {
+            Self::Tick(node, _)
+            | Self::Commit(node, _)
+            | Self::Persisted(node, ..)
+            | Self::Apply(node, _)
+            | Self::Message { to: node, .. }
+            | Self::Request { to: node, .. }
+            | Self::Response { to: node, .. } => Some(*node),
+            Self::Call(_)
+            | Self::Strike(_)
+            | Self::Over(_)
+            | Self::Restart(..)
+            | Self::Resume(..)
+            | Self::Mend => None,
+        }
+    }
+}
+
+/// An event and its time; the earliest is the greatest, and of equals the first one scheduled.
+#[derive(Clone, Debug)]
+struct Due {
+    at: Time,
+    order: u64,
+    event: Event,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}
+
+/// What was decided at an index, and what it answered on the replica that applied it first.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) command: Option<Bytes>,
+    pub(super) reply: Option<Reply>,
+}
+
+/// A cluster, its surroundings and its callers.
+pub(super) struct World<'a, P: Simulated, S: StateMachine> {
+    pub(super) plan: &'a Plan,
+    pub(super) script: Script,
+    pub(super) group: GroupId,
+    pub(super) members: Members,
+    pub(super) hosts: BTreeMap<NodeId, Host<P, S>>,
+    pub(super) network: Network,
+    pub(super) judge: P::Judge,
+    pub(super) operations: Operations,
+    pub(super) decided: Vec<Entry>,
+    pub(super) trace: Trace,
+    pub(super) counts: Counts,
+    pub(super) terms: BTreeSet<u64>,
+    /// The links that strikes have cut and not mended yet.
+    pub(super) cuts: BTreeMap<usize, Vec<(NodeId, NodeId)>>,
+    pub(super) mended: bool,
+    pub(super) describe: &'a dyn super::workload::Workload<S>,
+    pub(super) now: Time,
+    queue: BinaryHeap<Due>,
+    order: u64,
+    messages: u64,
+}
+
+/// After everything was mended, each node must serve within this time and twenty election timeouts.
+pub(super) const SERVICE_WITHIN: Duration = Duration::from_secs(10);
+
+/// More events than any run has that gets anywhere.
+const EVENTS_MAX: u64 = 500_000_000;
+
+impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
+    /// Starts the nodes, their disks empty.
+    pub(super) fn new(
+        plan: &'a Plan,
+        script: Script,
+        describe: &'a dyn super::workload::Workload<S>,
+        mut adversaries: BTreeMap<NodeId, Box<dyn Adversary<P>>>,
+    ) -> Result<Self, Failure> {
+        let nodes: Vec<NodeId> = (1..=plan.nodes()).filter_map(NodeId::new).collect();
+        let members = Members::new(nodes.iter().copied()).expect("a plan has nodes");
+        let mut world = Self {
+            plan,
+            group: GroupId::named("simulated"),
+            members,
+            hosts: BTreeMap::new(),
+            network: Network::new(plan.seed(), &nodes),
+            judge: P::Judge::default(),
+            operations: Operations::default(),
+            decided: Vec::new(),
+            trace: Trace::new(plan.is_recording()),
+            counts: Counts::default(),
+            terms: BTreeSet::new(),
+            cuts: BTreeMap::new(),
+            mended: false,
+            describe,
+            now: Time::ZERO,
+            queue: BinaryHeap::new(),
+            order: 0,
+            messages: 0,
+            script,
+        };
+        for _ in world.script.temper.drift.iter().filter(|drift| **drift != 0) {
+            world.counts.count(Fault::Drift);
+        }
+        for node in nodes {
+            let place = Place { group: world.group, node, seed: plan.seed() };
+            let host = Host::new(place, &world.script.temper, adversaries.remove(&node));
+            world.hosts.insert(node, host);
+            world.start(node)?;
+        }
+        for call in 0..world.script.calls.len() {
+            let at = world.script.calls.get(call).map(|planned| planned.at);
+            world.schedule(at.unwrap_or_default(), Event::Call(call));
+        }
+        for strike in 0..world.script.strikes.len() {
+            let at = world.script.strikes.get(strike).map(|strike| strike.at);
+            world.schedule(at.unwrap_or_default(), Event::Strike(strike));
+        }
+        world.schedule(Time::ZERO + plan.duration(), Event::Mend);
+        Ok(world)
+    }
+
+    pub(super) fn host(&mut self, node: NodeId) -> &mut Host<P, S> {
+        self.hosts.get_mut(&node).expect("every member has a host")
+    }
+
+    pub(super) fn schedule(&mut self, at: Time, event: Event) {
+        self.order += 1;
+        self.queue.push(Due { at: at.max(self.now), order: self.order, event });
+    }
+
+    pub(super) fn schedule_in(&mut self, pause: Duration, event: Event) {
+        self.schedule(self.now + pause, event);
+    }
+
+    pub(super) fn note(
+        &mut self,
+        node: Option<NodeId>,
+        numbers: [u64; 3],
+        what: impl FnOnce() -> What,
+    ) {
+        self.trace.note(self.now, node, numbers, what);
+    }
+
+    pub(super) fn broken(&self, flaw: Flaw, what: impl Into<String>) -> Failure {
+        Failure { flaw, what: what.into(), evidence: Vec::new(), at: self.now }
+    }
+
+    pub(super) fn judged(&self, verdict: Result<(), String>) -> Result<(), Failure> {
+        verdict.map_err(|what| self.broken(Flaw::Invariant, what))
+    }
+
+    /// Runs until all is settled after the end of the faults.
+    pub(super) fn run(&mut self) -> Result<(), Failure> {
+        let timeout = self.script.temper.election_timeout;
+        let serving = Time::ZERO + self.plan.duration() + SERVICE_WITHIN + timeout * 20;
+        let settled = serving + timeout * 40;
+        let mut events = 0_u64;
+        while let Some(Due { at, event, .. }) = self.queue.pop() {
+            self.now = at;
+            self.dispatch(event)?;
+            events += 1;
+            if events > EVENTS_MAX {
+                return Err(self.broken(Flaw::Liveness, "the cluster is busy and gets nowhere"));
+            }
+            if !self.mended {
+                continue;
+            }
+            if self.is_settled() {
+                return Ok(());
+            }
+            if self.now > serving && !self.serves_everywhere() {
+                let what = format!(
+                    "{:?} after everything was mended a node does not serve",
+                    SERVICE_WITHIN + timeout * 20
+                );
+                return Err(self.unsettled(what));
+            }
+            if self.now > settled {
+                return Err(self.unsettled("the replicas do not come to the same".to_owned()));
+            }
+        }
+        Err(self.broken(Flaw::Liveness, "nothing is left to happen"))
+    }
+
+    fn dispatch(&mut self, event: Event) -> Result<(), Failure> {
+        if let Some(node) = event.concerns()
+            && let Some(parked) = &mut self.host(node).parked
+        {
+            parked.push(event);
+            return Ok(());
+        }
+        match event {
+            Event::Tick(node, life) => self.on_tick(node, life),
+            Event::Message { from, to, number, bytes } => self.on_message(from, to, number, bytes),
+            Event::Request { from, to, attempt, bytes } => {
+                self.on_request(from, to, attempt, bytes)
+            }
+            Event::Response { to, bytes, seen } => self.on_response(to, bytes, seen),
+            Event::Commit(node, life) => self.on_commit(node, life),
+            Event::Persisted(node, life, upto) => self.on_persisted(node, life, upto),
+            Event::Apply(node, life) => self.on_apply(node, life),
+            Event::Call(call) => self.on_call(call),
+            Event::Strike(strike) => self.on_strike(strike),
+            Event::Over(strike) => self.on_over(strike),
+            Event::Restart(node, life) => self.on_restart(node, life),
+            Event::Resume(node, life) => {
+                self.on_resume(node, life);
+                Ok(())
+            }
+            Event::Mend => self.on_mend(),
+        }
+    }
+
+    /// Sends a message of the protocol.
+    pub(super) fn put(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        message: &P::Message,
+    ) -> Result<(), Failure> {
+        if self.host(from).is_judged() {
+            let verdict = self.judge.sent(from, to, message);
+            self.judged(verdict)?;
+        }
+        let bytes = Bytes::from(message.encoded());
+        self.messages += 1;
+        let number = self.messages;
+        let arrivals = self.send(from, to);
+        let digest = twox_hash::XxHash3_64::oneshot(&bytes);
+        let arrives = arrivals.iter().flatten().next().map(|at| nanoseconds(*at));
+        self.note(Some(from), [1, to.number(), digest], || What::Send {
+            to: to.number(),
+            message: number,
+            text: P::describe_message(message),
+            arrives,
+        });
+        for at in arrivals.into_iter().flatten() {
+            self.schedule(at, Event::Message { from, to, number, bytes: bytes.clone() });
+        }
+        Ok(())
+    }
+
+    /// Decides when what leaves now arrives. Peers refuse who is not who they know.
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId) -> super::network::Arrivals {
+        if from != to && (self.host(from).is_barred || self.host(to).is_barred) {
+            return [None, None];
+        }
+        self.network.send(from, to, self.now, &self.script.temper, &mut self.counts)
+    }
+
+    /// Returns the nodes of which service is expected.
+    pub(super) fn good(&self) -> Vec<NodeId> {
+        self.hosts.iter().filter(|(_, host)| host.is_good()).map(|(node, _)| *node).collect()
+    }
+
+    fn serves_everywhere(&self) -> bool {
+        self.operations.probes_are_answered()
+    }
+
+    fn is_settled(&self) -> bool {
+        let goal = Index(self.decided.len() as u64);
+        let same = |host: &Host<P, S>| !host.is_good() || host.replica.applied() == goal;
+        self.operations.all_ended() && self.serves_everywhere() && self.hosts.values().all(same)
+    }
+
+    fn unsettled(&self, what: String) -> Failure {
+        let mut failure = self.broken(Flaw::Liveness, what);
+        for (node, host) in &self.hosts {
+            failure.evidence.push(format!("{node} {}", host.standing()));
+        }
+        failure
+    }
+}
