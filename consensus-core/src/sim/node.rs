@@ -285,7 +285,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let armed = host.armed;
         if let Some(CrashPoint::Between(pick)) = armed {
             self.counts.count(Fault::CrashBetween);
-            self.host(node).drive.stop_after(pick % 5);
+            // A write and a sync; a segment that has to be begun takes more.
+            self.host(node).drive.stop_after(if pick < 4 { 1 } else { pick - 4 });
         }
         let committed = self.host(node).drive.commit();
         if self.host(node).drive.take_missed() {
@@ -355,17 +356,25 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return Ok(());
         }
         host.durable = host.durable.max(upto);
-        let (durable, is_judged) = (host.durable, host.is_judged());
-        if is_judged {
-            let verdict = self.judge.durable(node, durable);
-            self.judged(verdict)?;
-        }
-        while let Some((_, to, message)) =
+        let durable = host.durable;
+        // Each message is judged by what was durable when its own record was: what came after may
+        // have replaced it.
+        while let Some((token, to, message)) =
             self.host(node).held.pop_front_if(|(token, ..)| *token <= durable)
         {
+            self.judge_durable(node, token)?;
             self.put(node, to, &message)?;
         }
+        self.judge_durable(node, durable)?;
         self.step(node, Input::Persisted { upto })
+    }
+
+    fn judge_durable(&mut self, node: NodeId, upto: Token) -> Result<(), Failure> {
+        if !self.host(node).is_judged() {
+            return Ok(());
+        }
+        let verdict = self.judge.durable(node, upto);
+        self.judged(verdict)
     }
 
     // Ends and beginnings.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{history::Moment, workload::Body};
 use crate::{
     log::Index,
+    members::NodeId,
     replica::{self, RequestId, SessionId},
     time::Time,
 };
@@ -84,8 +85,9 @@ pub(super) struct Operations {
     idle: BTreeSet<u64>,
     processes: u64,
     open: usize,
-    probes: Vec<usize>,
-    /// The index that each query's answer comes from, by the operation.
+    /// Operations that show whether a node serves, and have not shown it yet.
+    probes: Vec<(NodeId, usize)>,
+    /// The operation that travels under an identity.
     by_identity: BTreeMap<Identity, usize>,
 }
 
@@ -183,14 +185,17 @@ impl Operations {
     }
 
     /// Notes that an operation shows, once all is mended, whether a node serves.
-    pub(super) fn is_probe(&mut self, operation: usize) {
-        self.probes.push(operation);
+    pub(super) fn add_probe(&mut self, node: NodeId, operation: usize) {
+        self.probes.push((node, operation));
+    }
+
+    /// Takes an operation from the probes; returns the node that it was to try.
+    pub(super) fn take_probe(&mut self, operation: usize) -> Option<NodeId> {
+        let place = self.probes.iter().position(|(_, probe)| *probe == operation)?;
+        Some(self.probes.swap_remove(place).0)
     }
 
     pub(super) fn probes_are_answered(&self) -> bool {
-        self.probes.iter().all(|probe| {
-            let ended = self.list.get(*probe).and_then(Asked::ended);
-            matches!(ended, Some(Ended::Ok(_) | Ended::Applied(_)))
-        })
+        self.probes.is_empty()
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct Temper {
     pub(super) drift: Vec<i64>,
     /// Which faults this run has; only what a crash leaves is asked of it.
     pub(super) faults: Faults,
+    /// Whether wall clocks jump so far that sessions expire. Keys would too, and who repeats one
+    /// then may apply it again: nobody uses any.
+    pub(super) sessions_expire: bool,
     /// How many nodes may be lost for good.
     pub(super) losses_max: usize,
 }
@@ -132,6 +135,7 @@ impl Temper {
             sync,
             apply,
             drift,
+            sessions_expire: faults.has(Fault::ClockJump) && random.happens(300_000),
             faults,
             losses_max: if random.happens(250_000) { minority } else { minority.min(1) },
         }
@@ -181,7 +185,7 @@ fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
     let mut random = Random::new(plan.seed(), CALLS);
     // The first leader should be there.
     let first = (temper.election_timeout * 3).min(plan.duration() / 4);
-    let keyed = random.below(500_000);
+    let keyed = if temper.sessions_expire { 0 } else { random.below(500_000) };
     let mut times: Vec<Time> =
         bodies.iter().map(|_| Time::ZERO + random.between(first, plan.duration())).collect();
     times.sort_unstable();

@@ -120,7 +120,14 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 (Ended::Unknown(why), _) => format!("unknown: {why}"),
             },
         });
+        let probed = self.operations.take_probe(operation);
+        let serves = matches!(ended, Ended::Ok(_) | Ended::Applied(_));
+        let asked = self.operations.get(operation).map(|asked| (asked.body.clone(), asked.deadline));
         self.operations.end(operation, self.now, ended);
+        // A session may have expired meanwhile: whoever asks again is served.
+        if let (Some(node), Some((body, deadline)), false) = (probed, asked, serves) {
+            self.try_node(node, body, deadline);
+        }
     }
 
     /// The node that was asked ended, and nobody knows what came of it.
@@ -150,10 +157,19 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let query = calls.iter().map(|call| &call.body).find(|body| !is_command(body)).cloned();
         for node in self.good() {
             for body in command.iter().chain(&query) {
-                let operation = self.begin(node, body.clone(), None, deadline);
-                self.operations.is_probe(operation);
-                self.ask(node, operation);
+                self.try_node(node, body.clone(), deadline);
             }
+        }
+    }
+
+    /// Asks a node for something that it must answer.
+    fn try_node(&mut self, node: NodeId, body: Body, deadline: Time) {
+        let operation = self.begin(node, body, None, deadline);
+        self.operations.add_probe(node, operation);
+        if deadline > self.now {
+            self.ask(node, operation);
+        } else {
+            self.operations.end(operation, self.now, Ended::Unknown("too late".to_owned()));
         }
     }
 

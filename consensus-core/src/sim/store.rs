@@ -95,13 +95,16 @@ impl StateMachine for Store {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreWorkload;
 
-/// Longer texts are begun anew: they would cost more than they show.
 const KEYS: u64 = 8;
 
 impl Workload<Store> for StoreWorkload {
     fn ask(&self, random: &mut Random) -> Result<Asked<Change, Look>, String> {
         let key = format!("k{}", random.below(KEYS));
-        let value = format!("{:x},", random.below(1 << 24));
+        let mut value = format!("{:x},", random.below(1 << 24));
+        if random.below(16) == 0 {
+            // Long enough for several sectors of a disk.
+            value = value.repeat(1 + random.place(200));
+        }
         Ok(match random.below(20) {
             0..7 => Asked::Query(Look::Get { key }),
             7..13 => Asked::Command(Change::Put { key, value }),

@@ -46,9 +46,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             | Fault::SlowDisk
             | Fault::LateCompletion => return self.strike_disk(strike, node),
             Fault::ClockJump => {
-                // Hours now and then: sessions live for a day.
-                let hours = [1, 60, 3_600, 20 * 3_600];
-                let most = hours.get((strike.pick >> 32) as usize % hours.len()).copied();
+                // Days, where sessions may expire.
+                let longest = if self.script.temper.sessions_expire { 60 * 3_600 } else { 600 };
+                let jumps = [1, 60, longest];
+                let most = jumps.get((strike.pick >> 32) as usize % jumps.len()).copied();
                 let most = most.unwrap_or(1) * 1_000;
                 let offset = (strike.pick % (2 * most)) as i64 - most as i64;
                 self.struck(strike, node, format!("its wall clock is off by {offset} ms"));
