@@ -119,8 +119,8 @@ impl Follower {
             reply(state, result, out);
             return;
         }
-        let (prev_index, commit) = (append.prev_index, append.commit);
-        let covered = Index(prev_index.0 + append.entries.len() as u64);
+        let commit = append.commit;
+        let covered = Index(append.prev_index.0 + append.entries.len() as u64);
         let (after, missing) = append.beyond(state);
         // A full disk takes no entries: no answer is the truth, and the leader will ask again.
         if state.storage_full() && !missing.is_empty() {
@@ -131,8 +131,8 @@ impl Follower {
         }
 
         if !missing.is_empty() {
-            if state.has_bug(Mutant::DeleteThenAppend) {
-                state.delete(prev_index, out);
+            if state.has_bug(Mutant::DeleteThenAppend) && after < state.log.last_index() {
+                state.delete(after, out);
             }
             state.append(after, missing, out);
         }

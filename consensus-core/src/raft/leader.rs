@@ -51,7 +51,7 @@ impl Leader {
             heartbeat_due: now + state.config.heartbeat(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
-            leader.progress.values_mut().for_each(|progress| progress.on_matched(last));
+            leader.progress.values_mut().for_each(|progress| progress.assume(last));
         }
         state.follow(Some(state.id()), out);
         leader.append(state, vec![Payload::NoOp], out);
@@ -251,6 +251,9 @@ impl Leader {
                 // Where my entries are of a later term than the follower's, they cannot agree with
                 // it (5.3).
                 let (agree, _) = state.log.last_not_after(hint_term, hint);
+                if state.has_bug(Mutant::FollowersAssumedEqual) {
+                    *progress = Progress::new(agree);
+                }
                 progress.on_conflict(agree);
                 if state.has_bug(Mutant::RejectionAdvancesMatch) {
                     progress.on_matched(agree);

@@ -16,6 +16,11 @@ impl State {
         if self.has_bug(off_by_one) { majority.saturating_sub(1).max(1) } else { majority }
     }
 
+    /// Tells whether a replica could have sent this: one with this bug campaigns where it led.
+    pub(super) fn believes(&self, message: &Message) -> bool {
+        message.is_plausible() || self.has_bug(Mutant::TermLedTwice)
+    }
+
     /// Tells whether a bug overlooks that a message is of another term.
     pub(super) fn takes_for_present(&self, message: &Message) -> bool {
         let later = message.term() > self.term();
@@ -74,10 +79,10 @@ crate::mutants::mutants! {
     VoteForgottenOnRestart = "vote-forgotten-on-restart", "election_vote_survives_restart.txt",
         "a restart brings back the vote with its term (RAFT-P02; figure 2)";
     /// Who hears of the leader of its term forgets whom it voted for.
-    VoteForgottenUnderLeader = "vote-forgotten-under-leader", "election_leader_of_same_term.txt",
+    VoteForgottenUnderLeader = "vote-forgotten-under-leader", "election_vote_under_leader.txt",
         "a vote is kept until the term ends (T12; 5.2)";
     /// Votes that a campaign of an earlier term won count in the next.
-    TallyKeptAcrossTerms = "tally-kept-across-terms", "election_split_vote.txt",
+    TallyKeptAcrossTerms = "tally-kept-across-terms", "election_counts_anew.txt",
         "each campaign counts its votes from none (5.2)";
     /// Each message with a vote counts, also when it comes twice from the same voter.
     DuplicateVotesCount = "duplicate-votes-count", "election_duplicate_votes.txt",
@@ -89,7 +94,7 @@ crate::mutants::mutants! {
     TermNotDurable = "term-not-durable", "restart_term_before_entries.txt",
         "a term is durable before the entries of that term (RAFT-P03; figure 2)";
     /// Who led the term before a restart campaigns in that term again.
-    TermLedTwice = "term-led-twice", "leader_restart.txt",
+    TermLedTwice = "term-led-twice", "election_after_lead.txt",
         "every campaign is for a term of its own (5.2)";
 
     // What followers take, and acknowledge (5.3).
@@ -110,7 +115,7 @@ crate::mutants::mutants! {
     TruncateOnOlderAppend = "truncate-on-older-append", "append_reordered.txt",
         "a shorter Append takes nothing away (RAFT-P07, T16; 5.3)";
     /// Entries are deleted by one record, those that agree among them, and written by the next.
-    DeleteThenAppend = "delete-then-append", "append_conflicting_tail.txt",
+    DeleteThenAppend = "delete-then-append", "append_replaced_at_once.txt",
         "entries give way and are replaced in one record (RAFT-P05, R4; 5.3)";
     /// A follower commits what the leader has committed, though its own entries may differ.
     CommitBeyondCovered = "commit-beyond-covered", "append_commit_covered.txt",
@@ -134,13 +139,13 @@ crate::mutants::mutants! {
     StableNotClamped = "stable-not-clamped", "append_conflicting_tail.txt",
         "entries that replace durable ones are not durable yet (R10)";
     /// A restart finds the entries again that others had replaced.
-    OverwrittenTailReturns = "overwritten-tail-returns", "restart_all.txt",
+    OverwrittenTailReturns = "overwritten-tail-returns", "restart_overwritten.txt",
         "what was overwritten stays so after a restart (RAFT-P21; figure 2)";
     /// The records of the log are given up with those of older votes.
     CompactsLogWithVote = "compacts-log-with-vote", "restart_compacted.txt",
         "a record of the log is kept while the log rests on it (figure 2)";
     /// Records are given up before what replaces them is durable.
-    CompactsBeforeDurable = "compacts-before-durable", "restart_compacted.txt",
+    CompactsBeforeDurable = "compacts-before-durable", "restart_compacted_late.txt",
         "a record is given up when what replaces it is durable (figure 2)";
 
     // What leaders take for committed (5.3, 5.4.2).
@@ -155,7 +160,7 @@ crate::mutants::mutants! {
     LeaderCountsUnsynced = "leader-counts-unsynced", "append.txt",
         "a leader's copy counts when it is durable (RAFT-P12, S3; dissertation 10.2.1)";
     /// A new leader takes its followers to hold all that it holds.
-    FollowersAssumedEqual = "followers-assumed-equal", "commit_old_term.txt",
+    FollowersAssumedEqual = "followers-assumed-equal", "heartbeat_commit_bounded.txt",
         "a new leader knows nothing of its followers' logs (figure 2)";
     /// What was sent counts as received.
     SentCountsAsMatched = "sent-counts-as-matched", "append.txt",
@@ -164,7 +169,7 @@ crate::mutants::mutants! {
     StaleReplyCounts = "stale-reply-counts", "stale_reply.txt",
         "an acknowledgement of an earlier term counts for nothing (RAFT-P28; 5.1)";
     /// Where a refusal says that the logs may agree, they are taken to agree.
-    RejectionAdvancesMatch = "rejection-advances-match", "append_conflicting_tail.txt",
+    RejectionAdvancesMatch = "rejection-advances-match", "append_refused.txt",
         "a refusal acknowledges nothing (RAFT-P28; 5.3)";
     /// An answered heartbeat acknowledges what was sent before.
     HeartbeatReplyAdvancesMatch = "heartbeat-reply-advances-match", "append_conflicting_tail.txt",
@@ -197,10 +202,10 @@ crate::mutants::mutants! {
     ReadIndexTooLow = "read-index-too-low", "read.txt",
         "a read sees all that was committed when it arrived (8)";
     /// An answer to a round of an earlier tenure confirms one of the present.
-    StaleRoundCounts = "stale-round-counts", "read_old_round.txt",
+    StaleRoundCounts = "stale-round-counts", "read_old_tenure.txt",
         "an answer of an earlier term confirms no read (5.1)";
     /// An answer out of a later term counts, instead of ending the tenure.
-    LaterReplyCounts = "later-reply-counts", "read_stale_leader.txt",
+    LaterReplyCounts = "later-reply-counts", "read_later_term.txt",
         "an answer of a later term deposes the leader (5.1)";
     /// A leader that is deposed answers the reads that nobody has confirmed.
     DeposedLeaderAnswersReads = "deposed-leader-answers-reads", "leader_deposed_overwritten.txt",

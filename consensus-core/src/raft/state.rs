@@ -225,7 +225,7 @@ impl State {
     /// Tells whether a message is to be read: it comes from another member and could be a
     /// replica's.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        from != self.id() && self.config.members().is_voter(from) && message.is_plausible()
+        from != self.id() && self.config.members().is_voter(from) && self.believes(message)
     }
 
     /// Tells whether a message is to be acted on: it is admitted and of the present term. The
