@@ -1,7 +1,7 @@
 //! Known bugs that a build with the feature `mutants` can put back, one at a time, to prove that
 //! the tests are strong enough.
 //!
-//! A guard that protects safety names the bug that it prevents and asks [`Bugs::has`] for it.
+//! A guard that protects safety names the bug that it prevents, and asks whether it was put back.
 //! Without the feature the answer is a constant `false` and nothing is stored.
 
 #[cfg(feature = "mutants")]

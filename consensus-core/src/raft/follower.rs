@@ -119,8 +119,11 @@ impl Follower {
             reply(state, result, out);
             return;
         }
-        let commit = append.commit;
         let covered = Index(append.prev_index.0 + append.entries.len() as u64);
+        // No further than this message vouches for: what follows may be another leader's
+        // (RAFT-P06).
+        let unbounded = state.has_bug(Mutant::CommitBeyondCovered);
+        let commit = if unbounded { append.commit } else { append.commit.min(covered) };
         let (after, missing) = append.beyond(state);
         // A full disk takes no entries: no answer is the truth, and the leader will ask again.
         if state.storage_full() && !missing.is_empty() {
@@ -136,15 +139,10 @@ impl Follower {
             }
             state.append(after, missing, out);
         }
-        // No further than this message vouches for: what follows may be another leader's
-        // (RAFT-P06).
         let last = state.log.last_index();
-        let beyond = state.has_bug(Mutant::CommitBeyondCovered);
-        // Where a gap was accepted, not even all that is covered is there.
-        let vouched = if beyond { last } else { covered.min(last) };
-        state.commit_to(commit.min(vouched), |_| None, out);
-        let boasts = state.has_bug(Mutant::AckBeyondCovered);
-        reply(state, AppendResult::Matched(if boasts { last } else { covered }), out);
+        state.commit_to(commit.min(last), |_| None, out);
+        let matched = if state.has_bug(Mutant::AckBeyondCovered) { last } else { covered };
+        reply(state, AppendResult::Matched(matched), out);
     }
 
     /// Learns what is committed, and lets the leader know that it still leads this term.

@@ -234,7 +234,7 @@ impl State {
         if !self.admits(from, message) {
             return false;
         }
-        if message.term() != self.term && self.takes_for_present(message) {
+        if self.takes_for_present(message) {
             return true;
         }
         if message.term() < self.term {

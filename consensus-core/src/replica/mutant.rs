@@ -13,7 +13,8 @@ crate::mutants::mutants! {
     RepeatedRequestExecuted = "repeated-request-executed", "request_of_a_session_applies_once",
         "a request of a session executes once (SES-P01, T44)";
     /// A request that was acknowledged, and whose reply is gone, is executed again.
-    AcknowledgedRequestExecuted = "acknowledged-request-executed", "refused_requests_change_nothing",
+    AcknowledgedRequestExecuted = "acknowledged-request-executed",
+        "refused_requests_change_nothing",
         "a request below what the client has acknowledged is refused (SES-P01)";
     /// The reply to the oldest request that still waits is dropped with those before it.
     UnansweredReplyDropped = "unanswered-reply-dropped", "reply_is_kept_until_it_is_acknowledged",
