@@ -137,7 +137,7 @@ impl Calm {
     }
 
     fn all(&mut self) {
-        // Some elections time out within two seconds; all end within a few more.
+        // The first timer that runs out, within two seconds, makes a leader for good.
         (0..200).for_each(|_| self.round());
         for _ in 0..5 {
             self.command(id(1));
