@@ -10,12 +10,14 @@ fix:
 
 test:
 	cargo test --workspace
+	cargo test -p consensus-core --features mutants --test it mutants
 
 format:
 	cargo fmt --all --check
 
 lint:
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p consensus-core --all-targets --features mutants -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -13,6 +13,8 @@
 pub mod client;
 pub mod codec;
 pub mod journal;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod quorum;
 pub mod raft;
 pub mod replica;
@@ -22,6 +24,8 @@ pub mod sim;
 mod error;
 mod log;
 mod members;
+#[cfg(not(feature = "mutants"))]
+mod mutants;
 mod process;
 mod state_machine;
 mod time;

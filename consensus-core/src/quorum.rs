@@ -25,7 +25,7 @@ pub struct Tally {
 impl Tally {
     /// Counts the vote of `from`; its first vote stands.
     pub fn count(&mut self, from: NodeId, granted: bool) {
-        if self.granted.contains(&from) || self.refused.contains(&from) {
+        if self.has(from) {
             return;
         }
         if granted {
@@ -35,17 +35,27 @@ impl Tally {
         }
     }
 
-    /// Judges the votes under `members`.
-    pub fn verdict(&self, members: &Members) -> Verdict {
+    /// Tells whether the vote of `node` is counted.
+    pub(crate) fn has(&self, node: NodeId) -> bool {
+        self.granted.contains(&node) || self.refused.contains(&node)
+    }
+
+    /// Judges the votes under `members`, of whom `majority` must grant.
+    pub(crate) fn verdict_by(&self, members: &Members, majority: usize) -> Verdict {
         let granted = self.granted.iter().filter(|node| members.is_voter(**node)).count();
         let refused = self.refused.iter().filter(|node| members.is_voter(**node)).count();
-        if granted >= members.majority() {
+        if granted >= majority {
             Verdict::Won
-        } else if members.voters().len() - refused < members.majority() {
+        } else if members.voters().len() - refused < majority {
             Verdict::Lost
         } else {
             Verdict::Pending
         }
+    }
+
+    /// Judges the votes under `members`.
+    pub fn verdict(&self, members: &Members) -> Verdict {
+        self.verdict_by(members, members.majority())
     }
 }
 
@@ -56,9 +66,18 @@ pub fn reached_by_majority<T: Ord + Copy + Default>(
     members: &Members,
     reached: impl FnMut(NodeId) -> T,
 ) -> T {
+    reached_by(members.majority(), members, reached)
+}
+
+/// Returns the largest value that `count` of `members` have `reached`.
+pub(crate) fn reached_by<T: Ord + Copy + Default>(
+    count: usize,
+    members: &Members,
+    reached: impl FnMut(NodeId) -> T,
+) -> T {
     let mut values: Vec<T> = members.voters().map(reached).collect();
     values.sort_unstable();
-    values.get(values.len() - members.majority()).copied().unwrap_or_default()
+    values.get(values.len() - count).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

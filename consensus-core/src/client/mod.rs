@@ -7,6 +7,7 @@
 //! deadline at the latest. It claims [`Outcome::NotApplied`] only where no attempt can have reached
 //! a log.
 
+mod mutant;
 mod wire;
 
 use std::{
@@ -16,12 +17,17 @@ use std::{
 
 use bytes::Bytes;
 
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
+#[cfg(not(feature = "mutants"))]
+use mutant::Mutant;
 pub use wire::{Attempted, Failure, Request, Response};
 
 use crate::{
     codec::Encode,
     error::{Outcome, SubmitError},
     members::NodeId,
+    mutants::Bugs,
     replica::{Body, Envelope, Rejection, RequestId, SESSION_WINDOW, SessionId},
     time::{Time, WallTime},
 };
@@ -142,6 +148,7 @@ pub struct Client {
     attempt: Attempt,
     /// Calls that wait for nothing but to be sent.
     ready: BTreeSet<CallId>,
+    bugs: Bugs<Mutant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +187,16 @@ impl Client {
             call: CallId(0),
             attempt: Attempt(0),
             ready: BTreeSet::new(),
+            bugs: Bugs::default(),
         }
+    }
+
+    /// Puts a known bug back, for tests that must find it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Mutant) -> Self {
+        self.bugs = Bugs::only(mutant);
+        self
     }
 
     /// Numbers the attempts from `first` on instead of 1.
@@ -191,7 +207,9 @@ impl Client {
     /// another life's attempt is taken for its own.
     #[must_use]
     pub fn numbering_from(mut self, first: Attempt) -> Self {
-        self.attempt = Attempt(first.0.saturating_sub(1));
+        if !self.bugs.has(Mutant::NumberingRestarts) {
+            self.attempt = Attempt(first.0.saturating_sub(1));
+        }
         self
     }
 
@@ -279,11 +297,13 @@ impl Client {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.due = Some(now + self.patience.pause);
-        if error.outcome() == Outcome::NotApplied {
+        let closes = self.bugs.has(Mutant::LostLeadClosesAttempt);
+        if closes || error.outcome() == Outcome::NotApplied {
             call.open.remove(&attempt);
         }
         // While another attempt may be in a log, only a repeat can tell what came of it.
-        let alone = call.open.is_empty() && call.deadline.is_some();
+        let settled = call.open.is_empty() || self.bugs.has(Mutant::BusyEndsOpenCall);
+        let alone = settled && call.deadline.is_some();
         match error {
             SubmitError::Busy { limit } if alone => {
                 self.finish(id, Err(CallError::Busy { limit }), out);
@@ -311,7 +331,8 @@ impl Client {
         call.open.remove(&attempt);
         // A session is opened until one is open; and what lies beyond the window now may lie in it
         // later, when an earlier attempt of the same command arrives: only asking again can tell.
-        if call.deadline.is_none() || rejection == Rejection::SessionWindow {
+        let waits = !self.bugs.has(Mutant::WindowRefusalEndsCall);
+        if call.deadline.is_none() || waits && rejection == Rejection::SessionWindow {
             call.due = Some(now + self.patience.pause);
             return;
         }
@@ -331,7 +352,7 @@ impl Client {
         {
             self.session = Session::Closed;
         }
-        if retried {
+        if retried && !self.bugs.has(Mutant::ExpiredSessionRepeated) {
             self.finish(id, Err(CallError::SessionExpired), out);
         } else if let Some(call) = self.calls.get_mut(&id) {
             (call.identity, call.request) = (None, None);
@@ -356,7 +377,8 @@ impl Client {
 
     fn expire(&mut self, id: CallId, out: &mut Vec<ClientEffect>) {
         let Some(call) = self.calls.get(&id) else { return };
-        let harmless = call.open.is_empty() || matches!(call.ask, Some(Ask::Query(_)));
+        let denies = self.bugs.has(Mutant::DeadlineDeniesOpenAttempt);
+        let harmless = denies || call.open.is_empty() || matches!(call.ask, Some(Ask::Query(_)));
         let outcome = if harmless { Outcome::NotApplied } else { Outcome::Unknown };
         let leader = self.leader;
         self.finish(id, Err(CallError::Deadline { outcome, leader }), out);
@@ -393,6 +415,12 @@ impl Client {
     /// Sends a call; false while it waits for a session, or for room in it.
     fn send(&mut self, id: CallId, leader: NodeId, now: Time, out: &mut Vec<ClientEffect>) -> bool {
         let Some(call) = self.calls.get_mut(&id) else { return true };
+        if self.bugs.has(Mutant::RetryUnderNewNumber)
+            && let Some((_, number)) = call.identity.take()
+        {
+            self.unanswered.remove(&number);
+            call.request = None;
+        }
         if call.request.is_none() {
             let body = match &call.ask {
                 Some(Ask::Query(query)) => Err(Request::Query(query.clone())),

@@ -5,6 +5,7 @@ use super::{
     follower::Follower,
     leader::Leader,
     message::Message,
+    mutant::Mutant,
     state::{State, TimedOut},
 };
 use crate::{
@@ -49,7 +50,7 @@ impl Candidate {
                     last_index: state.log.last_index(),
                     last_term: state.log.last_term(),
                 },
-                after: Some(own_vote),
+                after: Some(own_vote).filter(|_| !state.has_bug(Mutant::CampaignNotDurable)),
             });
         }
         candidate
@@ -57,7 +58,13 @@ impl Candidate {
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         match state.timed_out(now) {
-            Some(proof) => Next::Become(Self::campaign(proof, state, now, out).into()),
+            Some(proof) => {
+                let mut next = Self::campaign(proof, state, now, out);
+                if state.has_bug(Mutant::TallyKeptAcrossTerms) {
+                    next.tally = std::mem::take(&mut self.tally);
+                }
+                Next::Become(next.into())
+            }
             None => Next::Stay,
         }
     }
@@ -77,7 +84,8 @@ impl Candidate {
         match message {
             Message::Vote { .. } => {
                 // This term's vote is its own.
-                let reply = Message::VoteReply { term: state.term(), granted: false };
+                let granted = state.has_bug(Mutant::CandidateVotesForAnother);
+                let reply = Message::VoteReply { term: state.term(), granted };
                 state.reply(from, reply, out);
                 Next::Stay
             }
@@ -101,8 +109,12 @@ impl Candidate {
         granted: bool,
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
-        self.tally.count(from, granted);
-        match self.tally.verdict(state.config.members()) {
+        let members = state.config.members();
+        let uncounted = || members.voters().find(|voter| !self.tally.has(*voter));
+        let doubles = state.has_bug(Mutant::DuplicateVotesCount);
+        let voter = if doubles { uncounted().unwrap_or(from) } else { from };
+        self.tally.count(voter, granted);
+        match self.tally.verdict_by(members, state.majority(Mutant::VoteQuorumOffByOne)) {
             Verdict::Won => Next::Become(Leader::new(Elected(()), state, now, out).into()),
             Verdict::Lost => Next::Become(Follower::new().into()),
             Verdict::Pending => Next::Stay,

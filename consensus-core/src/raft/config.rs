@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::mutant::Mutant;
 use crate::{
     members::{Members, NodeId},
+    mutants::Bugs,
     process::{Address, GroupId, Seat},
 };
 
@@ -20,6 +22,7 @@ pub struct Config {
     append_window: usize,
     proposals_max: usize,
     proposals_bytes_max: usize,
+    bugs: Bugs<Mutant>,
 }
 
 impl Config {
@@ -41,6 +44,7 @@ impl Config {
                 proposals_max: 4_096,
                 // The log in memory grows by what is in flight, here and at each follower.
                 proposals_bytes_max: 64 << 20,
+                bugs: Bugs::default(),
             },
         }
     }
@@ -93,6 +97,11 @@ impl Config {
     /// Returns how many bytes of commands may be in flight before more are refused.
     pub fn proposals_bytes_max(&self) -> usize {
         self.proposals_bytes_max
+    }
+
+    /// Tells whether this known bug was put back.
+    pub(super) fn has_bug(&self, mutant: Mutant) -> bool {
+        self.bugs.has(mutant)
     }
 
     /// Returns the address of this group's replica on `node`.
@@ -156,6 +165,14 @@ impl Builder {
     #[must_use]
     pub fn proposals_bytes_max(mut self, bytes: usize) -> Self {
         self.config.proposals_bytes_max = bytes;
+        self
+    }
+
+    /// Puts a known bug back, for tests that must find it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn mutant(mut self, mutant: Mutant) -> Self {
+        self.config.bugs = Bugs::only(mutant);
         self
     }
 

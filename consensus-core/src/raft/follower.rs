@@ -4,6 +4,7 @@ use super::{
     Raft,
     candidate::Candidate,
     message::{AppendResult, Entry, Message, Term},
+    mutant::Mutant,
     state::State,
 };
 use crate::{
@@ -75,7 +76,10 @@ impl Follower {
     ) {
         // A repeated request gets the repeated grant: the first may have been lost (RAFT-P10).
         let free = state.voted_for().is_none_or(|voted_for| voted_for == candidate);
-        let granted = free && state.is_up_to_date(last_index, last_term);
+        let free = free || state.has_bug(Mutant::VotesTwice);
+        let up_to_date = state.is_up_to_date(last_index, last_term)
+            || state.has_bug(Mutant::VoteWithoutUpToDateCheck);
+        let granted = free && up_to_date;
         if granted {
             state.vote_for(candidate, out);
             state.reset_election_timer(now);
@@ -85,6 +89,9 @@ impl Follower {
 
     /// A leader of the present term has spoken: follow it and give it time.
     fn on_leader(&mut self, state: &mut State, now: Time, leader: NodeId, out: &mut Effects<Raft>) {
+        if state.has_bug(Mutant::VoteForgottenUnderLeader) {
+            state.forget_vote();
+        }
         state.follow(Some(leader), out);
         state.reset_election_timer(now);
     }
@@ -106,7 +113,7 @@ impl Follower {
             reply(state, AppendResult::Matched(state.committed()), out);
             return;
         }
-        if !state.log.matches(append.prev_index, append.prev_term) {
+        if !append.follows(state) {
             let (hint, hint_term) = state.log.last_not_after(append.prev_term, append.prev_index);
             let result = AppendResult::Conflict { refused: append.prev_index, hint, hint_term };
             reply(state, result, out);
@@ -115,18 +122,27 @@ impl Follower {
         let covered = Index(append.prev_index.0 + append.entries.len() as u64);
         // No further than this message vouches for: what follows may be another leader's
         // (RAFT-P06).
-        let commit = append.commit.min(covered);
-        let (after, missing) = append.beyond(&state.log);
+        let unbounded = state.has_bug(Mutant::CommitBeyondCovered);
+        let commit = if unbounded { append.commit } else { append.commit.min(covered) };
+        let (after, missing) = append.beyond(state);
         // A full disk takes no entries: no answer is the truth, and the leader will ask again.
         if state.storage_full() && !missing.is_empty() {
+            if state.has_bug(Mutant::FullDiskAcknowledges) {
+                reply(state, AppendResult::Matched(covered), out);
+            }
             return;
         }
 
         if !missing.is_empty() {
+            if state.has_bug(Mutant::DeleteThenAppend) && after < state.log.last_index() {
+                state.delete(after, out);
+            }
             state.append(after, missing, out);
         }
-        state.commit_to(commit, |_| None, out);
-        reply(state, AppendResult::Matched(covered), out);
+        let last = state.log.last_index();
+        state.commit_to(commit.min(last), |_| None, out);
+        let matched = if state.has_bug(Mutant::AckBeyondCovered) { last } else { covered };
+        reply(state, AppendResult::Matched(matched), out);
     }
 
     /// Learns what is committed, and lets the leader know that it still leads this term.
@@ -155,18 +171,37 @@ struct Append {
 }
 
 impl Append {
-    /// Returns the entries that `log` lacks and the index that they follow.
+    /// Tells whether the logs agree on the entry before the first (5.3).
+    fn follows(&self, state: &State) -> bool {
+        let has = self.prev_index <= state.log.last_index();
+        state.log.matches(self.prev_index, self.prev_term)
+            || state.has_bug(Mutant::GapAccepted) && !has
+            || state.has_bug(Mutant::ConflictingPrevAccepted) && has
+    }
+
+    /// Returns the entries that the log lacks and the index that they follow.
     ///
     /// Entries that are there already are skipped, and what follows them stays: a shorter or older
     /// Append is no evidence against it (RAFT-P07).
-    fn beyond(mut self, log: &super::log::Log) -> (Index, Vec<Entry>) {
+    fn beyond(mut self, state: &State) -> (Index, Vec<Entry>) {
+        let log = &state.log;
+        if state.has_bug(Mutant::GapAccepted) && self.prev_index > log.last_index() {
+            return (log.last_index(), self.entries);
+        }
+        if state.has_bug(Mutant::TruncateOnOlderAppend) {
+            return (self.prev_index, self.entries);
+        }
+        let any_term = state.has_bug(Mutant::EntriesComparedByIndex);
         let mut after = self.prev_index;
         let mut held = 0;
         while let Some(entry) = self.entries.get(held)
-            && log.matches(after.next(), entry.term)
+            && (log.matches(after.next(), entry.term) || any_term && after < log.last_index())
         {
             after = after.next();
             held += 1;
+        }
+        if state.has_bug(Mutant::DeleteThenAppend) && held < self.entries.len() {
+            return (self.prev_index, self.entries);
         }
         (after, self.entries.split_off(held))
     }

@@ -6,6 +6,7 @@ use super::{
     Raft,
     candidate::Elected,
     message::{AppendResult, Entry, Message, Payload},
+    mutant::Mutant,
     progress::Progress,
     reads::Reads,
     state::State,
@@ -15,7 +16,7 @@ use crate::{
     log::Index,
     members::NodeId,
     process::{Effect, Effects, Input, Submission, Ticket},
-    quorum::reached_by_majority,
+    quorum::reached_by,
     raft::{Control, log::TermAt},
     role::{Next, Step},
     time::Time,
@@ -49,6 +50,9 @@ impl Leader {
             reads: Reads::default(),
             heartbeat_due: now + state.config.heartbeat(),
         };
+        if state.has_bug(Mutant::FollowersAssumedEqual) {
+            leader.progress.values_mut().for_each(|progress| progress.assume(last));
+        }
         state.follow(Some(state.id()), out);
         leader.append(state, vec![Payload::NoOp], out);
         leader
@@ -98,9 +102,11 @@ impl Leader {
     fn broadcast_heartbeat(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
         self.heartbeat_due = now + state.config.heartbeat();
         for (peer, progress) in &self.progress {
+            let known = state.committed().min(progress.matched());
+            let unbounded = state.has_bug(Mutant::HeartbeatCommitUnbounded);
             let message = Message::Heartbeat {
                 term: state.term(),
-                commit: state.committed().min(progress.matched()),
+                commit: if unbounded { state.committed() } else { known },
                 round: self.reads.round(),
             };
             out.push(Effect::Send { to: state.config.peer(*peer), message, after: None });
@@ -152,6 +158,10 @@ impl Leader {
         for ticket in tickets {
             if self.reads.len() >= limit {
                 out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
+            } else if state.has_bug(Mutant::ReadUnconfirmed) && state.committed() >= self.noop {
+                out.push(Effect::ReadReady { ticket, at: state.committed() });
+            } else if state.has_bug(Mutant::ReadJoinsRunningRound) {
+                self.reads.join(ticket);
             } else {
                 self.reads.push(ticket);
             }
@@ -163,15 +173,19 @@ impl Leader {
     fn advance_reads(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
         // Until an entry of this term is committed, the commit index may lag behind the truth
         // (RAFT-P16).
-        if state.committed() < self.noop {
+        if state.committed() < self.noop && !state.has_bug(Mutant::ReadBeforeFirstCommit) {
             return;
         }
+        let low = state.has_bug(Mutant::ReadIndexTooLow);
+        let index = if low { self.noop } else { state.committed() };
+        let (reuses_round, majority) =
+            (state.has_bug(Mutant::ReadRoundReused), state.majority(Mutant::ReadQuorumOffByOne));
         loop {
-            let round = reached_by_majority(state.config.members(), |node| {
+            let round = reached_by(majority, state.config.members(), |node| {
                 self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
             });
             let Some((at, tickets)) = self.reads.confirmed(round) else {
-                if self.reads.start(state.committed()) {
+                if self.reads.start(index, reuses_round) {
                     self.broadcast_heartbeat(state, now, out);
                     // A group of one has its majority already.
                     continue;
@@ -237,7 +251,13 @@ impl Leader {
                 // Where my entries are of a later term than the follower's, they cannot agree with
                 // it (5.3).
                 let (agree, _) = state.log.last_not_after(hint_term, hint);
+                if state.has_bug(Mutant::FollowersAssumedEqual) {
+                    *progress = Progress::new(agree);
+                }
                 progress.on_conflict(agree);
+                if state.has_bug(Mutant::RejectionAdvancesMatch) {
+                    progress.on_matched(agree);
+                }
             }
         }
         replicate(state, from, progress, out);
@@ -258,20 +278,27 @@ impl Leader {
             return;
         }
         progress.on_heartbeat(round);
+        if state.has_bug(Mutant::HeartbeatReplyAdvancesMatch) {
+            progress.on_matched(progress.next().previous());
+        }
         replicate(state, from, progress, out);
         self.advance_reads(state, now, out);
     }
 
     /// Moves the commit index to what a majority holds durably, this replica's own disk included.
     fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
-        let held = reached_by_majority(state.config.members(), |node| {
-            self.progress.get(&node).map_or_else(|| state.stable(), Progress::matched)
+        let unsynced = state.has_bug(Mutant::LeaderCountsUnsynced);
+        let own = if unsynced { state.log.last_index() } else { state.stable() };
+        let majority = state.majority(Mutant::CommitQuorumOffByOne);
+        let held = reached_by(majority, state.config.members(), |node| {
+            self.progress.get(&node).map_or(own, Progress::matched)
         });
         if held <= state.committed() {
             return;
         }
         // Counting replicas may only commit entries of the current term; all before follow (5.4.2).
-        if state.log.term_at(held) != TermAt::Known(state.term()) {
+        let own_term = state.log.term_at(held) == TermAt::Known(state.term());
+        if !own_term && !state.has_bug(Mutant::CommitCountingOldTerms) {
             return;
         }
 
@@ -293,7 +320,11 @@ fn replicate(state: &State, peer: NodeId, progress: &mut Progress, out: &mut Eff
         let prev_index = progress.next().previous();
         let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
         let entries = state.log.batch(progress.next(), state.config.append_bytes_max()).to_vec();
-        progress.on_sent(Index(prev_index.0 + entries.len() as u64));
+        let sent = Index(prev_index.0 + entries.len() as u64);
+        progress.on_sent(sent);
+        if state.has_bug(Mutant::SentCountsAsMatched) {
+            progress.on_matched(sent);
+        }
         let message = Message::Append {
             term: state.term(),
             prev_index,
@@ -333,8 +364,16 @@ impl Step<Raft> for Leader {
 
     fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
         // The entries are in the log and a later leader may commit them: nobody knows yet.
+        let denies = state.has_bug(Mutant::LostLeadDeniesCommands);
         for (_, ticket, _) in self.tickets.drain(..) {
-            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
+            let unknown = SubmitError::LeadershipLost;
+            let error = if denies { SubmitError::NotLeader { leader: None } } else { unknown };
+            out.push(Effect::Answer { ticket, error });
+        }
+        if state.has_bug(Mutant::DeposedLeaderAnswersReads) {
+            let at = state.committed();
+            let reads = self.reads.drain().into_iter();
+            reads.for_each(|ticket| out.push(Effect::ReadReady { ticket, at }));
         }
         state.refuse_tickets(self.reads.drain(), out);
     }

@@ -47,6 +47,7 @@ mod follower;
 mod leader;
 mod message;
 mod mirror;
+mod mutant;
 mod progress;
 mod reads;
 mod simulated;
@@ -57,6 +58,10 @@ pub use config::{Builder, Config, ConfigError, check_timing};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
+#[cfg(not(feature = "mutants"))]
+use mutant::Mutant;
 pub use progress::Progress;
 pub use state::{Record, State};
 
@@ -145,6 +150,9 @@ impl Seated for Raft {
     ) -> Option<Role> {
         let Input::Receive { from, message } = input else { return None };
         if message.term() <= state.term() || !state.admits(*from, message) {
+            return None;
+        }
+        if state.has_bug(Mutant::LaterReplyCounts) && state.takes_for_present(message) {
             return None;
         }
         // A leader kept no election timer of a follower's kind: it gets a fresh one, others keep

@@ -33,12 +33,22 @@ impl Reads {
         self.waiting.push(ticket);
     }
 
+    /// Adds a read to the round that is out, as a known bug does.
+    pub(super) fn join(&mut self, ticket: Ticket) {
+        match &mut self.confirming {
+            Some((_, _, reads)) => reads.push(ticket),
+            None => self.push(ticket),
+        }
+    }
+
     /// Starts a round for what waits, unless one is out; true if heartbeats must go.
-    pub(super) fn start(&mut self, committed: Index) -> bool {
+    pub(super) fn start(&mut self, committed: Index, reuses_round: bool) -> bool {
         if self.waiting.is_empty() || self.confirming.is_some() {
             return false;
         }
-        self.round += 1;
+        if !(reuses_round && self.round > 0) {
+            self.round += 1;
+        }
         self.confirming = Some((self.round, committed, std::mem::take(&mut self.waiting)));
         true
     }

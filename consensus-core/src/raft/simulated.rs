@@ -24,6 +24,11 @@ impl Simulated for Raft {
             .seed(setup.seed)
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window);
+        #[cfg(feature = "mutants")]
+        let config = match setup.bug {
+            Some(crate::mutants::Bug::Raft(mutant)) => config.mutant(mutant),
+            Some(_) | None => config,
+        };
         config.build().expect("the simulator draws values that fit")
     }
 
@@ -56,7 +61,9 @@ impl Simulated for Raft {
             Message::AppendReply { result: AppendResult::Matched(index), .. } => {
                 format!("AppendReply@{term} matched up to {index}")
             }
-            Message::AppendReply { result: AppendResult::Conflict { refused, hint, .. }, .. } => {
+            Message::AppendReply {
+                result: AppendResult::Conflict { refused, hint, .. }, ..
+            } => {
                 format!("AppendReply@{term} refused after {refused}, try {hint}")
             }
             Message::Heartbeat { commit, round, .. } => {

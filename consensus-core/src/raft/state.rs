@@ -14,6 +14,7 @@ use super::{
     config::Config,
     log::Log,
     message::{AppendResult, Entry, Message, Payload, Term, put_entries, take_entries},
+    mutant::Mutant,
 };
 use crate::{
     codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
@@ -137,7 +138,7 @@ impl State {
         }
         // Judged at the end: the record of an entry's own term may have been given up for that of a
         // later one.
-        if state.log.last_term() > state.term {
+        if state.log.last_term() > state.term && !state.has_bug(Mutant::TermNotDurable) {
             let reason = "an entry is of a later term than the replica";
             return Err(RecoverError::Contradiction { token: state.durable.0, reason });
         }
@@ -156,14 +157,21 @@ impl State {
                 if term < self.term {
                     return contradiction("the term goes back");
                 }
-                (self.term, self.voted_for) = (term, voted_for);
+                let forgets = self.has_bug(Mutant::VoteForgottenOnRestart);
+                (self.term, self.voted_for) = (term, voted_for.filter(|_| !forgets));
                 self.vote_token = token;
             }
             Record::Append { after, entries } => {
                 if after > self.log.last_index() {
                     return contradiction("entries follow a gap in the log");
                 }
+                let returns = self.has_bug(Mutant::OverwrittenTailReturns);
+                let upto = Index(after.0 + entries.len() as u64);
+                let tail = if returns { self.log.from(upto.next()).to_vec() } else { Vec::new() };
                 self.write(token, after, entries);
+                tail.into_iter().for_each(|entry| {
+                    self.log.push(entry);
+                });
             }
         }
         (self.persisting, self.durable) = (token, token);
@@ -212,7 +220,7 @@ impl State {
     /// Tells whether a message is to be read: it comes from another member and could be a
     /// replica's.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        from != self.id() && self.config.members().is_voter(from) && message.is_plausible()
+        from != self.id() && self.config.members().is_voter(from) && self.believes(message)
     }
 
     /// Tells whether a message is to be acted on: it is admitted and of the present term. The
@@ -220,6 +228,9 @@ impl State {
     pub(super) fn hears(&self, from: NodeId, message: &Message, out: &mut Effects<Raft>) -> bool {
         if !self.admits(from, message) {
             return false;
+        }
+        if self.takes_for_present(message) {
+            return true;
         }
         if message.term() < self.term {
             self.answer_stale(from, message, out);
@@ -245,13 +256,18 @@ impl State {
         self.term = term;
         self.voted_for = None;
         self.follow(None, out);
-        self.persist_vote(out);
+        if !self.has_bug(Mutant::TermNotDurable) {
+            self.persist_vote(out);
+        }
     }
 
     /// Starts the next term with a vote for oneself; the vote counts when the returned record is
     /// durable.
     pub(super) fn start_term(&mut self, out: &mut Effects<Raft>) -> Token {
-        self.term = self.term.next();
+        let led = self.voted_for == Some(self.id()) && self.log.last_term() == self.term;
+        if !(led && self.has_bug(Mutant::TermLedTwice)) {
+            self.term = self.term.next();
+        }
         self.voted_for = Some(self.id());
         self.follow(None, out);
         self.persist_vote(out)
@@ -259,11 +275,9 @@ impl State {
 
     /// Gives the vote of this term to `candidate`.
     pub(super) fn vote_for(&mut self, candidate: NodeId, out: &mut Effects<Raft>) {
-        assert!(
-            self.voted_for.is_none() || self.voted_for == Some(candidate),
-            "a replica votes once a term"
-        );
-        if self.voted_for.is_none() {
+        let free = self.voted_for.is_none_or(|voted_for| voted_for == candidate);
+        assert!(free || self.has_bug(Mutant::VotesTwice), "a replica votes once a term");
+        if self.voted_for != Some(candidate) {
             self.voted_for = Some(candidate);
             self.persist_vote(out);
         }
@@ -272,7 +286,15 @@ impl State {
     /// Tells whether a log that ends with `last_index` of `last_term` is at least as up to date as
     /// ours (5.4.1).
     pub(super) fn is_up_to_date(&self, last_index: Index, last_term: Term) -> bool {
+        if self.has_bug(Mutant::UpToDateByLength) {
+            return (last_index, last_term) >= (self.log.last_index(), self.log.last_term());
+        }
         (last_term, last_index) >= (self.log.last_term(), self.log.last_index())
+    }
+
+    /// Loses a vote that was given, as a known bug does.
+    pub(super) fn forget_vote(&mut self) {
+        self.voted_for = None;
     }
 
     /// Notes who leads this term, and sends clients there.
@@ -315,6 +337,15 @@ impl State {
     /// Drops what follows `after`, appends `entries` and persists both as one.
     pub(super) fn append(&mut self, after: Index, entries: Vec<Entry>, out: &mut Effects<Raft>) {
         assert!(!entries.is_empty(), "an append appends");
+        self.replace(after, entries, out);
+    }
+
+    /// Drops what follows `after` by a record of its own, as a known bug does.
+    pub(super) fn delete(&mut self, after: Index, out: &mut Effects<Raft>) {
+        self.replace(after, Vec::new(), out);
+    }
+
+    fn replace(&mut self, after: Index, entries: Vec<Entry>, out: &mut Effects<Raft>) {
         assert!(after >= self.committed, "what is committed is never overwritten");
         let token = self.persist(Record::Append { after, entries: entries.clone() }, out);
         self.write(token, after, entries);
@@ -325,8 +356,12 @@ impl State {
         self.log.truncate_after(after);
         // An older record, durable or not, vouches for nothing that has been rewritten since
         // (RAFT-P27).
-        self.stable = self.stable.min(after);
-        self.unsynced.iter_mut().for_each(|(_, last)| *last = (*last).min(after));
+        if !self.has_bug(Mutant::StableNotClamped) {
+            self.stable = self.stable.min(after);
+        }
+        if !self.has_bug(Mutant::UnsyncedNotClamped) {
+            self.unsynced.iter_mut().for_each(|(_, last)| *last = (*last).min(after));
+        }
         if after == Index::ZERO || self.log_token.is_none() {
             self.log_token = Some(token);
         }
@@ -355,10 +390,12 @@ impl State {
             self.stable = self.stable.max(last);
         }
         let log = self.log_token.unwrap_or(self.vote_token);
-        let needed = log.min(self.vote_token);
+        let forgets_log = self.has_bug(Mutant::CompactsLogWithVote);
+        let needed = if forgets_log { self.vote_token } else { log.min(self.vote_token) };
         // Older records go only when both that replace them are durable: a crash must not find
         // neither.
-        if log.max(self.vote_token) <= upto && needed > self.compacted {
+        let early = needed <= upto && self.has_bug(Mutant::CompactsBeforeDurable);
+        if (log.max(self.vote_token) <= upto || early) && needed > self.compacted {
             self.compacted = needed;
             out.push(Effect::Compact { before: needed });
         }
@@ -397,7 +434,8 @@ impl State {
 
     /// Sends `message` once everything that it rests on is durable.
     pub(super) fn reply(&self, to: NodeId, message: Message, out: &mut Effects<Raft>) {
-        out.push(Effect::Send { to: self.config.peer(to), message, after: self.barrier() });
+        let after = self.barrier().filter(|_| !self.is_hasty(&message));
+        out.push(Effect::Send { to: self.config.peer(to), message, after });
     }
 
     /// Answers a heartbeat of the present term.

@@ -10,8 +10,8 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Rejection, Reply};
-use crate::time::WallTime;
+use super::{Rejection, Reply, mutant::Mutant};
+use crate::{mutants::Bugs, time::WallTime};
 
 /// How long a key is kept, by the time in the log.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,6 +28,7 @@ pub(super) struct Keys {
     table: BTreeMap<Bytes, (u128, Reply)>,
     /// The keys from the oldest on, since time in the log never goes back.
     by_age: VecDeque<(WallTime, Bytes)>,
+    pub(super) bugs: Bugs<Mutant>,
 }
 
 impl Keys {
@@ -42,7 +43,8 @@ impl Keys {
     /// Returns what a known key answers to a body with this digest; `None` for a new key.
     pub(super) fn recall(&self, key: &Bytes, digest: u128) -> Option<Reply> {
         let (known, reply) = self.table.get(key)?;
-        Some(if *known == digest { reply.clone() } else { Err(Rejection::KeyReused) })
+        let same = *known == digest || self.bugs.has(Mutant::KeyAnswersAnotherBody);
+        Some(if same { reply.clone() } else { Err(Rejection::KeyReused) })
     }
 
     /// Keeps the reply of a new key.

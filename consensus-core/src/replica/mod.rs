@@ -6,6 +6,7 @@
 
 mod envelope;
 mod keys;
+mod mutant;
 mod sessions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +16,10 @@ use serde::Serialize;
 
 pub use envelope::{Body, Envelope, RequestId, SessionId};
 pub use keys::{KEY_BYTES_MAX, KEY_LIFETIME, KEYS_MAX};
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
+#[cfg(not(feature = "mutants"))]
+use mutant::Mutant;
 pub use sessions::{SESSION_LIFETIME, SESSION_WINDOW, SESSIONS_MAX};
 
 use self::{
@@ -25,6 +30,7 @@ use crate::{
     codec::Decode,
     error::Outcome,
     log::{Decided, Index},
+    mutants::Bugs,
     process::GroupId,
     state_machine::{Cx, StateMachine},
     time::WallTime,
@@ -90,6 +96,7 @@ pub struct Replica<S> {
     now: WallTime,
     sessions: Sessions,
     keys: Keys,
+    bugs: Bugs<Mutant>,
 }
 
 impl<S: StateMachine> Replica<S> {
@@ -102,7 +109,18 @@ impl<S: StateMachine> Replica<S> {
             now: WallTime::default(),
             sessions: Sessions::default(),
             keys: Keys::default(),
+            bugs: Bugs::default(),
         }
+    }
+
+    /// Puts a known bug back, for tests that must find it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Mutant) -> Self {
+        self.bugs = Bugs::only(mutant);
+        self.sessions.bugs = self.bugs;
+        self.keys.bugs = self.bugs;
+        self
     }
 
     /// Returns the last index applied.
@@ -129,10 +147,19 @@ impl<S: StateMachine> Replica<S> {
 
         // Time in the log never goes back, whatever the clocks of the nodes that stamped it.
         self.now = self.now.max(envelope.at);
+        if self.bugs.has(Mutant::TimeGoesBack) {
+            self.now = envelope.at;
+        }
+        let elsewhere = decided.ticket.is_none();
         Some(match envelope.body {
             Body::Open => {
                 let session = self.sessions.open(decided.index, self.now);
                 Ok(Bytes::copy_from_slice(&session.0.to_le_bytes()))
+            }
+            Body::InSession { command, .. }
+                if elsewhere && self.bugs.has(Mutant::SessionsNotReplicated) =>
+            {
+                self.execute(&command)
             }
             Body::InSession { session, request, low, command } => {
                 self.apply_in_session(session, request, low, &command)
@@ -151,7 +178,10 @@ impl<S: StateMachine> Replica<S> {
         match self.sessions.standing(session, request, low, command, self.now) {
             Standing::Fresh => {
                 let reply = self.execute(command);
-                self.sessions.remember(session, request, command, reply.clone());
+                let forgets = self.bugs.has(Mutant::PanicForgotten);
+                if !(forgets && reply == Err(Rejection::Panicked)) {
+                    self.sessions.remember(session, request, command, reply.clone());
+                }
                 reply
             }
             Standing::Repeated(reply) => reply,
@@ -162,8 +192,8 @@ impl<S: StateMachine> Replica<S> {
     fn apply_keyed(&mut self, key: Bytes, digest: u128, command: &Bytes) -> Reply {
         self.keys.expire(self.now);
         match self.keys.recall(&key, digest) {
-            Some(reply) => reply,
-            None => {
+            Some(reply) if !self.bugs.has(Mutant::KeyExecutedAgain) => reply,
+            Some(_) | None => {
                 let reply = self.execute(command);
                 self.keys.remember(key, digest, reply.clone(), self.now);
                 reply

@@ -8,8 +8,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Rejection, Reply, RequestId, SessionId};
-use crate::{log::Index, time::WallTime};
+use super::{Rejection, Reply, RequestId, SessionId, mutant::Mutant};
+use crate::{log::Index, mutants::Bugs, time::WallTime};
 
 /// How long a session lives after its last request, by the time in the log.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,6 +24,7 @@ pub const SESSION_WINDOW: u64 = 4_096;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
     table: BTreeMap<SessionId, Session>,
+    pub(super) bugs: Bugs<Mutant>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +46,12 @@ pub(super) enum Standing {
     Refused(Rejection),
 }
 
+impl Session {
+    fn new(now: WallTime) -> Self {
+        Self { last_active: now, low: RequestId(1), replies: BTreeMap::new() }
+    }
+}
+
 impl Sessions {
     /// Opens a session by the entry at `index`, and forgets those that have expired by `now`.
     pub(super) fn open(&mut self, index: Index, now: WallTime) -> SessionId {
@@ -56,8 +63,7 @@ impl Sessions {
             }
         }
         let id = SessionId::from(index);
-        let session = Session { last_active: now, low: RequestId(1), replies: BTreeMap::new() };
-        self.table.insert(id, session);
+        self.table.insert(id, Session::new(now));
         id
     }
 
@@ -70,28 +76,43 @@ impl Sessions {
         command: &[u8],
         now: WallTime,
     ) -> Standing {
+        let bugs = self.bugs;
         let Some(session) = self.table.get_mut(&id) else {
+            if bugs.has(Mutant::UnknownSessionExecuted) {
+                return Standing::Fresh;
+            }
             return Standing::Refused(Rejection::UnknownSession);
         };
         if now.since(session.last_active) > SESSION_LIFETIME {
-            self.table.remove(&id);
-            return Standing::Refused(Rejection::UnknownSession);
+            if !bugs.has(Mutant::ExpiredSessionRevived) {
+                self.table.remove(&id);
+                return Standing::Refused(Rejection::UnknownSession);
+            }
+            *session = Session::new(now);
         }
 
         session.last_active = now;
         if low > session.low {
             session.low = low;
-            session.replies = session.replies.split_off(&low);
+            let drops_one_more = u64::from(bugs.has(Mutant::UnansweredReplyDropped));
+            session.replies = session.replies.split_off(&RequestId(low.0 + drops_one_more));
         }
         if request < session.low {
+            if bugs.has(Mutant::AcknowledgedRequestExecuted) {
+                return Standing::Fresh;
+            }
             return Standing::Refused(Rejection::AlreadyAnswered);
         }
         if request.0 - session.low.0 >= SESSION_WINDOW {
             return Standing::Refused(Rejection::SessionWindow);
         }
+        let any_command = bugs.has(Mutant::NumberAnswersAnotherCommand);
         match session.replies.get(&request) {
             None => Standing::Fresh,
-            Some((known, reply)) if *known == digest(command) => Standing::Repeated(reply.clone()),
+            Some(_) if bugs.has(Mutant::RepeatedRequestExecuted) => Standing::Fresh,
+            Some((known, reply)) if any_command || *known == digest(command) => {
+                Standing::Repeated(reply.clone())
+            }
             Some(_) => Standing::Refused(Rejection::RequestReused),
         }
     }

@@ -103,7 +103,13 @@ const DRIVES: u64 = 2 << 32;
 
 impl Drive {
     /// Makes an empty disk for the node of this number.
-    pub(super) fn new(seed: u64, node: u64, group: GroupId, config: Config, faults: Faults) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        node: u64,
+        group: GroupId,
+        config: Config,
+        faults: Faults,
+    ) -> Self {
         Self {
             group,
             id: JournalId(u128::from(node)),

@@ -7,7 +7,14 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{drive::Drive, protocol::{Adversary, Simulated}, random::Random, script::Temper};
+use super::{
+    drive::Drive,
+    protocol::{Adversary, Simulated},
+    random::Random,
+    script::Temper,
+};
+#[cfg(feature = "mutants")]
+use crate::mutants::Bug;
 use crate::{
     client::{Attempt, CallId, Client, Patience},
     error::SubmitError,
@@ -103,6 +110,8 @@ pub(super) struct Place {
     pub(super) group: GroupId,
     pub(super) node: NodeId,
     pub(super) seed: u64,
+    #[cfg(feature = "mutants")]
+    pub(super) bug: Option<Bug>,
 }
 
 /// A node.
@@ -203,7 +212,20 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.clock.started = now;
         // Each life numbers its attempts where no other does.
         let first = Attempt(1 | self.life << 32);
-        self.client = Client::new(self.patience).numbering_from(first);
+        self.client = self.new_client().numbering_from(first);
+        #[cfg(feature = "mutants")]
+        if let Some(Bug::Replica(mutant)) = self.place.bug {
+            self.replica = Replica::new(self.place.group).with_mutant(mutant);
+        }
+    }
+
+    fn new_client(&self) -> Client {
+        let client = Client::new(self.patience);
+        #[cfg(feature = "mutants")]
+        if let Some(Bug::Client(mutant)) = self.place.bug {
+            return client.with_mutant(mutant);
+        }
+        client
     }
 
     /// Forgets what a process loses when it ends; returns the operations that it was asked for.

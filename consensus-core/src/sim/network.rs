@@ -39,12 +39,8 @@ impl Network {
         for from in nodes {
             for to in nodes.iter().filter(|to| *to != from) {
                 let random = Random::new(seed, LINKS + from.number() * 256 + to.number());
-                let link = Link {
-                    cuts: 0,
-                    held_until: Time::ZERO,
-                    last_arrival: Time::ZERO,
-                    random,
-                };
+                let link =
+                    Link { cuts: 0, held_until: Time::ZERO, last_arrival: Time::ZERO, random };
                 links.insert((*from, *to), link);
             }
         }

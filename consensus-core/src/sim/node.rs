@@ -84,8 +84,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             text: format!("term {}, log up to {}", status.term, status.last),
         });
         let host = self.host(node);
-        #[cfg(feature = "mutants")]
-        host.put_bug_back(setup.bug);
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
         Ok(())

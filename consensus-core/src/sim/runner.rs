@@ -129,11 +129,7 @@ impl<'a, P: Simulated, S: StateMachine> Run<'a, P, S> {
         Ok(Self { plan, workload, adversaries: BTreeMap::new(), script })
     }
 
-    pub(super) fn scripted(
-        plan: &'a Plan,
-        workload: &'a dyn Workload<S>,
-        script: Script,
-    ) -> Self {
+    pub(super) fn scripted(plan: &'a Plan, workload: &'a dyn Workload<S>, script: Script) -> Self {
         Self { plan, workload, adversaries: BTreeMap::new(), script }
     }
 

@@ -12,7 +12,9 @@ use super::{
     world::{Entry, Event, SERVICE_WITHIN, World},
 };
 use crate::{
-    client::{Ask, Attempt, CallError, CallId, ClientEffect, Failure as Refusal, Request, Response},
+    client::{
+        Ask, Attempt, CallError, CallId, ClientEffect, Failure as Refusal, Request, Response,
+    },
     codec::{Decode, Encode},
     error::Outcome,
     log::{Decided, Index},
@@ -122,7 +124,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         });
         let probed = self.operations.take_probe(operation);
         let serves = matches!(ended, Ended::Ok(_) | Ended::Applied(_));
-        let asked = self.operations.get(operation).map(|asked| (asked.body.clone(), asked.deadline));
+        let asked =
+            self.operations.get(operation).map(|asked| (asked.body.clone(), asked.deadline));
         self.operations.end(operation, self.now, ended);
         // A session may have expired meanwhile: whoever asks again is served.
         if let (Some(node), Some((body, deadline)), false) = (probed, asked, serves) {

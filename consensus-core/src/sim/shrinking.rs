@@ -38,9 +38,8 @@ pub fn shrink<P: Simulated, S: StateMachine>(
     workload: &dyn Workload<S>,
 ) -> Result<Option<Shrunk>, String> {
     let script = Run::<P, S>::new(plan, workload)?.into_script();
-    let run = |script: &Script| {
-        Run::<P, S>::scripted(plan, workload, script.clone()).report().failure
-    };
+    let run =
+        |script: &Script| Run::<P, S>::scripted(plan, workload, script.clone()).report().failure;
     let Some(failure) = run(&script) else { return Ok(None) };
     let before = (script.strikes.len(), script.calls.len());
     let mut shrinking = Shrinking { failure, script, runs: 1, run };
@@ -96,24 +95,26 @@ impl<R: Fn(&Script) -> Option<Failure>> Shrinking<R> {
     }
 
     fn strikes(&mut self) {
-        self.drop_parts(|script| script.strikes.len(), |script, from, to| {
-            script.strikes.drain(from..to);
-        });
+        self.drop_parts(
+            |script| script.strikes.len(),
+            |script, from, to| {
+                script.strikes.drain(from..to);
+            },
+        );
     }
 
     fn calls(&mut self) {
-        self.drop_parts(|script| script.calls.len(), |script, from, to| {
-            script.calls.drain(from..to);
-        });
+        self.drop_parts(
+            |script| script.calls.len(),
+            |script, from, to| {
+                script.calls.drain(from..to);
+            },
+        );
     }
 
     /// Drops parts of a list as long as the run still breaks: halves, quarters, and so on to single
     /// ones (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
-    fn drop_parts(
-        &mut self,
-        length: fn(&Script) -> usize,
-        drop: fn(&mut Script, usize, usize),
-    ) {
+    fn drop_parts(&mut self, length: fn(&Script) -> usize, drop: fn(&mut Script, usize, usize)) {
         let mut part = length(&self.script).div_ceil(2);
         while part > 0 && self.runs < RUNS_MAX {
             let mut from = 0;

@@ -212,8 +212,9 @@ impl<'a, S: StateMachine> Replay<'a, S> {
         } else {
             return Ok(state);
         };
-        let what =
-            format!("the state machine is not deterministic: after the same commands {who} differs");
+        let what = format!(
+            "the state machine is not deterministic: after the same commands {who} differs"
+        );
         Err(Contradiction::new(Flaw::Divergence, what, &[]))
     }
 }
@@ -299,9 +300,7 @@ fn outcomes(operations: &Operations, executed: &BTreeMap<Identity, Executed>) ->
                 return fail(Flaw::Outcome, what);
             }
             (
-                Some(
-                    Ended::Ok(_) | Ended::Applied(_) | Ended::NotApplied(_) | Ended::Unknown(_),
-                )
+                Some(Ended::Ok(_) | Ended::Applied(_) | Ended::NotApplied(_) | Ended::Unknown(_))
                 | None,
                 _,
             ) => {}

@@ -61,7 +61,8 @@ pub(super) fn bodies<S: StateMachine>(
     random: &mut Random,
     count: usize,
 ) -> Result<Vec<Body>, String> {
-    let encode = |error: rmp_serde::encode::Error| format!("an operation cannot be encoded: {error}");
+    let encode =
+        |error: rmp_serde::encode::Error| format!("an operation cannot be encoded: {error}");
     (0..count)
         .map(|_| match workload.ask(random)? {
             Asked::Command(command) => encoded(&command).map(Body::Command).map_err(encode),

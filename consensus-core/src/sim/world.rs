@@ -36,11 +36,25 @@ pub(super) enum Event {
     /// A node looks at the clock.
     Tick(NodeId, u64),
     /// A peer's message arrives.
-    Message { from: NodeId, to: NodeId, number: u64, bytes: Bytes },
+    Message {
+        from: NodeId,
+        to: NodeId,
+        number: u64,
+        bytes: Bytes,
+    },
     /// A client's request arrives.
-    Request { from: NodeId, to: NodeId, attempt: Attempt, bytes: Bytes },
+    Request {
+        from: NodeId,
+        to: NodeId,
+        attempt: Attempt,
+        bytes: Bytes,
+    },
     /// An answer to one arrives; a query's with the index of the state that it saw.
-    Response { to: NodeId, bytes: Bytes, seen: Option<Index> },
+    Response {
+        to: NodeId,
+        bytes: Bytes,
+        seen: Option<Index>,
+    },
     /// A disk has written and synced.
     Commit(NodeId, u64),
     /// A node learns that records are durable.
@@ -181,7 +195,13 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             world.counts.count(Fault::Drift);
         }
         for node in nodes {
-            let place = Place { group: world.group, node, seed: plan.seed() };
+            let place = Place {
+                group: world.group,
+                node,
+                seed: plan.seed(),
+                #[cfg(feature = "mutants")]
+                bug: plan.bug(),
+            };
             let host = Host::new(place, &world.script.temper, adversaries.remove(&node));
             world.hosts.insert(node, host);
             world.start(node)?;

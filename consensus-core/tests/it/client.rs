@@ -96,7 +96,7 @@ fn request_tells_the_oldest_unanswered() {
 
 // Goal: when the leader changes, what waits goes to the new one at once, the very same request.
 #[test]
-fn new_leader_gets_the_same_request() {
+pub(crate) fn new_leader_gets_the_same_request() {
     let mut driver = Driver::in_session();
     driver.call(command());
     let (_, first, request) = driver.one_sent();
@@ -158,7 +158,7 @@ fn any_attempt_may_be_answered_and_once() {
 // its session and its replies are its own. Method: answers to attempts of the first life reach the
 // second, which counts from elsewhere.
 #[test]
-fn answer_to_another_life_is_nobodys() {
+pub(crate) fn answer_to_another_life_is_nobodys() {
     let mut first = Driver::new();
     first.client.route(Some(id(1)));
     first.call(command());
@@ -178,7 +178,7 @@ fn answer_to_another_life_is_nobodys() {
 
 // Goal: at its deadline a command is denied only if no attempt can be in a log.
 #[test]
-fn deadline_tells_the_truth() {
+pub(crate) fn deadline_tells_the_truth() {
     let asks = [command, keyed];
     for ask in asks {
         // Never sent, for want of a leader.
@@ -228,7 +228,7 @@ fn overdue_query_has_not_happened() {
 // Goal: a full window or disk is reported at once, unless an attempt may be in a log: then only
 // asking again can tell.
 #[test]
-fn busy_is_reported_unless_an_attempt_is_open() {
+pub(crate) fn busy_is_reported_unless_an_attempt_is_open() {
     let busy = || SubmitError::Busy { limit: 4 };
     for (error, reported) in
         [(busy(), CallError::Busy { limit: 4 }), (SubmitError::StorageFull, CallError::StorageFull)]
@@ -273,7 +273,7 @@ fn expired_session_is_replaced() {
 // Goal: a command of an expired session that may have been applied is not sent under a new
 // identity.
 #[test]
-fn expired_session_leaves_doubt_where_an_attempt_is_open() {
+pub(crate) fn expired_session_leaves_doubt_where_an_attempt_is_open() {
     let mut driver = Driver::in_session();
     let call = driver.call(command());
     let (_, first, _) = driver.one_sent();
@@ -302,6 +302,24 @@ fn rejection_ends_the_call() {
         driver.reject(attempt, rejection);
         assert_eq!(driver.outcome(call), Some(outcome), "{rejection:?}");
     }
+}
+
+// Goal: what the window refuses is asked again, and its caller not told that it was not applied: an
+// earlier attempt may be in a log, or get there.
+#[test]
+pub(crate) fn refusal_by_the_window_is_retried() {
+    let mut driver = Driver::in_session();
+    let call = driver.call(command());
+    let (_, _, request) = driver.one_sent();
+    driver.pass(RETRY_AFTER);
+    let (_, second, _) = driver.one_sent();
+    driver.reject(second, Rejection::SessionWindow);
+    assert!(driver.finished.is_empty());
+    driver.pass(PAUSE);
+    let (_, third, again) = driver.one_sent();
+    assert_eq!(again, request);
+    driver.reply(third, b"");
+    assert_eq!(driver.outcome(call), Some(Outcome::Applied));
 }
 
 // Goal: a query changes nothing, whatever the replica says of it.

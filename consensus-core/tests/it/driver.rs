@@ -9,7 +9,7 @@ use consensus_core::{
     replica::Rejection,
 };
 
-use crate::{client::command, node::id};
+use crate::{bug, client::command, node::id};
 
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
@@ -27,7 +27,7 @@ impl Driver {
     pub(crate) fn new() -> Self {
         let patience = Patience { retry_after: RETRY_AFTER, pause: PAUSE };
         Self {
-            client: Client::new(patience),
+            client: bug::client(Client::new(patience)),
             now: Time::ZERO,
             sent: Vec::new(),
             finished: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! Tests of the core: golden scripts, the paper's claims, seeded random runs.
 
+mod bug;
 mod chaos;
 mod client;
 mod cluster;
@@ -10,6 +11,8 @@ mod hostile;
 mod kv;
 mod limits;
 mod linearizability;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod node;
 mod promises;
 mod raft;

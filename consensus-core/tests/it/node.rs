@@ -9,7 +9,7 @@ use consensus_core::{
     replica::Replica,
 };
 
-use crate::{disk::Disk, kv::Kv};
+use crate::{bug, disk::Disk, kv::Kv};
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) append_window: usize,
     pub(crate) proposals_max: usize,
     pub(crate) proposals_bytes_max: usize,
+    /// Whether invariants are judged after every step, or only what callers see counts.
+    pub(crate) judged: bool,
 }
 
 impl Default for Options {
@@ -35,6 +37,7 @@ impl Default for Options {
             append_window: 64,
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
+            judged: true,
         }
     }
 }
@@ -70,16 +73,15 @@ impl Node {
     pub(crate) fn new(id: NodeId, options: &Options) -> Self {
         let group = GroupId::named("test");
         let members = Members::new(options.ids()).expect("a cluster has nodes");
-        let config = Config::builder(id, group, members)
+        let builder = Config::builder(id, group, members)
             .election_timeout(options.election_timeout)
             .heartbeat(options.heartbeat)
             .seed(options.seed << 8 | id.number())
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)
             .proposals_max(options.proposals_max)
-            .proposals_bytes_max(options.proposals_bytes_max)
-            .build()
-            .expect("test configurations are valid");
+            .proposals_bytes_max(options.proposals_bytes_max);
+        let config = bug::configured(builder).build().expect("test configurations are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");
         Self {
             config,
@@ -88,7 +90,7 @@ impl Node {
             clock: Duration::ZERO,
             disk: Disk::default(),
             held: Vec::new(),
-            replica: Replica::new(group),
+            replica: bug::replica(Replica::new(group)),
             open: BTreeMap::new(),
             ready: Vec::new(),
         }

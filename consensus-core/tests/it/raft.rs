@@ -31,6 +31,13 @@ fn run(path: &Path) {
     goldenscript::run(&mut runner, path).unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// Runs a script and returns it with the trace that it left.
+#[cfg(feature = "mutants")]
+pub(crate) fn traced(script: &str) -> std::io::Result<String> {
+    let mut runner = Runner { cluster: Cluster::new(&Options::default()) };
+    goldenscript::generate(&mut runner, script)
+}
+
 struct Runner {
     cluster: Cluster,
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, WallTime,
+    Decided, GroupId, Index, Ticket, WallTime,
     replica::{
         Body, KEY_LIFETIME, Rejection, Replica, Reply, RequestId, SESSION_LIFETIME, SessionId,
     },
@@ -12,7 +12,10 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use crate::kv::{self, Answer, Command, Kv, Query};
+use crate::{
+    bug,
+    kv::{self, Answer, Command, Kv, Query},
+};
 
 const GROUP: GroupId = GroupId(3);
 const NOON: WallTime = WallTime(43_200_000);
@@ -20,16 +23,18 @@ const NOON: WallTime = WallTime(43_200_000);
 /// A replica and the index at which it applies next.
 struct Log {
     replica: Replica<Kv>,
+    /// The ticket of what is applied, if this replica took it.
+    ticket: Option<Ticket>,
 }
 
 impl Log {
     fn new() -> Self {
-        Self { replica: Replica::new(GROUP) }
+        Self { replica: bug::replica(Replica::new(GROUP)), ticket: None }
     }
 
     fn apply(&mut self, envelope: Bytes) -> Reply {
         let index = self.replica.applied().next();
-        let decided = Decided { index, command: Some(envelope), ticket: None };
+        let decided = Decided { index, command: Some(envelope), ticket: self.ticket };
         self.replica.apply(&decided).expect("a command has a reply")
     }
 
@@ -77,7 +82,7 @@ fn entry_without_command_has_no_reply() {
 // Goal: a request of a session applies once, and its repeats get its reply, in whatever order
 // requests come (SES-P01).
 #[test]
-fn request_of_a_session_applies_once() {
+pub(crate) fn request_of_a_session_applies_once() {
     let mut log = Log::new();
     let session = log.open(NOON);
     let second = log.in_session(NOON, session, (2, 1), &add(10));
@@ -88,9 +93,38 @@ fn request_of_a_session_applies_once() {
     assert_eq!(log.value("a"), Some(11));
 }
 
+// Goal: the reply to a request stays until its client acknowledges that very request (SES-P01).
+#[test]
+pub(crate) fn reply_is_kept_until_it_is_acknowledged() {
+    let mut log = Log::new();
+    let session = log.open(NOON);
+    log.in_session(NOON, session, (1, 1), &add(1)).unwrap();
+    let second = log.in_session(NOON, session, (2, 1), &add(10));
+    log.in_session(NOON, session, (3, 2), &add(100)).unwrap();
+    assert_eq!(log.in_session(NOON, session, (2, 2), &add(10)), second);
+    assert_eq!(log.value("a"), Some(111));
+}
+
+// Goal: it makes no difference which replica took a request: after a change of leaders, all know
+// what was executed (SES-P01).
+#[test]
+pub(crate) fn replicas_agree_whoever_took_a_request() {
+    let mut logs = [Log::new(), Log::new()];
+    for taker in [0, 1] {
+        for (at, log) in logs.iter_mut().enumerate() {
+            log.ticket = (at == taker).then_some(Ticket(1));
+            let session = if taker == 0 { log.open(NOON) } else { SessionId(1) };
+            let reply = log.in_session(NOON, session, (1, 1), &add(1));
+            assert_eq!(kv::number(&reply.unwrap()), Some(1));
+        }
+    }
+    let [left, right] = logs;
+    assert_eq!(left.replica.machine(), right.replica.machine());
+}
+
 // Goal: what cannot be applied once is not applied at all, and each case is told apart (SES-P03).
 #[test]
-fn refused_requests_change_nothing() {
+pub(crate) fn refused_requests_change_nothing() {
     let mut log = Log::new();
     let session = log.open(NOON);
     log.in_session(NOON, session, (1, 1), &add(1)).unwrap();
@@ -109,7 +143,7 @@ fn refused_requests_change_nothing() {
 // Goal: a session lives a day from its last request, by the time in the log; after that its
 // requests are refused.
 #[test]
-fn session_expires_by_the_time_in_the_log() {
+pub(crate) fn session_expires_by_the_time_in_the_log() {
     let mut log = Log::new();
     let day = SESSION_LIFETIME.as_millis() as u64;
     let session = log.open(NOON);
@@ -127,7 +161,7 @@ fn session_expires_by_the_time_in_the_log() {
 // Goal: a key stands for one body for a day: its repeats get its reply, and another body is
 // refused.
 #[test]
-fn key_stands_for_one_body() {
+pub(crate) fn key_stands_for_one_body() {
     let mut log = Log::new();
     let first = log.keyed(NOON, "k", &add(1));
     assert_eq!(kv::number(&first.clone().unwrap()), Some(1));
@@ -141,7 +175,7 @@ fn key_stands_for_one_body() {
 // Goal: a command that panics has that for its outcome on every replica, keeps what it had changed
 // by then, is not applied again, and harms no command after it.
 #[test]
-fn panic_is_an_outcome_like_any_other() {
+pub(crate) fn panic_is_an_outcome_like_any_other() {
     let mut logs = [Log::new(), Log::new()];
     for log in &mut logs {
         let session = log.open(NOON);
@@ -158,7 +192,7 @@ fn panic_is_an_outcome_like_any_other() {
 
 // Goal: time in the log never goes back, though the clocks that stamp it do.
 #[test]
-fn time_never_goes_back() {
+pub(crate) fn time_never_goes_back() {
     let mut log = Log::new();
     let stamp = |key: &str| Command::Stamp { key: key.into() };
     for (key, at, seen) in [("a", 5_000, 5_000), ("b", 3_000, 5_000), ("c", 6_000, 6_000)] {
@@ -181,7 +215,7 @@ fn random_numbers_are_the_same_on_every_replica() {
     assert_eq!(left.replica.machine(), right.replica.machine());
     assert_ne!(left.value("a"), left.value("b"));
     let other = Replica::<Kv>::new(GroupId(4));
-    let mut other = Log { replica: other };
+    let mut other = Log { replica: other, ticket: None };
     other.keyed(NOON, "a", &Command::Draw { key: "a".into() }).unwrap();
     assert_ne!(other.value("a"), left.value("a"), "groups draw differently");
 }

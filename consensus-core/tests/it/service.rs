@@ -19,6 +19,7 @@ use consensus_core::{
 };
 
 use crate::{
+    bug,
     cluster::{Cluster, Event},
     history::History,
 };
@@ -228,7 +229,8 @@ impl Host {
         let patience =
             Patience { retry_after: Duration::from_millis(200), pause: Duration::from_millis(20) };
         // Each life of a process numbers its attempts where no other does.
-        let client = Client::new(patience).numbering_from(Attempt(1 | life << 32));
+        let client = bug::client(Client::new(patience));
+        let client = client.numbering_from(Attempt(1 | life << 32));
         Self { life, client, calls: BTreeMap::new() }
     }
 }

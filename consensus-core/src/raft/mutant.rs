@@ -1,0 +1,213 @@
+//! Known bugs of Raft: those that its papers warn of, and those that implementations have had.
+//!
+//! Each is put back at the guard that prevents it. None disturbs a cluster without faults.
+
+use super::{Message, State};
+
+impl State {
+    /// Tells whether this known bug was put back.
+    pub(super) fn has_bug(&self, mutant: Mutant) -> bool {
+        self.config.has_bug(mutant)
+    }
+
+    /// Returns how many members are a majority, and with this bug one less.
+    pub(super) fn majority(&self, off_by_one: Mutant) -> usize {
+        let majority = self.config.members().majority();
+        if self.has_bug(off_by_one) { majority.saturating_sub(1).max(1) } else { majority }
+    }
+
+    /// Tells whether a replica could have sent this: one with this bug campaigns where it led.
+    pub(super) fn believes(&self, message: &Message) -> bool {
+        message.is_plausible() || self.has_bug(Mutant::TermLedTwice)
+    }
+
+    /// Tells whether a bug overlooks that a message is of another term.
+    pub(super) fn takes_for_present(&self, message: &Message) -> bool {
+        let later = message.term() > self.term();
+        match message {
+            Message::VoteReply { .. } => !later && self.has_bug(Mutant::StaleVoteCounts),
+            Message::Append { .. } => !later && self.has_bug(Mutant::StaleAppendTaken),
+            Message::AppendReply { .. } => !later && self.has_bug(Mutant::StaleReplyCounts),
+            Message::HeartbeatReply { .. } if later => {
+                self.leader() == Some(self.id()) && self.has_bug(Mutant::LaterReplyCounts)
+            }
+            Message::HeartbeatReply { .. } => self.has_bug(Mutant::StaleRoundCounts),
+            Message::Vote { .. } | Message::Heartbeat { .. } => false,
+        }
+    }
+
+    /// Tells whether a bug lets an answer go before what it promises is durable.
+    pub(super) fn is_hasty(&self, answer: &Message) -> bool {
+        match answer {
+            Message::VoteReply { .. } => self.has_bug(Mutant::VoteReplyNotDurable),
+            Message::AppendReply { .. } => self.has_bug(Mutant::AckNotDurable),
+            Message::Vote { .. }
+            | Message::Append { .. }
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatReply { .. } => false,
+        }
+    }
+}
+
+crate::mutants::mutants! {
+    pinned by script, "the golden script";
+
+    // Votes and terms (5.1, 5.2, 5.4.1).
+
+    /// A vote is told before it is on the disk, and after a crash given again.
+    VoteReplyNotDurable = "vote-reply-not-durable", "election_vote_survives_restart.txt",
+        "a vote is durable before the candidate hears of it (RAFT-P02; 5.2, figure 2)";
+    /// A candidate boasts of entries that a crash can still take from it.
+    CampaignNotDurable = "campaign-not-durable", "election_candidate_tail.txt",
+        "a request for votes waits until the log that it names is durable (RAFT-P04; 5.4.1)";
+    /// The longer log wins, though it ends in an earlier term.
+    UpToDateByLength = "up-to-date-by-length", "election_log_later_term.txt",
+        "of two logs, the later last term decides before the length (RAFT-P08; 5.4.1)";
+    /// Whoever asks first gets the vote, whatever its log lacks.
+    VoteWithoutUpToDateCheck = "vote-without-up-to-date-check", "election_log_longer.txt",
+        "a vote goes only to a log at least as up to date as the voter's (RAFT-P09, T11; 5.4.1)";
+    /// One vote less than a majority elects.
+    VoteQuorumOffByOne = "vote-quorum-off-by-one", "election_majority_of_four.txt",
+        "a majority of all voters elects (QS-P03, T15; 5.2)";
+    /// A voter gives its vote to every candidate that asks.
+    VotesTwice = "votes-twice", "election_repeated_request.txt",
+        "a replica votes for one candidate a term (5.2)";
+    /// A candidate grants the vote of its term, which it has given to itself.
+    CandidateVotesForAnother = "candidate-votes-for-another", "election_split_vote.txt",
+        "a candidate's vote of its term is its own (5.2)";
+    /// A restart brings the term back and not the vote in it.
+    VoteForgottenOnRestart = "vote-forgotten-on-restart", "election_vote_survives_restart.txt",
+        "a restart brings back the vote with its term (RAFT-P02; figure 2)";
+    /// Who hears of the leader of its term forgets whom it voted for.
+    VoteForgottenUnderLeader = "vote-forgotten-under-leader", "election_vote_under_leader.txt",
+        "a vote is kept until the term ends (T12; 5.2)";
+    /// Votes that a campaign of an earlier term won count in the next.
+    TallyKeptAcrossTerms = "tally-kept-across-terms", "election_counts_anew.txt",
+        "each campaign counts its votes from none (5.2)";
+    /// Each message with a vote counts, also when it comes twice from the same voter.
+    DuplicateVotesCount = "duplicate-votes-count", "election_duplicate_votes.txt",
+        "a voter counts once, however often its vote arrives (QS-P01; 5.2)";
+    /// A vote of an earlier term is taken for one of the present.
+    StaleVoteCounts = "stale-vote-counts", "stale_vote.txt",
+        "a vote of an earlier term elects nobody (5.1, 5.2)";
+    /// A later term is followed, and forgotten in a crash.
+    TermNotDurable = "term-not-durable", "restart_term_before_entries.txt",
+        "a term is durable before the entries of that term (RAFT-P03; figure 2)";
+    /// Who led the term before a restart campaigns in that term again.
+    TermLedTwice = "term-led-twice", "election_after_lead.txt",
+        "every campaign is for a term of its own (5.2)";
+
+    // What followers take, and acknowledge (5.3).
+
+    /// Entries of a deposed leader are appended.
+    StaleAppendTaken = "stale-append-taken", "stale_append.txt",
+        "a follower takes nothing of an earlier term (5.1)";
+    /// Entries beyond the end of the log are appended at the end.
+    GapAccepted = "gap-accepted", "append_gap_refused.txt",
+        "entries follow an entry that is there (RAFT-P14; 5.3)";
+    /// Entries are appended behind an entry of another term than the leader's.
+    ConflictingPrevAccepted = "conflicting-prev-accepted", "append_conflicting_tail.txt",
+        "entries follow an entry of the term that the leader has there (5.3)";
+    /// What a follower has at an index stays, though the leader has another entry there.
+    EntriesComparedByIndex = "entries-compared-by-index", "append_conflicting_tail.txt",
+        "an entry is the same only if index and term are (5.3)";
+    /// An Append replaces all that follows its first index.
+    TruncateOnOlderAppend = "truncate-on-older-append", "append_reordered.txt",
+        "a shorter Append takes nothing away (RAFT-P07, T16; 5.3)";
+    /// Entries are deleted by one record, those that agree among them, and written by the next.
+    DeleteThenAppend = "delete-then-append", "append_replaced_at_once.txt",
+        "entries give way and are replaced in one record (RAFT-P05, R4; 5.3)";
+    /// A follower commits what the leader has committed, though its own entries may differ.
+    CommitBeyondCovered = "commit-beyond-covered", "append_commit_covered.txt",
+        "a follower commits no further than the Append vouches for (RAFT-P06, T17; 5.3)";
+    /// A follower acknowledges all that it has, instead of what the Append vouches for.
+    AckBeyondCovered = "ack-beyond-covered", "append_commit_covered.txt",
+        "a follower acknowledges no further than the Append vouches for (5.3)";
+    /// Entries are acknowledged before they are on the disk.
+    AckNotDurable = "ack-not-durable", "append_ack_after_disk.txt",
+        "entries are acknowledged when they are durable (S3; 5.3)";
+    /// A follower whose disk is full acknowledges entries that it did not take.
+    FullDiskAcknowledges = "full-disk-acknowledges", "disk_full.txt",
+        "a follower that takes no entries says nothing of them (5.3)";
+
+    // What is durable, and what a restart finds.
+
+    /// A record that becomes durable vouches for entries that were rewritten since.
+    UnsyncedNotClamped = "unsynced-not-clamped", "append_persisted_overwritten.txt",
+        "a record vouches for none of the entries that replaced its own (RAFT-P27, R11)";
+    /// Entries that replaced durable ones count as durable.
+    StableNotClamped = "stable-not-clamped", "append_conflicting_tail.txt",
+        "entries that replace durable ones are not durable yet (R10)";
+    /// A restart finds the entries again that others had replaced.
+    OverwrittenTailReturns = "overwritten-tail-returns", "restart_overwritten.txt",
+        "what was overwritten stays so after a restart (RAFT-P21; figure 2)";
+    /// The records of the log are given up with those of older votes.
+    CompactsLogWithVote = "compacts-log-with-vote", "restart_compacted.txt",
+        "a record of the log is kept while the log rests on it (figure 2)";
+    /// Records are given up before what replaces them is durable.
+    CompactsBeforeDurable = "compacts-before-durable", "restart_compacted_late.txt",
+        "a record is given up when what replaces it is durable (figure 2)";
+
+    // What leaders take for committed (5.3, 5.4.2).
+
+    /// An entry of an earlier term is committed because a majority holds it.
+    CommitCountingOldTerms = "commit-counting-old-terms", "commit_old_term.txt",
+        "counting replicas commits entries of the own term only (RAFT-P01, T13; 5.4.2, figure 8)";
+    /// One replica less than a majority commits.
+    CommitQuorumOffByOne = "commit-quorum-off-by-one", "election_majority_of_four.txt",
+        "a majority of all voters commits (QS-P03, T14; 5.3)";
+    /// A leader counts its own copy before it is on the disk.
+    LeaderCountsUnsynced = "leader-counts-unsynced", "append.txt",
+        "a leader's copy counts when it is durable (RAFT-P12, S3; dissertation 10.2.1)";
+    /// A new leader takes its followers to hold all that it holds.
+    FollowersAssumedEqual = "followers-assumed-equal", "heartbeat_commit_bounded.txt",
+        "a new leader knows nothing of its followers' logs (figure 2)";
+    /// What was sent counts as received.
+    SentCountsAsMatched = "sent-counts-as-matched", "append.txt",
+        "an entry counts where it was acknowledged (5.3)";
+    /// An acknowledgement of an earlier term counts in the present one.
+    StaleReplyCounts = "stale-reply-counts", "stale_reply.txt",
+        "an acknowledgement of an earlier term counts for nothing (RAFT-P28; 5.1)";
+    /// Where a refusal says that the logs may agree, they are taken to agree.
+    RejectionAdvancesMatch = "rejection-advances-match", "append_refused.txt",
+        "a refusal acknowledges nothing (RAFT-P28; 5.3)";
+    /// An answered heartbeat acknowledges what was sent before.
+    HeartbeatReplyAdvancesMatch = "heartbeat-reply-advances-match", "append_conflicting_tail.txt",
+        "an answer to a heartbeat acknowledges no entry (T19)";
+    /// A heartbeat tells followers to commit what they may not have.
+    HeartbeatCommitUnbounded = "heartbeat-commit-unbounded", "heartbeat_commit_bounded.txt",
+        "a heartbeat commits no further than the logs are known to agree (T17)";
+    /// A deposed leader denies commands that a later leader may commit.
+    LostLeadDeniesCommands = "lost-lead-denies-commands", "leader_deposed_committed.txt",
+        "who loses the lead does not know what becomes of its commands (5.3)";
+
+    // Reads (8; dissertation 6.4).
+
+    /// A new leader answers before it knows what is committed.
+    ReadBeforeFirstCommit = "read-before-first-commit", "read_before_noop.txt",
+        "no read is answered before an entry of the term is committed (RAFT-P16, L1; 8)";
+    /// A leader answers at once, though another may have replaced it.
+    ReadUnconfirmed = "read-unconfirmed", "read_stale_leader.txt",
+        "a read waits until the leader is known to lead still (T21; 8)";
+    /// One replica less than a majority confirms a read.
+    ReadQuorumOffByOne = "read-quorum-off-by-one", "read_stale_leader.txt",
+        "a majority of all voters confirms a read (RAFT-P11, R6; 8)";
+    /// A read that arrives while a round is out is confirmed by it.
+    ReadJoinsRunningRound = "read-joins-running-round", "read.txt",
+        "a round confirms only reads that arrived before it (RAFT-P17, L2; dissertation 6.4)";
+    /// A later read goes by the number of a round that was answered before.
+    ReadRoundReused = "read-round-reused", "read_old_round.txt",
+        "the number of a round never repeats within a tenure (RAFT-P17, L2)";
+    /// A read is answered at the index of the leader's first entry.
+    ReadIndexTooLow = "read-index-too-low", "read.txt",
+        "a read sees all that was committed when it arrived (8)";
+    /// An answer to a round of an earlier tenure confirms one of the present.
+    StaleRoundCounts = "stale-round-counts", "read_old_tenure.txt",
+        "an answer of an earlier term confirms no read (5.1)";
+    /// An answer out of a later term counts, instead of ending the tenure.
+    LaterReplyCounts = "later-reply-counts", "read_later_term.txt",
+        "an answer of a later term deposes the leader (5.1)";
+    /// A leader that is deposed answers the reads that nobody has confirmed.
+    DeposedLeaderAnswersReads = "deposed-leader-answers-reads", "leader_deposed_overwritten.txt",
+        "who loses the lead refuses the reads that wait (8)";
+}

@@ -1,0 +1,61 @@
+//! The known bug that a thread's tests run with, if the feature `mutants` is on and one was put
+//! back: whatever they make of the code under test has it.
+
+use consensus_core::{StateMachine, client::Client, raft::Builder, replica::Replica};
+
+#[cfg(feature = "mutants")]
+mod put_back {
+    use std::{
+        cell::Cell,
+        panic::{AssertUnwindSafe, catch_unwind},
+        thread,
+    };
+
+    use consensus_core::mutants::Bug;
+
+    thread_local! {
+        static BUG: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Runs a test with a bug put back; a panic is its failure.
+    pub(crate) fn with<T>(bug: Option<Bug>, test: impl FnOnce() -> T) -> thread::Result<T> {
+        let before = BUG.replace(bug);
+        let result = catch_unwind(AssertUnwindSafe(test));
+        BUG.set(before);
+        result
+    }
+
+    pub(super) fn bug() -> Option<Bug> {
+        BUG.get()
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub(crate) use put_back::with;
+
+/// Puts the bug into a configuration, if it is one of Raft's.
+pub(crate) fn configured(builder: Builder) -> Builder {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Raft(mutant)) = put_back::bug() {
+        return builder.mutant(mutant);
+    }
+    builder
+}
+
+/// Puts the bug into a replica, if it is one of its kind.
+pub(crate) fn replica<S: StateMachine>(replica: Replica<S>) -> Replica<S> {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Replica(mutant)) = put_back::bug() {
+        return replica.with_mutant(mutant);
+    }
+    replica
+}
+
+/// Puts the bug into a client, if it is one of its kind.
+pub(crate) fn client(client: Client) -> Client {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Client(mutant)) = put_back::bug() {
+        return client.with_mutant(mutant);
+    }
+    client
+}
