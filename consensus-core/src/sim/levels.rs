@@ -1,17 +1,17 @@
 //! Histories in which some reads were promised less than linearizability.
 //!
 //! Writes, and reads at [`Level::Linearizable`], have one order that fits real time (Herlihy and
-//! Wing 1990, "Linearizability: A Correctness Condition for Concurrent Objects"). A weaker read sees
-//! a state of that order too, but one that may be older than its invocation:
+//! Wing 1990, "Linearizability: A Correctness Condition for Concurrent Objects"). A weaker read
+//! sees a state of that order too, but one that may be older than its invocation:
 //!
 //! * at [`Level::Session`] none older than what its own process has completed: it reads its writes,
 //!   and its reads are monotonic (Terry et al. 1994, "Session Guarantees for Weakly Consistent
 //!   Replicated Data");
 //! * at [`Level::Stale`] any that was current at some moment from `since` on.
 //!
-//! No read sees what was invoked after it had returned. So a weaker read is one that may take effect
-//! earlier than it was invoked, and the search is that of [`super::linearizability`] with other
-//! bounds: it is as exact, and a window means the same.
+//! No read sees what was invoked after it had returned. So a weaker read is one that may take
+//! effect earlier than it was invoked, and the search is that of [`super::linearizability`] with
+//! other bounds: it is as exact, and a window means the same.
 //!
 //! Sessions are judged over the whole of a history. If one is checked key by key, each key has its
 //! sessions of its own, as in Terry et al., where a read concerns the writes relevant to it.

@@ -75,9 +75,8 @@ pub enum Verdict {
 
 /// Checks `history` against `model`, giving up after `steps_max` applications of the model.
 ///
-/// The steps bound the time. The memory is bounded by what the search remembers, at most
-/// [`super::REMEMBERED_MAX`] points of sixteen bytes, and by one state for each operation that is
-/// placed.
+/// The steps bound the time. The memory is bounded by [`super::REMEMBERED_MAX`] points that the
+/// search remembers, and by one state for each operation that is placed.
 pub fn check<M: Model>(
     model: &M,
     history: &[Operation<M::Call, M::Return>],

@@ -16,8 +16,8 @@ use super::{
     linearizability::Model,
 };
 
-/// How many points a search remembers, of some forty bytes each. A full memory is given up and begun
-/// anew, which costs steps and changes no answer.
+/// How many points a search remembers, of some forty bytes each. A full memory is given up and
+/// begun anew, which costs steps and changes no answer.
 pub const REMEMBERED_MAX: usize = 2_000_000;
 
 /// How many points it remembers that differ only in the optional operations that were placed.
@@ -33,7 +33,7 @@ pub(super) struct Problem<'a, M: Model> {
     pub(super) history: &'a [Operation<M::Call, M::Return>],
     /// The operations, by place in the history, ascending.
     pub(super) places: Vec<usize>,
-    /// What each operation of the history is held to; all are linearizable beyond its end.
+    /// What each operation is held to, by place; beyond the end, all are linearizable.
     pub(super) levels: &'a [Level],
 }
 

@@ -213,7 +213,7 @@ impl<M: Model> Stuck<'_, M> {
         context
     }
 
-    /// Tells whether the operation at `place`, as the only one, explains what one of `kept` returned.
+    /// Tells whether the operation at `place` alone explains what one of `kept` returned.
     fn explains(&self, place: usize, kept: &BTreeSet<usize>) -> bool {
         let Problem { model, history, .. } = self.problem;
         let before = model.initial();

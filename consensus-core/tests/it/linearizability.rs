@@ -107,8 +107,8 @@ pub(crate) fn draw(rng: &mut ChaCha8Rng) -> History {
 }
 
 // Goal: the search says what the definition says, and so does the window.
-// Method: thousands of small random histories, judged by trying all orders; both verdicts occur. What
-// is in the window has no order although all else is weakened, and has one if any of it is too.
+// Method: thousands of small random histories, judged by trying all orders; both verdicts occur.
+// What is in the window has no order although all else is weakened, and has one if any of it is too.
 #[test]
 fn verdict_and_window_are_those_of_the_definition() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -140,7 +140,7 @@ fn verdict_and_window_are_those_of_the_definition() {
     assert!(small > 400, "{small} windows are small");
 }
 
-// Goal: an operation of unknown outcome may take effect much later, or never; one that failed never.
+// Goal: an operation of unknown outcome may take effect much later, or never; a failed one never.
 #[test]
 fn unknown_outcome_may_come_late_or_never() {
     let late = |outcome: Event<Call, Value>, read: &str| {

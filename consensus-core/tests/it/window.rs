@@ -88,8 +88,8 @@ fn two_swaps_from_one_value_stand_together() {
     assert_eq!(window(&Cell, &twice).operations, [1, 2]);
 }
 
-// Goal: a list in an order that the appends cannot have had refutes itself by their times alone, and
-// the appends stand beside it; a list without an item that was appended stands with that append.
+// Goal: a list in an order that the appends cannot have had refutes itself by their times alone,
+// and the appends stand beside it; a list that lacks an item stands with the item's append.
 #[test]
 fn list_in_the_wrong_order_stands_beside_the_appends() {
     let append = |item: &str| (Call::Append(item.to_owned()), Value::Absent);
