@@ -64,7 +64,7 @@ pub mod __private;
 
 pub use client::{COMMAND_BYTES_MAX, Call, Client, IntoDuration};
 pub use consensus_core::{
-    Argument, Cx, GroupId, Interface, NodeId, Operation, Outcome, StateMachine,
+    Argument, Cx, GroupId, Interface, Key, NodeId, Operation, Outcome, StateMachine,
 };
 pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated};
 pub use deterministic::Deterministic;

@@ -4,11 +4,17 @@ use std::{fmt::Write as _, fs, process::Command};
 
 /// Checks a history; returns the exit code and what was printed, errors included.
 fn check(model: &str, history: &str) -> (Option<i32>, String) {
+    check_with(model, history, &[])
+}
+
+/// Checks a history under some flags.
+fn check_with(model: &str, history: &str, flags: &[&str]) -> (Option<i32>, String) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("history.jsonl");
     fs::write(&file, history).expect("it can be written");
     let run = Command::new(env!("CARGO_BIN_EXE_consensus"))
         .args(["check", "--model", model])
+        .args(flags)
         .arg(&file)
         .output()
         .expect("the command runs");
@@ -118,4 +124,106 @@ fn time_orders_events() {
         line("ok", "write", "1", 2),
     ];
     assert_eq!(check("register", &lines.join("\n")).0, Some(0));
+}
+
+// Goal: the window is what the documentation shows, no more than what cannot be reconciled.
+// Method: the example of the documentation, cut out of it.
+#[test]
+fn documented_example_prints_what_is_documented() {
+    let page = include_str!("../../docs/histories.md");
+    let between = |from: &str, to: &str| {
+        let (_, rest) = page.split_once(from).expect("the page has the example");
+        rest.split_once(to).expect("the example ends").0.to_owned()
+    };
+    let (exit, printed) = check("register", &between("```json\n", "```"));
+    assert_eq!(exit, Some(1), "{printed}");
+    let expected = between("history.jsonl\nhistory.jsonl", "```");
+    let (_, printed) = printed.split_once("history.jsonl").expect("it names the file");
+    assert_eq!(printed, expected);
+}
+
+// Goal: reads are held to their level, and levels where none can be are refused.
+#[test]
+fn reads_are_held_to_their_level() {
+    let read = |process: u64, level: &str| {
+        let lines = [
+            r#"{"process":1,"type":"invoke","op":"write","value":"a","time":10}"#.to_owned(),
+            r#"{"process":1,"type":"ok","op":"write","time":20}"#.to_owned(),
+            format!(r#"{{"process":{process},"type":"invoke","op":"read","time":30,{level}}}"#),
+            format!(r#"{{"process":{process},"type":"ok","op":"read","value":null,"time":40}}"#),
+        ];
+        check("register", &lines.join("\n"))
+    };
+    let exit = |process, level| read(process, level).0;
+    assert_eq!(exit(2, r#""level":"linearizable""#), Some(1));
+    assert_eq!(exit(2, r#""level":"session""#), Some(0));
+    assert_eq!(exit(1, r#""level":"session""#), Some(1));
+    assert_eq!(exit(1, r#""level":"stale""#), Some(0));
+    assert_eq!(exit(1, r#""level":"stale","bound":10"#), Some(0));
+    assert_eq!(exit(1, r#""level":"stale","bound":9"#), Some(1));
+
+    for (level, words) in [
+        (r#""level":"fresh""#, "line 3: unknown variant `fresh`"),
+        (r#""bound":9"#, "line 3: a bound is for reads of the level \"stale\""),
+        (r#""level":"stale","bound":-1"#, "line 3: a bound is not negative"),
+    ] {
+        let (exit, printed) = read(2, level);
+        assert_eq!(exit, Some(2), "{printed}");
+        assert!(printed.contains(words), "{printed}");
+    }
+    let write = r#"{"process":1,"type":"invoke","op":"write","value":"a","level":"session"}"#;
+    let (exit, printed) = check("register", write);
+    assert_eq!(exit, Some(2), "{printed}");
+    assert!(printed.contains("line 1: write has no level"), "{printed}");
+}
+
+/// Forty writes that run at once, and then a read of what nobody wrote.
+fn hopeless() -> String {
+    let value = |process: u64| format!(r#""value":"{process}""#);
+    let mut lines = Vec::new();
+    for (kind, processes) in [("invoke", 0..40), ("ok", 0..40)] {
+        lines.extend(processes.map(|process| {
+            let value = value(process);
+            format!(r#"{{"process":{process},"type":"{kind}","op":"write",{value}}}"#)
+        }));
+    }
+    lines.push(r#"{"process":99,"type":"invoke","op":"read"}"#.to_owned());
+    lines.push(r#"{"process":99,"type":"ok","op":"read","value":"nothing"}"#.to_owned());
+    lines.join("\n")
+}
+
+// Goal: a search that meets a limit says that it does not know, and fails.
+#[test]
+fn unknown_counts_as_a_failure() {
+    for flags in [["--time-limit", "300ms"], ["--steps-max", "1000"]] {
+        let (exit, printed) = check_with("register", &hopeless(), &flags);
+        assert_eq!(exit, Some(1), "{printed}");
+        assert!(printed.contains(": unknown (41 operations, 1 keys)"), "{printed}");
+    }
+}
+
+// Goal: a history of a hundred thousand operations over many keys is judged in little time.
+// Method: a thousand keys, each written and read in turn by processes that overlap. Unoptimized, it
+// has ten times the seconds that it may take.
+#[test]
+fn long_history_over_many_keys_takes_seconds() {
+    let mut history = String::new();
+    for round in 0..50_000_u64 {
+        let key = round % 1_000;
+        for (process, kind, op, value) in [
+            (1, "invoke", "put", round.to_string()),
+            (2, "invoke", "get", "null".to_owned()),
+            (1, "ok", "put", "null".to_owned()),
+            (2, "ok", "get", round.to_string()),
+        ] {
+            let called = format!(r#""op":"{op}","key":"{key}","value":{value}"#);
+            writeln!(history, r#"{{"process":{process},"type":"{kind}",{called}}}"#)
+                .expect("a string takes text");
+        }
+    }
+    let began = std::time::Instant::now();
+    let (exit, printed) = check("kv", &history);
+    assert_eq!(exit, Some(0), "{printed}");
+    assert!(printed.contains("(100000 operations, 1000 keys)"), "{printed}");
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
 }

@@ -39,5 +39,5 @@ pub use rand_chacha::rand_core::Rng;
 pub use process::{
     Address, Effect, Effects, GroupId, Input, Process, Seat, Status, Submission, Ticket, Token,
 };
-pub use state_machine::{Argument, Cx, Interface, Operation, StateMachine};
+pub use state_machine::{Argument, Cx, Interface, Key, Operation, StateMachine};
 pub use time::{Time, WallTime};

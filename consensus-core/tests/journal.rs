@@ -291,6 +291,24 @@ fn a_misdirected_batch_is_never_taken() {
     }
 }
 
+// Goal: F3, a last batch that a disk wrote to another place than its own is no end that was never
+// written: it was confirmed.
+// Method: move the last batch to every place behind its own.
+#[test]
+fn a_last_batch_that_went_astray_is_refused() {
+    let written = Written::new(ID, 2, 0);
+    let file = written.files().pop().expect("there are segments");
+    let contents = written.disk.contents(&file).expect("it is there");
+    let [.., (start, _), (end, _)] = &written.ends[..] else { panic!("there are batches") };
+    let batch = &contents[*start..*end];
+    for place in (start + 64..=SEGMENT_BYTES - batch.len()).step_by(64) {
+        let mut astray = contents.to_vec();
+        astray[*start..*end].fill(0);
+        astray[place..place + batch.len()].copy_from_slice(batch);
+        assert_corrupt(&written, &file, astray, &format!("moved to {place}"));
+    }
+}
+
 // Goal: what is no row of this journal's segments is refused, each with its own reason.
 // Method: take away, exchange, rename and add files.
 #[test]

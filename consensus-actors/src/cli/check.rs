@@ -1,76 +1,36 @@
 //! `check`: whether recorded histories are linearizable.
-//!
-//! A history is a file of JSON lines, one event a line, in the order in which they happened (or with
-//! a `time` by which they are ordered):
-//!
-//! ```json
-//! {"process":3,"type":"invoke","op":"put","key":"x","value":"1","time":123}
-//! {"process":3,"type":"ok","op":"put","key":"x","value":"1","time":456}
-//! ```
-//!
-//! A process has one operation at a time. `invoke` begins it; `ok` ends it with its result, `fail`
-//! says that it took no effect, `info` that nobody knows; one that never ends counts as `info`.
-//!
-//! | model | operations |
-//! | --- | --- |
-//! | `register` | `read` (ok: `value`), `write` `value`, `cas` `value: [from, to]` (ok: it swapped) |
-//! | `kv` | `get` (ok: `value`), `put` `value`, `append` `value` to the text, `delete` |
-//! | `counter` | `add` `value`, `get` (ok: `value`) |
-//! | `append` | `append` `value` to the list, `read` (ok: `value`, a list) |
-//!
-//! Keys are independent, and without a `key` there is one. A value of `null` is an absent one.
 
 use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader},
     path::Path,
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
 use consensus_core::sim::{
-    history::{Event, Moment, Operation, Recorder},
+    history::Moment,
+    levels::{self, LevelError},
     linearizability::{self, Verdict},
-    models::{Call, Cell, Value},
+    models::{Call, Cell, List, Value},
 };
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
+    history::{self, History, Part},
     options::{Check, Model, Output},
     say,
 };
 use crate::error::{Code, Error, Result};
 
-/// A line of a history.
-#[derive(Debug, Deserialize)]
-struct Line {
-    process: u64,
-    r#type: Kind,
-    op: String,
-    #[serde(default)]
-    key: Option<String>,
-    #[serde(default)]
-    value: Json,
-    #[serde(default)]
-    time: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Invoke,
-    Ok,
-    Fail,
-    Info,
-}
+/// How many steps are tried before the clock is looked at: well below a second.
+const STEPS_MIN: u64 = 500_000;
 
 /// Checks each file; exits 0 only if all are linearizable.
 pub(super) fn check(options: &Check) -> Result<ExitCode> {
     let mut all = true;
     for file in &options.files {
-        let history = read(options.model, file)?;
-        let report = judge(&history, options.steps_max);
+        let history = history::read(options.model, file)?;
+        let report = judge(options, &history)
+            .map_err(|error| Error::new(Code::Config, format!("{}: {error}", file.display())))?;
         all &= report.verdict == "linearizable";
         match options.output {
             Output::Json => say(report.json(file)),
@@ -78,113 +38,6 @@ pub(super) fn check(options: &Check) -> Result<ExitCode> {
         }
     }
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// A history, key by key.
-struct History {
-    keys: BTreeMap<String, Vec<Operation<Call, Value>>>,
-    /// The line of each event.
-    lines: Vec<usize>,
-}
-
-/// Reads a file, key by key.
-fn read(model: Model, file: &Path) -> Result<History> {
-    let wrong = |line: usize, reason: String| {
-        let message = format!("{}, line {line}: {reason}", file.display());
-        Error::new(Code::Config, message)
-    };
-    let opened = File::open(file).map_err(|error| {
-        Error::new(Code::Config, format!("cannot read {}: {error}", file.display()))
-    })?;
-    let mut events = Vec::new();
-    for (number, text) in (1..).zip(BufReader::new(opened).lines()) {
-        let text = text.map_err(|error| wrong(number, error.to_string()))?;
-        if !text.trim().is_empty() {
-            let line: Line = serde_json::from_str(&text)
-                .map_err(|error| wrong(number, format!("{error}; see the form of a history")))?;
-            events.push((number, line));
-        }
-    }
-    if events.iter().all(|(_, line)| line.time.is_some()) {
-        events.sort_by(|(_, a), (_, b)| a.time.unwrap_or(0.0).total_cmp(&b.time.unwrap_or(0.0)));
-    }
-
-    let mut recorder = Recorder::default();
-    let mut lines = Vec::with_capacity(events.len());
-    for (number, line) in events {
-        let reads = recorder.calling(line.process).is_some_and(|(_, call)| *call == Call::Read);
-        let event = match line.r#type {
-            Kind::Invoke => call(model, &line)
-                .map(|call| Event::Invoke((line.key.clone().unwrap_or_default(), call))),
-            Kind::Ok if reads => value(model, &line.value).map(Event::Ok),
-            Kind::Ok => Ok(Event::Ok(Value::Absent)),
-            Kind::Fail => Ok(Event::Fail),
-            Kind::Info => Ok(Event::Info),
-        };
-        let event = event.map_err(|reason| wrong(number, reason))?;
-        recorder.record(line.process, event).map_err(|error| wrong(number, error.to_string()))?;
-        lines.push(number);
-    }
-    let mut keys = BTreeMap::<_, Vec<_>>::new();
-    for Operation { process, call: (key, call), invoked, returned } in recorder.finish() {
-        keys.entry(key).or_default().push(Operation { process, call, invoked, returned });
-    }
-    Ok(History { keys, lines })
-}
-
-/// Reads what is called.
-fn call(model: Model, line: &Line) -> Result<Call, String> {
-    let text = || text(&line.value).ok_or_else(|| format!("{} takes a value", line.op));
-    match (model, line.op.as_str()) {
-        (Model::Register | Model::Append, "read") | (Model::Kv | Model::Counter, "get") => {
-            Ok(Call::Read)
-        }
-        (Model::Register, "write") | (Model::Kv, "put") => Ok(Call::Write(text()?)),
-        (Model::Register, "cas") => match line.value.as_array().map(Vec::as_slice) {
-            Some([from, to]) => {
-                let to = self::text(to).ok_or("cas swaps to a value, not to null")?;
-                Ok(Call::Swap { from: self::text(from), to })
-            }
-            Some(_) | None => Err("cas takes a value of the form [from, to]".to_owned()),
-        },
-        (Model::Kv, "append") => Ok(Call::Extend(text()?)),
-        (Model::Kv, "delete") => Ok(Call::Delete),
-        (Model::Counter, "add") => {
-            let by = line.value.as_i64().ok_or("add takes a whole number")?;
-            Ok(Call::Add(by))
-        }
-        (Model::Append, "append") => Ok(Call::Append(text()?)),
-        (Model::Register, op) => Err(format!("{op:?} is none of: read, write, cas")),
-        (Model::Kv, op) => Err(format!("{op:?} is none of: get, put, append, delete")),
-        (Model::Counter, op) => Err(format!("{op:?} is none of: add, get")),
-        (Model::Append, op) => Err(format!("{op:?} is none of: append, read")),
-    }
-}
-
-/// Reads what a read returned.
-fn value(model: Model, json: &Json) -> Result<Value, String> {
-    match (model, json) {
-        (_, Json::Null) => Ok(Value::Absent),
-        (Model::Register | Model::Kv, json) => {
-            text(json).map(Value::Text).ok_or_else(|| format!("{json} is no value"))
-        }
-        (Model::Counter, json) => {
-            json.as_i64().map(Value::Number).ok_or_else(|| format!("{json} is no whole number"))
-        }
-        (Model::Append, json) => {
-            let items = json.as_array().map(|items| items.iter().map(text).collect());
-            items.flatten().map(Value::List).ok_or_else(|| format!("{json} is no list of values"))
-        }
-    }
-}
-
-/// Returns a value as a text; `None` for null.
-fn text(json: &Json) -> Option<String> {
-    match json {
-        Json::Null => None,
-        Json::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
 }
 
 /// What became of a file.
@@ -195,46 +48,112 @@ struct Report {
     /// The key that is not linearizable, or was given up, and what to look at.
     key: Option<String>,
     window: Vec<String>,
+    context: Vec<String>,
+    minimal: bool,
 }
 
-fn judge(history: &History, steps_max: u64) -> Report {
+fn judge(options: &Check, history: &History) -> Result<Report, LevelError> {
     let History { keys, lines } = history;
-    let operations = keys.values().map(Vec::len).sum();
-    let report =
-        |verdict, key, window| Report { verdict, operations, keys: keys.len(), key, window };
-    let mut unknown = None;
-    for (key, history) in keys {
-        match linearizability::check(&Cell, history, steps_max) {
+    let mut report = Report {
+        verdict: "linearizable",
+        operations: keys.values().map(|part| part.operations.len()).sum(),
+        keys: keys.len(),
+        key: None,
+        window: Vec::new(),
+        context: Vec::new(),
+        minimal: false,
+    };
+    let limit = Limit { began: Instant::now(), time: options.time_limit, steps: options.steps_max };
+    for (key, part) in keys {
+        let verdict = match options.model {
+            // Lists only grow, which spares the search much.
+            Model::Append => limit.check(&List, part)?,
+            Model::Register | Model::Kv | Model::Counter => limit.check(&Cell, part)?,
+        };
+        match verdict {
             Verdict::Linearizable => {}
-            Verdict::Unknown => unknown = Some(key.clone()),
+            Verdict::Unknown => (report.verdict, report.key) = ("unknown", Some(key.clone())),
             Verdict::NotLinearizable { window } => {
-                let shown = window.iter().filter_map(|place| history.get(*place));
-                let window = shown.map(|operation| describe(operation, lines)).collect();
-                return report("not linearizable", Some(key.clone()), window);
+                let shown = |places: &[usize]| {
+                    places.iter().filter_map(|place| describe(part, *place, lines)).collect()
+                };
+                report.window = shown(&window.operations);
+                report.context = shown(&window.context);
+                report.minimal = window.minimal;
+                (report.verdict, report.key) = ("not linearizable", Some(key.clone()));
+                return Ok(report);
             }
         }
     }
-    match unknown {
-        Some(key) => report("unknown", Some(key), Vec::new()),
-        None => report("linearizable", None, Vec::new()),
+    Ok(report)
+}
+
+/// How long to search.
+struct Limit {
+    began: Instant,
+    /// For all keys of a file.
+    time: Duration,
+    /// For each key.
+    steps: Option<u64>,
+}
+
+impl Limit {
+    /// Checks the operations under one key.
+    ///
+    /// The search knows no clock but counts steps. So a key is tried with few of them, and again
+    /// with as many as the rest of the time allows by the pace so far.
+    fn check<M>(&self, model: &M, part: &Part) -> Result<Verdict, LevelError>
+    where
+        M: linearizability::Model<Call = Call, Return = Value>,
+    {
+        let steps_max = self.steps.unwrap_or(u64::MAX);
+        let mut steps = steps_max.min(STEPS_MIN);
+        loop {
+            let began = Instant::now();
+            let verdict = levels::check(model, &part.operations, &part.levels, steps)?;
+            if verdict != Verdict::Unknown || steps == steps_max {
+                return Ok(verdict);
+            }
+            let left = self.time.saturating_sub(self.began.elapsed());
+            let pace = began.elapsed().as_micros().max(1);
+            let allowed = u128::from(steps) * left.as_micros() / pace;
+            // The pace falls with the length of a search, so it is measured again.
+            let next = u64::try_from(allowed).unwrap_or(u64::MAX).min(steps.saturating_mul(8));
+            if next <= steps {
+                return Ok(Verdict::Unknown);
+            }
+            steps = next.min(steps_max);
+        }
     }
 }
 
-fn describe(operation: &Operation<Call, Value>, lines: &[usize]) -> String {
+/// Describes an operation by its lines.
+fn describe(part: &Part, place: usize, lines: &[usize]) -> Option<String> {
     let line = |Moment(at): Moment| {
         let line = usize::try_from(at).ok().and_then(|at| lines.get(at));
         line.map_or_else(|| "?".to_owned(), ToString::to_string)
     };
-    let (process, call) = (operation.process, &operation.call);
-    let invoked = line(operation.invoked);
-    match &operation.returned {
-        Some((ended, Value::Absent)) if *call != Call::Read => {
-            format!("lines {invoked} to {}: process {process} {call:?}", line(*ended))
+    let (operation, shown) = (part.operations.get(place)?, part.shown.get(place)?);
+    let (process, invoked) = (operation.process, line(operation.invoked));
+    Some(match &operation.returned {
+        Some((ended, value)) if operation.call == Call::Read => {
+            let value = as_json(value);
+            format!("lines {invoked} to {}: process {process} {shown} -> {value}", line(*ended))
         }
-        Some((ended, value)) => {
-            format!("lines {invoked} to {}: process {process} {call:?} -> {value:?}", line(*ended))
+        Some((ended, _)) => {
+            format!("lines {invoked} to {}: process {process} {shown}", line(*ended))
         }
-        None => format!("line {invoked} on: process {process} {call:?}, of unknown outcome"),
+        None => format!("line {invoked} on: process {process} {shown}, of unknown outcome"),
+    })
+}
+
+/// Returns a value as a history has it.
+fn as_json(value: &Value) -> Json {
+    match value {
+        Value::Absent => Json::Null,
+        Value::Text(text) => json!(text),
+        Value::Number(number) => json!(number),
+        Value::List(items) => json!(items),
     }
 }
 
@@ -247,6 +166,8 @@ impl Report {
             "keys": self.keys,
             "key": self.key,
             "window": self.window,
+            "context": self.context,
+            "minimal": self.minimal,
         })
     }
 
@@ -255,11 +176,15 @@ impl Report {
         say(format_args!("{}: {verdict} ({operations} operations, {keys} keys)", file.display()));
         match (&self.key, *verdict) {
             (Some(key), "unknown") => say(format_args!(
-                "  key {key:?}: given up, which counts as a failure; allow more with --steps-max"
+                "  key {key:?}: given up, which counts as a failure; allow more with --time-limit"
             )),
             (Some(key), _) => say(format_args!("  key {key:?}: these cannot be ordered")),
             (None, _) => {}
         }
         self.window.iter().for_each(|line| say(format_args!("    {line}")));
+        if !self.context.is_empty() {
+            say("  beside them");
+            self.context.iter().for_each(|line| say(format_args!("    {line}")));
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod call;
 mod check;
 mod dev;
+mod history;
 mod http;
 mod options;
 mod serve;

@@ -53,9 +53,12 @@ pub(super) struct Check {
     /// {"process":3,"type":"invoke|ok|fail|info","op":"put","key":"x","value":"1","time":123}
     #[arg(required = true)]
     pub(super) files: Vec<PathBuf>,
-    /// How long to search a key before its verdict is "unknown", which counts as a failure.
-    #[arg(long, value_name = "STEPS", default_value_t = 20_000_000)]
-    pub(super) steps_max: u64,
+    /// About how long to search a file before its verdict is "unknown", which counts as a failure.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(super) time_limit: Duration,
+    /// How many steps to search a key at most, for a verdict that is the same on every machine.
+    #[arg(long, value_name = "STEPS")]
+    pub(super) steps_max: Option<u64>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,

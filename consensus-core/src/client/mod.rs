@@ -331,8 +331,7 @@ impl Client {
         call.open.remove(&attempt);
         // A session is opened until one is open; and what lies beyond the window now may lie in it
         // later, when an earlier attempt of the same command arrives: only asking again can tell.
-        let waits = !self.bugs.has(Mutant::WindowRefusalEndsCall);
-        if call.deadline.is_none() || waits && rejection == Rejection::SessionWindow {
+        if call.deadline.is_none() || rejection == Rejection::SessionWindow {
             call.due = Some(now + self.patience.pause);
             return;
         }

@@ -12,9 +12,6 @@ crate::mutants::mutants! {
     /// A full window or disk ends a call of which another attempt may be in a log.
     BusyEndsOpenCall = "busy-ends-open-call", "busy_is_reported_unless_an_attempt_is_open",
         "a refusal ends a call only if no other attempt is open";
-    /// A request beyond the session's window is given up, though an earlier attempt may arrive.
-    WindowRefusalEndsCall = "window-refusal-ends-call", "refusal_by_the_window_is_retried",
-        "what lies beyond the window now may lie in it later";
     /// A command of an expired session is sent in a new one, though it may have been applied.
     ExpiredSessionRepeated = "expired-session-repeated",
         "expired_session_leaves_doubt_where_an_attempt_is_open",

@@ -145,6 +145,13 @@ pub(super) fn has_header(image: &[u8], place: Place) -> bool {
     chunks.zip(&mut places).any(|(bytes, place)| Header::decode(bytes, place).is_some())
 }
 
+/// Tells whether a header that was sealed for `place` stands further on: its write missed.
+pub(super) fn has_gone_astray(image: &[u8], place: Place) -> bool {
+    let beyond = image.get(place.offset + ALIGNMENT..).unwrap_or_default();
+    let mut chunks = beyond.as_chunks::<HEADER_BYTES>().0.iter();
+    chunks.any(|bytes| Header::decode(bytes, place).is_some())
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Header {
     link: Link,

@@ -59,6 +59,8 @@
 //! * Space is zero before it is written to. So a torn batch has a hole of zeros: its end, where the
 //!   last byte of its sum is zero, or a sector within it. Sectors that were zero when the batch was
 //!   sealed are counted in its header as blank; a hole makes them more.
+//! * A header that was sealed for the place where the last batch ought to be, and stands further on,
+//!   was written there by a disk that missed: [`JournalError::Corrupt`].
 //! * A last batch without a hole that does not match was changed: [`JournalError::Corrupt`].
 //!
 //! Three kinds of damage look like a tear and cannot be told from one: a sector of the very last

@@ -219,6 +219,11 @@ impl Reader {
             }
         }
 
+        // What was sealed for this place and stands elsewhere was written, and may have been
+        // confirmed.
+        if batch::has_gone_astray(&segment.bytes, place) {
+            return Err(segment.corrupt("the batch that belongs here was written elsewhere"));
+        }
         // A batch is written when the one before it is durable: one that follows proves that
         // something was here.
         place.offset += batch::HEADER_BYTES;

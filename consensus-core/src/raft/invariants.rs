@@ -126,14 +126,12 @@ impl Observer {
         let (node, state) = (replica.state().config().id(), replica.state());
         self.majority = state.config().members().majority();
         let mirror = Mirror::of(replica);
-        if let Some(known) = self.mirrors.get(&node) {
-            let (was, is) = (&known.durable, &mirror.durable);
-            if is.term < was.term {
-                return Err(Violation::Order { node, what: "the restart lost a durable term" });
-            }
-            if is.term == was.term && was.voted_for.is_some() && is.voted_for != was.voted_for {
-                return Err(Violation::Order { node, what: "the restart lost a durable vote" });
-            }
+        let known = self.mirrors.get(&node);
+        if known.is_some_and(|known| !known.may_become(&mirror)) {
+            return Err(Violation::Order {
+                node,
+                what: "the restart does not find what was written",
+            });
         }
         self.mirrors.insert(node, mirror);
         self.log_matching(node, Index::ZERO)?;
@@ -158,6 +156,7 @@ impl Observer {
         mirror.leads = matches!(replica.role(), Role::Leader(_));
         self.mirrors.insert(node, mirror);
         judged?;
+        self.compaction(node, effects)?;
 
         self.election_safety(node)?;
         if let Some(after) = rewritten {
@@ -167,6 +166,15 @@ impl Observer {
         self.state_machine_safety(node, committed, rewritten)?;
         self.committed_on_majority()?;
         self.leader_completeness()
+    }
+
+    fn compaction(&self, node: NodeId, effects: &[Effect<Raft>]) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        let early = effects.iter().any(
+            |effect| matches!(effect, Effect::Compact { before } if !mirror.may_compact(*before)),
+        );
+        let what = "gives up records that a restart would need";
+        if early { Err(Violation::Promise { node, what }) } else { Ok(()) }
     }
 
     /// Notes that a replica's records up to `upto` are durable.

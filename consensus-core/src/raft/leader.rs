@@ -176,8 +176,6 @@ impl Leader {
         if state.committed() < self.noop && !state.has_bug(Mutant::ReadBeforeFirstCommit) {
             return;
         }
-        let low = state.has_bug(Mutant::ReadIndexTooLow);
-        let index = if low { self.noop } else { state.committed() };
         let (reuses_round, majority) =
             (state.has_bug(Mutant::ReadRoundReused), state.majority(Mutant::ReadQuorumOffByOne));
         loop {
@@ -185,7 +183,7 @@ impl Leader {
                 self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
             });
             let Some((at, tickets)) = self.reads.confirmed(round) else {
-                if self.reads.start(index, reuses_round) {
+                if self.reads.start(state.committed(), reuses_round) {
                     self.broadcast_heartbeat(state, now, out);
                     // A group of one has its majority already.
                     continue;

@@ -89,6 +89,32 @@ pub(super) struct Durable {
     pub(super) term: Term,
     pub(super) voted_for: Option<NodeId>,
     pub(super) log: Chain,
+    /// The record of the vote, and the oldest one that the log rests on.
+    vote_token: Token,
+    log_token: Option<Token>,
+}
+
+impl Durable {
+    fn take(&mut self, token: Token, fact: &Fact) {
+        match fact {
+            Fact::Vote(term, voted_for) => {
+                (self.term, self.voted_for, self.vote_token) = (*term, *voted_for, token);
+            }
+            Fact::Entries(after, links) => {
+                self.log.splice(*after, links);
+                if *after == Index::ZERO || self.log_token.is_none() {
+                    self.log_token = Some(token);
+                }
+            }
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let (log, theirs) = (&self.log, &other.log);
+        (self.term, self.voted_for) == (other.term, other.voted_for)
+            && log.last() == theirs.last()
+            && log.at(log.last()) == theirs.at(theirs.last())
+    }
 }
 
 /// What was seen of a replica last.
@@ -114,10 +140,30 @@ impl Mirror {
             committed: Index::ZERO,
             stable: log.last(),
             leads: false,
-            durable: Durable { term, voted_for, log: log.clone() },
+            durable: Durable { term, voted_for, log: log.clone(), ..Durable::default() },
             log,
             waiting: VecDeque::new(),
         }
+    }
+
+    /// Tells whether `recovered` is what this replica's disk may hold after a crash: all that is
+    /// durable, and of what waits a part from the oldest on.
+    pub(super) fn may_become(&self, recovered: &Self) -> bool {
+        let mut durable = self.durable.clone();
+        let mut waiting = self.waiting.iter();
+        while !durable.is(&recovered.durable) {
+            let Some((token, fact)) = waiting.next() else { return false };
+            durable.take(*token, fact);
+        }
+        true
+    }
+
+    /// Tells whether all records before `before` may be given up.
+    pub(super) fn may_compact(&self, before: Token) -> bool {
+        let durable = &self.durable;
+        // What was recovered has tokens that were not seen.
+        let unseen = durable.vote_token == Token::default();
+        unseen || before <= durable.vote_token && durable.log_token.is_none_or(|log| before <= log)
     }
 
     /// Follows what a step wrote; returns the lowest index after which the log was rewritten, if it
@@ -142,13 +188,8 @@ impl Mirror {
 
     /// Makes the records up to `upto` durable.
     pub(super) fn persist(&mut self, upto: Token) {
-        while let Some((_, fact)) = self.waiting.pop_front_if(|(token, _)| *token <= upto) {
-            match fact {
-                Fact::Vote(term, voted_for) => {
-                    (self.durable.term, self.durable.voted_for) = (term, voted_for);
-                }
-                Fact::Entries(after, links) => self.durable.log.splice(after, &links),
-            }
+        while let Some((token, fact)) = self.waiting.pop_front_if(|(token, _)| *token <= upto) {
+            self.durable.take(token, &fact);
         }
     }
 }

@@ -198,9 +198,6 @@ crate::mutants::mutants! {
     /// A later read goes by the number of a round that was answered before.
     ReadRoundReused = "read-round-reused", "read_old_round.txt",
         "the number of a round never repeats within a tenure (RAFT-P17, L2)";
-    /// A read is answered at the index of the leader's first entry.
-    ReadIndexTooLow = "read-index-too-low", "read.txt",
-        "a read sees all that was committed when it arrived (8)";
     /// An answer to a round of an earlier tenure confirms one of the present.
     StaleRoundCounts = "stale-round-counts", "read_old_tenure.txt",
         "an answer of an earlier term confirms no read (5.1)";

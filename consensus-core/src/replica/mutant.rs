@@ -19,10 +19,6 @@ crate::mutants::mutants! {
     /// The reply to the oldest request that still waits is dropped with those before it.
     UnansweredReplyDropped = "unanswered-reply-dropped", "reply_is_kept_until_it_is_acknowledged",
         "a reply is kept until its client has acknowledged it (SES-P01)";
-    /// Another command under the number of an earlier one gets that one's reply.
-    NumberAnswersAnotherCommand = "number-answers-another-command",
-        "refused_requests_change_nothing",
-        "a request number stands for one command (SES-P03)";
     /// A request is executed though nothing is known of its session.
     UnknownSessionExecuted = "unknown-session-executed", "refused_requests_change_nothing",
         "without its session no request is executed (dissertation 6.3)";

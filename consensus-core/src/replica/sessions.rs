@@ -106,13 +106,10 @@ impl Sessions {
         if request.0 - session.low.0 >= SESSION_WINDOW {
             return Standing::Refused(Rejection::SessionWindow);
         }
-        let any_command = bugs.has(Mutant::NumberAnswersAnotherCommand);
         match session.replies.get(&request) {
             None => Standing::Fresh,
             Some(_) if bugs.has(Mutant::RepeatedRequestExecuted) => Standing::Fresh,
-            Some((known, reply)) if any_command || *known == digest(command) => {
-                Standing::Repeated(reply.clone())
-            }
+            Some((known, reply)) if *known == digest(command) => Standing::Repeated(reply.clone()),
             Some(_) => Standing::Refused(Rejection::RequestReused),
         }
     }

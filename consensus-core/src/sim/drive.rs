@@ -149,6 +149,12 @@ impl Drive {
         staged > 0 || !self.queue.is_empty()
     }
 
+    /// Tells whether what waits fills several sectors.
+    pub(super) fn is_long(&self) -> bool {
+        let bytes: usize = self.queue.iter().map(|(_, record)| record.len()).sum();
+        bytes > 2 * SECTOR_BYTES as usize
+    }
+
     /// Writes and syncs what waits, or the older part of it.
     pub(super) fn commit(&mut self) -> Committed {
         let Some(journal) = &mut self.journal else { return Committed::Failed("closed".into()) };

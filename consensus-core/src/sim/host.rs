@@ -34,6 +34,8 @@ pub(super) enum CrashPoint {
     Before,
     /// When so many effects of a step are carried out, or within a write or sync.
     Between(u64),
+    /// Within the sync of a write that is long enough to tear.
+    Torn,
     /// When records are durable and the process has not learned so.
     After,
 }

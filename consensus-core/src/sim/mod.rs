@@ -11,11 +11,14 @@
 //! callers were told must be true and linearizable, with the log's order as the witness. A failing
 //! run is [shrunk](shrink).
 //!
-//! Histories that were seen from outside, without a log, are for [`linearizability`].
+//! Histories that were seen from outside, without a log, are for [`linearizability`]; reads may be
+//! held to less ([`levels`]), and a history may be checked key by key ([`partition`]).
 
 pub mod history;
+pub mod levels;
 pub mod linearizability;
 pub mod models;
+pub mod partition;
 
 mod drive;
 mod fault;
@@ -28,11 +31,13 @@ mod protocol;
 mod random;
 mod runner;
 mod script;
+mod search;
 mod service;
 mod shrinking;
 mod store;
 mod strikes;
 mod trace;
+mod window;
 mod witness;
 mod workload;
 mod world;
@@ -43,7 +48,9 @@ pub use plan::{Builder, NODES_MAX, Plan, PlanError};
 pub use protocol::{Adversary, Judge, Setup, Simulated};
 pub use random::Random;
 pub use runner::{Failure, Flaw, Report, Run, run};
+pub use search::REMEMBERED_MAX;
 pub use shrinking::{Shrunk, shrink};
 pub use store::{Change, Look, Store, StoreWorkload};
 pub use trace::{Line, What};
-pub use workload::{Asked as Operation, Body, Made, Workload};
+pub use window::Window;
+pub use workload::{Body, Made, Operation, Workload};

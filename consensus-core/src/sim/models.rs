@@ -118,6 +118,50 @@ impl Model for Cell {
         }
         twox_hash::XxHash3_128::oneshot(&bytes)
     }
+
+    fn is_read(&self, call: &Call) -> bool {
+        *call == Call::Read
+    }
+}
+
+/// A list that only grows: [`Cell`] of which only `Append` and `Read` are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct List;
+
+impl Model for List {
+    type State = Value;
+    type Call = Call;
+    type Return = Value;
+
+    fn initial(&self) -> Value {
+        Cell.initial()
+    }
+
+    fn apply(&self, state: &Value, call: &Call, returned: Option<&Value>) -> Option<Value> {
+        match call {
+            Call::Read | Call::Append(_) => Cell.apply(state, call, returned),
+            Call::Write(_) | Call::Swap { .. } | Call::Extend(_) | Call::Delete | Call::Add(_) => {
+                None
+            }
+        }
+    }
+
+    fn digest(&self, state: &Value) -> u128 {
+        Cell.digest(state)
+    }
+
+    fn is_read(&self, call: &Call) -> bool {
+        Cell.is_read(call)
+    }
+
+    /// A list that only grows has been the beginning of what it is.
+    fn may_reach(&self, state: &Value, call: &Call, returned: &Value) -> bool {
+        match (call, state, returned) {
+            (Call::Read, Value::List(items), Value::List(read)) => read.starts_with(items),
+            (Call::Read, Value::List(items), Value::Absent) => items.is_empty(),
+            (_, _, _) => true,
+        }
+    }
 }
 
 /// Tells whether a read of `state` may return `returned`: what was never touched reads as zero and
@@ -183,5 +227,12 @@ impl<S: StateMachine> Model for Machine<S> {
     fn digest(&self, state: &S) -> u128 {
         // A state that does not encode cannot be replicated at all; hosts refuse it before.
         twox_hash::XxHash3_128::oneshot(&rmp_serde::to_vec_named(state).unwrap_or_default())
+    }
+
+    fn is_read(&self, call: &MachineCall) -> bool {
+        match call {
+            MachineCall::Command(_) => false,
+            MachineCall::Query(_) => true,
+        }
     }
 }

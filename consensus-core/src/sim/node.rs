@@ -139,6 +139,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return Ok(());
         }
 
+        let armed = armed.or_else(|| self.feud(node, out.as_slice()));
         if armed == Some(CrashPoint::Before) {
             self.counts.count(Fault::CrashBefore);
             return self.crash(node, Ending::Power);
@@ -155,6 +156,21 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             self.carry_out(node, effect)?;
         }
         Ok(())
+    }
+
+    /// In a feud, whoever leads and writes may end right then: what it wrote reached some and not
+    /// others.
+    fn feud(&mut self, node: NodeId, effects: &[Effect<P>]) -> Option<CrashPoint> {
+        let odds = self.script.temper.feud;
+        let writes = effects.iter().any(|effect| matches!(effect, Effect::Persist { .. }));
+        if odds == 0 || self.mended || !writes || !self.host(node).leads() {
+            return None;
+        }
+        let host = self.host(node);
+        if !host.is_judged() || !host.random.happens(odds) {
+            return None;
+        }
+        Some(CrashPoint::Between(host.random.below(effects.len() as u64)))
     }
 
     fn carry_out(&mut self, node: NodeId, effect: Effect<P>) -> Result<(), Failure> {
@@ -281,16 +297,21 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         host.committing = false;
         let armed = host.armed;
-        if let Some(CrashPoint::Between(pick)) = armed {
+        // A write and a sync; a segment that has to be begun takes more.
+        let stop = match armed {
+            Some(CrashPoint::Between(pick)) => Some(if pick < 4 { 1 } else { pick - 4 }),
+            Some(CrashPoint::Torn) if self.host(node).drive.is_long() => Some(1),
+            Some(CrashPoint::Torn | CrashPoint::Before | CrashPoint::After) | None => None,
+        };
+        if let Some(changes) = stop {
             self.counts.count(Fault::CrashBetween);
-            // A write and a sync; a segment that has to be begun takes more.
-            self.host(node).drive.stop_after(if pick < 4 { 1 } else { pick - 4 });
+            self.host(node).drive.stop_after(changes);
         }
         let committed = self.host(node).drive.commit();
         if self.host(node).drive.take_missed() {
             self.counts.count(Fault::MisdirectedWrite);
         }
-        if matches!(armed, Some(CrashPoint::Between(_))) {
+        if stop.is_some() {
             return self.crash(node, Ending::Power);
         }
         match committed {
@@ -386,7 +407,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         let calls = host.end_life();
         let (life, happened) = (host.life, host.drive.stop(ending));
-        let pause = host.random.between(timeout / 10, timeout * 10);
+        // As often at once as after long.
+        let longest = [timeout / 100, timeout / 4, timeout * 2, timeout * 10];
+        let longest = host.random.pick(&longest).copied().unwrap_or(timeout);
+        let pause = host.random.between(Duration::from_micros(10), longest);
         happened.iter().for_each(|fault| self.counts.count(fault));
         self.note(Some(node), [9, life, 0], || What::Down { text: format!("{ending:?} ends") });
         self.schedule_in(pause, Event::Restart(node, life));

@@ -16,6 +16,7 @@ pub struct Plan {
     duration: Duration,
     faults: Faults,
     recording: bool,
+    invariants: bool,
     #[cfg(feature = "mutants")]
     bug: Option<crate::mutants::Bug>,
 }
@@ -31,6 +32,7 @@ impl Plan {
                 duration: Duration::from_secs(60),
                 faults: Profile::All.faults(),
                 recording: false,
+                invariants: true,
                 #[cfg(feature = "mutants")]
                 bug: None,
             },
@@ -72,6 +74,10 @@ impl Plan {
     /// Returns the faults that may happen.
     pub fn faults(&self) -> Faults {
         self.faults
+    }
+
+    pub(super) fn checks_invariants(&self) -> bool {
+        self.invariants
     }
 
     pub(super) fn is_recording(&self) -> bool {
@@ -124,6 +130,13 @@ impl Builder {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.plan.faults = faults;
+        self
+    }
+
+    /// Sets whether the protocol's invariants are checked, or only what callers see. Default true.
+    #[must_use]
+    pub fn invariants(mut self, checked: bool) -> Self {
+        self.plan.invariants = checked;
         self
     }
 

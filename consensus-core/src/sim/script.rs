@@ -34,6 +34,8 @@ pub(super) struct Temper {
     pub(super) loss: u64,
     pub(super) duplication: u64,
     pub(super) reordering: u64,
+    /// How often a leader ends while it writes.
+    pub(super) feud: u64,
     /// How long a message takes, and a sync, and applying what is decided.
     pub(super) transit: (Duration, Duration),
     pub(super) sync: (Duration, Duration),
@@ -112,11 +114,18 @@ impl Temper {
             if faults.has(fault) { drawn } else { 0 }
         };
         let loss = odds(Fault::Loss, 60_000);
+        let feud = odds(Fault::CrashBetween, 100_000);
         let duplication = odds(Fault::Duplication, 60_000);
         let reordering = odds(Fault::Reordering, 200_000);
+        let feud = if random.happens(200_000) { feud } else { 0 };
+        let loss = if random.happens(100_000) { loss * 5 } else { loss };
+        // Now and then messages, or syncs, take as long as elections.
+        let far = if faults.has(Fault::Delay) && random.happens(100_000) { 1 } else { 0 };
+        let slow = if faults.has(Fault::SlowDisk) && random.happens(100_000) { 1 } else { 0 };
+        let timeout = election_timeout.as_micros() as u64 / 2;
         let mut upto = |longest: u64| Duration::from_micros(1 + random.below(longest));
-        let transit = (upto(300), Duration::from_millis(1) + upto(5_000));
-        let sync = (upto(500), Duration::from_micros(500) + upto(4_000));
+        let transit = (upto(300), Duration::from_millis(1) + upto(5_000 + far * timeout));
+        let sync = (upto(500), Duration::from_micros(500) + upto(4_000 + slow * timeout));
         let apply = (upto(50), upto(3_000));
         let drift = (0..plan.nodes())
             .map(|_| if faults.has(Fault::Drift) { random.in_range(-50_000..=50_000) } else { 0 })
@@ -131,6 +140,7 @@ impl Temper {
             loss,
             duplication,
             reordering,
+            feud,
             transit,
             sync,
             apply,
@@ -147,10 +157,11 @@ impl Temper {
 fn rate(fault: Fault) -> u64 {
     match fault {
         Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
-        Fault::LostSuffix | Fault::TornWrite => 0,
+        Fault::LostSuffix => 0,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween => 6_000,
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
         Fault::OneWay | Fault::Bridge | Fault::SlowDisk | Fault::LateCompletion => 3_000,
+        Fault::TornWrite => 2_000,
         Fault::DiskFull | Fault::ClockJump | Fault::Replacement => 2_000,
         Fault::WriteError | Fault::SyncError => 1_500,
         Fault::CrashAll => 1_000,
@@ -192,6 +203,10 @@ fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
     let mut calls = Vec::with_capacity(times.len());
     for (number, (at, body)) in times.into_iter().zip(bodies).enumerate() {
         let key = matches!(body, Body::Command(_)) && random.happens(keyed);
+        // Now and then somebody takes the key of another, for something else.
+        let other = calls.get(number / 2).filter(|other: &&Planned| other.body != body);
+        let reused = other.is_some() && random.happens(30_000);
+        let number = if reused { number / 2 } else { number };
         let key = key.then(|| Bytes::from(format!("op{number}")));
         // Some callers give up early; most wait out a change of leaders.
         let patience = match random.below(10) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     random::Random,
-    workload::{Asked, Body, Workload},
+    workload::{Body, Operation, Workload},
 };
 use crate::state_machine::{Cx, Interface, StateMachine};
 
@@ -40,6 +40,13 @@ pub enum Change {
     Delete {
         /// The key.
         key: String,
+    },
+    /// Sets a text, and panics.
+    Panic {
+        /// The key.
+        key: String,
+        /// The text.
+        value: String,
     },
     /// Notes the time and a random number, of which every replica must get the same.
     Stamp {
@@ -76,9 +83,15 @@ impl StateMachine for Store {
                 Some(text.clone())
             }
             Change::Delete { key } => self.texts.remove(&key),
+            Change::Panic { key, value } => {
+                self.texts.insert(key, value);
+                // A panic that prints nothing.
+                std::panic::resume_unwind(Box::new("a command that panics"));
+            }
             Change::Stamp { key } => {
                 let drawn = crate::Rng::next_u64(cx.rng());
-                let stamp = drawn ^ cx.wall().0 ^ cx.index();
+                // To the minute: whoever was asked a little earlier may come a little later.
+                let stamp = drawn ^ cx.wall().0 / 60_000 ^ cx.index();
                 self.stamps.insert(key, stamp).map(|stamp| stamp.to_string())
             }
         }
@@ -98,19 +111,20 @@ pub struct StoreWorkload;
 const KEYS: u64 = 8;
 
 impl Workload<Store> for StoreWorkload {
-    fn ask(&self, random: &mut Random) -> Result<Asked<Change, Look>, String> {
+    fn ask(&self, random: &mut Random) -> Result<Operation<Change, Look>, String> {
         let key = format!("k{}", random.below(KEYS));
         let mut value = format!("{:x},", random.below(1 << 24));
         if random.below(16) == 0 {
             // Long enough for several sectors of a disk.
             value = value.repeat(1 + random.place(200));
         }
-        Ok(match random.below(20) {
-            0..7 => Asked::Query(Look::Get { key }),
-            7..13 => Asked::Command(Change::Put { key, value }),
-            13..17 => Asked::Command(Change::Append { key, value }),
-            17 | 18 => Asked::Command(Change::Delete { key }),
-            _ => Asked::Command(Change::Stamp { key }),
+        Ok(match random.below(40) {
+            0..14 => Operation::Query(Look::Get { key }),
+            14..26 => Operation::Command(Change::Put { key, value }),
+            26..34 => Operation::Command(Change::Append { key, value }),
+            34..37 => Operation::Command(Change::Delete { key }),
+            37 => Operation::Command(Change::Panic { key, value }),
+            _ => Operation::Command(Change::Stamp { key }),
         })
     }
 
@@ -137,6 +151,7 @@ impl fmt::Display for Change {
             Self::Put { key, value } => write!(f, "put {key} {value:?}"),
             Self::Append { key, value } => write!(f, "append {key} {value:?}"),
             Self::Delete { key } => write!(f, "delete {key}"),
+            Self::Panic { key, value } => write!(f, "put {key} {value:?} and panic"),
             Self::Stamp { key } => write!(f, "stamp {key}"),
         }
     }

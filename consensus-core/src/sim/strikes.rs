@@ -38,7 +38,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             | Fault::Pause
             | Fault::WipedDisk
             | Fault::Replacement => return self.strike_process(strike, node),
-            Fault::BitRot
+            Fault::TornWrite
+            | Fault::BitRot
             | Fault::MisdirectedWrite
             | Fault::DiskFull
             | Fault::WriteError
@@ -60,7 +61,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             | Fault::Duplication
             | Fault::Reordering
             | Fault::LostSuffix
-            | Fault::TornWrite
             | Fault::Drift => {}
         }
         Ok(())
@@ -192,6 +192,12 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return Ok(());
         }
         match strike.fault {
+            // Counted when a write has torn: what gathers meanwhile makes it long.
+            Fault::TornWrite => {
+                let host = self.host(node);
+                host.armed = Some(CrashPoint::Torn);
+                host.slow_until = until;
+            }
             Fault::BitRot => {
                 if self.may_lose_another() && self.host(node).drive.rot() {
                     self.struck(strike, node, "a bit on its disk changes".to_owned());
@@ -250,6 +256,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.note(None, [11, 0, 0], || What::Mended);
         self.network.calm();
         self.cuts.clear();
+        let temper = &mut self.script.temper;
+        temper.transit.1 = temper.transit.1.min(Duration::from_millis(5));
+        temper.sync.1 = temper.sync.1.min(Duration::from_millis(5));
         let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
         for node in nodes {
             let host = self.host(node);

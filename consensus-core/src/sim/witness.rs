@@ -25,7 +25,7 @@ use crate::{
     codec::Decode,
     log::Index,
     process::GroupId,
-    replica::{Body as Stamped, Envelope, Rejection, Reply},
+    replica::{Body as Stamped, Envelope, Rejection, Reply, SESSION_LIFETIME, SessionId},
     state_machine::{Cx, StateMachine},
     time::WallTime,
 };
@@ -78,6 +78,7 @@ pub(super) fn encoded(state: &impl serde::Serialize) -> Bytes {
 /// A command that was executed: where, and with what reply.
 struct Executed {
     index: Index,
+    command: Bytes,
     reply: Reply,
 }
 
@@ -90,6 +91,8 @@ struct Replay<'a, S> {
     twin: S,
     restored: S,
     executed: BTreeMap<Identity, Executed>,
+    /// When each session was last heard of, by the time in the log.
+    sessions: BTreeMap<SessionId, WallTime>,
     queries: BTreeMap<Index, Vec<usize>>,
 }
 
@@ -109,6 +112,7 @@ impl<'a, S: StateMachine> Replay<'a, S> {
             twin: S::default(),
             restored: S::default(),
             executed: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             queries,
         }
     }
@@ -118,6 +122,7 @@ impl<'a, S: StateMachine> Replay<'a, S> {
         let Ok(envelope) = Envelope::decode_all(command.clone()) else { return Ok(()) };
         self.now = self.now.max(envelope.at);
         let identity = Identity::of(&envelope.body);
+        let is_alive = self.is_alive(index, &envelope.body);
         let (Stamped::InSession { command, .. } | Stamped::Keyed { command, .. }, Some(identity)) =
             (envelope.body, identity)
         else {
@@ -129,6 +134,10 @@ impl<'a, S: StateMachine> Replay<'a, S> {
         }
         let operation = self.operations.identified(&identity);
         let involved = operation.as_slice();
+        if !is_alive {
+            let what = format!("the command at {index} was executed, and its session is no more");
+            return Err(Contradiction::new(Flaw::ExactlyOnce, what, involved));
+        }
         if let Some(first) = self.executed.get(&identity) {
             if first.reply == *reply {
                 return Ok(());
@@ -148,8 +157,30 @@ impl<'a, S: StateMachine> Replay<'a, S> {
             );
             return Err(Contradiction::new(Flaw::ExactlyOnce, what, involved));
         }
-        self.executed.insert(identity, Executed { index, reply: mine });
+        self.executed.insert(identity, Executed { index, command, reply: mine });
         Ok(())
+    }
+
+    /// Tells whether a command may be executed as far as its session goes.
+    fn is_alive(&mut self, index: Index, body: &Stamped) -> bool {
+        let now = self.now;
+        match body {
+            Stamped::Open => {
+                self.sessions.insert(SessionId::from(index), now);
+                true
+            }
+            Stamped::InSession { session, .. } => match self.sessions.get_mut(session) {
+                Some(heard) if now.since(*heard) <= SESSION_LIFETIME => {
+                    *heard = now;
+                    true
+                }
+                Some(_) | None => {
+                    self.sessions.remove(session);
+                    false
+                }
+            },
+            Stamped::Keyed { .. } => true,
+        }
     }
 
     /// Applies a command to all three states, which must answer alike.
@@ -262,7 +293,9 @@ fn place_of<'a>(
     asked: &Asked,
     executed: &'a BTreeMap<Identity, Executed>,
 ) -> Judged<Option<&'a Executed>> {
-    let mut places = asked.identities.iter().filter_map(|identity| executed.get(identity));
+    let mine = |executed: &&Executed| executed.command == *asked.body.bytes();
+    let places = asked.identities.iter().filter_map(|identity| executed.get(identity));
+    let mut places = places.filter(mine);
     let (first, second) = (places.next(), places.next());
     if let (Some(first), Some(second)) = (first, second) {
         let what =

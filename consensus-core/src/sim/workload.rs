@@ -28,7 +28,7 @@ impl Body {
 
 /// An operation on `S`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked<C, Q> {
+pub enum Operation<C, Q> {
     /// A command.
     Command(C),
     /// A query.
@@ -41,7 +41,7 @@ pub trait Workload<S: StateMachine> {
     ///
     /// # Errors
     /// A text for people, where none can be made up.
-    fn ask(&self, random: &mut Random) -> Result<Asked<S::Command, S::Query>, String>;
+    fn ask(&self, random: &mut Random) -> Result<Operation<S::Command, S::Query>, String>;
 
     /// Tells what an operation is, for people.
     fn describe(&self, body: &Body) -> String {
@@ -65,8 +65,8 @@ pub(super) fn bodies<S: StateMachine>(
         |error: rmp_serde::encode::Error| format!("an operation cannot be encoded: {error}");
     (0..count)
         .map(|_| match workload.ask(random)? {
-            Asked::Command(command) => encoded(&command).map(Body::Command).map_err(encode),
-            Asked::Query(query) => encoded(&query).map(Body::Query).map_err(encode),
+            Operation::Command(command) => encoded(&command).map(Body::Command).map_err(encode),
+            Operation::Query(query) => encoded(&query).map(Body::Query).map_err(encode),
         })
         .collect()
 }
@@ -103,11 +103,11 @@ where
     C: Fn(&mut Random) -> Result<S::Command, String>,
     Q: Fn(&mut Random) -> Result<S::Query, String>,
 {
-    fn ask(&self, random: &mut Random) -> Result<Asked<S::Command, S::Query>, String> {
+    fn ask(&self, random: &mut Random) -> Result<Operation<S::Command, S::Query>, String> {
         if random.below(100) < self.queries {
-            (self.query)(random).map(Asked::Query)
+            (self.query)(random).map(Operation::Query)
         } else {
-            (self.command)(random).map(Asked::Command)
+            (self.command)(random).map(Operation::Command)
         }
     }
 }

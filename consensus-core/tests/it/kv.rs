@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use consensus_core::{
-    Cx, Interface, StateMachine, WallTime,
+    Cx, Interface, Key, StateMachine, WallTime,
     codec::{Decode, Encode},
     replica::{Body, Envelope},
 };
@@ -92,6 +92,23 @@ impl StateMachine for Kv {
             Query::Get { key } => Answer::Value(self.values.get(&key).copied()),
             Query::History => Answer::History(self.history.clone()),
             Query::Panic => std::panic::resume_unwind(Box::new("a query that panics")),
+        }
+    }
+
+    fn command_key(command: &Command) -> Option<Key> {
+        match command {
+            Command::Put { key, .. } | Command::Stamp { key } | Command::Draw { key } => {
+                Some(Key::new(key))
+            }
+            // They are noted in one list.
+            Command::Add { .. } | Command::Panic { .. } => None,
+        }
+    }
+
+    fn query_key(query: &Query) -> Option<Key> {
+        match query {
+            Query::Get { key } => Some(Key::new(key)),
+            Query::History | Query::Panic => None,
         }
     }
 }

@@ -9,11 +9,13 @@ mod driver;
 mod history;
 mod hostile;
 mod kv;
+mod levels;
 mod limits;
 mod linearizability;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod node;
+mod partition;
 mod promises;
 mod raft;
 mod random;
@@ -22,3 +24,4 @@ mod role;
 mod service;
 mod trace;
 mod verbs;
+mod window;
