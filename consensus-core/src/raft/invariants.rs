@@ -138,6 +138,11 @@ impl Observer {
         self.committed_on_majority()
     }
 
+    /// Forgets what was seen of a replica: its disk was given other contents by hand.
+    pub fn forget(&mut self, node: NodeId) {
+        self.mirrors.remove(&node);
+    }
+
     /// Looks at a replica after a step that asked for `effects`.
     ///
     /// # Errors

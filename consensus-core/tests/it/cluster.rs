@@ -309,6 +309,7 @@ impl Cluster {
 
     /// Gives a node that is down these records on its disk in place of what it has.
     pub(crate) fn install(&mut self, node: NodeId, records: &[Record]) {
+        self.observer.forget(node);
         let host = self.node_mut(node);
         assert!(!host.up, "{node} runs");
         host.disk = Disk::default();
