@@ -1,7 +1,10 @@
 //! What the roles share: the persistent state of figure 2, what of it is durable, and the election
 //! timer.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use bytes::Bytes;
 use rand_chacha::{
@@ -207,6 +210,26 @@ impl State {
 
     pub(super) fn id(&self) -> NodeId {
         self.config.id()
+    }
+
+    /// Feeds what [`Raft::fingerprint`] promises to `out`.
+    pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        // The configuration never changes, and the timer decides nothing but when.
+        #[rustfmt::skip]
+        let Self {
+            config: _, log, term, voted_for, committed, leader, storage_full, persisting, durable,
+            vote_token, log_token, compacted, unsynced, stable, election_deadline: _, timer: _,
+        } = self;
+        // Tokens are only compared: behind the durable one by distance, before it by rank.
+        let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
+        let rank = |token: Token| match token.0.checked_sub(durable.0) {
+            Some(ahead @ 1..) => (ahead, 0),
+            Some(0) | None => (0, old.iter().filter(|it| token < **it && *it <= durable).count()),
+        };
+        let unsynced: Vec<_> = unsynced.iter().map(|(token, last)| (rank(*token), last)).collect();
+        (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
+        (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
+        (unsynced, stable).hash(out);
     }
 
     /// Tells whether the present term and vote are durable: until then nobody has heard of them.
