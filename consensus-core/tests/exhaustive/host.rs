@@ -173,7 +173,9 @@ impl Host {
                 let had = self.recovered();
                 self.durable.retain(|(token, _)| *token >= before);
                 let has = self.recovered();
-                if marked(&had) != marked(&has) {
+                let (had, has) = (had.state(), has.state());
+                let promised = (had.term(), had.voted_for(), had.log());
+                if promised != (has.term(), has.voted_for(), has.log()) {
                     told.fault = Some(Fault::CompactedTooMuch);
                 }
             }
@@ -194,12 +196,6 @@ impl Host {
         }
         None
     }
-}
-
-fn marked(raft: &Raft) -> (consensus_core::raft::Term, Option<NodeId>, Vec<String>) {
-    let state = raft.state();
-    let entries = state.log().from(Index(1)).iter().map(|entry| format!("{entry:?}"));
-    (state.term(), state.voted_for(), entries.collect())
 }
 
 /// Returns the id of the node at `position`.

@@ -26,6 +26,9 @@
 //!   network may delay the answer as well.
 //! * Messages of which nothing can come any more.
 //!
+//! Two terms are too few for figure 8: that entries of earlier terms are not committed by counting
+//! (5.4.2) is shown by a golden script.
+//!
 //! [`Process::step`]: consensus_core::Process::step
 //! [`Process::recover`]: consensus_core::Process::recover
 
@@ -60,7 +63,7 @@ const FULL: Bounds = Bounds { terms: 2, commands: 2, heartbeats: 0, crashes: 1 }
 /// What a debug build explores, in seconds: two terms without a crash, and a crash in one term.
 const QUICK: [Bounds; 2] = [
     Bounds { terms: 2, commands: 1, heartbeats: 0, crashes: 0 },
-    Bounds { terms: 1, commands: 2, heartbeats: 1, crashes: 1 },
+    Bounds { terms: 1, commands: 2, heartbeats: 0, crashes: 1 },
 ];
 
 /// How many threads search.

@@ -46,7 +46,7 @@ pub(crate) struct Past {
 }
 
 /// What may happen.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Action {
     Tick(usize),
     Deliver(&'static Letter),
@@ -83,8 +83,7 @@ impl Cluster {
     /// Changes a state by an action, but not its key.
     fn carry_out(&self, state: &mut State, action: Action) {
         if let Action::Deliver(letter) = action {
-            let is_it = |other: &&Letter| other.number == letter.number;
-            let at = state.network.iter().position(|other| is_it(other));
+            let at = state.network.iter().position(|other| *other == letter);
             state.network.remove(at.expect("only what is on its way is delivered"));
         }
         let outcome = self.outcome(state, action);
@@ -353,19 +352,6 @@ impl fmt::Debug for Action {
             Self::Submit(node, number) => write!(f, "n{} takes command {number}", node + 1),
             Self::Persist(node) => write!(f, "n{} has a record durable", node + 1),
             Self::Crash(node) => write!(f, "n{} crashes and restarts", node + 1),
-        }
-    }
-}
-
-impl PartialEq for Action {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Deliver(left), Self::Deliver(right)) => left.number == right.number,
-            (Self::Submit(left, one), Self::Submit(right, two)) => (left, one) == (right, two),
-            (Self::Tick(left), Self::Tick(right))
-            | (Self::Persist(left), Self::Persist(right))
-            | (Self::Crash(left), Self::Crash(right)) => left == right,
-            _ => false,
         }
     }
 }

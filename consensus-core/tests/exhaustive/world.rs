@@ -39,6 +39,12 @@ pub(crate) struct Letter {
     pub(crate) marks: Marks,
 }
 
+impl PartialEq for Letter {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
 impl fmt::Debug for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}: {:?}", id(self.from), id(self.to), self.message)
