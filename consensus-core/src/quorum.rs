@@ -1,6 +1,9 @@
 //! Counting votes and acknowledgements of distinct members.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+};
 
 use crate::members::{Members, NodeId};
 
@@ -56,6 +59,14 @@ impl Tally {
     /// Judges the votes under `members`.
     pub fn verdict(&self, members: &Members) -> Verdict {
         self.verdict_by(members, members.majority())
+    }
+
+    /// Feeds the votes to `out`, under other names.
+    pub(crate) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        let Self { granted, refused } = self;
+        for votes in [granted, refused] {
+            votes.iter().copied().map(name).collect::<BTreeSet<_>>().hash(out);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The Candidate: asks for votes in a term of its own (5.2).
 
+use std::hash::Hasher;
+
 use super::{
     Raft,
     follower::Follower,
@@ -54,6 +56,13 @@ impl Candidate {
             });
         }
         candidate
+    }
+
+    /// Feeds what [`Raft::fingerprint`] promises to `out`.
+    pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        // Its own vote is the state's present one.
+        let Self { own_vote: _, tally } = self;
+        tally.fingerprint(name, out);
     }
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {

@@ -1,6 +1,9 @@
 //! The Leader: takes commands, replicates its log, and decides what is committed (5.3, 5.4.2).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    hash::{Hash, Hasher},
+};
 
 use super::{
     Raft,
@@ -61,6 +64,14 @@ impl Leader {
     /// Returns what the leader knows of its followers' logs.
     pub fn progress(&self) -> impl Iterator<Item = (NodeId, &Progress)> {
         self.progress.iter().map(|(peer, progress)| (*peer, progress))
+    }
+
+    /// Feeds what [`Raft::fingerprint`] promises to `out`.
+    pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        let Self { progress, noop, tickets, ticket_bytes, reads, heartbeat_due: _ } = self;
+        let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
+        progress.collect::<BTreeMap<_, _>>().hash(out);
+        (noop, tickets, ticket_bytes, reads).hash(out);
     }
 
     /// Appends to the log and replicates at once: the followers' disks work beside this one

@@ -7,7 +7,7 @@ use crate::log::Index;
 ///
 /// `base` is zero until snapshots compact the log; then it is the snapshot's last index, and
 /// `base_term` its term.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Log {
     base: Index,
     base_term: Term,

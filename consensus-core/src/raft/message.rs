@@ -23,7 +23,7 @@ impl Term {
 }
 
 /// A log entry; its index is its place in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// The term in which a leader received it.
     pub term: Term,
@@ -32,7 +32,7 @@ pub struct Entry {
 }
 
 /// What an entry says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payload {
     /// Nothing: a new leader's first entry, by whose commitment it learns what is committed (8).
     NoOp,

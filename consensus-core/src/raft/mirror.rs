@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{
     Raft,
     message::{Entry, Payload, Term},
-    state::Record,
+    record::Record,
 };
 use crate::{
     log::Index,

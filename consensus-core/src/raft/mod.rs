@@ -50,6 +50,7 @@ mod mirror;
 mod mutant;
 mod progress;
 mod reads;
+mod record;
 mod simulated;
 mod state;
 
@@ -63,10 +64,17 @@ pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
 use mutant::Mutant;
 pub use progress::Progress;
-pub use state::{Record, State};
+pub use record::Record;
+pub use state::State;
+
+use std::{
+    hash::{Hash, Hasher},
+    mem,
+};
 
 use crate::{
     error::RecoverError,
+    members::NodeId,
     process::{Effects, Input, Process, Status, Ticket, Token},
     role::{self, Seated},
     time::Time,
@@ -108,6 +116,21 @@ impl Raft {
     /// Returns the role.
     pub fn role(&self) -> &Role {
         &self.role
+    }
+
+    /// Feeds all that decides what this replica will do to `out`, but for when: its configuration,
+    /// the moments at which timers fire and the generator that draws them are left out.
+    ///
+    /// Searches of states tell replicas apart by it. Nodes go by what `name` calls them, so that
+    /// replicas that differ in the names of nodes only can be told to be the same.
+    pub fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        self.state.fingerprint(name, out);
+        mem::discriminant(&self.role).hash(out);
+        match &self.role {
+            Role::Follower(_) => {}
+            Role::Candidate(candidate) => candidate.fingerprint(name, out),
+            Role::Leader(leader) => leader.fingerprint(name, out),
+        }
     }
 }
 

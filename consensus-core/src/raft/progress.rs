@@ -10,7 +10,7 @@ use crate::log::Index;
 ///             Matched                        Conflict, or no progress
 ///   Probe ----------------> Replicate ------------------------------> Probe
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Progress {
     /// The last index at which the follower's log is known to agree, durably.
     matched: Index,
@@ -21,7 +21,7 @@ pub struct Progress {
     round: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Pace {
     /// One Append at a time, to find where the logs agree.
     Probe {

@@ -8,7 +8,7 @@
 use crate::{log::Index, process::Ticket};
 
 /// The reads of a tenure.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Reads {
     /// The latest round; it never repeats within the tenure, whatever clients send (RAFT-P17).
     round: u64,

@@ -5,7 +5,7 @@ use super::{
     config::Config,
     invariants::{Observer, Violation},
     message::{AppendResult, Message, Payload},
-    state::Record,
+    record::Record,
 };
 use crate::{
     members::NodeId,

@@ -1,9 +1,11 @@
 //! What the roles share: the persistent state of figure 2, what of it is durable, and the election
 //! timer.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
-use bytes::Bytes;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -13,67 +15,17 @@ use super::{
     Raft,
     config::Config,
     log::Log,
-    message::{AppendResult, Entry, Message, Payload, Term, put_entries, take_entries},
+    message::{AppendResult, Entry, Message, Payload, Term},
     mutant::Mutant,
+    record::Record,
 };
 use crate::{
-    codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
     error::{RecoverError, SubmitError},
     log::{Decided, Index},
     members::NodeId,
     process::{Effect, Effects, Submission, Ticket, Token},
     time::Time,
 };
-
-/// One durable fact of a replica.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
-    /// The current term and the vote in it. Never merged with entries: it must precede them.
-    Vote {
-        /// The current term.
-        term: Term,
-        /// Who has this replica's vote in it.
-        voted_for: Option<NodeId>,
-    },
-    /// Drops what follows `after` and appends `entries`, in one: no crash can come between
-    /// (RAFT-P05).
-    Append {
-        /// The index before the first of `entries`.
-        after: Index,
-        /// What follows it.
-        entries: Vec<Entry>,
-    },
-}
-
-impl Encode for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Vote { term, voted_for } => {
-                out.push(1);
-                put_u64(out, term.0);
-                put_u64(out, voted_for.map_or(0, NodeId::number));
-            }
-            Self::Append { after, entries } => {
-                out.push(2);
-                put_u64(out, after.0);
-                put_entries(out, entries);
-            }
-        }
-    }
-}
-
-impl Decode for Record {
-    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
-        match take_u8(input)? {
-            1 => Ok(Self::Vote {
-                term: Term(take_u64(input)?),
-                voted_for: NodeId::new(take_u64(input)?),
-            }),
-            2 => Ok(Self::Append { after: Index(take_u64(input)?), entries: take_entries(input)? }),
-            tag => Err(DecodeError::UnknownTag { what: "Raft record", tag }),
-        }
-    }
-}
 
 /// Proof that the election timer ran out.
 #[derive(Debug)]
@@ -215,6 +167,26 @@ impl State {
 
     pub(super) fn id(&self) -> NodeId {
         self.config.id()
+    }
+
+    /// Feeds what [`Raft::fingerprint`] promises to `out`.
+    pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        // The configuration never changes, and the timer decides nothing but when.
+        #[rustfmt::skip]
+        let Self {
+            config: _, log, term, voted_for, committed, leader, storage_full, persisting, durable,
+            vote_token, log_token, compacted, unsynced, stable, election_deadline: _, timer: _,
+        } = self;
+        // Tokens are only compared: behind the durable one by distance, before it by rank.
+        let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
+        let rank = |token: Token| match token.0.checked_sub(durable.0) {
+            Some(ahead @ 1..) => (ahead, 0),
+            Some(0) | None => (0, old.iter().filter(|it| token < **it && *it <= durable).count()),
+        };
+        let unsynced: Vec<_> = unsynced.iter().map(|(token, last)| (rank(*token), last)).collect();
+        (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
+        (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
+        (unsynced, stable).hash(out);
     }
 
     /// Tells whether a message is to be read: it comes from another member and could be a

@@ -1,0 +1,60 @@
+//! What a replica makes durable, as it stands in the journal.
+
+use bytes::Bytes;
+
+use super::message::{Entry, Term, put_entries, take_entries};
+use crate::{
+    codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
+    log::Index,
+    members::NodeId,
+};
+
+/// One durable fact of a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The current term and the vote in it. Never merged with entries: it must precede them.
+    Vote {
+        /// The current term.
+        term: Term,
+        /// Who has this replica's vote in it.
+        voted_for: Option<NodeId>,
+    },
+    /// Drops what follows `after` and appends `entries`, in one: no crash can come between
+    /// (RAFT-P05).
+    Append {
+        /// The index before the first of `entries`.
+        after: Index,
+        /// What follows it.
+        entries: Vec<Entry>,
+    },
+}
+
+impl Encode for Record {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Vote { term, voted_for } => {
+                out.push(1);
+                put_u64(out, term.0);
+                put_u64(out, voted_for.map_or(0, NodeId::number));
+            }
+            Self::Append { after, entries } => {
+                out.push(2);
+                put_u64(out, after.0);
+                put_entries(out, entries);
+            }
+        }
+    }
+}
+
+impl Decode for Record {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        match take_u8(input)? {
+            1 => Ok(Self::Vote {
+                term: Term(take_u64(input)?),
+                voted_for: NodeId::new(take_u64(input)?),
+            }),
+            2 => Ok(Self::Append { after: Index(take_u64(input)?), entries: take_entries(input)? }),
+            tag => Err(DecodeError::UnknownTag { what: "Raft record", tag }),
+        }
+    }
+}
