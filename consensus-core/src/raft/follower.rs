@@ -122,8 +122,7 @@ impl Follower {
         let covered = Index(append.prev_index.0 + append.entries.len() as u64);
         // No further than this message vouches for: what follows may be another leader's
         // (RAFT-P06).
-        let unbounded = state.has_bug(Mutant::CommitBeyondCovered);
-        let commit = if unbounded { append.commit } else { append.commit.min(covered) };
+        let commit = append.commit.min(covered);
         let (after, missing) = append.beyond(state);
         // A full disk takes no entries: no answer is the truth, and the leader will ask again.
         if state.storage_full() && !missing.is_empty() {
@@ -139,10 +138,8 @@ impl Follower {
             }
             state.append(after, missing, out);
         }
-        let last = state.log.last_index();
-        state.commit_to(commit.min(last), |_| None, out);
-        let matched = if state.has_bug(Mutant::AckBeyondCovered) { last } else { covered };
-        reply(state, AppendResult::Matched(matched), out);
+        state.commit_to(commit, |_| None, out);
+        reply(state, AppendResult::Matched(covered), out);
     }
 
     /// Learns what is committed, and lets the leader know that it still leads this term.

@@ -117,12 +117,6 @@ crate::mutants::mutants! {
     /// Entries are deleted by one record, those that agree among them, and written by the next.
     DeleteThenAppend = "delete-then-append", "append_replaced_at_once.txt",
         "entries give way and are replaced in one record (RAFT-P05, R4; 5.3)";
-    /// A follower commits what the leader has committed, though its own entries may differ.
-    CommitBeyondCovered = "commit-beyond-covered", "append_commit_covered.txt",
-        "a follower commits no further than the Append vouches for (RAFT-P06, T17; 5.3)";
-    /// A follower acknowledges all that it has, instead of what the Append vouches for.
-    AckBeyondCovered = "ack-beyond-covered", "append_commit_covered.txt",
-        "a follower acknowledges no further than the Append vouches for (5.3)";
     /// Entries are acknowledged before they are on the disk.
     AckNotDurable = "ack-not-durable", "append_ack_after_disk.txt",
         "entries are acknowledged when they are durable (S3; 5.3)";

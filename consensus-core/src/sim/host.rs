@@ -150,6 +150,9 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     patience: Patience,
     pub(super) clock: Clock,
     pub(super) random: Random,
+    /// Copies of messages that wait until this node leads (again): who sends twice may be heard at
+    /// the worst of times.
+    pub(super) stragglers: VecDeque<(NodeId, u64, Bytes)>,
     pub(super) armed: Option<CrashPoint>,
     pub(super) slow_until: Time,
     pub(super) late_until: Time,
@@ -195,6 +198,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             patience,
             clock: Clock { started: Time::ZERO, drift, offset: 0 },
             random: Random::new(place.seed, HOSTS + number),
+            stragglers: VecDeque::new(),
             armed: None,
             slow_until: Time::ZERO,
             late_until: Time::ZERO,

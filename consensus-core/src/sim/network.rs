@@ -84,7 +84,10 @@ impl Network {
         link.last_arrival = link.last_arrival.max(at);
         let again = link.random.happens(temper.duplication).then(|| {
             counts.count(Fault::Duplication);
-            at + link.random.between(shortest, longest * 20)
+            // Some copies come so late that their sender has been somebody else meanwhile.
+            let latest = [longest * 20, temper.election_timeout * 12];
+            let latest = link.random.pick(&latest).copied().unwrap_or(longest);
+            at + link.random.between(shortest, latest)
         });
         [Some(at), again]
     }

@@ -195,7 +195,7 @@ fn strikes(plan: &Plan, temper: &Temper) -> Vec<Strike> {
 fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
     let mut random = Random::new(plan.seed(), CALLS);
     // The first leader should be there.
-    let first = (temper.election_timeout * 3).min(plan.duration() / 4);
+    let first = (temper.election_timeout * 5).min(plan.duration() / 4);
     let keyed = if temper.sessions_expire { 0 } else { random.below(500_000) };
     let mut times: Vec<Time> =
         bodies.iter().map(|_| Time::ZERO + random.between(first, plan.duration())).collect();
@@ -205,12 +205,13 @@ fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
         let key = matches!(body, Body::Command(_)) && random.happens(keyed);
         // Now and then somebody takes the key of another, for something else.
         let other = calls.get(number / 2).filter(|other: &&Planned| other.body != body);
-        let reused = other.is_some() && random.happens(30_000);
+        let is_calm = plan.faults() == Faults::NONE;
+        let reused = other.is_some() && random.happens(30_000) && !is_calm;
         let number = if reused { number / 2 } else { number };
         let key = key.then(|| Bytes::from(format!("op{number}")));
         // Some callers give up early; most wait out a change of leaders.
         let patience = match random.below(10) {
-            0 => random.between(temper.election_timeout / 10, temper.election_timeout),
+            0 if !is_calm => random.between(temper.election_timeout / 10, temper.election_timeout),
             _ => random.between(temper.election_timeout * 5, temper.election_timeout * 40),
         };
         calls.push(Planned { at, body, pick: random.any(), key, patience });

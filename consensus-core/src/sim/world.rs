@@ -157,6 +157,9 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
 /// After everything was mended, each node must serve within this time and twenty election timeouts.
 pub(super) const SERVICE_WITHIN: Duration = Duration::from_secs(10);
 
+/// How many copies wait for one node.
+const STRAGGLERS_MAX: usize = 32;
+
 /// More events than any run has that gets anywhere.
 const EVENTS_MAX: u64 = 500_000_000;
 
@@ -336,10 +339,36 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             text: P::describe_message(message),
             arrives,
         });
+        self.keep_straggler(from, to, number, &bytes);
         for at in arrivals.into_iter().flatten() {
             self.schedule(at, Event::Message { from, to, number, bytes: bytes.clone() });
         }
         Ok(())
+    }
+
+    /// Keeps a copy of a message now and then, for when its receiver leads.
+    fn keep_straggler(&mut self, from: NodeId, to: NodeId, number: u64, bytes: &Bytes) {
+        let odds = self.script.temper.duplication;
+        if odds == 0 || self.mended {
+            return;
+        }
+        let host = self.host(to);
+        if host.random.happens(odds) {
+            host.stragglers.push_back((from, number, bytes.clone()));
+            if host.stragglers.len() > STRAGGLERS_MAX {
+                host.stragglers.pop_front();
+            }
+        }
+    }
+
+    /// Delivers the copies that were kept for a node, which leads from now on.
+    pub(super) fn release_stragglers(&mut self, node: NodeId) {
+        let latest = self.script.temper.election_timeout * 4;
+        for (from, number, bytes) in std::mem::take(&mut self.host(node).stragglers) {
+            self.counts.count(Fault::Duplication);
+            let pause = self.host(node).random.between(Duration::ZERO, latest);
+            self.schedule_in(pause, Event::Message { from, to: node, number, bytes });
+        }
     }
 
     /// Decides when what leaves now arrives. Peers refuse who is not who they know.
