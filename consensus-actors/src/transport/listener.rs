@@ -1,26 +1,24 @@
 //! The peer port: accepts, greets, reads frames, and hands their items to the groups.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc};
 
 use consensus_core::NodeId;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::{io::AsyncRead, sync::Semaphore};
 
 use super::{
     FRAME_BYTES_MAX, Inlets, frame,
     handshake::{self, Identity},
+    network::{Incoming, Stream},
 };
 
 /// Connections at a time; a cluster has one a peer, and a stranger must not take all of the memory.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Accepts connections until the task is dropped.
-pub(crate) async fn listen(listener: TcpListener, identity: Identity, inlets: Inlets) {
+pub(crate) async fn listen(mut incoming: impl Incoming, identity: Identity, inlets: Inlets) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let (stream, address) = match listener.accept().await {
+        let (stream, address) = match poll_fn(|cx| incoming.poll_accept(cx)).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, say: accepting at once again would only spin.
@@ -42,11 +40,8 @@ pub(crate) async fn listen(listener: TcpListener, identity: Identity, inlets: In
 }
 
 /// Serves one connection to its end, and says why it ended if that was not the peer's wish.
-async fn serve(mut stream: TcpStream, address: SocketAddr, identity: &Identity, inlets: &Inlets) {
+async fn serve(mut stream: Stream, address: SocketAddr, identity: &Identity, inlets: &Inlets) {
     let node = identity.node;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%node, %address, %error, "cannot set TCP_NODELAY");
-    }
     let peer = match handshake::answer(&mut stream, identity).await {
         Ok(peer) => peer,
         Err(reason) => {
@@ -54,7 +49,7 @@ async fn serve(mut stream: TcpStream, address: SocketAddr, identity: &Identity, 
             return;
         }
     };
-    match read_frames(&mut stream, peer, inlets).await {
+    match read_frames(&mut stream.read, peer, inlets).await {
         Ok(()) => tracing::debug!(%node, %peer, "the peer closed the connection"),
         Err(reason) if reason.kind() == io::ErrorKind::InvalidData => {
             tracing::warn!(%node, %peer, %address, %reason, "connection closed");
@@ -63,7 +58,11 @@ async fn serve(mut stream: TcpStream, address: SocketAddr, identity: &Identity, 
     }
 }
 
-async fn read_frames(stream: &mut TcpStream, peer: NodeId, inlets: &Inlets) -> io::Result<()> {
+async fn read_frames(
+    stream: &mut (impl AsyncRead + Unpin),
+    peer: NodeId,
+    inlets: &Inlets,
+) -> io::Result<()> {
     while let Some(body) = frame::read(stream, FRAME_BYTES_MAX).await? {
         let delivered = inlets.deliver(peer, body);
         delivered.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
