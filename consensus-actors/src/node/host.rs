@@ -228,7 +228,14 @@ impl NodeActor {
             last: None,
         };
         let labels = Labels { node: self.settings.id, group: label };
-        Post::take(process, Arc::clone(&seat), self.time.clone(), durable, Box::new(outlets), labels);
+        Post::take(
+            process,
+            Arc::clone(&seat),
+            self.time.clone(),
+            durable,
+            Box::new(outlets),
+            labels,
+        );
 
         let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };
         let inlet = Arc::new(inlet);

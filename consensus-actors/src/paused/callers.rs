@@ -37,7 +37,7 @@ pub(super) async fn run(world: Rc<World>, caller: u64, mut random: Random) {
     let mut names = Names::default();
     let mut at = random.pick(&ids);
     while !world.over.get() {
-        sleep(Duration::from_millis(random.between(100, 4_000))).await;
+        sleep(Duration::from_millis(random.between(100, 5_000))).await;
         if random.chance(250) {
             at = random.pick(&ids);
         }
@@ -118,10 +118,7 @@ pub(super) async fn call(world: &World, node: Running, ask: Ask, deadline: Durat
         return false;
     }
     let took = began.elapsed();
-    assert!(
-        took <= deadline + STILL_MAX + 4 * TICK,
-        "{ask:?} took {took:?} and had {deadline:?}"
-    );
+    assert!(took <= deadline + STILL_MAX + 4 * TICK, "{ask:?} took {took:?} and had {deadline:?}");
     let answered = result.is_ok();
     world.history.borrow_mut().end(at, result, world.moment());
     answered

@@ -189,7 +189,9 @@ impl Disk for Attached {
 
     fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.with(Operation::Write, file, |inner| {
-            inner.trace.note(&[offset], bytes);
+            // A batch ends with its sum.
+            let end = bytes.last_chunk::<16>().map_or(bytes, |end| end);
+            inner.trace.note(&[offset, bytes.len() as u64], end);
             if inner.snap(&[Trap::FailedWrite]).is_some() {
                 inner.disk.fail_next(Operation::Write);
             }

@@ -2,7 +2,7 @@
 //! connections in the middle of one, and keeps parted nodes apart.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::pending,
     io,
     net::SocketAddr,
@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    pipe::{Pipe, Reading},
+    pipe::{HEADER_BYTES, Pipe, Reading},
     random::{Random, Trace},
     tally::Tally,
 };
@@ -63,6 +63,8 @@ struct Inner {
     tally: Tally,
     odds: Odds,
     parted: BTreeMap<(u64, u64), Parting>,
+    /// The ways on which the next frame is torn.
+    tearing: BTreeSet<(u64, u64)>,
     ports: BTreeMap<u64, Port>,
     pipes: BTreeMap<u64, Pipe>,
     next_pipe: u64,
@@ -96,6 +98,7 @@ impl Wire {
             tally: Tally::default(),
             odds: Odds::default(),
             parted: BTreeMap::new(),
+            tearing: BTreeSet::new(),
             ports: BTreeMap::new(),
             pipes: BTreeMap::new(),
             next_pipe: 0,
@@ -151,16 +154,19 @@ impl Wire {
         inner.tally.add("frame held back and delivered", released);
     }
 
-    /// Cuts all connections between two nodes, with half a frame delivered now and then.
+    /// Cuts all connections between two nodes.
     pub(super) fn cut(&self, one: u64, other: u64) {
         let mut guard = lock(&self.0);
-        let Inner { pipes, random, tally, .. } = &mut *guard;
+        let Inner { pipes, tally, .. } = &mut *guard;
         for pipe in pipes.values_mut().filter(|pipe| pipe.is_between(one, other)) {
-            if pipe.tear(random) {
-                tally.add("frame torn", 1);
-            }
+            pipe.reset();
             tally.add("connection cut", 1);
         }
+    }
+
+    /// Cuts the connection from one node to another in the middle of the next frame.
+    pub(super) fn tear(&self, from: u64, to: u64) {
+        lock(&self.0).tearing.insert((from, to));
     }
 
     /// Returns the hash of everything that was sent, and what was counted.
@@ -204,11 +210,12 @@ impl Inner {
     fn dispatch(&mut self, pipe: u64) {
         let now = Instant::now();
         let moment = (now - self.began).as_millis() as u64;
-        let Self { random, trace, tally, odds, parted, pipes, .. } = self;
+        let Self { random, trace, tally, odds, parted, tearing, pipes, .. } = self;
         let Some(pipe) = pipes.get_mut(&pipe) else { return };
         let (from, to) = pipe.nodes();
         while let Some(frame) = pipe.next_written() {
-            trace.note(&[from, to, moment], &frame);
+            // Its header holds the checksum of the rest.
+            trace.note(&[from, to, moment], &frame[..HEADER_BYTES]);
             tally.add("frame", 1);
             match parted.get(&(from, to)) {
                 Some(Parting::Lose) => tally.add("frame lost between parted nodes", 1),
@@ -221,6 +228,10 @@ impl Inner {
                         tally.add("frame delayed", 1);
                     }
                     pipe.send(frame, Some(now + Duration::from_millis(latency)));
+                    if tearing.remove(&(from, to)) {
+                        pipe.tear(random);
+                        tally.add("frame torn", 1);
+                    }
                 }
             }
         }

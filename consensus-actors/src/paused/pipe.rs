@@ -14,7 +14,7 @@ use super::{network::Life, random::Random};
 const BYTES_MAX: usize = 64 << 10;
 
 /// Bytes before a frame's body, of which the first four are its length.
-const HEADER_BYTES: usize = 12;
+pub(super) const HEADER_BYTES: usize = 12;
 
 /// One direction of a connection.
 #[derive(Debug)]
@@ -200,29 +200,16 @@ impl Pipe {
         }
     }
 
-    /// Cuts the connection; true if the reader gets half a frame.
-    pub(super) fn tear(&mut self, random: &mut Random) -> bool {
-        if self.state != State::Open || random.chance(300) {
-            self.reset();
-            return false;
+    /// Ends the connection within the last frame, of which the first part arrives.
+    pub(super) fn tear(&mut self, random: &mut Random) {
+        let unread = if self.frames.len() == 1 { self.read } else { 0 };
+        if let Some((_, last)) = self.frames.back_mut() {
+            let kept = random.between(unread as u64 + 1, last.len() as u64 - 1) as usize;
+            self.bytes -= last.len() - kept;
+            last.truncate(kept);
         }
-        let part = std::mem::take(&mut self.written);
-        if !part.is_empty() {
-            self.send(part, Some(Instant::now()));
-        } else if let Some((_, last)) = self.frames.back_mut()
-            && last.len() > self.read + 1
-        {
-            let cut = last.len() - (last.len() - self.read) / 2;
-            self.bytes -= last.len() - cut;
-            last.truncate(cut);
-        } else {
-            self.reset();
-            return false;
-        }
-        self.release(Instant::now());
         self.state = State::Ended;
         self.wake();
-        true
     }
 
     pub(super) fn reader_is_gone(&mut self) {
@@ -247,9 +234,5 @@ impl Pipe {
 
 /// A socket takes and gives less than it is asked for now and then.
 fn some_of(length: usize, random: &mut Random) -> usize {
-    if length > 1 && random.chance(30) {
-        random.between(1, length as u64) as usize
-    } else {
-        length
-    }
+    if length > 1 && random.chance(30) { random.between(1, length as u64) as usize } else { length }
 }

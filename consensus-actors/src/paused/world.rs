@@ -41,9 +41,9 @@ use crate::{
 const GROUP: &str = "chronicle";
 
 /// Long, so that little happens in a minute.
-pub(super) const ELECTION_TIMEOUT: Duration = Duration::from_millis(4_000);
-const HEARTBEAT: Duration = Duration::from_millis(1_200);
-pub(super) const TICK: Duration = Duration::from_millis(200);
+pub(super) const ELECTION_TIMEOUT: Duration = Duration::from_millis(5_000);
+const HEARTBEAT: Duration = Duration::from_millis(1_500);
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// Short, so that segments begin and the disk can be found full, and longer than what a follower
 /// may lack.

@@ -136,11 +136,7 @@ where
 /// # Errors
 /// [`io::ErrorKind::ConnectionRefused`] with the reason when either side will not talk, and
 /// whatever the socket says.
-pub(super) async fn call(
-    stream: &mut Stream,
-    identity: &Identity,
-    peer: NodeId,
-) -> io::Result<()> {
+pub(super) async fn call(stream: &mut Stream, identity: &Identity, peer: NodeId) -> io::Result<()> {
     let hello = Hello {
         magic: MAGIC.to_owned(),
         version: PROTOCOL_VERSION,
