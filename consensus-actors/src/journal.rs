@@ -306,3 +306,6 @@ impl Handler<Commit> for JournalActor {
         self.commit(ctx);
     }
 }
+
+#[cfg(test)]
+mod tests;

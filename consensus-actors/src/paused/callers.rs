@@ -17,9 +17,6 @@ use super::{
 /// How often a call under a key is repeated.
 const REPEATS_MAX: u64 = 4;
 
-/// How long a node may stand still while a call is on its way.
-pub(super) const STILL_MAX: Duration = Duration::from_secs(10);
-
 /// Names commands: each is called by one caller, once, but for those under a key.
 #[derive(Debug, Default)]
 pub(super) struct Names(u64);
@@ -98,8 +95,8 @@ async fn together(
 /// Makes a call and notes it; true if it was answered.
 pub(super) async fn call(world: &World, node: Running, ask: Ask, deadline: Duration) -> bool {
     let at = world.history.borrow_mut().begin(ask);
-    let began = Instant::now();
-    let padding = || "x".repeat(100);
+    let (began, stood_still) = (Instant::now(), node.pulse.stood_still());
+    let padding = || "x".repeat(300);
     let result = match ask {
         Ask::Note(name) => {
             let note = Commands::Note(Note { name, padding: padding() });
@@ -117,8 +114,8 @@ pub(super) async fn call(world: &World, node: Running, ask: Ask, deadline: Durat
     if node.pulse.is_dead() {
         return false;
     }
-    let took = began.elapsed();
-    assert!(took <= deadline + STILL_MAX + 4 * TICK, "{ask:?} took {took:?} and had {deadline:?}");
+    let took = began.elapsed() - (node.pulse.stood_still() - stood_still);
+    assert!(took <= deadline + 4 * TICK, "{ask:?} took {took:?} and had {deadline:?}");
     let answered = result.is_ok();
     world.history.borrow_mut().end(at, result, world.moment());
     answered

@@ -57,6 +57,8 @@ enum End {
     Heal,
     GoodNetwork,
     Room(u64),
+    /// The power goes while the disk is full, and what it could not take is lost.
+    PowerLoss(u64),
     FastDisk(u64),
 }
 
@@ -159,7 +161,7 @@ fn begin(world: &Rc<World>, fault: Fault, random: &mut Random) -> Option<End> {
         Fault::FullDisk => {
             world.count("disk filled");
             world.platter(node).set_full(true);
-            Some(End::Room(node))
+            Some(if random.chance(500) { End::Room(node) } else { End::PowerLoss(node) })
         }
         Fault::SlowDisk => {
             let slowness = Duration::from_millis(random.between(20, 1_500));
@@ -214,6 +216,10 @@ async fn finish(world: &Rc<World>, end: End) {
         End::Start(node) => world.start(node).await,
         End::Heal => world.wire.heal(),
         End::GoodNetwork => world.wire.set_odds(Odds::default()),
+        End::PowerLoss(node) => {
+            world.bury(node, true);
+            world.platter(node).set_full(false);
+        }
         End::Room(node) => world.platter(node).set_full(false),
         End::FastDisk(node) => world.platter(node).set_slowness(Duration::ZERO),
     }

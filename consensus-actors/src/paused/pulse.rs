@@ -32,14 +32,14 @@ pub(super) struct Pulse {
     pub(super) life: Life,
     wire: Wire,
     dead: AtomicBool,
-    /// Until when the threads stand still.
-    still: Mutex<[Instant; 2]>,
+    /// Until when the threads stand still, and how long each will have by then.
+    still: Mutex<[(Instant, Duration); 2]>,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Pulse {
     pub(super) fn new(life: Life, wire: Wire) -> Arc<Self> {
-        let still = Mutex::new([Instant::now(); 2]);
+        let still = Mutex::new([(Instant::now(), Duration::ZERO); 2]);
         let (dead, waker) = (AtomicBool::new(false), Mutex::new(None));
         Arc::new(Self { life, wire, dead, still, waker })
     }
@@ -58,11 +58,19 @@ impl Pulse {
 
     /// Lets a thread stand still for a while.
     pub(super) fn stand_still(&self, thread: Thread, pause: Duration) {
-        let mut still = lock(&self.still);
-        let until = &mut still[thread as usize];
-        *until = (*until).max(Instant::now() + pause);
+        let (mut still, now) = (lock(&self.still), Instant::now());
+        let (until, total) = &mut still[thread as usize];
+        let later = (*until).max(now + pause);
+        *total += later - (*until).max(now);
+        *until = later;
         drop(still);
         self.wake();
+    }
+
+    /// Tells how long the actors have stood still so far.
+    pub(super) fn stood_still(&self) -> Duration {
+        let (until, total) = lock(&self.still)[Thread::Actors as usize];
+        total - until.saturating_duration_since(Instant::now())
     }
 
     fn wake(&self) {
@@ -78,13 +86,15 @@ impl Pulse {
                 return Poll::Ready(());
             }
             let (now, still) = (Instant::now(), *lock(&self.still));
-            for (set, until) in [&mut actors, &mut journal].into_iter().zip(still) {
+            for (set, (until, _)) in [&mut actors, &mut journal].into_iter().zip(still) {
                 if until <= now && !self.is_dead() {
                     // The clock's task never ends, nor does the set.
                     let _ = Pin::new(set).poll(cx).is_ready();
                 }
             }
-            if let Some(next) = still.into_iter().filter(|until| *until > now).min() {
+            if let Some(next) =
+                still.into_iter().map(|(until, _)| until).filter(|until| *until > now).min()
+            {
                 timer.as_mut().reset(next);
                 if timer.as_mut().poll(cx).is_ready() {
                     cx.waker().wake_by_ref();
