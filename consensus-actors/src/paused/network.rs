@@ -129,8 +129,7 @@ impl Wire {
             Some(port) if port.life == life => inner.ports.remove(&life.node),
             Some(_) | None => None,
         };
-        let concerned = inner.pipes.values_mut().filter(|pipe| pipe.concerns(life));
-        concerned.for_each(|pipe| if silently { pipe.fall_silent() } else { pipe.reset() });
+        inner.pipes.values_mut().for_each(|pipe| pipe.lose(life, silently));
         drop(inner);
         drop(gone);
     }

@@ -40,7 +40,7 @@ enum State {
     /// Nothing follows what is on its way.
     Ended,
     Reset,
-    /// One end is dead, and the other does not know.
+    /// An end is dead, and the other does not know.
     Silent,
 }
 
@@ -70,10 +70,6 @@ impl Pipe {
 
     pub(super) fn nodes(&self) -> (u64, u64) {
         (self.from.node, self.to.node)
-    }
-
-    pub(super) fn concerns(&self, life: Life) -> bool {
-        self.from == life || self.to == life
     }
 
     pub(super) fn is_between(&self, one: u64, other: u64) -> bool {
@@ -152,7 +148,7 @@ impl Pipe {
     ) -> Reading {
         match (self.state, self.frames.front()) {
             (State::Reset, _) => Reading::Done(Err(io::ErrorKind::ConnectionReset.into())),
-            (State::Open | State::Ended, Some((Some(due), frame))) if *due <= now => {
+            (_, Some((Some(due), frame))) if *due <= now => {
                 let rest = &frame[self.read..];
                 let taken = some_of(rest.len().min(buffer.remaining()), random);
                 buffer.put_slice(&rest[..taken]);
@@ -166,11 +162,7 @@ impl Pipe {
                 Reading::Done(Ok(()))
             }
             (State::Ended, None) => Reading::Done(Ok(())),
-            (State::Silent, _) => {
-                self.reader = Some(waker.clone());
-                Reading::Wait(None)
-            }
-            (State::Open | State::Ended, front) => {
+            (State::Open | State::Ended | State::Silent, front) => {
                 let due = front.and_then(|(due, _)| *due);
                 self.reader = Some(waker.clone());
                 Reading::Wait(due)
@@ -185,18 +177,32 @@ impl Pipe {
         self.wake();
     }
 
-    /// Lets nothing through any more, and nobody know.
-    pub(super) fn fall_silent(&mut self) {
-        self.state = State::Silent;
-        self.frames.clear();
+    /// Takes note that an end is dead. What it had sent arrives, with nothing behind it, or with the
+    /// end of the connection; what was sent to it is lost.
+    pub(super) fn lose(&mut self, dead: Life, silently: bool) {
+        if (self.from != dead && self.to != dead) || self.state == State::Reset {
+            return;
+        }
+        if self.to == dead && !silently {
+            return self.reset();
+        }
+        if self.to == dead {
+            self.frames.clear();
+        }
+        self.written.clear();
+        self.state = if silently { State::Silent } else { State::Ended };
         self.wake();
     }
 
-    /// A machine that is back answers what it knows nothing of with a reset.
+    /// A machine that is back answers what it knows nothing of with a reset; what its former life
+    /// had sent may still arrive.
     pub(super) fn notice_restart(&mut self, life: Life) {
         let of_former = |end: Life| end.node == life.node && end.generation < life.generation;
-        if of_former(self.from) || of_former(self.to) {
+        if of_former(self.to) {
             self.reset();
+        } else if of_former(self.from) && self.state == State::Silent {
+            self.state = State::Ended;
+            self.wake();
         }
     }
 
