@@ -139,6 +139,22 @@ async fn once(node: &Running, name: u64) -> Result<Standing> {
     node.client.command_once(&format!("key-{name}"), note).deadline("60s").await
 }
 
+// Goal: a peer that loses power leaves its peers with a connection over which nothing will ever
+// come, not even an end; however many there are, the next one is accepted.
+#[test]
+fn power_losses_use_up_no_connections() {
+    paused(async {
+        let (world, _, follower) = three().await;
+        for _ in 0..80 {
+            world.bury(follower, true);
+            world.start(follower).await;
+            sleep(Duration::from_secs(3)).await;
+        }
+        note(&world.living(follower).expect("it was started"), 1).await;
+        end(&world);
+    });
+}
+
 /// A seat that only remembers who asked.
 #[derive(Default)]
 struct Tickets(Mutex<Vec<Ticket>>);

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    pipe::{HEADER_BYTES, Pipe, Reading},
+    pipe::{HEADER_BYTES, Pipe, Reading, Way},
     random::{Random, Trace},
     tally::Tally,
 };
@@ -189,8 +189,8 @@ impl Wire {
         };
         let (there, back) = (inner.next_pipe, inner.next_pipe + 1);
         inner.next_pipe += 2;
-        inner.pipes.insert(there, Pipe::new(from, peer));
-        inner.pipes.insert(back, Pipe::new(peer, from));
+        inner.pipes.insert(there, Pipe::new(from, peer, Way::There));
+        inner.pipes.insert(back, Pipe::new(peer, from, Way::Back));
         let half = |pipe| Half { wire: self.clone(), pipe, timer: None };
         let stream = |read, write| Stream {
             read: Box::new(ReadHalf(half(read))),

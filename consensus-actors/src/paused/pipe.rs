@@ -21,6 +21,7 @@ pub(super) const HEADER_BYTES: usize = 12;
 pub(super) struct Pipe {
     from: Life,
     to: Life,
+    way: Way,
     /// What was written of the frame that is not whole yet.
     written: Vec<u8>,
     /// Frames in order, each due at some moment or held back.
@@ -32,6 +33,15 @@ pub(super) struct Pipe {
     reader: Option<Waker>,
     writer: Option<Waker>,
     halves: u8,
+}
+
+/// Which of a connection's directions a pipe is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the caller.
+    There,
+    /// To the caller.
+    Back,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +63,11 @@ pub(super) enum Reading {
 
 impl Pipe {
     /// Makes the pipe of a new connection.
-    pub(super) fn new(from: Life, to: Life) -> Self {
+    pub(super) fn new(from: Life, to: Life, way: Way) -> Self {
         Self {
             from,
             to,
+            way,
             written: Vec::new(),
             frames: VecDeque::new(),
             read: 0,
@@ -194,15 +205,16 @@ impl Pipe {
         self.wake();
     }
 
-    /// A machine that is back answers what it knows nothing of with a reset; what its former life
-    /// had sent may still arrive.
+    /// A machine that is back answers with a reset what comes to it over a connection of its former
+    /// life. Over one that it made itself nothing comes, for callees only listen: they never know.
     pub(super) fn notice_restart(&mut self, life: Life) {
-        let of_former = |end: Life| end.node == life.node && end.generation < life.generation;
-        if of_former(self.to) {
+        let Self { from, to, way, .. } = *self;
+        let callee = match way {
+            Way::There => to,
+            Way::Back => from,
+        };
+        if callee.node == life.node && callee.generation < life.generation {
             self.reset();
-        } else if of_former(self.from) && self.state == State::Silent {
-            self.state = State::Ended;
-            self.wake();
         }
     }
 
