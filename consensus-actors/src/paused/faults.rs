@@ -59,6 +59,8 @@ enum End {
     Room(u64),
     /// The power goes while the disk is full, and what it could not take is lost.
     PowerLoss(u64),
+    RoomForAll,
+    AllLosePower,
     FastDisk(u64),
 }
 
@@ -158,6 +160,11 @@ fn begin(world: &Rc<World>, fault: Fault, random: &mut Random) -> Option<End> {
             }
             None
         }
+        Fault::FullDisk if random.chance(300) => {
+            world.count("all disks filled");
+            ids.iter().for_each(|node| world.platter(*node).set_full(true));
+            Some(if random.chance(500) { End::RoomForAll } else { End::AllLosePower })
+        }
         Fault::FullDisk => {
             world.count("disk filled");
             world.platter(node).set_full(true);
@@ -219,6 +226,15 @@ async fn finish(world: &Rc<World>, end: End) {
         End::PowerLoss(node) => {
             world.bury(node, true);
             world.platter(node).set_full(false);
+        }
+        End::RoomForAll => {
+            world.ids().into_iter().for_each(|node| world.platter(node).set_full(false));
+        }
+        End::AllLosePower => {
+            for node in world.ids() {
+                world.bury(node, true);
+                world.platter(node).set_full(false);
+            }
         }
         End::Room(node) => world.platter(node).set_full(false),
         End::FastDisk(node) => world.platter(node).set_slowness(Duration::ZERO),
