@@ -94,7 +94,7 @@ fn run(seed: u64) -> (Trace, Tally) {
         for node in world.ids() {
             world.start(node).await;
         }
-        let callers: Vec<_> = (1..=5)
+        let callers: Vec<_> = (1..=4)
             .map(|caller| spawn_local(callers::run(Rc::clone(&world), caller, random.fork())))
             .collect();
         faults::torment(&world, random.fork()).await;
@@ -154,7 +154,7 @@ async fn spare_minorities(world: &Rc<World>) {
 
 /// What must have happened in all runs together, at the least.
 const ENOUGH: [(&str, u64); 27] = [
-    ("call answered", 50_000),
+    ("call answered", 40_000),
     ("call not applied", 2_000),
     ("call of unknown outcome", 2_000),
     ("call whose caller died", 1_000),
@@ -221,7 +221,7 @@ fn hundred_seeds() {
 // Method: some seeds run twice, the second time in another thread and behind other seeds.
 #[test]
 fn same_seed_same_run() {
-    let runs = [[1, 2, 3, 4], [4, 3, 2, 1]]
+    let runs = [[1, 2], [2, 1]]
         .map(|seeds| std::thread::spawn(move || seeds.map(|seed| (seed, run(seed).0))));
     let [first, mut second] = runs.map(|thread| thread.join().expect("every seed passes"));
     second.reverse();
