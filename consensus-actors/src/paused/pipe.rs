@@ -188,8 +188,8 @@ impl Pipe {
         self.wake();
     }
 
-    /// Takes note that an end is dead. What it had sent arrives, with nothing behind it, or with the
-    /// end of the connection; what was sent to it is lost.
+    /// Takes note that an end is dead. What it had sent arrives, with nothing behind it, or with
+    /// the end of the connection; what was sent to it is lost.
     pub(super) fn lose(&mut self, dead: Life, silently: bool) {
         if (self.from != dead && self.to != dead) || self.state == State::Reset {
             return;
