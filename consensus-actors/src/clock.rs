@@ -3,24 +3,42 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use consensus_core::{Time, WallTime};
+use tokio::time::Instant;
 
 use crate::abort::AbortOnPanic;
 
-/// The node's clocks.
-#[derive(Clone, Copy, Debug)]
+/// Where wall time comes from: the machine, but in tests, whose nodes disagree about it.
+pub(crate) trait Calendar: Send + Sync {
+    /// Reads the wall clock.
+    fn wall(&self) -> WallTime;
+}
+
+/// The machine's wall clock.
+pub(crate) struct MachineCalendar;
+
+impl Calendar for MachineCalendar {
+    fn wall(&self) -> WallTime {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The node's clocks. The monotonic one is the runtime's, so that a paused runtime governs it.
+#[derive(Clone)]
 pub(crate) struct NodeClock {
     started: Instant,
+    calendar: Arc<dyn Calendar>,
 }
 
 impl NodeClock {
     /// Makes the clock of a node that starts now.
-    pub(crate) fn start() -> Self {
-        Self { started: Instant::now() }
+    pub(crate) fn start(calendar: Arc<dyn Calendar>) -> Self {
+        Self { started: Instant::now(), calendar }
     }
 
     /// Reads the monotonic clock.
@@ -30,8 +48,7 @@ impl NodeClock {
 
     /// Reads the wall clock.
     pub(crate) fn wall(&self) -> WallTime {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        self.calendar.wall()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, Addr, Arbiter, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
 use consensus_core::{
     GroupId, Token,
@@ -170,10 +170,17 @@ impl Message for Commit {
 /// How long a full disk is left alone before the next attempt.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
+/// The disk that a node's journal is on.
+pub(crate) type NodeDisk = Box<dyn Disk + Send>;
+
+/// What becomes of the node once its journal cannot be trusted any more; nothing is written after.
+pub(crate) type GiveUp = Box<dyn FnMut(&JournalError) + Send>;
+
 /// The actor of the disk, on a thread of its own: one write and one sync for all that waits, of all
 /// groups.
 pub(crate) struct JournalActor {
-    journal: Journal<FileDisk>,
+    journal: Journal<NodeDisk>,
+    give_up: GiveUp,
     groups: BTreeMap<GroupId, Arc<dyn Durability>>,
     /// The youngest record that waits for the disk, of each group.
     waiting: BTreeMap<GroupId, Token>,
@@ -182,15 +189,21 @@ pub(crate) struct JournalActor {
 }
 
 impl JournalActor {
-    /// Starts the actor on the arbiter's thread.
-    pub(crate) fn launch(journal: Journal<FileDisk>, arbiter: &Arbiter) -> Addr<Self> {
-        Self::start_in_arbiter(&arbiter.handle(), move |_| Self {
+    /// Makes the actor of a recovered journal.
+    pub(crate) fn new(journal: Journal<NodeDisk>, give_up: GiveUp) -> Self {
+        Self {
             journal,
+            give_up,
             groups: BTreeMap::new(),
             waiting: BTreeMap::new(),
             committing: false,
             full: false,
-        })
+        }
+    }
+
+    /// Starts the actor on the arbiter's thread.
+    pub(crate) fn launch(self, arbiter: &Arbiter) -> Addr<Self> {
+        Self::start_in_arbiter(&arbiter.handle(), move |_| self)
     }
 
     fn commit(&mut self, ctx: &mut Context<Self>) {
@@ -208,8 +221,14 @@ impl JournalActor {
                 self.committing = true;
                 ctx.notify_later(Commit, FULL_RETRY);
             }
-            Err(error) => give_up(&error),
+            Err(error) => self.fail(&error, ctx),
         }
+    }
+
+    /// Gives the node up, and takes no more messages where that does not end the process.
+    fn fail(&mut self, error: &JournalError, ctx: &mut Context<Self>) {
+        (self.give_up)(error);
+        ctx.terminate();
     }
 
     fn tell_full(&mut self, full: bool) {
@@ -227,7 +246,7 @@ impl JournalActor {
 }
 
 /// Ends the process: after a failed write or sync nobody can say what the disk holds.
-fn give_up(error: &JournalError) -> ! {
+pub(crate) fn end_process(error: &JournalError) {
     tracing::error!(
         %error,
         "the journal cannot be trusted any more, so this process ends; check the disk, then start \
@@ -256,7 +275,7 @@ impl Handler<Append> for JournalActor {
         let _guard = AbortOnPanic("journal");
         for (token, record) in &append.records {
             if let Err(error) = self.journal.append(append.group, *token, record) {
-                give_up(&error);
+                return self.fail(&error, ctx);
             }
             self.waiting.insert(append.group, *token);
         }
@@ -270,10 +289,10 @@ impl Handler<Append> for JournalActor {
 impl Handler<Compact> for JournalActor {
     type Result = ();
 
-    fn handle(&mut self, compact: Compact, _: &mut Self::Context) {
+    fn handle(&mut self, compact: Compact, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("journal");
         if let Err(error) = self.journal.release(compact.group, compact.before) {
-            give_up(&error);
+            self.fail(&error, ctx);
         }
     }
 }
@@ -287,3 +306,6 @@ impl Handler<Commit> for JournalActor {
         self.commit(ctx);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,8 @@ mod http;
 mod journal;
 mod json;
 mod node;
+#[cfg(test)]
+mod paused;
 mod raft;
 mod replica;
 mod replicated;

@@ -54,7 +54,7 @@ pub(crate) trait Proposer: Send + Sync {
 /// `addr.send(counter::Add { by: 1 }).await??`.
 pub struct Replica<S: StateMachine> {
     place: Place,
-    replica: replica::Replica<S>,
+    pub(crate) replica: replica::Replica<S>,
     client: Client,
     /// Where the answer of each call goes.
     callers: HashMap<CallId, oneshot::Sender<Result<Bytes, Error>>>,
@@ -345,7 +345,10 @@ impl<S: StateMachine> Actor for Replica<S> {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        for (_, caller) in self.callers.drain() {
+        // In the order of the calls: a table's own would differ from run to run.
+        let mut callers: Vec<_> = self.callers.drain().collect();
+        callers.sort_unstable_by_key(|(call, _)| *call);
+        for (_, caller) in callers {
             caller.send(Err(Error::stopping(Outcome::Unknown))).ok();
         }
     }

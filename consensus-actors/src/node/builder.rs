@@ -112,7 +112,7 @@ impl NodeBuilder {
         launch::launch(self.validate()?)
     }
 
-    fn validate(self) -> Result<Settings> {
+    pub(crate) fn validate(self) -> Result<Settings> {
         let id = node_id(self.id)?;
         if self.cluster.is_empty() {
             return Err(config("the cluster has no name; set --cluster"));
@@ -177,21 +177,21 @@ impl NodeBuilder {
 
 /// A configuration that can work.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) id: NodeId,
+pub(crate) struct Settings {
+    pub(crate) id: NodeId,
     /// All members with their peer ports; empty for a single node.
-    pub(super) peers: BTreeMap<NodeId, SocketAddr>,
-    pub(super) http: Option<SocketAddr>,
-    pub(super) data: PathBuf,
-    pub(super) cluster: String,
-    pub(super) election_timeout: Duration,
-    pub(super) heartbeat: Duration,
-    pub(super) deadline: Duration,
+    pub(crate) peers: BTreeMap<NodeId, SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) data: PathBuf,
+    pub(crate) cluster: String,
+    pub(crate) election_timeout: Duration,
+    pub(crate) heartbeat: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl Settings {
     /// Returns all members of the cluster, in order.
-    pub(super) fn members(&self) -> Vec<NodeId> {
+    pub(crate) fn members(&self) -> Vec<NodeId> {
         if self.peers.is_empty() { vec![self.id] } else { self.peers.keys().copied().collect() }
     }
 }

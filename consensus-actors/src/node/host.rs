@@ -1,6 +1,6 @@
 //! Hosting a group: its replica, its role, and how both are wired to the node.
 
-use std::{future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc};
+use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
@@ -72,6 +72,9 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
     }
 }
 
+/// Draws a random number that nobody has drawn before.
+pub(crate) type Draw = Box<dyn FnMut() -> io::Result<u64> + Send>;
+
 /// The actor that starts and wires the actors of groups.
 pub(crate) struct NodeActor {
     pub(super) settings: Settings,
@@ -79,6 +82,7 @@ pub(crate) struct NodeActor {
     pub(super) journal: Addr<JournalActor>,
     pub(super) clock: Addr<Clock>,
     pub(super) time: NodeClock,
+    pub(super) draw: Draw,
     pub(super) links: Links,
     pub(super) inlets: Inlets,
     pub(super) hosted: Vec<SeatedGroup>,
@@ -192,7 +196,7 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let drawn = getrandom::u64().map_err(|error| {
+        let drawn = (self.draw)().map_err(|error| {
             Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
         })?;
         let first_attempt = Attempt(drawn >> 1);
@@ -206,7 +210,7 @@ impl NodeActor {
             name: Arc::clone(&label),
             seat: Arc::clone(&seat) as Arc<dyn Proposer>,
             links: self.links.clone(),
-            clock: self.time,
+            clock: self.time.clone(),
             board: Arc::clone(&board),
             first_attempt,
             patience: Patience { retry_after: timeout, pause: timeout / 10 },
@@ -224,7 +228,14 @@ impl NodeActor {
             last: None,
         };
         let labels = Labels { node: self.settings.id, group: label };
-        Post::take(process, Arc::clone(&seat), self.time, durable, Box::new(outlets), labels);
+        Post::take(
+            process,
+            Arc::clone(&seat),
+            self.time.clone(),
+            durable,
+            Box::new(outlets),
+            labels,
+        );
 
         let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };
         let inlet = Arc::new(inlet);

@@ -2,23 +2,29 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use consensus_core::journal::{self, Journal, JournalError, JournalId};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{Node, Shared, builder::Settings, directory::Directory, host::NodeActor};
+use super::{
+    Node, Shared,
+    builder::Settings,
+    directory::Directory,
+    host::{Draw, NodeActor},
+};
 use crate::{
-    clock::{Clock, NodeClock},
+    clock::{Calendar, Clock, MachineCalendar, NodeClock},
     error::{Code, Error, Result},
     http,
-    journal::{FileDisk, JournalActor},
+    journal::{FileDisk, JournalActor, NodeDisk, end_process},
     sync::lock,
-    transport::{self, Identity, Inlets, Link, Links},
+    transport::{self, Identity, Incoming, Inlets, Link, Links, Network, Tcp},
 };
 
 /// How often roles and replicas look at the time: a fifth of a heartbeat, within reason.
@@ -36,7 +42,7 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     let members = settings.members();
     let directory = Directory::open(&settings.data, &settings.cluster, settings.id, &members)?;
     let incarnation = directory.incarnation()?;
-    let disk = FileDisk::new(directory.journal());
+    let disk: NodeDisk = Box::new(FileDisk::new(directory.journal()));
     let opened = Journal::open(disk, JournalId(incarnation), journal::Config::default());
     let (journal, recovered) = opened.map_err(|error| journal_error(&error, &settings))?;
     if let Some(cut) = &recovered.cut {
@@ -58,11 +64,26 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
 
     let (started, start) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel();
-    let parts = Parts { settings, identity, journal, recovered, peer_port, http_port };
+    let ports = Ports { peer: peer_port, http: http_port };
     let thread =
         std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
             let system = actix_rt::System::new();
-            system.block_on(run(parts, http_address, started, stopped));
+            let disk_thread = actix_rt::Arbiter::new();
+            let journal = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
+            let parts = Parts {
+                tick: tick_period(settings.heartbeat),
+                settings,
+                identity,
+                recovered,
+                journal,
+                calendar: Arc::new(MachineCalendar),
+                network: Arc::new(Tcp),
+                draw: Box::new(|| getrandom::u64().map_err(io::Error::other)),
+                http: http_address,
+            };
+            system.block_on(run(parts, ports, started, stopped));
+            disk_thread.stop();
+            disk_thread.join().ok();
         })?;
     let shared =
         start.recv().map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))??;
@@ -71,49 +92,55 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     Ok(Node { shared })
 }
 
-struct Parts {
-    settings: Settings,
-    identity: Identity,
-    journal: Journal<FileDisk>,
-    recovered: journal::Recovered,
-    peer_port: Option<TcpListener>,
-    http_port: Option<TcpListener>,
+/// The ports of a node, bound.
+struct Ports {
+    peer: Option<TcpListener>,
+    http: Option<TcpListener>,
 }
 
-/// The life of the node's thread.
-async fn run(
-    parts: Parts,
-    http_address: Option<SocketAddr>,
-    started: std::sync::mpsc::Sender<Result<Arc<Shared>>>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let Parts { settings, identity, journal, recovered, peer_port, http_port } = parts;
-    let (node, cluster) = (settings.id, Arc::clone(&identity.cluster));
-    let members = settings.members();
+/// What a node's actors are made of, and the world that they meet: time, the network, chance.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) identity: Identity,
+    pub(crate) recovered: journal::Recovered,
+    pub(crate) journal: Addr<JournalActor>,
+    pub(crate) calendar: Arc<dyn Calendar>,
+    pub(crate) tick: Duration,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) draw: Draw,
+    pub(crate) http: Option<SocketAddr>,
+}
 
-    let disk_thread = actix_rt::Arbiter::new();
-    let journal = JournalActor::launch(journal, &disk_thread);
-    let clock = Clock::launch(tick_period(settings.heartbeat));
+/// Starts a node's actors on this thread, and listens to its peers if they can come in.
+pub(crate) fn assemble(
+    parts: Parts,
+    incoming: Option<impl Incoming + 'static>,
+) -> (Arc<Shared>, Option<JoinHandle<()>>) {
+    let Parts { settings, identity, recovered, journal, calendar, tick, network, draw, http } =
+        parts;
+    let (id, cluster, members) = (settings.id, Arc::clone(&identity.cluster), settings.members());
     let inlets = Inlets::default();
     let mut links = BTreeMap::new();
-    for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != node) {
-        links.insert(*peer, Link::launch(identity.clone(), *peer, *address));
+    for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != id) {
+        let link = Link::launch(Arc::clone(&network), identity.clone(), *peer, *address);
+        links.insert(*peer, link);
     }
     let actor = NodeActor {
         settings,
         recovered,
         journal,
-        clock,
-        time: NodeClock::start(),
+        clock: Clock::launch(tick),
+        time: NodeClock::start(calendar),
+        draw,
         links: Links::new(links),
         inlets: inlets.clone(),
         hosted: Vec::new(),
     };
     let shared = Arc::new(Shared {
-        id: node,
+        id,
         cluster,
         members,
-        http: http_address,
+        http,
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),
@@ -121,19 +148,34 @@ async fn run(
         stop: Mutex::new(None),
         thread: Mutex::new(None),
     });
+    let listen = |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets));
+    (shared, incoming.map(listen))
+}
 
-    let listener = peer_port.map(tokio::net::TcpListener::from_std).transpose();
-    let server = http_port.map(|port| http::serve(port, Arc::clone(&shared))).transpose();
-    let (listener, server) = match (listener, server) {
-        (Ok(listener), Ok(server)) => (listener, server),
-        (Err(error), _) | (_, Err(error)) => {
+/// The life of the node's thread.
+async fn run(
+    parts: Parts,
+    ports: Ports,
+    started: std::sync::mpsc::Sender<Result<Arc<Shared>>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let incoming = match ports.peer.map(tokio::net::TcpListener::from_std).transpose() {
+        Ok(incoming) => incoming,
+        Err(error) => {
             started.send(Err(error.into())).ok();
             return;
         }
     };
-    let listening = listener.map(|port| actix_rt::spawn(transport::listen(port, identity, inlets)));
+    let (shared, listening) = assemble(parts, incoming);
+    let server = match ports.http.map(|port| http::serve(port, Arc::clone(&shared))).transpose() {
+        Ok(server) => server,
+        Err(error) => {
+            started.send(Err(error.into())).ok();
+            return;
+        }
+    };
     let serving = server.map(|server| (server.handle(), actix_rt::spawn(server)));
-    tracing::info!(%node, cluster = %shared.cluster, "started");
+    tracing::info!(node = %shared.id, cluster = %shared.cluster, "started");
     started.send(Ok(Arc::clone(&shared))).ok();
     stopped.await.ok();
 
@@ -145,8 +187,6 @@ async fn run(
         task.abort();
     }
     shared.actor.send(super::host::Shutdown).await.ok();
-    disk_thread.stop();
-    disk_thread.join().ok();
 }
 
 fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
@@ -156,7 +196,7 @@ fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
     });
     bound.map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
+            io::ErrorKind::AddrInUse => {
                 "another process listens there; stop it or take another port"
             }
             _ => "choose an address of this machine",

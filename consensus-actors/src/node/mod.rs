@@ -1,10 +1,10 @@
 //! A node: the actors of one process, their journal, their links, and their ports.
 
-mod builder;
+pub(crate) mod builder;
 mod directory;
 mod group;
 mod host;
-mod launch;
+pub(crate) mod launch;
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ use crate::{
 /// actix's.
 #[derive(Clone)]
 pub struct Node {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What the node's handles and its HTTP server share.

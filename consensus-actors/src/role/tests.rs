@@ -8,6 +8,7 @@ use consensus_core::{
 };
 
 use super::*;
+use crate::clock::MachineCalendar;
 
 /// A protocol of two roles that pass the seat to each other and check the order of what they get.
 #[derive(Clone, Debug)]
@@ -211,7 +212,7 @@ fn ended_role_loses_and_reorders_nothing() {
     let taken = Arc::clone(&seat);
     actors.spawn_fn(move || {
         let labels = Labels { node: NodeId::new(1).expect("positive"), group: "relay".into() };
-        let clock = NodeClock::start();
+        let clock = NodeClock::start(Arc::new(MachineCalendar));
         Post::take(Relay, taken, clock, Token(0), Box::new(Report(report)), labels);
         seated.send(GroupId::named("relay")).expect("the test waits");
     });

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::frame;
+use super::{frame, network::Stream};
 use crate::sync::lock;
 
 /// The layout of frames, items and messages that this build speaks.
@@ -136,10 +136,7 @@ where
 /// # Errors
 /// [`io::ErrorKind::ConnectionRefused`] with the reason when either side will not talk, and
 /// whatever the socket says.
-pub(super) async fn call<S>(stream: &mut S, identity: &Identity, peer: NodeId) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(super) async fn call(stream: &mut Stream, identity: &Identity, peer: NodeId) -> io::Result<()> {
     let hello = Hello {
         magic: MAGIC.to_owned(),
         version: PROTOCOL_VERSION,
@@ -149,8 +146,8 @@ where
         to: peer,
         features: Vec::new(),
     };
-    send(stream, &hello).await?;
-    match receive(stream).await? {
+    send(&mut stream.write, &hello).await?;
+    match receive(&mut stream.read).await? {
         Welcome::Accepted { incarnation } => identity.recognize(peer, incarnation).map_err(refused),
         Welcome::Refused { reason } => Err(refused(reason)),
     }
@@ -160,18 +157,16 @@ where
 ///
 /// # Errors
 /// As [`call`].
-pub(super) async fn answer<S>(stream: &mut S, identity: &Identity) -> io::Result<NodeId>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let hello: Hello = receive(stream).await?;
+pub(super) async fn answer(stream: &mut Stream, identity: &Identity) -> io::Result<NodeId> {
+    let hello: Hello = receive(&mut stream.read).await?;
     match judge(&hello, identity) {
         Ok(()) => {
-            send(stream, &Welcome::Accepted { incarnation: identity.incarnation }).await?;
+            let incarnation = identity.incarnation;
+            send(&mut stream.write, &Welcome::Accepted { incarnation }).await?;
             Ok(hello.from)
         }
         Err(reason) => {
-            send(stream, &Welcome::Refused { reason: reason.clone() }).await?;
+            send(&mut stream.write, &Welcome::Refused { reason: reason.clone() }).await?;
             Err(refused(reason))
         }
     }

@@ -1,21 +1,18 @@
 //! The link to one peer: connects, reconnects, and writes one frame for all that waits.
 
-use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use consensus_core::NodeId;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{sleep, timeout},
 };
 
 use super::{
     FRAME_BYTES_MAX, Item, frame,
     handshake::{self, Identity},
+    network::{Network, Stream},
 };
 use crate::abort::AbortOnPanic;
 
@@ -38,6 +35,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The actor of the connection to one peer.
 pub(crate) struct Link {
+    network: Arc<dyn Network>,
     identity: Identity,
     peer: NodeId,
     address: SocketAddr,
@@ -54,14 +52,20 @@ pub(crate) struct Link {
 enum Connection {
     Down,
     /// Nothing is being written; here is the stream and the buffer of the last frame.
-    Idle(OwnedWriteHalf, Vec<u8>),
+    Idle(Box<dyn AsyncWrite + Send + Unpin>, Vec<u8>),
     Writing,
 }
 
 impl Link {
     /// Starts the link to `peer`, which listens on `address`.
-    pub(crate) fn launch(identity: Identity, peer: NodeId, address: SocketAddr) -> Addr<Self> {
+    pub(crate) fn launch(
+        network: Arc<dyn Network>,
+        identity: Identity,
+        peer: NodeId,
+        address: SocketAddr,
+    ) -> Addr<Self> {
         Self {
+            network,
             identity,
             peer,
             address,
@@ -77,10 +81,10 @@ impl Link {
 
     fn connect(&mut self, ctx: &mut Context<Self>) {
         self.generation += 1;
-        let (identity, peer, address) = (self.identity.clone(), self.peer, self.address);
+        let (identity, peer) = (self.identity.clone(), self.peer);
+        let dialing = timeout(CONNECT_PATIENCE, self.network.dial(self.address));
         let connect = async move {
-            let mut stream = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await??;
-            stream.set_nodelay(true)?;
+            let mut stream = dialing.await??;
             handshake::call(&mut stream, &identity, peer).await?;
             io::Result::Ok(stream)
         };
@@ -90,18 +94,18 @@ impl Link {
         }));
     }
 
-    fn on_connected(&mut self, stream: TcpStream, ctx: &mut Context<Self>) {
+    fn on_connected(&mut self, stream: Stream, ctx: &mut Context<Self>) {
         let _guard = AbortOnPanic("link");
         tracing::debug!(node = %self.identity.node, peer = %self.peer, "connected");
         (self.backoff, self.refusal) = (BACKOFF.0, None);
-        let (read, write) = stream.into_split();
+        let Stream { read, write } = stream;
         self.connection = Connection::Idle(write, Vec::new());
         self.watch(read, ctx);
         self.write(ctx);
     }
 
     /// The peer sends nothing here: what can be read is the end of the connection.
-    fn watch(&self, mut read: OwnedReadHalf, ctx: &mut Context<Self>) {
+    fn watch(&self, mut read: impl AsyncRead + Unpin + 'static, ctx: &mut Context<Self>) {
         let generation = self.generation;
         let end = async move {
             match read.read(&mut [0]).await {

@@ -12,12 +12,13 @@
 //! logged reason, and nothing else happens.
 //!
 //! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in
-//! [`link`] and [`listener`], before the handshake.
+//! [`network`], before the handshake.
 
 mod frame;
 mod handshake;
 mod link;
 mod listener;
+pub(crate) mod network;
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +38,7 @@ pub(crate) use frame::FRAME_BYTES_MAX;
 pub(crate) use handshake::{Identity, Incarnations};
 pub(crate) use link::{Link, Outgoing};
 pub(crate) use listener::listen;
+pub(crate) use network::{Incoming, Network, Tcp};
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,122 @@
+//! Callers: what users' programs do, on whichever node lives.
+
+use std::{rc::Rc, time::Duration};
+
+use tokio::{
+    task::spawn_local,
+    time::{Instant, sleep},
+};
+
+use super::{
+    chronicle::{Commands, Note, Queries},
+    history::Ask,
+    random::Random,
+    world::{Running, TICK, World},
+};
+
+/// How often a call under a key is repeated.
+const REPEATS_MAX: u64 = 4;
+
+/// Names commands: each is called by one caller, once, but for those under a key.
+#[derive(Debug, Default)]
+pub(super) struct Names(u64);
+
+impl Names {
+    fn next(&mut self, caller: u64) -> u64 {
+        self.0 += 1;
+        caller << 32 | self.0
+    }
+}
+
+/// Calls until the world is over.
+pub(super) async fn run(world: Rc<World>, caller: u64, mut random: Random) {
+    let ids = world.ids();
+    let mut names = Names::default();
+    let mut at = random.pick(&ids);
+    while !world.over.get() {
+        sleep(Duration::from_millis(random.between(100, 5_000))).await;
+        if random.chance(250) {
+            at = random.pick(&ids);
+        }
+        let Some(node) = world.living(at) else {
+            at = random.pick(&ids);
+            continue;
+        };
+        let deadline = Duration::from_millis(random.between(1_000, 15_000));
+        let name = names.next(caller);
+        match random.between(0, 99) {
+            0..30 => {
+                call(&world, node, Ask::Query(name), deadline).await;
+            }
+            30..72 => {
+                call(&world, node, Ask::Note(name), deadline).await;
+            }
+            72..92 => repeat(&world, name, deadline, &mut random).await,
+            _ => {
+                // Many at once: they share a batch, and the session is opened under them.
+                let asks = (0..6).map(|_| Ask::Note(names.next(caller)));
+                together(asks.map(|ask| (node.clone(), ask)), &world, deadline).await;
+            }
+        }
+    }
+}
+
+/// Calls under a key until there is an answer, on several nodes at a time now and then.
+async fn repeat(world: &Rc<World>, name: u64, deadline: Duration, random: &mut Random) {
+    let ids = world.ids();
+    for _ in 0..REPEATS_MAX {
+        let count = if random.chance(300) { 2 } else { 1 };
+        let nodes: Vec<_> = (0..count).filter_map(|_| world.living(random.pick(&ids))).collect();
+        let calls = nodes.into_iter().map(|node| (node, Ask::Keyed(name)));
+        if together(calls, world, deadline).await || world.over.get() {
+            return;
+        }
+        sleep(Duration::from_millis(random.between(0, 1_000))).await;
+    }
+}
+
+/// Makes several calls at a time; true if one was answered.
+async fn together(
+    calls: impl Iterator<Item = (Running, Ask)>,
+    world: &Rc<World>,
+    deadline: Duration,
+) -> bool {
+    let begin = |(node, ask)| {
+        let world = Rc::clone(world);
+        spawn_local(async move { call(&world, node, ask, deadline).await })
+    };
+    let mut answered = false;
+    for call in calls.map(begin).collect::<Vec<_>>() {
+        answered |= call.await.expect("a call comes to an end");
+    }
+    answered
+}
+
+/// Makes a call and notes it; true if it was answered.
+pub(super) async fn call(world: &World, node: Running, ask: Ask, deadline: Duration) -> bool {
+    let at = world.history.borrow_mut().begin(ask);
+    let (began, stood_still) = (Instant::now(), node.pulse.stood_still());
+    let padding = || "x".repeat(300);
+    let result = match ask {
+        Ask::Note(name) => {
+            let note = Commands::Note(Note { name, padding: padding() });
+            node.client.apply(&note).deadline(deadline).await
+        }
+        Ask::Keyed(name) => {
+            let note = Note { name, padding: padding() };
+            node.client.command_once(&format!("key-{name}"), note).deadline(deadline).await
+        }
+        Ask::Query(asked) => {
+            node.client.answer(&Queries::Standing { asked }).deadline(deadline).await
+        }
+    };
+    // Who dies with its node was told nothing.
+    if node.pulse.is_dead() {
+        return false;
+    }
+    let took = began.elapsed() - (node.pulse.stood_still() - stood_still);
+    assert!(took <= deadline + 4 * TICK, "{ask:?} took {took:?} and had {deadline:?}");
+    let answered = result.is_ok();
+    world.history.borrow_mut().end(at, result, world.moment());
+    answered
+}

@@ -1,0 +1,283 @@
+//! What seldom shows under faults from a seed, each on its own.
+
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix::Actor;
+use bytes::Bytes;
+use consensus_core::{
+    Decided, GroupId, Index, NodeId, Outcome, Submission, Ticket, WallTime,
+    client::{Attempt, Attempted, Patience, Request},
+    codec::{DecodeError, Encode},
+    replica::{Body, Envelope},
+};
+use tokio::{task::spawn_local, time::sleep};
+
+use super::{
+    chronicle::{Chronicle, Commands, Note, Queries, Standing},
+    network::{Life, Wire, address},
+    paused,
+    pulse::Thread,
+    random::Random,
+    world::{Running, World},
+};
+use crate::{
+    Client, Code, Result,
+    client::COMMAND_BYTES_MAX,
+    clock::{Calendar, NodeClock},
+    node::Board,
+    replica::{Decisions, Place, Proposer, Replica, Requests},
+    role::Decision,
+    sync::lock,
+    transport::{Identity, Incarnations, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, listen},
+};
+
+/// Starts a cluster of three and waits until one leads; returns it with the leader and a follower.
+async fn three() -> (Rc<World>, u64, u64) {
+    let world = World::new(3, Random::new(0));
+    for node in world.ids() {
+        world.start(node).await;
+    }
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        if let Some(leader) = world.leader() {
+            let follower = world.ids().into_iter().find(|node| *node != leader);
+            return (world, leader, follower.expect("there are three"));
+        }
+    }
+}
+
+/// Lets all nodes die, so that their tasks end.
+fn end(world: &World) {
+    world.ids().into_iter().for_each(|node| world.bury(node, false));
+}
+
+fn command(name: u64, padding: usize) -> Commands {
+    Commands::Note(Note { name, padding: "x".repeat(padding) })
+}
+
+async fn note(node: &Running, name: u64) -> Standing {
+    node.client.apply(&command(name, 0)).deadline("30s").await.expect("the cluster serves")
+}
+
+// Goal: a node whose clock is fast dates nothing in the log later than the leader's clock, or it
+// would expire everybody's sessions and keys.
+#[test]
+fn fast_clock_of_a_follower_dates_nothing() {
+    paused(async {
+        let (world, leader, follower) = three().await;
+        world.set_wall(follower, 30 * 24 * 3_600 * 1_000);
+        let node = world.living(follower).expect("nobody died");
+        for name in 1..10 {
+            assert!(note(&node, name).await.now <= world.wall(leader).0, "the log is dated ahead");
+        }
+        end(&world);
+    });
+}
+
+// Goal: what no client would send is not taken from a peer either, and one that fits is.
+// Method: the leader's replica gets two requests as from a peer, which differ in length alone.
+#[test]
+fn oversized_request_of_a_peer_is_refused() {
+    paused(async {
+        let (world, leader, follower) = three().await;
+        let node = world.living(leader).expect("nobody died");
+        let from = NodeId::new(follower).expect("ids count from 1");
+        for (name, padding) in [(1, COMMAND_BYTES_MAX + 2_048), (2, 2_048)] {
+            let encoded = rmp_serde::to_vec_named(&command(name, padding)).expect("it encodes");
+            let key = Bytes::copy_from_slice(&[name as u8]);
+            let body = Body::Keyed { key, digest: u128::from(name), command: encoded.into() };
+            let envelope = Envelope { at: WallTime(0), body };
+            let request = Request::Propose(envelope.encoded().into());
+            let attempted = Attempted { attempt: Attempt(name), request };
+            node.client.addr().do_send(Requests(from, vec![attempted]));
+        }
+        sleep(Duration::from_secs(20)).await;
+        for state in world.states().await {
+            assert_eq!(state.names(), [2]);
+        }
+        assert!(world.dead().is_empty());
+        end(&world);
+    });
+}
+
+// Goal: an answer that the leader owes a life of a node which is over goes to nobody, whatever the
+// next life asks at that time.
+// Method: both lives ask the same way, so that they would number their attempts alike; the leader
+// can answer the first one only when the second is there, since it lacks a majority until then.
+#[test]
+fn answer_to_a_former_life_goes_to_nobody() {
+    paused(async {
+        let (world, leader, follower) = three().await;
+        let third = world.ids().into_iter().find(|node| ![leader, follower].contains(node));
+        world.bury(third.expect("there are three"), false);
+        let former = world.living(follower).expect("nobody else died");
+        former.pulse.stand_still(Thread::Journal, Duration::from_secs(60));
+        let asking = spawn_local(async move { once(&former, 1).await });
+        sleep(Duration::from_secs(1)).await;
+        world.bury(follower, false);
+        let error = asking.await.expect("it ends").expect_err("its node has died");
+        assert_eq!((error.code(), error.outcome()), (Code::Stopping, Outcome::Unknown));
+
+        world.start(follower).await;
+        let next = world.living(follower).expect("it was started");
+        assert_eq!(once(&next, 2).await.expect("two of three serve").of, 2);
+        sleep(Duration::from_secs(5)).await;
+        for state in world.states().await {
+            assert_eq!(state.names(), [1, 2], "the leader had no answer to owe");
+        }
+        end(&world);
+    });
+}
+
+async fn once(node: &Running, name: u64) -> Result<Standing> {
+    let note = Note { name, padding: String::new() };
+    node.client.command_once(&format!("key-{name}"), note).deadline("60s").await
+}
+
+// Goal: a peer that loses power leaves its peers with a connection over which nothing will ever
+// come, not even an end; however many there are, the next one is accepted.
+#[test]
+fn power_losses_use_up_no_connections() {
+    paused(async {
+        let (world, _, follower) = three().await;
+        for _ in 0..80 {
+            world.bury(follower, true);
+            world.start(follower).await;
+            sleep(Duration::from_secs(3)).await;
+        }
+        note(&world.living(follower).expect("it was started"), 1).await;
+        end(&world);
+    });
+}
+
+/// A seat that only remembers who asked.
+#[derive(Default)]
+struct Tickets(Mutex<Vec<Ticket>>);
+
+impl Proposer for Tickets {
+    fn submit(&self, _: Vec<Submission>) {}
+
+    fn read(&self, tickets: Vec<Ticket>) {
+        lock(&self.0).extend(tickets);
+    }
+}
+
+/// A calendar of one day.
+struct Noon;
+
+impl Calendar for Noon {
+    fn wall(&self) -> WallTime {
+        WallTime(1)
+    }
+}
+
+// Goal: a read that is ready at an index is answered once that is applied, and not from before.
+#[test]
+fn read_waits_until_its_index_is_applied() {
+    paused(async {
+        let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
+        let replica = Replica::<Chronicle>::new(Place {
+            node,
+            group: GroupId(1),
+            name: "chronicle".into(),
+            seat: Arc::clone(&seat) as Arc<dyn Proposer>,
+            links: Links::default(),
+            clock: NodeClock::start(Arc::new(Noon)),
+            board: Arc::new(Board::new()),
+            patience: Patience {
+                retry_after: Duration::from_secs(9),
+                pause: Duration::from_secs(1),
+            },
+            first_attempt: Attempt(1),
+            deadline: Duration::from_secs(9),
+        })
+        .start();
+        let client = Client::from(replica.clone());
+        replica.do_send(Decisions(vec![Decision::Route { leader: Some(node) }]));
+        let asking =
+            spawn_local(async move { client.answer(&Queries::Standing { asked: 7 }).await });
+        sleep(Duration::from_millis(1)).await;
+
+        let ticket = lock(&seat.0).pop().expect("the query came to the seat");
+        replica.do_send(Decisions(vec![Decision::ReadReady { ticket, at: Index(1) }]));
+        sleep(Duration::from_secs(1)).await;
+        assert!(!asking.is_finished(), "a read was answered before its index was applied");
+        let encoded = rmp_serde::to_vec_named(&command(5, 0)).expect("it encodes");
+        let key = Bytes::from_static(b"key");
+        let body = Body::Keyed { key, digest: 1, command: encoded.into() };
+        let entry = Envelope { at: WallTime(1), body }.encoded().into();
+        let decided = Decided { index: Index(1), command: Some(entry), ticket: None };
+        replica.do_send(Decisions(vec![Decision::Apply(vec![decided].into_iter())]));
+        assert_eq!(asking.await.expect("it ends").expect("it is answered").length, 1);
+    });
+}
+
+/// Incarnations that nobody asks for again.
+struct Forgetful;
+
+impl Incarnations for Forgetful {
+    fn remember(&mut self, _: NodeId, _: u128) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn identity(node: u64, peer: u64) -> Identity {
+    let [node, peer] = [node, peer].map(|number| NodeId::new(number).expect("positive"));
+    let peers = BTreeMap::from([(peer, None)]);
+    Identity::new("paused".into(), node, 1, peers, Box::new(Forgetful))
+}
+
+/// Collects the numbers that items carry.
+#[derive(Default)]
+struct Numbers(Mutex<Vec<u64>>);
+
+impl Inlet for Numbers {
+    fn deliver(&self, _: NodeId, items: Vec<Item>) -> Result<(), DecodeError> {
+        let numbers = items.iter().map(|item| {
+            u64::from_le_bytes(item.bytes.as_ref().try_into().expect("an item is a number"))
+        });
+        lock(&self.0).extend(numbers);
+        Ok(())
+    }
+}
+
+// Goal: a link neither repeats nor reorders items, and loses none but those of a connection that
+// was lost.
+// Method: numbered items over a network that cuts and holds; the last ones come without faults.
+#[test]
+fn link_keeps_the_order() {
+    const EACH: u64 = 2_000;
+    paused(async {
+        let mut random = Random::new(1);
+        let wire = Wire::new(random.fork());
+        let [from, to] = [1, 2].map(|node| Life { node, generation: 1 });
+        let (inlets, numbers) = (Inlets::default(), Arc::new(Numbers::default()));
+        inlets.add(GroupId(1), Arc::clone(&numbers) as Arc<dyn Inlet>);
+        let listening = spawn_local(listen(wire.listen(to), identity(2, 1), inlets));
+        let peer = NodeId::new(2).expect("positive");
+        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2));
+        for number in 1..=2 * EACH {
+            let bytes = Bytes::copy_from_slice(&number.to_le_bytes());
+            link.do_send(Outgoing(vec![Item { group: GroupId(1), kind: Kind::Message, bytes }]));
+            if random.chance(300) {
+                sleep(Duration::from_millis(random.between(0, 30))).await;
+            }
+            if number < EACH && random.chance(20) {
+                wire.cut(1, 2);
+            }
+            if number == EACH {
+                sleep(Duration::from_secs(5)).await;
+            }
+        }
+        sleep(Duration::from_secs(5)).await;
+        let numbers = std::mem::take(&mut *lock(&numbers.0));
+        assert!(numbers.is_sorted_by(|one, next| one < next), "items were repeated or reordered");
+        assert!(numbers.ends_with(&(EACH + 1..=2 * EACH).collect::<Vec<_>>()), "items were lost");
+        listening.abort();
+    });
+}

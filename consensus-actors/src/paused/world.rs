@@ -1,0 +1,330 @@
+//! All nodes of a cluster, with their disks, clocks and network, on one thread.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    io,
+    rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{Actor, Addr, Handler, Message};
+use consensus_core::{
+    NodeId, Status, WallTime,
+    journal::{self, Journal, JournalId, Recovered},
+};
+use tokio::{task::LocalSet, time::Instant};
+
+use super::{
+    chronicle::Chronicle,
+    disk::Platter,
+    history::History,
+    network::{Life, Wire, address},
+    pulse::Pulse,
+    random::{Random, Trace},
+    tally::Tally,
+};
+use crate::{
+    Client, Node, Replica,
+    clock::Calendar,
+    journal::{JournalActor, NodeDisk},
+    node::launch::{Parts, assemble},
+    sync::lock,
+    transport::{Identity, Incarnations},
+};
+
+/// The name of the group that every node hosts.
+const GROUP: &str = "chronicle";
+
+/// Long, so that little happens in a minute.
+pub(super) const ELECTION_TIMEOUT: Duration = Duration::from_millis(5_000);
+const HEARTBEAT: Duration = Duration::from_millis(1_500);
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// Short, so that segments begin and the disk can be found full, and longer than what a follower
+/// may lack.
+const SEGMENT_BYTES: usize = 128 << 10;
+
+/// A cluster under test.
+pub(super) struct World {
+    pub(super) wire: Wire,
+    pub(super) history: RefCell<History>,
+    pub(super) tally: RefCell<Tally>,
+    /// Whether callers are to come to an end.
+    pub(super) over: Cell<bool>,
+    began: Instant,
+    random: RefCell<Random>,
+    nodes: RefCell<BTreeMap<u64, Slot>>,
+}
+
+/// What outlives the lives of a node.
+struct Slot {
+    platter: Platter,
+    calendar: Arc<Skewed>,
+    known: Arc<Mutex<BTreeMap<NodeId, u128>>>,
+    generation: u64,
+    running: Option<Running>,
+}
+
+/// A node that lives, or has died and is not buried yet.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) client: Client<Chronicle>,
+    node: Node,
+}
+
+/// Noon of some day.
+const NOON: u64 = 1_700_000_000_000;
+
+/// A wall clock that is wrong.
+struct Skewed {
+    began: Instant,
+    /// How many milliseconds it is fast.
+    offset: AtomicI64,
+}
+
+impl Calendar for Skewed {
+    fn wall(&self) -> WallTime {
+        let now = NOON + self.began.elapsed().as_millis() as u64;
+        WallTime(now.saturating_add_signed(self.offset.load(Ordering::Relaxed)))
+    }
+}
+
+/// Incarnations that outlive a node's lives.
+struct Known(Arc<Mutex<BTreeMap<NodeId, u128>>>);
+
+impl Incarnations for Known {
+    fn remember(&mut self, node: NodeId, incarnation: u128) -> io::Result<()> {
+        lock(&self.0).insert(node, incarnation);
+        Ok(())
+    }
+}
+
+fn incarnation(node: u64) -> u128 {
+    u128::from(node) << 64 | 7
+}
+
+/// Asks a replica for its state.
+pub(super) struct Inspect;
+
+impl Message for Inspect {
+    type Result = Option<Chronicle>;
+}
+
+impl Handler<Inspect> for Replica<Chronicle> {
+    type Result = Option<Chronicle>;
+
+    fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> Option<Chronicle> {
+        Some(self.replica.machine().clone())
+    }
+}
+
+impl World {
+    /// Makes a cluster of `size` nodes, none of which is started.
+    pub(super) fn new(size: u64, mut random: Random) -> Rc<Self> {
+        let began = Instant::now();
+        let slot = |random: &mut Random| Slot {
+            platter: Platter::new(random.fork()),
+            calendar: Arc::new(Skewed { began, offset: AtomicI64::new(0) }),
+            known: Arc::default(),
+            generation: 0,
+            running: None,
+        };
+        let nodes = (1..=size).map(|node| (node, slot(&mut random))).collect();
+        Rc::new(Self {
+            wire: Wire::new(random.fork()),
+            history: RefCell::default(),
+            tally: RefCell::default(),
+            over: Cell::new(false),
+            began,
+            random: RefCell::new(random),
+            nodes: RefCell::new(nodes),
+        })
+    }
+
+    /// Returns the ids of all nodes.
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.nodes.borrow().keys().copied().collect()
+    }
+
+    /// Returns a node that lives.
+    pub(super) fn living(&self, node: u64) -> Option<Running> {
+        let running = self.nodes.borrow()[&node].running.clone();
+        running.filter(|running| !running.pulse.is_dead())
+    }
+
+    /// Returns the nodes that are dead.
+    pub(super) fn dead(&self) -> Vec<u64> {
+        self.ids().into_iter().filter(|node| self.living(*node).is_none()).collect()
+    }
+
+    /// Returns the disk of a node.
+    pub(super) fn platter(&self, node: u64) -> Platter {
+        self.nodes.borrow()[&node].platter.clone()
+    }
+
+    /// Sets how many milliseconds a node's wall clock is fast.
+    pub(super) fn set_wall(&self, node: u64, offset: i64) {
+        self.nodes.borrow()[&node].calendar.offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// Reads a node's wall clock.
+    pub(super) fn wall(&self, node: u64) -> WallTime {
+        self.nodes.borrow()[&node].calendar.wall()
+    }
+
+    /// Returns how long the world exists, in milliseconds.
+    pub(super) fn moment(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// Counts something.
+    pub(super) fn count(&self, what: &'static str) {
+        self.tally.borrow_mut().add(what, 1);
+    }
+
+    /// Starts a node that is dead, from what its last life left; it may die on the way.
+    pub(super) async fn start(&self, id: u64) {
+        let (actors, journal_tasks) = (LocalSet::new(), LocalSet::new());
+        let pulse = self.next_life(id);
+        let Some(journal) = self.open_journal(&pulse) else { return };
+        let (journal, recovered) = journal;
+        let dying = Arc::clone(&pulse);
+        let journal = {
+            let _of_its_own = journal_tasks.enter();
+            JournalActor::new(journal, Box::new(move |_| dying.die(false))).start()
+        };
+        let shared = {
+            let _of_its_own = actors.enter();
+            let parts = self.parts(&pulse, journal, recovered);
+            assemble(parts, Some(self.wire.listen(pulse.life))).0
+        };
+        tokio::task::spawn_local(Arc::clone(&pulse).run(actors, journal_tasks));
+        let node = Node { shared };
+        match node.host::<Chronicle>(GROUP).await {
+            Ok(client) => self.slot(id, |slot| {
+                slot.running = Some(Running { pulse, client, node });
+            }),
+            Err(error) => {
+                assert!(pulse.is_dead(), "node {id} does not host: {error}");
+                self.settle(id);
+            }
+        }
+    }
+
+    fn slot<T>(&self, node: u64, act: impl FnOnce(&mut Slot) -> T) -> T {
+        act(self.nodes.borrow_mut().get_mut(&node).expect("the node is one of the cluster"))
+    }
+
+    fn next_life(&self, node: u64) -> Arc<Pulse> {
+        let generation = self.slot(node, |slot| {
+            slot.generation += 1;
+            slot.generation
+        });
+        Pulse::new(Life { node, generation }, self.wire.clone())
+    }
+
+    /// Opens the journal of a node; `None` if the node dies of it.
+    fn open_journal(&self, pulse: &Arc<Pulse>) -> Option<(Journal<NodeDisk>, Recovered)> {
+        let (node, platter) = (pulse.life.node, self.platter(pulse.life.node));
+        let config = journal::Config::builder().segment_bytes(SEGMENT_BYTES).build();
+        let config = config.expect("segments may be short");
+        match Journal::open(platter.attach(Arc::clone(pulse)), JournalId(incarnation(node)), config)
+        {
+            Ok(opened) => Some(opened),
+            Err(error) => {
+                assert!(platter.has_failed(), "node {node} does not start: {error}");
+                self.count("death at the start");
+                pulse.die(true);
+                self.settle(node);
+                None
+            }
+        }
+    }
+
+    fn settle(&self, node: u64) {
+        let machine = self.random.borrow_mut().chance(500);
+        self.slot(node, |slot| slot.platter.settle(machine));
+    }
+
+    fn parts(&self, pulse: &Pulse, journal: Addr<JournalActor>, recovered: Recovered) -> Parts {
+        let number = pulse.life.node;
+        let builder = self.ids().into_iter().fold(Node::builder().id(number), |builder, peer| {
+            builder.peer(peer, address(peer).to_string())
+        });
+        let builder = builder.election_timeout(ELECTION_TIMEOUT).heartbeat(HEARTBEAT);
+        let settings = builder.validate().expect("the settings are valid");
+        let node = settings.id;
+        let (known, calendar) =
+            self.slot(number, |slot| (Arc::clone(&slot.known), Arc::clone(&slot.calendar)));
+        let others = settings.peers.keys().filter(|peer| **peer != node);
+        let peers = others.map(|peer| (*peer, lock(&known).get(peer).copied())).collect();
+        let store = Box::new(Known(Arc::clone(&known)));
+        let mut drawn = self.random.borrow_mut().fork();
+        Parts {
+            settings,
+            identity: Identity::new("paused".into(), node, incarnation(number), peers, store),
+            recovered,
+            journal,
+            calendar,
+            tick: TICK,
+            network: self.wire.of(pulse.life),
+            draw: Box::new(move || Ok(drawn.next())),
+            http: None,
+        }
+    }
+
+    /// Ends the life of a node if it lives, and settles its disk: what was not synced is lost if
+    /// the `machine` ended and not just the process.
+    pub(super) fn bury(&self, node: u64, machine: bool) {
+        if let Some(running) = self.slot(node, |slot| slot.running.take()) {
+            // Whoever talks to a machine without power hears nothing, not even an end.
+            running.pulse.die(machine);
+            self.platter(node).settle(machine);
+        }
+    }
+
+    /// Returns how the group stands on a node that lives.
+    pub(super) fn status(&self, node: u64) -> Option<Status> {
+        let running = self.living(node)?;
+        let group = running.node.shared.group(GROUP).ok()?;
+        Some(group.status().1)
+    }
+
+    /// Returns the node that leads the latest term.
+    pub(super) fn leader(&self) -> Option<u64> {
+        let leads = |node: &u64| self.status(*node).filter(|status| status.role == "leader");
+        let ids = self.ids().into_iter();
+        ids.filter_map(|node| leads(&node).map(|status| (status.term, node))).max().map(|it| it.1)
+    }
+
+    /// Returns the states of all nodes that live.
+    pub(super) async fn states(&self) -> Vec<Chronicle> {
+        let mut states = Vec::new();
+        for node in self.ids() {
+            let Some(running) = self.living(node) else { continue };
+            states.extend(running.client.addr().send(Inspect).await.ok().flatten());
+        }
+        states
+    }
+
+    /// Returns the hash of all that happened, and what was counted.
+    pub(super) fn seen(&self) -> (Trace, Tally) {
+        let (mut trace, mut tally) = self.wire.seen();
+        for slot in self.nodes.borrow().values() {
+            let (disk, counted) = slot.platter.seen();
+            trace.note(&[disk.0], &[]);
+            tally.merge(&counted);
+        }
+        let history = self.history.borrow();
+        trace.note(&[history.trace().0], &[]);
+        history.count(&mut tally);
+        tally.merge(&self.tally.borrow());
+        (trace, tally)
+    }
+}

@@ -1,0 +1,62 @@
+//! Where streams come from: TCP, unless a test puts a network of its own in its place.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+
+/// A connection, in halves that are used apart.
+pub(crate) struct Stream {
+    pub(crate) read: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) write: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+/// A connection attempt.
+pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+/// Connects to peers.
+pub(crate) trait Network: Send + Sync {
+    /// Connects to the peer that listens on `address`.
+    fn dial(&self, address: SocketAddr) -> Dialing;
+}
+
+/// The connections of peers.
+pub(crate) trait Incoming: Send {
+    /// Takes the next one, with the address that it comes from.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>>;
+}
+
+/// The operating system's network.
+pub(crate) struct Tcp;
+
+impl Network for Tcp {
+    fn dial(&self, address: SocketAddr) -> Dialing {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(split(stream))
+        })
+    }
+}
+
+impl Incoming for TcpListener {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
+        let (stream, address) = ready!(Self::poll_accept(self, cx))?;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
+        }
+        Poll::Ready(Ok((split(stream), address)))
+    }
+}
+
+fn split(stream: TcpStream) -> Stream {
+    let (read, write) = stream.into_split();
+    Stream { read: Box::new(read), write: Box::new(write) }
+}
