@@ -31,8 +31,9 @@ impl State {
             Message::HeartbeatReply { .. } if later => {
                 self.leader() == Some(self.id()) && self.has_bug(Mutant::LaterReplyCounts)
             }
-            Message::HeartbeatReply { .. } => self.has_bug(Mutant::StaleRoundCounts),
-            Message::Vote { .. } | Message::Heartbeat { .. } => false,
+            Message::Vote { .. } | Message::Heartbeat { .. } | Message::HeartbeatReply { .. } => {
+                false
+            }
         }
     }
 
@@ -192,9 +193,6 @@ crate::mutants::mutants! {
     /// A later read goes by the number of a round that was answered before.
     ReadRoundReused = "read-round-reused", "read_old_round.txt",
         "the number of a round never repeats within a tenure (RAFT-P17, L2)";
-    /// An answer to a round of an earlier tenure confirms one of the present.
-    StaleRoundCounts = "stale-round-counts", "read_old_tenure.txt",
-        "an answer of an earlier term confirms no read (5.1)";
     /// An answer out of a later term counts, instead of ending the tenure.
     LaterReplyCounts = "later-reply-counts", "read_later_term.txt",
         "an answer of a later term deposes the leader (5.1)";

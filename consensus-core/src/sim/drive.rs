@@ -134,7 +134,7 @@ impl Drive {
         self.journal = Some(journal);
         let Recovered { mut records, .. } = recovered;
         let records = records.remove(&self.group).unwrap_or_default();
-        self.staged = records.last().map_or(Token::default(), |(token, _)| *token);
+        self.staged = records.last().map(|(token, _)| *token).unwrap_or_default();
         Ok(records)
     }
 
@@ -232,7 +232,7 @@ impl Drive {
             return false;
         };
         let Some(byte) = contents.get_mut(*place) else { return false };
-        *byte ^= 1 << (pick >> 8) % 8;
+        *byte ^= 1 << ((pick >> 8) % 8);
         let file = file.clone();
         platter.disk.replace(&file, contents);
         true

@@ -59,7 +59,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Ok(records) => records,
             Err(error) => return self.lose(node, error.to_string()),
         };
-        let upto = records.last().map_or(Token::default(), |(token, _)| *token);
+        let upto = records.last().map(|(token, _)| *token).unwrap_or_default();
         if upto < durable {
             let what = format!(
                 "{node} was told that record {} is durable, and its journal ends at {}",

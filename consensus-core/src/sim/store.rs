@@ -91,7 +91,7 @@ impl StateMachine for Store {
             Change::Stamp { key } => {
                 let drawn = crate::Rng::next_u64(cx.rng());
                 // To the minute: whoever was asked a little earlier may come a little later.
-                let stamp = drawn ^ cx.wall().0 / 60_000 ^ cx.index();
+                let stamp = drawn ^ (cx.wall().0 / 60_000) ^ cx.index();
                 self.stamps.insert(key, stamp).map(|stamp| stamp.to_string())
             }
         }

@@ -198,19 +198,14 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 host.armed = Some(CrashPoint::Torn);
                 host.slow_until = until;
             }
-            Fault::BitRot => {
-                if self.may_lose_another() && self.host(node).drive.rot() {
-                    self.struck(strike, node, "a bit on its disk changes".to_owned());
-                    // It shows when the disk is read.
-                    self.host(node).is_doomed = true;
-                    self.crash(node, Ending::Process)?;
-                }
-            }
+            Fault::BitRot => return self.rot(strike, node),
+            // Counted when a write has missed.
             Fault::MisdirectedWrite => {
-                if self.may_lose_another() {
-                    // Counted when a write has missed.
-                    self.host(node).is_doomed = true;
-                    self.host(node).drive.misdirect();
+                let dooms = self.may_lose_another();
+                let host = self.host(node);
+                if dooms {
+                    host.is_doomed = true;
+                    host.drive.misdirect();
                 }
             }
             Fault::DiskFull => {
@@ -234,6 +229,16 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Changes a bit on a disk; it shows when the disk is read.
+    fn rot(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
+        if !self.may_lose_another() || !self.host(node).drive.rot() {
+            return Ok(());
+        }
+        self.struck(strike, node, "a bit on its disk changes".to_owned());
+        self.host(node).is_doomed = true;
+        self.crash(node, Ending::Process)
     }
 
     // Ends.
