@@ -4,14 +4,16 @@ const AXIS = 22;
 const BAR = 18;
 const FOOT = 20;
 const FAULT_ROWS_MAX = 4;
-const CALL_ROWS_MAX = 6;
+const CALL_ROWS_MAX = 5;
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 
 // The page's colours, which follow the reader's scheme.
 class Palette {
   constructor(families) {
-    const names = ["first", "second", "third", "fourth", "fifth", "sixth"];
-    this.names = new Map(families.map((family, place) => [family, names[place % names.length]]));
+    // Heartbeats are background; the others get what is left, in the order of their names.
+    const names = ["first", "second", "fourth", "fifth", "sixth"];
+    const others = families.filter((family) => !family.startsWith("Heartbeat"));
+    this.names = new Map(others.map((family, place) => [family, names[place % names.length]]));
     this.read();
   }
 
@@ -174,11 +176,14 @@ class Drawing {
   drawFaults() {
     const spans = this.visible(this.model.faults);
     for (const span of spans) {
-      const whom = span.item.node ? ` n${span.item.node}` : "";
+      // Of a partition the trace names a node that it does not single out.
+      const single = span.item.node && span.item.name !== "partition";
+      const whom = single ? ` n${span.item.node}` : "";
       span.label = `${span.item.name}${whom}: ${span.item.text}`;
     }
-    const left = pack(spans, this.faultRows, (span) => this.reach(span, spans));
-    for (const span of spans) this.bar(span, this.faultsTop, ["fault", "on-fault"]);
+    const dense = spans.length > 80;
+    const left = pack(spans, this.faultRows, (span) => this.reach(span, dense));
+    for (const span of spans) this.bar(span, this.faultsTop, ["fault", "on-fault"], dense);
     this.tellMore(left, this.faultsTop + this.faultRows * BAR - BAR / 2, "faults");
   }
 
@@ -190,16 +195,18 @@ class Drawing {
     }
     const wrong = all.filter((span) => span.item.wrong);
     const right = all.filter((span) => !span.item.wrong);
-    pack(wrong, this.callRows, (span) => this.reach(span, wrong));
+    const dense = all.length > 80;
+    pack(wrong, this.callRows, (span) => this.reach(span, false));
     const kept = Math.max(0, ...wrong.map((span) => span.row + 1));
-    const left = pack(right, Math.max(this.callRows - kept, 0), (span) => this.reach(span, all));
+    const rows = Math.max(this.callRows - kept, 0);
+    const left = pack(right, rows, (span) => this.reach(span, dense));
     for (const span of right) if (span.row >= 0) span.row += kept;
     for (const span of right) {
       const doubtful = span.item.answer === null || span.item.answer.startsWith("unknown:");
       const color = doubtful ? "unknown" : "operation";
-      this.bar(span, this.callsTop, [color, doubtful ? "text" : "on-operation"]);
+      this.bar(span, this.callsTop, [color, doubtful ? "text" : "on-operation"], dense);
     }
-    for (const span of wrong) this.bar(span, this.callsTop, ["broken", "on-broken"]);
+    for (const span of wrong) this.bar(span, this.callsTop, ["broken", "on-broken"], false);
     this.tellMore(left, this.callsTop + this.callRows * BAR - BAR / 2, "calls");
   }
 
@@ -211,20 +218,21 @@ class Drawing {
       const end = item.to ?? this.model.end;
       if (item.from > to || end < from) continue;
       const left = this.x(item.from);
-      spans.push({ item, left, right: Math.max(this.x(end), left + 3), label: "" });
+      const least = item.wrong ? 6 : 3;
+      spans.push({ item, left, right: Math.max(this.x(end), left + least), label: "" });
     }
     return spans;
   }
 
   // Returns how far a bar and its text go: texts are left out where there are too many.
-  reach(span, all) {
-    if (all.length > 80) return 0;
+  reach(span, dense) {
+    if (dense) return 0;
     const wide = Math.min(this.ctx.measureText(span.label).width + 10, 420);
     const seen = span.right - Math.max(span.left, GUTTER);
     return wide <= seen ? 0 : span.right - span.left + wide;
   }
 
-  bar(span, top, [color, onColor]) {
+  bar(span, top, [color, onColor], dense) {
     if (span.row < 0) return;
     const { ctx, palette } = this;
     const left = Math.max(span.left, GUTTER - 2);
@@ -240,20 +248,25 @@ class Drawing {
       ctx.strokeStyle = palette.get("text");
       ctx.stroke();
     }
-    const wide = Math.min(ctx.measureText(span.label).width + 8, 420);
-    const inside = wide <= right - left || right > this.right - 60;
-    if (!inside && this.crowded(top)) return;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(left, y, inside ? right - left : right - left + wide, BAR);
-    ctx.clip();
-    ctx.fillStyle = palette.get(inside ? onColor : color === "broken" ? color : "text");
-    ctx.fillText(span.label, inside ? left + 4 : right + 4, y + BAR / 2 - 1);
-    ctx.restore();
+    this.barText(span.label, { left, right, y }, [color, onColor], dense);
   }
 
-  crowded(top) {
-    return this.hits.bars.filter((bar) => bar.top >= top).length > 80;
+  // Writes a bar's text into it where it fits, else behind it, else before it.
+  barText(text, { left, right, y }, [color, onColor], dense) {
+    const { ctx, palette } = this;
+    const wide = Math.min(ctx.measureText(text).width + 8, 420);
+    const behind = right + wide <= this.right;
+    const before = !behind && left - wide >= GUTTER && !dense;
+    const inside = wide <= right - left || (!behind && !before);
+    if (right - left < 12 && inside || !inside && dense) return;
+    const start = inside ? left : behind ? right : left - wide;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(start, y, inside ? right - left : wide, BAR);
+    ctx.clip();
+    ctx.fillStyle = palette.get(inside ? onColor : color === "broken" ? color : "text");
+    ctx.fillText(text, start + 4, y + BAR / 2 - 1);
+    ctx.restore();
   }
 
   tellMore(count, y, name) {
@@ -270,16 +283,16 @@ class Drawing {
   // Draws the lines of moments: when all was mended, what broke, when that was seen.
   drawMoments() {
     const { model } = this;
-    if (model.mended !== Infinity) this.moment(model.mended, "apply", "all is mended", [6, 4]);
-    if (model.seen === null) return;
-    const { flaw, what } = model.run.failure;
-    const text = `${flaw}: ${what}`;
-    if (model.contradicted === null || model.contradicted === model.seen) {
-      this.moment(model.seen, "broken", text, []);
-    } else {
-      this.moment(model.contradicted, "broken", text, []);
-      this.moment(model.seen, "broken", "the check fails here", [2, 3]);
+    // What broke comes first: where texts would meet, the later ones are left out.
+    this.said = [];
+    if (model.seen !== null) {
+      const { flaw, what } = model.run.failure;
+      this.moment(model.contradicted ?? model.seen, "broken", `${flaw}: ${what}`, []);
+      if (model.contradicted !== null && model.contradicted !== model.seen) {
+        this.moment(model.seen, "broken", "the check fails here", [2, 3]);
+      }
     }
+    if (model.mended !== Infinity) this.moment(model.mended, "apply", "all is mended", [6, 4]);
   }
 
   moment(time, color, text, dash) {
@@ -294,6 +307,8 @@ class Drawing {
     ctx.lineWidth = 1;
     const wide = Math.min(ctx.measureText(text).width + 12, this.right - GUTTER);
     const left = Math.max(GUTTER, Math.min(x - wide / 2, this.right - wide));
+    if (this.said.some((said) => left < said.right && left + wide > said.left)) return;
+    this.said.push({ left, right: left + wide });
     ctx.fillStyle = palette.get(color);
     ctx.fillRect(left, this.height - FOOT + 1, wide, FOOT - 2);
     ctx.fillStyle = palette.get(color === "broken" ? "on-broken" : "page");

@@ -45,7 +45,8 @@ function whenSeen(model, failure) {
 function fillFacts(model) {
   const { run } = model;
   const struck = run.faults.reduce((sum, [, count]) => sum + count, 0);
-  const kinds = run.faults.map(([name, count]) => `${count} ${name}`).join(", ");
+  const kinds = [...run.faults].sort((left, right) => right[1] - left[1])
+    .map(([name, count]) => `${count} ${name}`);
   const facts = [
     ["seed", run.seed], ["nodes", run.nodes], ["calls", `${run.operations}`],
     ["answered", run.answered], ["faults", struck], ["terms", run.terms],
@@ -55,9 +56,9 @@ function fillFacts(model) {
   for (const [name, value] of facts) {
     const fact = make("li", `${name} `);
     fact.append(make("b", String(value)));
-    if (name === "faults") fact.title = kinds;
-    if (name === "faults" && run.faults.length > 0 && kinds.length < 60) {
-      fact.append(` (${kinds})`);
+    if (name === "faults" && struck > 0) {
+      fact.title = kinds.join(", ");
+      fact.append(` (${kinds.slice(0, 3).join(", ")}${kinds.length > 3 ? ", ..." : ""})`);
     }
     element("facts").append(fact);
   }

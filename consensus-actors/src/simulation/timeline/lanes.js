@@ -157,7 +157,7 @@ function drawBand(drawing, band, middle) {
     ctx.fillRect(left, top, wide, BAND);
     ctx.fillStyle = palette.hatch(ctx, "down");
     ctx.fillRect(left, top, wide, BAND);
-    bandText(drawing, "down", "text", { left, right, middle });
+    bandText(drawing, band.lost ? "down for good" : "down", "text", { left, right, middle });
     return;
   }
   const [color, onColor] = palette.role(band.role);
@@ -204,6 +204,7 @@ function drawMarks(drawing) {
     }
   }
   if (seen.length > MARKS_MAX) return;
+  let last = null;
   for (const mark of seen) {
     const x = drawing.x(mark.time);
     const middle = drawing.lane(mark.node);
@@ -212,8 +213,10 @@ function drawMarks(drawing) {
     ctx.fillStyle = palette.get(above ? "record" : "apply");
     ctx.fillRect(x - 1.5, y, 3, 6);
     hits.marks.push({ left: x - 4, right: x + 4, top: y - 1, bottom: y + 8, event: mark });
-    if (seen.length > 40 || above) continue;
+    const near = last && last.node === mark.node && x - last.x < 22;
+    if (seen.length > 60 || above || near) continue;
     ctx.fillText(`${mark.index}`, x + 4, y + 5);
+    last = { node: mark.node, x };
   }
 }
 

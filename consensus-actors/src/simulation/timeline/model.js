@@ -70,6 +70,12 @@ class Model {
   open(event, role, term) {
     const lane = this.lane(event.node);
     if (!lane) return;
+    const last = lane.bands.at(-1);
+    if (role === "down" && last?.role === "down") {
+      // It ends, and then cannot start: one time of being down, told by what came last.
+      Object.assign(last, { event, lost: event.text.startsWith("for good") });
+      return;
+    }
     this.close(lane, event.time);
     lane.bands.push({ from: event.time, to: null, role, term, event });
   }
@@ -203,14 +209,14 @@ class Model {
     const to = this.contradicted ?? this.seen;
     const began = this.wrong.map((operation) => operation.from);
     let from = Math.min(to, ...began);
-    const turns = this.events.filter((event) => event.time <= from && this.isTurn(event));
-    const reach = Math.max(6e8, 4 * (to - from));
-    for (const turn of turns.slice(-4).reverse()) {
-      if (to - turn.time > reach) break;
-      from = turn.time;
-    }
-    const span = Math.max(to - from, 4e7);
-    return [Math.min(from, to - span) - span * 0.08, to + span * 0.12];
+    const turns = this.events.filter((event) => event.time < from &&
+      (this.isTurn(event) || event.role === "candidate"));
+    const reach = Math.max(8e8, 1.5 * (to - from));
+    const near = turns.slice(-4).filter((turn) => to - turn.time <= reach);
+    from = Math.min(from, ...near.map((turn) => turn.time));
+    const least = near.length + began.length > 0 ? 4e7 : 6e8;
+    const span = Math.max(to - from, least);
+    return [Math.min(from, to - span) - span * 0.08, to + span * 0.2];
   }
 
   // Says an event in words.
