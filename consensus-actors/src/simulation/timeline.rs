@@ -175,3 +175,116 @@ fn event<'a>(line: &'a Line, before: u64, texts: &mut Texts<'a>) -> Vec<u64> {
 fn nanoseconds(at: Time) -> u64 {
     at.since(Time::ZERO).as_nanos() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use consensus_core::{
+        raft::Raft,
+        sim::{Flaw, Plan, Store, StoreWorkload, run},
+    };
+    use serde_json::Value;
+
+    use super::*;
+
+    const HOSTILE: &str = "</script><script>alert(1)</script> <!-- \u{2028} \" \\ & /*scripts*/";
+
+    fn about() -> About {
+        About { title: "raft, seed 1".to_owned(), command: "consensus sim".to_owned(), nodes: 3 }
+    }
+
+    fn report() -> Report {
+        let plan = Plan::builder().seed(1).nodes(3).operations(20);
+        let plan = plan.duration(Duration::from_secs(2)).build().unwrap().recording(true);
+        run::<Raft, Store>(&plan, &StoreWorkload).unwrap()
+    }
+
+    /// Returns what a browser would take for the data: all up to the next end of a script.
+    fn embedded(page: &str) -> Value {
+        let (_, rest) = page.split_once("<script type=\"application/json\" id=\"run\">").unwrap();
+        let (data, _) = rest.split_once("</script>").unwrap();
+        serde_json::from_str(data).unwrap()
+    }
+
+    // Goal: the page works offline, from a file. Method: look for whatever makes a browser fetch.
+    #[test]
+    fn a_page_fetches_nothing() {
+        let page = page(&about(), &report());
+        let fetching =
+            ["http:", "https:", " src=", "href=", "@import", "url(", "fetch(", "import("];
+        for word in fetching {
+            assert!(!page.contains(word), "{word}");
+        }
+        assert!(page.contains("default-src 'none'"));
+    }
+
+    // Goal: no text of a run becomes markup, and none is changed. Method: put the worst into every
+    // place, count the page's scripts, and read the data back.
+    #[test]
+    fn hostile_texts_stay_texts() {
+        let plain = page(&about(), &report());
+        let about = About { title: HOSTILE.to_owned(), command: HOSTILE.to_owned(), nodes: 3 };
+        let mut report = report();
+        report.failure = Some(Failure {
+            flaw: Flaw::Outcome,
+            what: HOSTILE.to_owned(),
+            evidence: vec![HOSTILE.to_owned()],
+            at: report.simulated,
+        });
+        let what = What::Call { operation: 1_000, process: 0, text: HOSTILE.to_owned() };
+        report.trace.push(Line { time: 3_000_000_000, node: Some(1), what });
+
+        let page = page(&about, &report);
+        for tag in ["<script", "</script", "<!--"] {
+            assert_eq!(page.matches(tag).count(), plain.matches(tag).count(), "{tag}");
+        }
+        let data = embedded(&page);
+        assert_eq!(data["title"], HOSTILE);
+        assert_eq!(data["command"], HOSTILE);
+        assert_eq!(data["failure"]["what"], HOSTILE);
+        assert_eq!(data["failure"]["evidence"][0], HOSTILE);
+        let texts = data["texts"].as_array().unwrap();
+        assert_eq!(texts.last().unwrap(), HOSTILE);
+    }
+
+    // Goal: the data is the trace. Method: read each event's time, node and text back.
+    #[test]
+    fn the_data_holds_every_event() {
+        let report = report();
+        let data = embedded(&page(&about(), &report));
+        let events = data["events"].as_array().unwrap();
+        assert_eq!(events.len(), report.trace.len());
+        let mut time = 0;
+        for (event, line) in events.iter().zip(&report.trace) {
+            let number = |place: usize| event[place].as_u64().unwrap();
+            time += number(1);
+            assert_eq!((time, number(2)), (line.time, line.node.unwrap_or(0)));
+            if let What::Send { to, message, text, arrives } = &line.what {
+                let takes = arrives.map_or(0, |at| at - line.time + 1);
+                assert_eq!((number(0), number(3), number(4)), (1, *to, *message));
+                assert_eq!(
+                    (&data["texts"][number(5) as usize], number(6)),
+                    (&text[..].into(), takes)
+                );
+            }
+        }
+    }
+
+    // Goal: pages can be compared. Method: make the same one twice.
+    #[test]
+    fn the_same_run_gives_the_same_page() {
+        assert_eq!(page(&about(), &report()), page(&about(), &report()));
+    }
+
+    // Goal: one huge text cannot fill the page. Method: a text of which a character straddles the
+    // bound.
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let text = "\u{e9}".repeat(TEXT_BYTES_MAX);
+        let cut = shortened(&format!("a{text}")).into_owned();
+        let said = format!("... ({} bytes in all)", 2 * TEXT_BYTES_MAX + 1);
+        assert_eq!(cut.len(), TEXT_BYTES_MAX - 1 + said.len());
+        assert!(cut.ends_with(&said));
+    }
+}

@@ -68,7 +68,7 @@ class Drawing {
     this.faultRows = Math.min(this.deepest(this.model.faults), FAULT_ROWS_MAX);
     this.callRows = Math.min(this.deepest(this.model.operations) + 1, CALL_ROWS_MAX);
     const nodes = Math.max(this.model.lanes.length, 1);
-    this.laneHeight = Math.max(50, Math.min(72, 340 / nodes));
+    this.laneHeight = Math.max(50, Math.min(72, 310 / nodes));
     this.faultsTop = AXIS;
     this.callsTop = this.faultsTop + this.faultRows * BAR + 4;
     this.lanesTop = this.callsTop + this.callRows * BAR + 4;
@@ -111,6 +111,7 @@ class Drawing {
     prepare(canvas, ctx, this.height);
     this.right = canvas.clientWidth;
     this.hits = { marks: [], bars: [], lines: [], bands: [] };
+    this.written = [];
     ctx.font = `11px ${FONT}`;
     ctx.textBaseline = "middle";
     this.drawGrid();
@@ -258,8 +259,12 @@ class Drawing {
     const behind = right + wide <= this.right;
     const before = !behind && left - wide >= GUTTER && !dense;
     const inside = wide <= right - left || (!behind && !before);
-    if (right - left < 12 && inside || !inside && dense) return;
     const start = inside ? left : behind ? right : left - wide;
+    const box = { y, left: start, right: inside ? right : start + wide };
+    const meets = (other) => other.y === y && box.left < other.right && box.right > other.left;
+    const fits = wide <= right - left;
+    if (right - left < 12 && inside || !fits && dense || this.written.some(meets)) return;
+    this.written.push(box);
     ctx.save();
     ctx.beginPath();
     ctx.rect(start, y, inside ? right - left : wide, BAR);

@@ -140,7 +140,9 @@ function drawBands(drawing) {
       ctx.fillRect(left, middle - BAND / 2, right - left, BAND);
       ctx.strokeStyle = palette.get("fault");
       ctx.strokeRect(left, middle - BAND / 2, right - left, BAND);
-      bandText(drawing, "stands still", "text", { left, right, middle });
+      // Behind the band's own text.
+      const start = right - left > 220 ? left + 110 : left;
+      bandText(drawing, "stands still", "text", { left: start, right, middle });
     }
   });
 }

@@ -224,8 +224,8 @@ class Model {
     const at = event.node ? `node ${event.node}` : "";
     switch (event.kind) {
       case "role": return this.describeRole(event);
-      case "send": return `to node ${event.to}: ${event.text}${this.describeFate(event.sending)}`;
-      case "receive": return `from node ${event.from}: ${event.sending?.event.text ?? "a message"}`;
+      case "send": return this.describeSend(event);
+      case "receive": return this.describeReceive(event);
       case "persist": return `record ${event.token} handed to the disk: ${event.text}`;
       case "durable": return `records up to ${event.upto} are durable`;
       case "apply": return `entry ${event.index} applied: ${event.text}`;
@@ -248,6 +248,16 @@ class Model {
       return leads ? [`node ${place + 1} still takes itself for leader of term ${band.term}`] : [];
     });
     return [own, ...others].join("; ");
+  }
+
+  describeSend(event) {
+    const { node, to, text } = event;
+    return `node ${node} to node ${to}: ${text}${this.describeFate(event.sending)}`;
+  }
+
+  describeReceive(event) {
+    const text = event.sending?.event.text ?? "a message";
+    return `node ${event.node} takes from node ${event.from}: ${text}`;
   }
 
   describeFate(message) {
