@@ -32,6 +32,9 @@ class List {
     this.box.addEventListener("click", (event) => this.click(event));
     this.box.addEventListener("keydown", (event) => this.key(event));
     this.filter();
+    // What is shown of the list first is what is shown above it.
+    const place = firstAtOrAfter(this.shown, view.from, (event) => event.time);
+    this.box.scrollTop = (place - 1) * ROW;
   }
 
   filter() {
