@@ -164,8 +164,8 @@ fn rate(fault: Fault) -> u64 {
         Fault::TornWrite => 2_000,
         Fault::DiskFull | Fault::ClockJump | Fault::Replacement => 2_000,
         Fault::WriteError | Fault::SyncError => 1_500,
-        Fault::CrashAll => 1_000,
-        Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 600,
+        Fault::CrashAll => 1_500,
+        Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_000,
     }
 }
 

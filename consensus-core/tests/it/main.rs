@@ -1,7 +1,6 @@
 //! Tests of the core: golden scripts, the paper's claims, seeded random runs.
 
 mod bug;
-mod chaos;
 mod client;
 mod cluster;
 mod disk;
@@ -18,10 +17,10 @@ mod node;
 mod partition;
 mod promises;
 mod raft;
-mod random;
 mod replica;
 mod role;
 mod service;
+mod sim;
 mod trace;
 mod verbs;
 mod window;

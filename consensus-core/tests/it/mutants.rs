@@ -109,7 +109,7 @@ fn test(bug: Bug) -> fn() {
 #[test]
 fn bugs_do_not_show_in_a_calm_cluster() {
     assert_eq!(raft::Mutant::ALL.len(), 44);
-    assert_eq!(replica::Mutant::ALL.len() + client::Mutant::ALL.len(), 18);
+    assert_eq!(replica::Mutant::ALL.len() + client::Mutant::ALL.len(), 16);
     for nodes in [3, 5] {
         for bug in Bug::all().map(Some).chain([None]) {
             let run = bug::with(bug, || Calm::new(nodes).all());
