@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Raft, Role,
     message::{AppendResult, Message, Term},
-    mirror::{Chain, Mirror},
+    mirror::{Chain, Link, Mirror},
 };
 use crate::{
     log::Index,
@@ -136,6 +136,25 @@ impl Observer {
         self.mirrors.insert(node, mirror);
         self.log_matching(node, Index::ZERO)?;
         self.committed_on_majority()
+    }
+
+    /// Tells what each replica has at `at`, and what was committed there.
+    pub(super) fn holders(&self, at: Index) -> Vec<String> {
+        let entry = |link: Option<Link>| match link {
+            Some(link) => format!("an entry of term {} ({:08x})", link.term.0, link.prefix >> 32),
+            None => "nothing".to_owned(),
+        };
+        let mut lines = vec![format!("committed at {at}: {}", entry(self.committed.at(at)))];
+        for (node, mirror) in &self.mirrors {
+            let (log, disk) = (mirror.log.at(at), mirror.durable.log.at(at));
+            let on_disk = if disk == log {
+                "on its disk too".to_owned()
+            } else {
+                format!("on its disk {}", entry(disk))
+            };
+            lines.push(format!("{node} has at {at}: {} ({on_disk})", entry(log)));
+        }
+        lines
     }
 
     /// Forgets what was seen of a replica: its disk was given other contents by hand.

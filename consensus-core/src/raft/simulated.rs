@@ -11,7 +11,7 @@ use crate::{
     members::NodeId,
     process::{Effect, Input, Status, Ticket, Token},
     role::{Seated, Step},
-    sim::{Judge, Setup, Simulated},
+    sim::{Broken, Judge, Setup, Simulated},
 };
 
 impl Simulated for Raft {
@@ -90,23 +90,38 @@ impl Simulated for Raft {
 }
 
 impl Judge<Raft> for Observer {
-    fn recovered(&mut self, process: &Raft) -> Result<(), String> {
-        Self::recovered(self, process).map_err(text)
+    fn recovered(&mut self, process: &Raft) -> Result<(), Broken> {
+        Self::recovered(self, process).map_err(|violation| self.broken(&violation))
     }
 
-    fn stepped(&mut self, process: &Raft, effects: &[Effect<Raft>]) -> Result<(), String> {
-        self.observe(process, effects).map_err(text)
+    fn stepped(&mut self, process: &Raft, effects: &[Effect<Raft>]) -> Result<(), Broken> {
+        self.observe(process, effects).map_err(|violation| self.broken(&violation))
     }
 
-    fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), String> {
-        Self::durable(self, node, upto).map_err(text)
+    fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), Broken> {
+        Self::durable(self, node, upto).map_err(|violation| self.broken(&violation))
     }
 
-    fn sent(&mut self, from: NodeId, to: NodeId, message: &Message) -> Result<(), String> {
-        Self::sent(self, from, to, message).map_err(text)
+    fn sent(&mut self, from: NodeId, to: NodeId, message: &Message) -> Result<(), Broken> {
+        Self::sent(self, from, to, message).map_err(|violation| self.broken(&violation))
     }
 }
 
-fn text(violation: Violation) -> String {
-    violation.to_string()
+impl Observer {
+    /// Tells what does not hold, and what each replica has at the place where it shows.
+    fn broken(&self, violation: &Violation) -> Broken {
+        let at = match violation {
+            Violation::LogMatching { at, .. }
+            | Violation::LeaderCompleteness { at, .. }
+            | Violation::StateMachineSafety { at, .. }
+            | Violation::CommittedOnMajority { at, .. } => Some(*at),
+            Violation::ElectionSafety { .. }
+            | Violation::LeaderAppendOnly { .. }
+            | Violation::OneVote { .. }
+            | Violation::Order { .. }
+            | Violation::Promise { .. } => None,
+        };
+        let evidence = at.map_or_else(Vec::new, |at| self.holders(at));
+        Broken { what: violation.to_string(), evidence }
+    }
 }

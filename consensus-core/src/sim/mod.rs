@@ -45,7 +45,7 @@ mod world;
 pub use fault::{Counts, Fault, Faults, Profile};
 pub use operations::{Asked, Ended};
 pub use plan::{Builder, NODES_MAX, Plan, PlanError};
-pub use protocol::{Adversary, Judge, Setup, Simulated};
+pub use protocol::{Adversary, Broken, Judge, Setup, Simulated};
 pub use random::Random;
 pub use runner::{Failure, Flaw, Report, Run, run};
 pub use search::REMEMBERED_MAX;

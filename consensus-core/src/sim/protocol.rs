@@ -33,31 +33,40 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     fn describe_record(record: &Self::Record) -> String;
 }
 
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// What does not hold, in a sentence.
+    pub what: String,
+    /// What cannot be reconciled, a line each.
+    pub evidence: Vec<String>,
+}
+
 /// What judges the replicas of a group after every step: the protocol's invariants.
 pub trait Judge<P: Simulated>: Default {
     /// Looks at a replica that was rebuilt from its disk.
     ///
     /// # Errors
     /// What does not hold.
-    fn recovered(&mut self, process: &P) -> Result<(), String>;
+    fn recovered(&mut self, process: &P) -> Result<(), Broken>;
 
     /// Looks at a replica after a step that asked for `effects`.
     ///
     /// # Errors
     /// What does not hold.
-    fn stepped(&mut self, process: &P, effects: &[Effect<P>]) -> Result<(), String>;
+    fn stepped(&mut self, process: &P, effects: &[Effect<P>]) -> Result<(), Broken>;
 
     /// Notes that a replica's records up to `upto` are durable.
     ///
     /// # Errors
     /// What does not hold.
-    fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), String>;
+    fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), Broken>;
 
     /// Looks at a message at the moment it leaves.
     ///
     /// # Errors
     /// What does not hold.
-    fn sent(&mut self, from: NodeId, to: NodeId, message: &P::Message) -> Result<(), String>;
+    fn sent(&mut self, from: NodeId, to: NodeId, message: &P::Message) -> Result<(), Broken>;
 }
 
 /// What a replica of a simulated group is made of.

@@ -161,7 +161,7 @@ impl<'a, P: Simulated, S: StateMachine> Run<'a, P, S> {
             Err(panic) => Some(Failure {
                 flaw: Flaw::Panic,
                 what: message(panic.as_ref()),
-                evidence: Vec::new(),
+                evidence: world.standings(),
                 at: world.now,
             }),
         };

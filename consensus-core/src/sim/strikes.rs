@@ -100,7 +100,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::Partition => {
                 let inside = |node| seat(node) < half;
                 let links = self.network.cut(|from, to| inside(from) != inside(to));
-                ("two groups do not hear each other".to_owned(), links)
+                (format!("{} do not hear the others", self.listed(inside)), links)
             }
             Fault::OneWay => {
                 let deaf = strike.pick >> 32 & 1 == 0;
@@ -121,11 +121,16 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 let distance = |other: NodeId| (other.number() + nodes - node.number()) % nodes;
                 let inside = |other| distance(other) <= others;
                 let links = self.network.cut(|from, to| inside(from) != inside(to));
-                (format!("{node} is left with {others} others"), links)
+                (format!("{} are cut off from the others", self.listed(inside)), links)
             }
         };
         self.struck(strike, node, text);
         self.cuts.insert(number, links);
+    }
+
+    fn listed(&self, inside: impl Fn(NodeId) -> bool) -> String {
+        let inside = self.hosts.keys().filter(|node| inside(**node));
+        inside.map(NodeId::to_string).collect::<Vec<_>>().join(", ")
     }
 
     // Processes.

@@ -15,7 +15,7 @@ use super::{
     network::Network,
     operations::Operations,
     plan::Plan,
-    protocol::{Judge, Simulated},
+    protocol::{Broken, Judge, Simulated},
     script::Script,
     trace::{Trace, What, nanoseconds},
 };
@@ -247,11 +247,21 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         Failure { flaw, what: what.into(), evidence: Vec::new(), at: self.now }
     }
 
-    pub(super) fn judged(&self, verdict: Result<(), String>) -> Result<(), Failure> {
+    pub(super) fn judged(&self, verdict: Result<(), Broken>) -> Result<(), Failure> {
         if !self.plan.checks_invariants() {
             return Ok(());
         }
-        verdict.map_err(|what| self.broken(Flaw::Invariant, what))
+        verdict.map_err(|broken| {
+            let mut failure = self.broken(Flaw::Invariant, broken.what);
+            failure.evidence = broken.evidence;
+            failure.evidence.extend(self.standings());
+            failure
+        })
+    }
+
+    /// Tells how each node stands.
+    pub(super) fn standings(&self) -> Vec<String> {
+        self.hosts.iter().map(|(node, host)| format!("{node} {}", host.standing())).collect()
     }
 
     /// Runs until all is settled after the end of the faults.
@@ -396,9 +406,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
 
     fn unsettled(&self, what: String) -> Failure {
         let mut failure = self.broken(Flaw::Liveness, what);
-        for (node, host) in &self.hosts {
-            failure.evidence.push(format!("{node} {}", host.standing()));
-        }
+        failure.evidence = self.standings();
         failure
     }
 }

@@ -17,8 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    Decided, Effect, Effects, Index, Input, NodeId, Process, Submission, SubmitError, Ticket,
-    Token,
+    Decided, Effect, Effects, Index, Input, NodeId, Process, Submission, Ticket, Token,
     codec::{Decode, Encode},
     raft::{
         Control, Message, Raft, Record, Role,
@@ -43,27 +42,12 @@ pub(crate) struct Cluster {
     links: BTreeMap<(NodeId, NodeId), VecDeque<Bytes>>,
     /// Links that lose what is put on them.
     cut: BTreeSet<(NodeId, NodeId)>,
-    judged: bool,
     observer: Observer,
     promises: Promises,
     /// What was decided, and what it answered on the first replica that applied it.
     decided: Vec<(Option<Bytes>, Option<Reply>)>,
     tickets: u64,
     trace: Vec<String>,
-    events: VecDeque<Event>,
-}
-
-/// What a host would tell its clients.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    /// A command was applied.
-    Replied { ticket: Ticket, reply: Reply },
-    /// A query was answered.
-    Answered { ticket: Ticket, answer: Reply },
-    /// A command or query will not be served.
-    Refused { ticket: Ticket, error: SubmitError },
-    /// Clients of this node turn to another leader.
-    Routed { node: NodeId, leader: Option<NodeId> },
 }
 
 impl Cluster {
@@ -76,13 +60,11 @@ impl Cluster {
             nodes,
             links: BTreeMap::new(),
             cut: BTreeSet::new(),
-            judged: options.judged,
             observer,
             promises: Promises::default(),
             decided: Vec::new(),
             tickets: 0,
             trace: Vec::new(),
-            events: VecDeque::new(),
         }
     }
 
@@ -100,19 +82,9 @@ impl Cluster {
         self.nodes.get_mut(&node).expect("the test names a node of the cluster")
     }
 
-    /// Returns what was decided so far, by whichever replica.
-    pub(crate) fn decided(&self) -> &[(Option<Bytes>, Option<Reply>)] {
-        &self.decided
-    }
-
     /// Takes the lines that were written since the last call.
     pub(crate) fn take_trace(&mut self) -> Vec<String> {
         mem::take(&mut self.trace)
-    }
-
-    /// Takes the oldest thing that a host would tell its clients.
-    pub(crate) fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
     }
 
     /// Returns the ticket that is given out next.
@@ -170,11 +142,6 @@ impl Cluster {
         self.links.get(&(from, to)).into_iter().flatten().map(decoded).collect()
     }
 
-    /// Tells how many messages are on their way over a link.
-    pub(crate) fn count_in_flight(&self, from: NodeId, to: NodeId) -> usize {
-        self.links.get(&(from, to)).map_or(0, VecDeque::len)
-    }
-
     /// Returns the links that have messages on them, with how many.
     pub(crate) fn busy_links(&self) -> Vec<((NodeId, NodeId), usize)> {
         let busy = self.links.iter().filter(|(_, messages)| !messages.is_empty());
@@ -215,27 +182,14 @@ impl Cluster {
         self.cut.insert((from, to));
     }
 
-    /// Tells whether a link is cut.
-    pub(crate) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        self.cut.contains(&(from, to))
-    }
-
-    /// Tells whether any link is cut.
-    pub(crate) fn is_cut_anywhere(&self) -> bool {
-        !self.cut.is_empty()
-    }
-
     /// Mends all links.
     pub(crate) fn heal(&mut self) {
         self.cut.clear();
     }
 
     fn put(&mut self, from: NodeId, to: NodeId, message: &Message) {
-        let sent = self.observer.sent(from, to, message);
-        if self.judged {
-            holds(sent);
-            self.promises.check(from, to, message, self.nodes[&from].disk.view());
-        }
+        holds(self.observer.sent(from, to, message));
+        self.promises.check(from, to, message, self.nodes[&from].disk.view());
         let line = trace::message(message);
         if self.cut.contains(&(from, to)) {
             self.note(format!("{from} -x {to} {line}"));
@@ -259,10 +213,7 @@ impl Cluster {
             && let Some(token) = self.node_mut(node).disk.write()
         {
             written += 1;
-            let durable = self.observer.durable(node, token);
-            if self.judged {
-                holds(durable);
-            }
+            holds(self.observer.durable(node, token));
             self.note(format!("{node} durable #{}", token.0));
             let free = |held: &mut (Token, NodeId, Message)| held.0 == token;
             let free: Vec<_> = self.node_mut(node).held.extract_if(.., free).collect();
@@ -343,15 +294,11 @@ impl Cluster {
             self.note(format!("{id} {before} becomes {after}"));
         }
         let observed = self.observer.observe(&self.nodes[&id].raft, out.as_slice());
-        if self.judged {
-            holds(observed);
-        }
+        holds(observed);
         for effect in out.drain() {
             self.carry_out(id, effect);
         }
-        if self.judged {
-            self.node(id).check_durable();
-        }
+        self.node(id).check_durable();
     }
 
     fn carry_out(&mut self, id: NodeId, effect: Effect<Raft>) {
@@ -371,10 +318,7 @@ impl Cluster {
             Effect::ReadReady { ticket, at } => {
                 let read = self.node_mut(id).open.get(&ticket).cloned().flatten();
                 let (floor, query) = read.expect("a read is ready once, if it was submitted");
-                assert!(
-                    at >= floor || !self.judged,
-                    "{id} reads at {at} what must be read at {floor} or later"
-                );
+                assert!(at >= floor, "{id} reads at {at} what must be read at {floor} or later");
                 self.note(format!("{id} may answer t{} at {at}", ticket.0));
                 self.node_mut(id).ready.push((at, ticket, query));
                 self.answer_reads(id);
@@ -382,11 +326,9 @@ impl Cluster {
             Effect::Answer { ticket, error } => {
                 self.close(id, ticket);
                 self.note(format!("{id} refuses t{}: {}", ticket.0, trace::refusal(&error)));
-                self.events.push_back(Event::Refused { ticket, error });
             }
             Effect::Route { leader } => {
                 self.note(format!("{id} routes to {}", trace::node(leader)));
-                self.events.push_back(Event::Routed { node: id, leader });
             }
             Effect::Compact { before } => {
                 self.note(format!("{id} compacts before #{}", before.0));
@@ -411,7 +353,6 @@ impl Cluster {
         if let (Some(ticket), Some(reply)) = (decided.ticket, reply) {
             self.close(id, ticket);
             self.note(format!("{id} answers t{}: {}", ticket.0, trace::reply(&reply)));
-            self.events.push_back(Event::Replied { ticket, reply });
         }
         self.answer_reads(id);
     }
@@ -424,7 +365,6 @@ impl Cluster {
             self.close(id, ticket);
             let answer = self.node(id).replica.query(&query);
             self.note(format!("{id} answers t{}: {}", ticket.0, trace::answer(&answer)));
-            self.events.push_back(Event::Answered { ticket, answer });
         }
     }
 
@@ -436,10 +376,7 @@ impl Cluster {
     // What must hold.
 
     fn check_recovered(&mut self, node: NodeId) {
-        let recovered = self.observer.recovered(&self.nodes[&node].raft);
-        if self.judged {
-            holds(recovered);
-        }
+        holds(self.observer.recovered(&self.nodes[&node].raft));
     }
 }
 

@@ -61,11 +61,6 @@ impl Disk {
         self.durable.iter().map(|(token, bytes)| (*token, decoded(bytes)))
     }
 
-    /// Tells how many records wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Returns the youngest durable token.
     pub(crate) fn upto(&self) -> Token {
         self.upto

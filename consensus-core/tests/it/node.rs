@@ -22,8 +22,6 @@ pub(crate) struct Options {
     pub(crate) append_window: usize,
     pub(crate) proposals_max: usize,
     pub(crate) proposals_bytes_max: usize,
-    /// Whether invariants are judged after every step, or only what callers see counts.
-    pub(crate) judged: bool,
 }
 
 impl Default for Options {
@@ -37,7 +35,6 @@ impl Default for Options {
             append_window: 64,
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
-            judged: true,
         }
     }
 }
