@@ -53,6 +53,7 @@ mod replica;
 mod replicated;
 mod role;
 mod seat;
+mod simulation;
 mod suggest;
 mod sync;
 mod transport;
