@@ -76,7 +76,7 @@ fn faults_that_did_not_happen_are_said() {
     let stderr = String::from_utf8_lossy(&run.stderr);
     assert_eq!(run.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("too rare to have been tested"), "{stderr}");
-    assert!(stderr.contains("loss, delay"), "{stderr}");
+    assert!(stderr.contains(": loss, "), "{stderr}");
 
     let run = consensus(&[&["sim", "--seeds", "9"], &flags[..]].concat());
     assert_eq!(run.status.code(), Some(0), "few seeds promise nothing");
