@@ -59,10 +59,11 @@ pub(super) fn sim(options: &Sim) -> Result<ExitCode> {
 
 /// Starts the plan of the command line.
 pub(super) fn builder(options: &Sim) -> Builder {
+    let (operations, seconds) = size(options);
     Plan::builder()
         .nodes(options.nodes)
-        .operations(operations(options))
-        .duration(Duration::from_secs(seconds(options)))
+        .operations(operations)
+        .duration(Duration::from_secs(seconds))
         .faults(options.profile.faults())
 }
 
@@ -87,19 +88,16 @@ pub(super) fn threads(options: &Sim) -> NonZeroUsize {
     options.threads.unwrap_or_else(cores)
 }
 
-// A mutant is a bug of the protocol, for which a short run of few operations is enough, and many
-// seeds are better than long ones.
+/// How many operations, and seconds of virtual time, a run has if nobody says.
+const SIZE: (usize, u64) = (2_000, 60);
 
-fn hunts(options: &Sim) -> bool {
-    options.mutants.is_some() || options.mutant.is_some()
-}
+/// The same where a bug is put back: many short runs find it sooner than few long ones.
+const SIZE_OF_MUTANTS: (usize, u64) = (400, 20);
 
-fn operations(options: &Sim) -> usize {
-    options.ops.unwrap_or(if hunts(options) { 400 } else { 2_000 })
-}
-
-fn seconds(options: &Sim) -> u64 {
-    options.seconds.unwrap_or(if hunts(options) { 20 } else { 60 })
+fn size(options: &Sim) -> (usize, u64) {
+    let is_mutated = options.mutants.is_some() || options.mutant.is_some();
+    let (operations, seconds) = if is_mutated { SIZE_OF_MUTANTS } else { SIZE };
+    (options.ops.unwrap_or(operations), options.seconds.unwrap_or(seconds))
 }
 
 /// Runs one seed of a plan.
@@ -282,7 +280,7 @@ impl Campaign<'_> {
 fn command(options: &Sim, seed: u64) -> String {
     let Sim { protocol, nodes, profile, .. } = options;
     let (protocol, profile) = (protocol.name(), profile.name());
-    let (ops, seconds) = (operations(options), seconds(options));
+    let (ops, seconds) = size(options);
     let (features, mutant) = match &options.mutant {
         Some(name) => (" --features mutants", format!(" --mutant {name}")),
         None => ("", String::new()),
