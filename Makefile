@@ -11,6 +11,7 @@ fix:
 test:
 	cargo test --workspace
 	cargo test -p consensus-core --features mutants --test it mutants
+	cargo test -p consensus-actors --features mutants --test sim
 
 format:
 	cargo fmt --all --check
@@ -18,6 +19,7 @@ format:
 lint:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p consensus-core --all-targets --features mutants -- -D warnings
+	cargo clippy -p consensus-actors --all-targets --features mutants -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -5,9 +5,14 @@ mod check;
 mod dev;
 mod history;
 mod http;
+#[cfg_attr(not(feature = "mutants"), path = "no_mutants.rs")]
+mod mutants;
 mod options;
+mod progress;
 mod serve;
+mod sim;
 mod status;
+mod tally;
 
 use std::process::ExitCode;
 
@@ -60,6 +65,7 @@ where
 pub fn tools() -> ExitCode {
     let done = match Tools::parse().tool {
         Tool::Check(check) => check::check(&check),
+        Tool::Sim(sim) => sim::sim(&sim),
         Tool::Status(status) => status::status(&status),
         Tool::Call(call) => call::call(&call),
     };

@@ -1,8 +1,12 @@
 //! The verbs and flags.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use consensus_core::sim::Profile;
 
 use crate::client::IntoDuration;
 
@@ -38,6 +42,8 @@ pub(super) struct Tools {
 pub(super) enum Tool {
     /// Checks whether recorded histories are linearizable.
     Check(Check),
+    /// Runs simulated clusters under faults, a seed each, and checks what their callers see.
+    Sim(Sim),
     /// Shows how a cluster's nodes and groups stand.
     Status(Status),
     /// Calls a command or a query of a group.
@@ -74,6 +80,82 @@ pub(super) enum Model {
     Counter,
     /// append, read: a list
     Append,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sim {
+    /// The protocol.
+    #[arg(long, value_enum, default_value_t = Protocol::Raft)]
+    pub(super) protocol: Protocol,
+    /// How many nodes, 1 to 9; 5 if not given, and 3 and 5 by turns for mutants.
+    #[arg(long, value_name = "COUNT")]
+    pub(super) nodes: Option<u64>,
+    /// How many seeds to run; 1,000 if not given, 1 with --seed. Of mutants: how many at most until
+    /// one is caught, 5,000 if not given.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: Option<u64>,
+    /// The first seed, and the only one without --seeds; seeds count from 0 if not given.
+    #[arg(long, value_name = "SEED")]
+    pub(super) seed: Option<u64>,
+    /// Which faults there are.
+    #[arg(long, default_value = "all", value_parser = profiles())]
+    pub(super) profile: Profile,
+    /// How many operations the callers of a run ask for; 2,000 if not given, 400 for mutants.
+    #[arg(long, value_name = "COUNT")]
+    pub(super) ops: Option<usize>,
+    /// How long faults and operations go on, in seconds of virtual time; 60 if not given, 20 for
+    /// mutants.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) seconds: Option<u64>,
+    /// How many threads run seeds; one a core if not given. What is found does not depend on it.
+    #[arg(long, value_name = "COUNT")]
+    pub(super) threads: Option<NonZeroUsize>,
+    /// Writes what the callers of each run saw to DIR/seed-N.jsonl, for `check --model kv`.
+    #[arg(long, value_name = "DIR")]
+    pub(super) history: Option<PathBuf>,
+    /// Writes the events of the first seed that fails, shrunk, or of the only one: JSON, one a
+    /// line.
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+    /// Writes a page with the timeline of that run.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Ends with one line for programs: a JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Puts each known bug back in turn and runs seeds until it is caught; needs a build with
+    /// --features mutants.
+    #[arg(
+        long,
+        value_name = "PROTOCOL",
+        conflicts_with_all = ["mutant", "seed", "history", "trace", "html"]
+    )]
+    pub(super) mutants: Option<Protocol>,
+    /// Puts one known bug back and runs seeds until it is caught, or, with --seed, those seeds;
+    /// needs a build with --features mutants.
+    #[arg(long, value_name = "NAME")]
+    pub(super) mutant: Option<String>,
+}
+
+/// What can be simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Protocol {
+    /// Raft.
+    Raft,
+}
+
+impl Protocol {
+    /// Returns its name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+        }
+    }
+}
+
+fn profiles() -> impl TypedValueParser<Value = Profile> {
+    let names = PossibleValuesParser::new(Profile::ALL.map(Profile::name));
+    names.map(|name| name.parse().expect("only names of profiles pass"))
 }
 
 #[derive(Debug, Args)]

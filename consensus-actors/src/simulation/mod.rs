@@ -1,15 +1,67 @@
-//! Simulated runs, and what is shown of them.
-#![cfg_attr(not(test), expect(dead_code, reason = "the command that simulates will call it"))]
+//! Simulated runs: many at once, silent, and what is written of them.
 
-pub(crate) mod timeline;
+mod fleet;
+mod history;
+mod quiet;
+mod timeline;
+mod trace;
 
-/// What a page says of a run beside its report.
+use consensus_core::{
+    StateMachine,
+    sim::{self, Plan, Report, Shrunk, Simulated, Workload},
+};
+
+pub(crate) use self::{
+    fleet::in_order, history::write as write_history, quiet::Quiet, timeline::page,
+    trace::write as write_trace,
+};
+
+/// What a timeline is of.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
-    /// Names the run.
+    /// The seed, and what came of it.
     pub(crate) title: String,
-    /// Reproduces it.
+    /// The command line that gives this run again.
     pub(crate) command: String,
-    /// How many nodes there are.
+    /// How many nodes there are, numbered from 1.
     pub(crate) nodes: u64,
+}
+
+/// Runs `plan` without a word; a panic is a finding, with its place as evidence.
+///
+/// # Errors
+/// A text for people, where the workload cannot make up an operation.
+pub(crate) fn run<P: Simulated, S: StateMachine>(
+    plan: &Plan,
+    workload: &dyn Workload<S>,
+) -> Result<Report, String> {
+    let (report, place) = quiet::quietly(|| sim::run::<P, S>(plan, workload));
+    let mut report = report?;
+    add_place(&mut report, place);
+    Ok(report)
+}
+
+/// Shrinks the run of `plan` without a word; `None` if it does not fail.
+///
+/// # Errors
+/// A text for people, where the workload cannot make up an operation.
+pub(crate) fn shrink<P: Simulated, S: StateMachine>(
+    plan: &Plan,
+    workload: &dyn Workload<S>,
+) -> Result<Option<Shrunk>, String> {
+    let (shrunk, place) = quiet::quietly(|| sim::shrink::<P, S>(plan, workload));
+    let mut shrunk = shrunk?;
+    if let Some(shrunk) = &mut shrunk {
+        add_place(&mut shrunk.report, place);
+    }
+    Ok(shrunk)
+}
+
+/// Adds where the code stopped itself.
+fn add_place(report: &mut Report, place: Option<String>) {
+    if let (Some(failure), Some(place)) = (&mut report.failure, place)
+        && failure.flaw == sim::Flaw::Panic
+    {
+        failure.evidence.push(format!("panicked at {place}"));
+    }
 }

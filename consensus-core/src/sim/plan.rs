@@ -45,6 +45,14 @@ impl Plan {
         Self { seed, ..self.clone() }
     }
 
+    /// Returns the same plan with another number of nodes.
+    ///
+    /// # Errors
+    /// [`PlanError::Nodes`].
+    pub fn with_nodes(&self, nodes: u64) -> Result<Self, PlanError> {
+        Builder { plan: Self { nodes, ..self.clone() } }.build()
+    }
+
     /// Returns the same plan, its trace kept or not.
     #[must_use]
     pub fn recording(&self, recording: bool) -> Self {

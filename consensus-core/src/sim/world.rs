@@ -160,8 +160,9 @@ pub(super) const SERVICE_WITHIN: Duration = Duration::from_secs(10);
 /// How many copies wait for one node.
 const STRAGGLERS_MAX: usize = 32;
 
-/// More events than any run has that gets anywhere.
-const EVENTS_MAX: u64 = 500_000_000;
+/// More events than any run has that gets anywhere: in a second of virtual time, for an operation,
+/// and at all. Where each message is answered by another and some arrive twice, they grow for ever.
+const EVENTS_MAX: (u64, u64, u64) = (10_000, 500, 100_000);
 
 impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     /// Starts the nodes, their disks empty.
@@ -269,12 +270,15 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         let timeout = self.script.temper.election_timeout;
         let serving = Time::ZERO + self.plan.duration() + SERVICE_WITHIN + timeout * 20;
         let settled = serving + timeout * 40;
+        let (a_second, an_operation, at_all) = EVENTS_MAX;
+        let operations = self.plan.operations() as u64;
+        let events_max = a_second * settled.since(Time::ZERO).as_secs() + an_operation * operations;
         let mut events = 0_u64;
         while let Some(Due { at, event, .. }) = self.queue.pop() {
             self.now = at;
             self.dispatch(event)?;
             events += 1;
-            if events > EVENTS_MAX {
+            if events > events_max + at_all {
                 return Err(self.broken(Flaw::Liveness, "the cluster is busy and gets nowhere"));
             }
             if !self.mended {

@@ -1,0 +1,218 @@
+//! `sim --mutants`: known bugs are put back one at a time, and seeds are run until one shows it.
+//!
+//! Without faults nothing must show of it to callers, whatever the protocol's invariants say: it is
+//! a bug of safety, and not a broken program.
+
+use std::{
+    num::NonZeroUsize,
+    ops::{ControlFlow, Range},
+    process::ExitCode,
+};
+
+use comfy_table::{CellAlignment, Table, presets};
+use consensus_core::{
+    mutants::Bug,
+    sim::{Builder, Failure, Plan, Profile},
+};
+use serde_json::{Value as Json, json};
+
+use super::{options::Sim, progress::Progress, say, sim};
+use crate::{
+    error::{Code, Error, Result},
+    simulation::{self, Quiet},
+    suggest,
+};
+
+/// How many seeds are tried at most until a bug is caught, if nobody says.
+const SEEDS: u64 = 5_000;
+
+/// How many seeds without faults must be green: a mutant is unsafe, not broken.
+const CALM: u64 = 50;
+
+/// Puts the bug called `name` into a plan.
+pub(super) fn put_back(builder: Builder, name: &str) -> Result<Builder> {
+    Ok(builder.bug(named(name)?))
+}
+
+fn named(name: &str) -> Result<Bug> {
+    name.parse::<Bug>().map_err(|error| {
+        let hint = suggest::did_you_mean(name, Bug::all().map(Bug::name));
+        Error::new(Code::Config, format!("{error}{hint}"))
+    })
+}
+
+/// Hunts each bug; exits 0 only if all are caught and none shows without faults.
+pub(super) fn hunt(options: &Sim) -> Result<ExitCode> {
+    if options.history.is_some() || options.trace.is_some() || options.html.is_some() {
+        let message = "--history, --trace and --html show chosen seeds of a mutant; add --seed N";
+        return Err(Error::new(Code::Config, message));
+    }
+    let bugs = match &options.mutant {
+        Some(name) => vec![named(name)?],
+        None => Bug::all().collect(),
+    };
+    let hunt = Hunt {
+        options,
+        builder: sim::builder(options),
+        seeds: sim::seeds(options, SEEDS)?,
+        threads: sim::threads(options),
+    };
+    let quiet = Quiet::begin();
+    let mut progress = Progress::begin();
+    let mut hunted = Vec::new();
+    for (number, bug) in (1..).zip(bugs.iter().copied()) {
+        let one = hunt.one(bug, &mut progress)?;
+        progress.print(format_args!("{number} of {}, {bug}: {}", bugs.len(), one.told()));
+        hunted.push(one);
+    }
+    drop(quiet);
+    progress.clear();
+    print(&hunted, &hunt.seeds);
+    say(format_args!("{:.0} s on {} threads", progress.elapsed().as_secs_f64(), hunt.threads));
+    if options.json {
+        say(as_json(&hunted));
+    }
+    let passed = hunted.iter().all(|one| one.caught.is_some() && one.green == CALM);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Hunt<'a> {
+    options: &'a Sim,
+    builder: Builder,
+    seeds: Range<u64>,
+    threads: NonZeroUsize,
+}
+
+/// What came of hunting a bug.
+struct Hunted {
+    bug: Bug,
+    /// How many seeds without faults showed nothing.
+    green: u64,
+    /// What the first other one showed.
+    restless: Option<(u64, Failure)>,
+    /// How many seeds it took to catch the bug, and what the last one showed.
+    caught: Option<(u64, Failure)>,
+}
+
+impl Hunt<'_> {
+    fn one(&self, bug: Bug, progress: &mut Progress) -> Result<Hunted> {
+        let calm = self.builder.clone().bug(bug).invariants(false).faults(Profile::Calm.faults());
+        let (mut green, mut restless) = (0, None);
+        self.judge(&sim::plan(calm)?, 0..CALM, |seed, failure| {
+            match failure {
+                None => green += 1,
+                Some(failure) => restless = restless.take().or(Some((seed, failure))),
+            }
+            ControlFlow::Continue(())
+        })?;
+        let mut caught = None;
+        let faulty = sim::plan(self.builder.clone().bug(bug))?;
+        self.judge(&faulty, self.seeds.clone(), |seed, failure| {
+            let seeds = seed - self.seeds.start + 1;
+            progress.show(|| format!("{bug}: {seeds} of at most {} seeds", self.seeds.end));
+            caught = failure.map(|failure| (seeds, failure));
+            if caught.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(Hunted { bug, green, restless, caught })
+    }
+
+    /// Runs seeds of a plan, and hands out in their order why they failed.
+    fn judge(
+        &self,
+        plan: &Plan,
+        seeds: Range<u64>,
+        mut take: impl FnMut(u64, Option<Failure>) -> ControlFlow<()>,
+    ) -> Result {
+        let mut ended = Ok(());
+        let run = |seed| {
+            let report = sim::run(self.options.protocol, &sim::planned(self.options, plan, seed)?);
+            report.map(|report| report.failure)
+        };
+        simulation::in_order(self.threads, seeds, run, |seed, done| match done {
+            Ok(failure) => take(seed, failure),
+            Err(error) => {
+                ended = Err(error);
+                ControlFlow::Break(())
+            }
+        });
+        ended
+    }
+}
+
+impl Hunted {
+    fn told(&self) -> String {
+        let caught = match &self.caught {
+            Some((seeds, failure)) => format!("caught in {seeds} seeds, {failure}"),
+            None => "not caught".to_owned(),
+        };
+        match &self.restless {
+            Some((seed, failure)) => format!("{caught}; without faults, seed {seed}: {failure}"),
+            None => caught,
+        }
+    }
+}
+
+fn print(hunted: &[Hunted], seeds: &Range<u64>) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["MUTANT", "SEEDS", "CAUGHT BY", "CALM", "PINNED BY", "RULE"]);
+    for column in table.column_iter_mut().skip(1).take(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for Hunted { bug, green, caught, .. } in hunted {
+        let (took, by) = match caught {
+            Some((took, failure)) => (took.to_string(), failure.flaw.to_string()),
+            None => ("-".to_owned(), "not caught".to_owned()),
+        };
+        let calm = format!("{green} of {CALM}");
+        table.add_row([bug.name(), &took, &by, &calm, bug.pinned_by(), bug.rule()]);
+    }
+    say(table);
+    let (caught, all) = (hunted.iter().filter(|one| one.caught.is_some()).count(), hunted.len());
+    let limit = seeds.end - seeds.start;
+    say(format_args!("{caught} of {all} caught in at most {limit} seeds each"));
+    let shown = |took: Option<u64>| took.map_or_else(|| "not caught".to_owned(), |n| n.to_string());
+    let (median, worst) = (shown(median(hunted)), shown(worst(hunted)));
+    say(format_args!("seeds until caught: median {median}, worst {worst}"));
+}
+
+/// Returns how many seeds each took, those that were not caught last.
+fn sorted(hunted: &[Hunted]) -> Vec<Option<u64>> {
+    let mut took: Vec<_> =
+        hunted.iter().map(|one| one.caught.as_ref().map(|(seeds, _)| *seeds)).collect();
+    took.sort_unstable_by_key(|took| took.unwrap_or(u64::MAX));
+    took
+}
+
+fn median(hunted: &[Hunted]) -> Option<u64> {
+    sorted(hunted).get(hunted.len() / 2).copied().flatten()
+}
+
+fn worst(hunted: &[Hunted]) -> Option<u64> {
+    sorted(hunted).last().copied().flatten()
+}
+
+fn as_json(hunted: &[Hunted]) -> Json {
+    let mutants = hunted.iter().map(|Hunted { bug, green, restless, caught }| {
+        let failed = |failed: &Option<(u64, Failure)>| {
+            failed.as_ref().map(|(_, failure)| failure.to_string())
+        };
+        json!({
+            "mutant": bug.name(),
+            "rule": bug.rule(),
+            "pinned_by": bug.pinned_by(),
+            "seeds": caught.as_ref().map(|(seeds, _)| seeds),
+            "caught_by": caught.as_ref().map(|(_, failure)| failure.flaw.to_string()),
+            "what": failed(caught),
+            "calm_green": green,
+            "calm_seeds": CALM,
+            "calm_failure": failed(restless),
+        })
+    });
+    json!({
+        "mutants": mutants.collect::<Vec<_>>(),
+        "caught": hunted.iter().filter(|one| one.caught.is_some()).count(),
+        "median": median(hunted),
+        "worst": worst(hunted),
+    })
+}
