@@ -13,6 +13,7 @@ pub struct Plan {
     seed: u64,
     nodes: u64,
     operations: usize,
+    callers: usize,
     duration: Duration,
     faults: Faults,
     recording: bool,
@@ -29,6 +30,7 @@ impl Plan {
                 seed: 0,
                 nodes: 5,
                 operations: 2_000,
+                callers: 1,
                 duration: Duration::from_secs(60),
                 faults: Profile::All.faults(),
                 recording: false,
@@ -64,6 +66,11 @@ impl Plan {
     /// Returns how many operations callers ask for.
     pub fn operations(&self) -> usize {
         self.operations
+    }
+
+    /// Returns how many callers ask at about the same time.
+    pub fn callers(&self) -> usize {
+        self.callers
     }
 
     /// Returns how long faults and operations go on, in virtual time.
@@ -119,6 +126,14 @@ impl Builder {
         self
     }
 
+    /// Sets how many callers ask at about the same time, so that their operations overlap.
+    /// Default 1: each asks when it likes.
+    #[must_use]
+    pub fn callers(mut self, callers: usize) -> Self {
+        self.plan.callers = callers;
+        self
+    }
+
     /// Sets how long faults and operations go on, in virtual time. Default a minute.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
@@ -160,6 +175,9 @@ impl Builder {
         if plan.duration < DURATION_MIN || plan.duration > DURATION_MAX {
             return Err(PlanError::Duration { duration: plan.duration });
         }
+        if !(1..=CALLERS_MAX).contains(&plan.callers) {
+            return Err(PlanError::Callers { callers: plan.callers });
+        }
         if plan.operations > OPERATIONS_MAX {
             return Err(PlanError::Operations { operations: plan.operations });
         }
@@ -173,6 +191,9 @@ const DURATION_MIN: Duration = Duration::from_secs(2);
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The whole history is kept in memory.
 const OPERATIONS_MAX: usize = 1_000_000;
+
+/// With more, all operations of a usual run would be asked for in a few moments.
+const CALLERS_MAX: usize = 64;
 
 /// Why values make no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,6 +210,12 @@ pub enum PlanError {
     Duration {
         /// As asked.
         duration: Duration,
+    },
+    /// Too few callers, or too many.
+    #[error("{callers} callers at once are out of range; simulate 1 to {CALLERS_MAX}, 4 is usual")]
+    Callers {
+        /// As asked.
+        callers: usize,
     },
     /// Too many operations.
     #[error("{operations} operations are too many; simulate up to {OPERATIONS_MAX}")]
