@@ -7,7 +7,7 @@
 use consensus_core::{Cx, StateMachine};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::client::Client;
+use crate::{client::Client, simulation::Sim};
 
 /// A state machine that a node can host.
 #[diagnostic::on_unimplemented(
@@ -24,6 +24,11 @@ pub trait Replicated: StateMachine {
 
     /// The protocol that replicates it unless the configuration says otherwise.
     const PROTOCOL: Protocol = Protocol::Raft;
+
+    /// Starts a simulation of it: `Counter::simulate().check()`.
+    fn simulate() -> Sim<Self> {
+        Sim::new()
+    }
 }
 
 /// A replication protocol.

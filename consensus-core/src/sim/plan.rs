@@ -16,6 +16,7 @@ pub struct Plan {
     callers: usize,
     duration: Duration,
     faults: Faults,
+    pace: u64,
     recording: bool,
     invariants: bool,
     #[cfg(feature = "mutants")]
@@ -33,6 +34,7 @@ impl Plan {
                 callers: 1,
                 duration: Duration::from_secs(60),
                 faults: Profile::All.faults(),
+                pace: 1,
                 recording: false,
                 invariants: true,
                 #[cfg(feature = "mutants")]
@@ -81,6 +83,11 @@ impl Plan {
     /// Returns the faults that may happen.
     pub fn faults(&self) -> Faults {
         self.faults
+    }
+
+    /// Returns how many times as often as usual faults strike.
+    pub fn pace(&self) -> u64 {
+        self.pace
     }
 
     pub(super) fn checks_invariants(&self) -> bool {
@@ -148,6 +155,14 @@ impl Builder {
         self
     }
 
+    /// Sets how many times as often as usual faults strike, so that short runs have as many as long
+    /// ones. Default 1.
+    #[must_use]
+    pub fn pace(mut self, pace: u64) -> Self {
+        self.plan.pace = pace;
+        self
+    }
+
     /// Sets whether the protocol's invariants are checked, or only what callers see. Default true.
     #[must_use]
     pub fn invariants(mut self, checked: bool) -> Self {
@@ -178,6 +193,9 @@ impl Builder {
         if !(1..=CALLERS_MAX).contains(&plan.callers) {
             return Err(PlanError::Callers { callers: plan.callers });
         }
+        if !(1..=PACE_MAX).contains(&plan.pace) {
+            return Err(PlanError::Pace { pace: plan.pace });
+        }
         if plan.operations > OPERATIONS_MAX {
             return Err(PlanError::Operations { operations: plan.operations });
         }
@@ -194,6 +212,9 @@ const OPERATIONS_MAX: usize = 1_000_000;
 
 /// With more, all operations of a usual run would be asked for in a few moments.
 const CALLERS_MAX: usize = 64;
+
+/// Beyond it, nothing works for long enough that anything could go wrong.
+const PACE_MAX: u64 = 10;
 
 /// Why values make no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -216,6 +237,12 @@ pub enum PlanError {
     Callers {
         /// As asked.
         callers: usize,
+    },
+    /// Faults that strike too rarely, or too often.
+    #[error("faults {pace} times as often are out of range; simulate 1 to {PACE_MAX} times")]
+    Pace {
+        /// As asked.
+        pace: u64,
     },
     /// Too many operations.
     #[error("{operations} operations are too many; simulate up to {OPERATIONS_MAX}")]

@@ -175,7 +175,7 @@ fn strikes(plan: &Plan, temper: &Temper) -> Vec<Strike> {
     let mut strikes = Vec::new();
     for fault in temper.faults.iter() {
         // Millionths of a strike that are due over the whole run.
-        let due = rate(fault) * intensity / 60 * plan.duration().as_secs();
+        let due = rate(fault) * intensity / 60 * plan.duration().as_secs() * plan.pace();
         let count = due / 1_000_000 + u64::from(random.happens(due % 1_000_000));
         for _ in 0..count {
             let at = Time::ZERO + random.between(Duration::ZERO, plan.duration());
@@ -192,7 +192,7 @@ fn strikes(plan: &Plan, temper: &Temper) -> Vec<Strike> {
     strikes
 }
 
-/// Draws when `count` operations are asked for: as many at about the same time as there are callers.
+/// Draws when `count` operations are asked for: as many at one time as there are callers.
 fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec<Time> {
     // The first leader should be there.
     let first = (temper.election_timeout * 3).min(plan.duration() / 4);
