@@ -67,7 +67,7 @@ pub use client::{COMMAND_BYTES_MAX, Call, Client, IntoDuration};
 pub use consensus_core::{
     Argument, Cx, GroupId, Interface, Key, NodeId, Operation, Outcome, StateMachine,
 };
-pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated};
+pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated, simulate};
 pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};
 pub use node::{Hosting, Node, NodeBuilder};

@@ -5,5 +5,5 @@ pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
     Call, Client, Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, Sim,
-    StateMachine, command, query, replicated,
+    StateMachine, command, query, replicated, simulate,
 };

@@ -4,6 +4,8 @@
 //! name and the protocol, and checks the fields. Who wants no macro implements [`StateMachine`] and
 //! [`Replicated`] by hand.
 
+use std::str::FromStr;
+
 use consensus_core::{Cx, StateMachine};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -45,6 +47,14 @@ impl Protocol {
         match self {
             Self::Raft => "raft",
         }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        [Self::Raft].into_iter().find(|protocol| protocol.name() == name).ok_or(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use consensus_core::sim::{Line, Report, Shrunk, What};
+use consensus_core::sim::{Flaw, Line, Report, Shrunk, What};
 
 use super::{About, faults, timeline};
 
@@ -22,6 +22,7 @@ pub(super) fn failure(about: &About, shrunk: &Shrunk, seeds: u64) -> String {
         lines.push(String::new());
         lines.push(failure.to_string());
         indent(&mut lines, failure.evidence.clone(), EVIDENCE_MAX);
+        lines.extend(hint(failure.flaw).map(str::to_owned));
     }
     let ((operations, operations_before), (strikes, strikes_before)) =
         ((shrunk.operations.1, shrunk.operations.0), (shrunk.faults.1, shrunk.faults.0));
@@ -44,6 +45,23 @@ pub(super) fn fickle(about: &About, seed: u64) -> String {
          divergence: the state machine is not deterministic: the same commands give another state \
          from run to run; look for what differs (hash maps, clocks, addresses)\n\nrun it  {command}"
     )
+}
+
+/// Returns where to look for what is mostly behind a flaw.
+fn hint(flaw: Flaw) -> Option<&'static str> {
+    match flaw {
+        Flaw::Divergence => Some(
+            "The state is not the same everywhere: look for the order of a hash map, a clock, \
+             random numbers,\nor a field that the encoding leaves out, such as `#[serde(skip)]`.",
+        ),
+        Flaw::Invariant
+        | Flaw::Durability
+        | Flaw::Linearizability
+        | Flaw::ExactlyOnce
+        | Flaw::Outcome
+        | Flaw::Liveness
+        | Flaw::Panic => None,
+    }
 }
 
 /// Writes the page, and tells how to see the run again.
@@ -98,6 +116,8 @@ fn told(line: &Line) -> Option<String> {
             format!("{word}: {text}")
         }
         What::Down { text } => format!("down, {text}"),
+        // All of them start in the beginning.
+        What::Up { .. } if line.time == 0 => return None,
         What::Up { .. } => "up".to_owned(),
         What::Broken { text } => text.clone(),
         What::Role { .. }

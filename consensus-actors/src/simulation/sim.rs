@@ -17,6 +17,8 @@ use crate::{Protocol, Replicated};
 const SEED: &str = "CONSENSUS_SEED";
 /// A shorter run has as many faults as one of this length: short runs are many runs.
 const FAULTY: Duration = Duration::from_secs(20);
+/// How often a seed that failed is run again before it counts as one that passes.
+const AGAIN_MAX: usize = 10;
 /// Fewer seeds promise no faults: a rare one may well be missing.
 const PROMISING: u64 = 50;
 
@@ -307,10 +309,13 @@ impl<S: Replicated> Sim<S> {
 
     fn failure(&self, runs: &Runs<'_, S>, seed: u64) -> Result<String, String> {
         let about = self.about(seed);
-        Ok(match runs.shrunk(seed)? {
-            Some(shrunk) => report::failure(&about, &shrunk, self.seeds),
-            None => report::fickle(&about, seed),
-        })
+        // A state that is not deterministic may well pass when it is run again.
+        for _ in 0..AGAIN_MAX {
+            if let Some(shrunk) = runs.shrunk(seed)? {
+                return Ok(report::failure(&about, &shrunk, self.seeds));
+            }
+        }
+        Ok(report::fickle(&about, seed))
     }
 
     /// Faults that were promised have happened.
