@@ -28,20 +28,21 @@ impl Counter {
     }
 }
 
-// Goal: what is correct passes, with operations made up by closures, and options of all kinds.
+// Goal: what is correct passes, with operations made up by closures, and every option means
+// something. Method: each word for a fault, all of which must have happened.
+#[rustfmt::skip]
 #[simulate(
-    seeds = 60,
-    nodes = 3,
-    ops = 60,
-    clients = 3,
-    seconds = 4,
-    protocols(raft),
-    faults(crash, partition, drop, duplicate, reorder, clock_skew)
+    seeds = 80, nodes = 3, ops = 80, clients = 3, seconds = 4, protocols(raft),
+    faults(
+        crash, pause, partition, one_way, bridge, drop, delay, duplicate, reorder, clock_skew,
+        clock_jump, torn_write, disk_full, bit_rot, slow_disk, io_error, wiped_disk, replacement,
+    ),
 )]
-fn closures_make_up_operations(sim: Sim<Counter>) {
+fn every_option_is_known(sim: Sim<Counter>) {
     sim.command(|g| counter::Add { by: g.in_range(-9..=9) }).query(|_| counter::Get {});
 }
 
+// Goal: without a body, operations are made up from types.
 #[simulate(seeds = 20, profile(disk))]
 fn counter_survives_disks(sim: Sim<Counter>) {}
 

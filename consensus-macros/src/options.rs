@@ -121,7 +121,7 @@ impl Entry {
             Value::None | Value::List(_) => None,
         };
         let fits = |number: &LitInt| number.base10_parse::<u64>().is_ok_and(|value| value > 0);
-        number.filter(fits).ok_or_else(|| self.form("a whole number, 1 or more: `{} = 100`"))
+        number.filter(fits).ok_or_else(|| self.form("a whole number, 1 or more: `{} = 5`"))
     }
 
     /// Returns what stands in the option's parentheses.
