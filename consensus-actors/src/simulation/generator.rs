@@ -43,7 +43,8 @@ impl<'a> Generator<'a> {
     /// # Panics
     /// If there is nothing to choose from.
     pub fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
-        self.random.pick(choices).expect("there is something to choose from").clone()
+        assert!(!choices.is_empty(), "an empty list has nothing to pick");
+        self.random.pick(choices).expect("it is not empty").clone()
     }
 
     /// Makes up a truth value.

@@ -54,10 +54,12 @@ const PROMISING: u64 = 50;
 ///     }
 /// }
 ///
+/// # fn main() {
 /// // Operations are made up from their types ..
 /// Counter::simulate().seeds(5).check();
 /// // .. or by closures.
 /// Counter::simulate().seeds(5).command(|g| counter::Add { by: g.in_range(-9..=9) }).check();
+/// # }
 /// ```
 ///
 /// # When a seed fails

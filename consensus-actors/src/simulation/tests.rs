@@ -82,8 +82,8 @@ fn texts_are_few_and_now_and_then_strange() {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Tree {
     Leaf,
-    Node(Box<Tree>, Box<Tree>, Box<Tree>),
-    List(Vec<Tree>, Option<Box<Tree>>),
+    Node(Box<Self>, Box<Self>, Box<Self>),
+    List(Vec<Self>, Option<Box<Self>>),
 }
 
 // Goal: types that contain themselves end, and what a type refuses is made up anew.
@@ -124,11 +124,7 @@ impl<'de> Deserialize<'de> for Never {
 #[test]
 fn what_cannot_be_made_up_is_refused() {
     fn refused<T: DeserializeOwned + Debug>() -> Refused {
-        // A flattened struct that gets an empty map misses its fields instead.
-        let refusals = (0..20).map(|seed| {
-            arbitrary::value::<T>(&mut Random::new(seed, 1)).expect_err("it is refused")
-        });
-        refusals.last().expect("there are some")
+        arbitrary::value::<T>(&mut Random::new(1, 1)).expect_err("it is refused")
     }
     assert_eq!(refused::<Untagged>(), Refused::Unsaid);
     assert_eq!(refused::<Flattened>(), Refused::Unsaid);
