@@ -8,8 +8,8 @@
 //! {"reply":1}
 //! ```
 //!
-//! Kill any node with `kill -9`: the others go on, and the counter with them. `cargo test --example
-//! counter` ends them hundreds of times, in simulated time.
+//! Kill any node with `kill -9`: the others go on, and the counter with them.
+//! `cargo test -p examples --example counter` ends them hundreds of times, in simulated time.
 
 use consensus_actors::prelude::*;
 
