@@ -21,7 +21,7 @@ pub(super) fn failure(about: &About, shrunk: &Shrunk, seeds: u64) -> String {
     if let Some(failure) = &report.failure {
         lines.push(String::new());
         lines.push(failure.to_string());
-        indent(&mut lines, failure.evidence.clone(), EVIDENCE_MAX);
+        indent(&mut lines, failure.evidence.iter().take(EVIDENCE_MAX));
         lines.extend(hint(failure.flaw).map(str::to_owned));
     }
     let ((operations, operations_before), (strikes, strikes_before)) =
@@ -31,7 +31,13 @@ pub(super) fn failure(about: &About, shrunk: &Shrunk, seeds: u64) -> String {
         "What is left of {operations_before} operations and {strikes_before} faults when all that \
          can be is left out ({operations} and {strikes}):"
     ));
-    indent(&mut lines, history(&report.trace), LINES_MAX);
+    let history = history(&report.trace);
+    // What is near the end is near the failure.
+    let earlier = history.len().saturating_sub(LINES_MAX);
+    if earlier > 0 {
+        lines.push(format!("  .. {earlier} lines, and then"));
+    }
+    indent(&mut lines, history.iter().skip(earlier));
     lines.push(String::new());
     lines.extend(again(about, report));
     lines.join("\n")
@@ -89,12 +95,8 @@ fn target() -> PathBuf {
     program.ancestors().find(marked).map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
 }
 
-fn indent(lines: &mut Vec<String>, more: Vec<String>, most: usize) {
-    let all = more.len();
-    lines.extend(more.into_iter().take(most).map(|line| format!("  {line}")));
-    if all > most {
-        lines.push(format!("  .. and {} lines more", all - most));
-    }
+fn indent<'a>(lines: &mut Vec<String>, more: impl Iterator<Item = &'a String>) {
+    lines.extend(more.map(|line| format!("  {line}")));
 }
 
 /// Returns what callers and faults did, a line each, until everything was mended.
