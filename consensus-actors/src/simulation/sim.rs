@@ -71,7 +71,7 @@ const PROMISING: u64 = 50;
 /// # Faults
 /// | word | what happens |
 /// | --- | --- |
-/// | `crash` | processes end before, within and after what they do, all at once too, and lose what was not synced |
+/// | `crash` | processes end at any point, or all at once, and lose what was not synced |
 /// | `pause` | a process stands still for a while |
 /// | `partition` | two groups do not hear each other; a leader is left with a minority |
 /// | `one_way` | a node hears nobody, or is not heard |
