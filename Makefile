@@ -10,6 +10,7 @@ fix:
 
 test:
 	cargo test --workspace
+	cargo test --workspace --examples
 	cargo test -p consensus-core --features mutants --test it mutants
 	cargo test -p consensus-actors --features mutants --test sim
 

@@ -64,3 +64,7 @@ impl Kv {
         pairs.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
+
+// Commands and queries are made up from the types of their arguments.
+#[simulate]
+fn kv_is_linearizable(sim: Sim<Kv>) {}

@@ -7,7 +7,7 @@ pub use serde;
 use crate::client;
 pub use crate::{
     Answer, Apply, Argument, Call, Client, Command, Commands, Cx, Deterministic, Error, Interface,
-    Operation, Protocol, Query, Replica, Replicated, StateMachine, cli::main, cli::tools,
+    Operation, Protocol, Query, Replica, Replicated, Sim, StateMachine, cli::main, cli::tools,
 };
 
 /// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of
@@ -22,6 +22,11 @@ pub trait Declared {
     const NAME: &'static str;
     /// The protocol that replicates it.
     const PROTOCOL: Protocol;
+}
+
+/// Returns the protocol that an attribute names; the macros have looked that there is one.
+pub fn protocol(name: &str) -> Protocol {
+    name.parse().unwrap_or_else(|()| panic!("there is no protocol {name:?}"))
 }
 
 /// Serves a command that was sent to a replica's address.

@@ -69,9 +69,10 @@ pub use client::{COMMAND_BYTES_MAX, Call, Client, IntoDuration};
 pub use consensus_core::{
     Argument, Cx, GroupId, Interface, Key, NodeId, Operation, Outcome, StateMachine,
 };
-pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated};
+pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated, simulate};
 pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};
 pub use node::{Hosting, Node, NodeBuilder};
 pub use replica::Replica;
 pub use replicated::{Answer, Apply, Command, Commands, Protocol, Query, Replicated};
+pub use simulation::{Checked, Generator, Sim, Whole};

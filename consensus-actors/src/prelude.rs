@@ -4,6 +4,6 @@ pub use consensus_core::Rng as _;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
-    Call, Client, Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, StateMachine,
-    command, query, replicated,
+    Call, Client, Code, Cx, Deterministic, Error, Node, Outcome, Replica, Replicated, Sim,
+    StateMachine, command, query, replicated, simulate,
 };

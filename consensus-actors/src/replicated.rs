@@ -4,10 +4,12 @@
 //! name and the protocol, and checks the fields. Who wants no macro implements [`StateMachine`] and
 //! [`Replicated`] by hand.
 
+use std::str::FromStr;
+
 use consensus_core::{Cx, StateMachine};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::client::Client;
+use crate::{client::Client, simulation::Sim};
 
 /// A state machine that a node can host.
 #[diagnostic::on_unimplemented(
@@ -24,6 +26,11 @@ pub trait Replicated: StateMachine {
 
     /// The protocol that replicates it unless the configuration says otherwise.
     const PROTOCOL: Protocol = Protocol::Raft;
+
+    /// Starts a simulation of it: `Counter::simulate().check()`.
+    fn simulate() -> Sim<Self> {
+        Sim::new()
+    }
 }
 
 /// A replication protocol.
@@ -40,6 +47,14 @@ impl Protocol {
         match self {
             Self::Raft => "raft",
         }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        [Self::Raft].into_iter().find(|protocol| protocol.name() == name).ok_or(())
     }
 }
 

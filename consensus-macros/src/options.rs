@@ -1,9 +1,9 @@
 //! Options in attributes: `key`, `key = value` and `key(..)`, separated by commas.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
-    Error, Ident, LitStr, Path, Result, Token,
+    Error, Ident, LitInt, LitStr, Path, Result, Token,
     ext::IdentExt,
     parse::{Parse, ParseStream, Parser},
     punctuated::Punctuated,
@@ -112,6 +112,28 @@ impl Entry {
         string.parse().map_err(|_| {
             Error::new_spanned(&string, "this is not a path: write `\"my_crate::path\"`")
         })
+    }
+
+    /// Returns the option's value as a whole number, 1 or more.
+    pub(crate) fn number(&self) -> Result<LitInt> {
+        let number = match &self.value {
+            Value::Assigned(value) => syn::parse2::<LitInt>(value.clone()).ok(),
+            Value::None | Value::List(_) => None,
+        };
+        let fits = |number: &LitInt| number.base10_parse::<u64>().is_ok_and(|value| value > 0);
+        number.filter(fits).ok_or_else(|| self.form("a whole number, 1 or more: `{} = 5`"))
+    }
+
+    /// Returns what stands in the option's parentheses.
+    pub(crate) fn list(&self) -> Result<TokenStream> {
+        let list = match &self.value {
+            Value::List(list) => syn::parse2::<Group>(list.clone()).ok(),
+            Value::None | Value::Assigned(_) => None,
+        };
+        let is_list =
+            |list: &Group| list.delimiter() == Delimiter::Parenthesis && !list.stream().is_empty();
+        let list = list.filter(is_list).map(|list| list.stream());
+        list.ok_or_else(|| self.form("words in parentheses: `{}(..)`"))
     }
 
     /// Accepts an option without a value.

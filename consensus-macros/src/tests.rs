@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 
-use crate::{derive, entry, replicated};
+use crate::{derive, entry, replicated, simulate};
 
 fn tokens(source: &str) -> TokenStream {
     source.parse().unwrap_or_else(|error| panic!("{source}: {error}"))
@@ -82,6 +82,45 @@ fn odd_types_and_mains_are_refused_in_code() {
     for main in ["fn main<T>(self) {}", "async fn run(node: Node) -> Result {}", "struct Main;"] {
         let text = code(entry::expand(tokens("threads = 2"), tokens(main)));
         assert!(text.contains("compile_error"), "{main} should be refused: {text}");
+    }
+}
+
+// The same goal for `simulate`.
+#[test]
+fn odd_simulations_are_refused_in_code() {
+    let good = "fn f(sim: Sim<Counter>) {}";
+    let cases = [
+        ("", "fn f() {}"),
+        ("", "fn f(self) {}"),
+        ("", "fn f(sim: Sim<A>, more: u8) {}"),
+        ("", "fn f(sim: Sim) {}"),
+        ("", "fn f(sim: Sim<A, B>) {}"),
+        ("", "async fn f<T>(sim: Sim<T>) -> u8 {}"),
+        ("", "#[test] fn f(sim: Sim<A>) {}"),
+        ("", "struct A;"),
+        ("seeds", good),
+        ("seeds = 0", good),
+        ("seeds = -1, nodes = \"3\", ops(3)", good),
+        ("faults", good),
+        ("faults()", good),
+        ("faults[crash]", good),
+        ("faults(crash(3))", good),
+        ("faults(crash, crash)", good),
+        ("faults(3)", good),
+        ("faults(crash), profile(all)", good),
+        ("profile(network, disk)", good),
+        ("profile = network", good),
+        ("protocols(zab)", good),
+        ("protocols(raft = 3)", good),
+        ("=", good),
+    ];
+    for (options, item) in cases {
+        let text = code(simulate::expand(tokens(options), tokens(item)));
+        assert!(text.contains("compile_error"), "{options} {item} should be refused: {text}");
+    }
+    for item in [good, "fn r#fn(_: &mut a::Sim<Kv<u8>>) { x }"] {
+        let text = code(simulate::expand(tokens("seeds = 3, faults(crash)"), tokens(item)));
+        assert!(!text.contains("compile_error"), "{text}");
     }
 }
 

@@ -19,8 +19,7 @@ use serde_json::{Value as Json, json};
 use super::{options::Sim, progress::Progress, say, sim};
 use crate::{
     error::{Code, Error, Result},
-    simulation::{self, Quiet},
-    suggest,
+    simulation, suggest,
 };
 
 /// How many seeds are tried at most until a bug is caught, if nobody says.
@@ -57,7 +56,6 @@ pub(super) fn hunt(options: &Sim) -> Result<ExitCode> {
         seeds: sim::seeds(options, SEEDS)?,
         threads: sim::threads(options),
     };
-    let quiet = Quiet::begin();
     let mut progress = Progress::begin();
     let mut hunted = Vec::new();
     for (number, bug) in (1..).zip(bugs.iter().copied()) {
@@ -65,7 +63,6 @@ pub(super) fn hunt(options: &Sim) -> Result<ExitCode> {
         progress.print(format_args!("{number} of {}, {bug}: {}", bugs.len(), one.told()));
         hunted.push(one);
     }
-    drop(quiet);
     progress.clear();
     print(&hunted, &hunt.seeds);
     say(format_args!("{:.0} s on {} threads", progress.elapsed().as_secs_f64(), hunt.threads));

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    simulation::{self, About, Quiet},
+    simulation::{self, About},
 };
 
 /// How many seeds are run if nobody says.
@@ -154,14 +154,12 @@ struct Shown {
 
 impl Campaign<'_> {
     fn run(&self) -> Result<ExitCode> {
-        let quiet = Quiet::begin();
         let mut progress = Progress::begin();
         let (tally, mut shown) = self.run_all(&mut progress)?;
         let pace = self.pace(&progress);
         if let Some(shrunk) = self.shrink_first(&tally.failed, &progress)? {
             shown = Some(shrunk);
         }
-        drop(quiet);
         progress.clear();
         tally.print(self.seeds.start, self.plan.faults(), pace);
         let missing = tally.counts.missing(self.plan.faults(), tally.seeds);

@@ -1,19 +1,36 @@
-//! Simulated runs: many at once, silent, and what is written of them.
+//! The simulator for users: what `#[simulate]`, [`Sim`] and the command `sim` do.
+//!
+//! The cluster, its faults and the judgement are `consensus_core::sim`; here are operations made up
+//! from types, many seeds on all cores, silent, and what is told and written of a run.
 
+mod arbitrary;
+mod describe;
+mod faults;
 mod fleet;
+mod generator;
 mod history;
+mod operations;
 mod quiet;
+mod report;
+mod runs;
+mod sim;
 mod timeline;
 mod trace;
 
+#[cfg(test)]
+mod tests;
+
 use consensus_core::{
     StateMachine,
-    sim::{self, Plan, Report, Shrunk, Simulated, Workload},
+    sim::{Flaw, Plan, Report, Shrunk, Simulated, Workload},
 };
 
 pub(crate) use self::{
-    fleet::in_order, history::write as write_history, quiet::Quiet, timeline::page,
-    trace::write as write_trace,
+    fleet::in_order, history::write as write_history, timeline::page, trace::write as write_trace,
+};
+pub use self::{
+    generator::{Generator, Whole},
+    sim::{Checked, Sim},
 };
 
 /// What a timeline is of.
@@ -35,7 +52,7 @@ pub(crate) fn run<P: Simulated, S: StateMachine>(
     plan: &Plan,
     workload: &dyn Workload<S>,
 ) -> Result<Report, String> {
-    let (report, place) = quiet::quietly(|| sim::run::<P, S>(plan, workload));
+    let (report, place) = quiet::quietly(|| consensus_core::sim::run::<P, S>(plan, workload));
     let mut report = report?;
     add_place(&mut report, place);
     Ok(report)
@@ -49,7 +66,7 @@ pub(crate) fn shrink<P: Simulated, S: StateMachine>(
     plan: &Plan,
     workload: &dyn Workload<S>,
 ) -> Result<Option<Shrunk>, String> {
-    let (shrunk, place) = quiet::quietly(|| sim::shrink::<P, S>(plan, workload));
+    let (shrunk, place) = quiet::quietly(|| consensus_core::sim::shrink::<P, S>(plan, workload));
     let mut shrunk = shrunk?;
     if let Some(shrunk) = &mut shrunk {
         add_place(&mut shrunk.report, place);
@@ -60,7 +77,7 @@ pub(crate) fn shrink<P: Simulated, S: StateMachine>(
 /// Adds where the code stopped itself.
 fn add_place(report: &mut Report, place: Option<String>) {
     if let (Some(failure), Some(place)) = (&mut report.failure, place)
-        && failure.flaw == sim::Flaw::Panic
+        && failure.flaw == Flaw::Panic
     {
         failure.evidence.push(format!("panicked at {place}"));
     }

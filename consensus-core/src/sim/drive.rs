@@ -149,10 +149,12 @@ impl Drive {
         staged > 0 || !self.queue.is_empty()
     }
 
-    /// Tells whether what waits fills several sectors.
-    pub(super) fn is_long(&self) -> bool {
+    /// Tells whether what waits fills several sectors, or, where no more than that is to be hoped
+    /// for, may touch two.
+    pub(super) fn is_long(&self, hopeful: bool) -> bool {
         let bytes: usize = self.queue.iter().map(|(_, record)| record.len()).sum();
-        bytes > 2 * SECTOR_BYTES as usize
+        let sector = SECTOR_BYTES as usize;
+        bytes > if hopeful { 2 * sector } else { sector / 4 }
     }
 
     /// Writes and syncs what waits, or the older part of it.

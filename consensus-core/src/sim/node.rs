@@ -298,6 +298,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     pub(super) fn on_commit(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
+        let now = self.now;
         let host = self.host(node);
         if host.life != life || !host.is_up() {
             return Ok(());
@@ -307,7 +308,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         // A write and a sync; a segment that has to be begun takes more.
         let stop = match armed {
             Some(CrashPoint::Between(pick)) => Some(if pick < 4 { 1 } else { pick - 4 }),
-            Some(CrashPoint::Torn) if self.host(node).drive.is_long() => Some(1),
+            // While the disk is slow, more may gather.
+            Some(CrashPoint::Torn) if host.drive.is_long(host.slow_until > now) => Some(1),
             Some(CrashPoint::Torn | CrashPoint::Before | CrashPoint::After) | None => None,
         };
         if let Some(changes) = stop {

@@ -13,8 +13,10 @@ pub struct Plan {
     seed: u64,
     nodes: u64,
     operations: usize,
+    callers: usize,
     duration: Duration,
     faults: Faults,
+    pace: u64,
     recording: bool,
     invariants: bool,
     #[cfg(feature = "mutants")]
@@ -29,8 +31,10 @@ impl Plan {
                 seed: 0,
                 nodes: 5,
                 operations: 2_000,
+                callers: 1,
                 duration: Duration::from_secs(60),
                 faults: Profile::All.faults(),
+                pace: 1,
                 recording: false,
                 invariants: true,
                 #[cfg(feature = "mutants")]
@@ -74,6 +78,11 @@ impl Plan {
         self.operations
     }
 
+    /// Returns how many callers ask at about the same time.
+    pub fn callers(&self) -> usize {
+        self.callers
+    }
+
     /// Returns how long faults and operations go on, in virtual time.
     pub fn duration(&self) -> Duration {
         self.duration
@@ -82,6 +91,11 @@ impl Plan {
     /// Returns the faults that may happen.
     pub fn faults(&self) -> Faults {
         self.faults
+    }
+
+    /// Returns how many times as often as usual faults strike.
+    pub fn pace(&self) -> u64 {
+        self.pace
     }
 
     pub(super) fn checks_invariants(&self) -> bool {
@@ -127,6 +141,14 @@ impl Builder {
         self
     }
 
+    /// Sets how many callers ask at about the same time, so that their operations overlap.
+    /// Default 1: each asks when it likes.
+    #[must_use]
+    pub fn callers(mut self, callers: usize) -> Self {
+        self.plan.callers = callers;
+        self
+    }
+
     /// Sets how long faults and operations go on, in virtual time. Default a minute.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
@@ -138,6 +160,14 @@ impl Builder {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.plan.faults = faults;
+        self
+    }
+
+    /// Sets how many times as often as usual faults strike, so that short runs have as many as long
+    /// ones. Default 1.
+    #[must_use]
+    pub fn pace(mut self, pace: u64) -> Self {
+        self.plan.pace = pace;
         self
     }
 
@@ -168,6 +198,12 @@ impl Builder {
         if plan.duration < DURATION_MIN || plan.duration > DURATION_MAX {
             return Err(PlanError::Duration { duration: plan.duration });
         }
+        if !(1..=CALLERS_MAX).contains(&plan.callers) {
+            return Err(PlanError::Callers { callers: plan.callers });
+        }
+        if !(1..=PACE_MAX).contains(&plan.pace) {
+            return Err(PlanError::Pace { pace: plan.pace });
+        }
         if plan.operations > OPERATIONS_MAX {
             return Err(PlanError::Operations { operations: plan.operations });
         }
@@ -181,6 +217,12 @@ const DURATION_MIN: Duration = Duration::from_secs(2);
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The whole history is kept in memory.
 const OPERATIONS_MAX: usize = 1_000_000;
+
+/// With more, all operations of a usual run would be asked for in a few moments.
+const CALLERS_MAX: usize = 64;
+
+/// Beyond it, nothing works for long enough that anything could go wrong.
+const PACE_MAX: u64 = 10;
 
 /// Why values make no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -197,6 +239,18 @@ pub enum PlanError {
     Duration {
         /// As asked.
         duration: Duration,
+    },
+    /// Too few callers, or too many.
+    #[error("{callers} callers at once are out of range; simulate 1 to {CALLERS_MAX}, 4 is usual")]
+    Callers {
+        /// As asked.
+        callers: usize,
+    },
+    /// Faults that strike too rarely, or too often.
+    #[error("faults {pace} times as often are out of range; simulate 1 to {PACE_MAX} times")]
+    Pace {
+        /// As asked.
+        pace: u64,
     },
     /// Too many operations.
     #[error("{operations} operations are too many; simulate up to {OPERATIONS_MAX}")]

@@ -220,7 +220,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     /// Judges the whole run.
     fn conclude(&self) -> Result<(), Failure> {
-        let judged = witness::judge::<S>(self.group, &self.decided, &self.operations);
+        let judged = witness::judge(self.group, &self.decided, &self.operations, self.describe);
         let state = judged.map_err(|contradiction| {
             let mut failure = self.broken(contradiction.flaw, contradiction.what);
             let all = contradiction.operations;
@@ -241,7 +241,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     /// Tells of an operation what its caller saw.
-    fn told(&self, operation: usize) -> String {
+    pub(super) fn told(&self, operation: usize) -> String {
         let Some(asked) = self.operations.get(operation) else { return String::new() };
         let call = self.describe.describe(&asked.body);
         let (end, text) = match &asked.returned {

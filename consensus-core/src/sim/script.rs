@@ -175,7 +175,7 @@ fn strikes(plan: &Plan, temper: &Temper) -> Vec<Strike> {
     let mut strikes = Vec::new();
     for fault in temper.faults.iter() {
         // Millionths of a strike that are due over the whole run.
-        let due = rate(fault) * intensity / 60 * plan.duration().as_secs();
+        let due = rate(fault) * intensity / 60 * plan.duration().as_secs() * plan.pace();
         let count = due / 1_000_000 + u64::from(random.happens(due % 1_000_000));
         for _ in 0..count {
             let at = Time::ZERO + random.between(Duration::ZERO, plan.duration());
@@ -192,13 +192,28 @@ fn strikes(plan: &Plan, temper: &Temper) -> Vec<Strike> {
     strikes
 }
 
-fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
-    let mut random = Random::new(plan.seed(), CALLS);
+/// Draws when `count` operations are asked for: as many at one time as there are callers.
+fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec<Time> {
     // The first leader should be there.
     let first = (temper.election_timeout * 5).min(plan.duration() / 4);
+    let mut times = Vec::with_capacity(count);
+    let mut together = Time::ZERO;
+    for number in 0..count {
+        if number % plan.callers() == 0 {
+            together = Time::ZERO + random.between(first, plan.duration());
+            times.push(together);
+        } else {
+            // Within about the time that an operation takes.
+            times.push(together + random.between(Duration::ZERO, temper.transit.1 * 2));
+        }
+    }
+    times
+}
+
+fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
+    let mut random = Random::new(plan.seed(), CALLS);
     let keyed = if temper.sessions_expire { 0 } else { random.below(500_000) };
-    let mut times: Vec<Time> =
-        bodies.iter().map(|_| Time::ZERO + random.between(first, plan.duration())).collect();
+    let mut times = times(plan, temper, &mut random, bodies.len());
     times.sort_unstable();
     let mut calls = Vec::with_capacity(times.len());
     for (number, (at, body)) in times.into_iter().zip(bodies).enumerate() {

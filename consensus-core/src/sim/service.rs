@@ -8,6 +8,7 @@ use super::{
     operations::{Ended, Identity},
     protocol::Simulated,
     trace::{What, nanoseconds},
+    witness,
     workload::Body,
     world::{Entry, Event, SERVICE_WITHIN, World},
 };
@@ -20,7 +21,7 @@ use crate::{
     log::{Decided, Index},
     members::NodeId,
     process::{Input, Submission, Ticket},
-    replica::{Envelope, Reply},
+    replica::{Body as Stamped, Envelope, Reply},
     state_machine::StateMachine,
     time::Time,
 };
@@ -368,14 +369,29 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 Flaw::Divergence,
                 format!("{node} answers the command at {} otherwise than others", decided.index),
             );
-            let mut say = |who: String, reply: Option<&Reply>| {
-                failure.evidence.push(format!("{who}: {reply:?}"));
-            };
-            say(node.to_string(), reply);
-            say("others".to_owned(), known.and_then(|entry| entry.reply.as_ref()));
+            let known = known.and_then(|entry| entry.reply.as_ref());
+            failure.evidence = self.replies(decided, &node.to_string(), [reply, known]);
             return Err(failure);
         }
         Ok(())
+    }
+
+    /// Tells what a command is, and how `who` and the others answer it.
+    fn replies(&self, decided: &Decided, who: &str, replies: [Option<&Reply>; 2]) -> Vec<String> {
+        let envelope = decided.command.clone().map(Envelope::decode_all);
+        let Some(Ok(Envelope { body, .. })) = envelope else { return Vec::new() };
+        let operation =
+            Identity::of(&body).and_then(|identity| self.operations.identified(&identity));
+        let (Stamped::InSession { command, .. } | Stamped::Keyed { command, .. }) = body else {
+            return Vec::new();
+        };
+        let body = Body::Command(command);
+        let shown = |(who, reply): (&str, Option<&Reply>)| {
+            let text = reply.map(|reply| witness::shown(self.describe, &body, reply));
+            format!("{who}: {}", text.unwrap_or_else(|| "no reply".to_owned()))
+        };
+        let told = operation.map(|operation| self.told(operation));
+        told.into_iter().chain([who, "others"].into_iter().zip(replies).map(shown)).collect()
     }
 
     fn answer_reads(&mut self, node: NodeId) {

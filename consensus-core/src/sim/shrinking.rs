@@ -26,6 +26,9 @@ pub struct Shrunk {
 /// The most runs that shrinking takes.
 const RUNS_MAX: usize = 300;
 
+/// How often the small run is run again if it passes.
+const AGAIN_MAX: usize = 20;
+
 /// Shrinks a run that fails; `None` if it does not.
 ///
 /// The parts of a run draw from streams of their own, so what is left behaves much as before. The
@@ -52,7 +55,16 @@ pub fn shrink<P: Simulated, S: StateMachine>(
     let Shrinking { script, runs, .. } = shrinking;
     let after = (script.strikes.len(), script.calls.len());
     let plan = plan.recording(true);
-    let report = Run::<P, S>::scripted(&plan, workload, script).report();
+    let report = || Run::<P, S>::scripted(&plan, workload, script.clone()).report();
+    let mut last = report();
+    // A state machine that is not deterministic fails now and then.
+    for _ in 0..AGAIN_MAX {
+        if last.failure.is_some() {
+            break;
+        }
+        last = report();
+    }
+    let report = last;
     let (faults, operations) = ((before.0, after.0), (before.1, after.1));
     Ok(Some(Shrunk { report, faults, operations, runs }))
 }

@@ -18,7 +18,7 @@ use super::{
     Flaw,
     history::Moment,
     operations::{Asked, Ended, Identity, Operations},
-    workload::Body,
+    workload::{Body, Workload},
     world::Entry,
 };
 use crate::{
@@ -51,8 +51,9 @@ pub(super) fn judge<S: StateMachine>(
     group: GroupId,
     log: &[Entry],
     operations: &Operations,
+    describe: &dyn Workload<S>,
 ) -> Judged<Bytes> {
-    let mut replay = Replay::<S>::new(group, operations);
+    let mut replay = Replay::<S>::new(group, operations, describe);
     replay.queries(Index::ZERO)?;
     for (place, entry) in log.iter().enumerate() {
         // Half of what follows runs on a state that went through a snapshot.
@@ -65,7 +66,7 @@ pub(super) fn judge<S: StateMachine>(
     }
     let state = replay.end()?;
     let executed = replay.executed;
-    outcomes(operations, &executed)?;
+    outcomes(operations, &executed, describe)?;
     real_time(operations, &executed)?;
     Ok(state)
 }
@@ -73,6 +74,21 @@ pub(super) fn judge<S: StateMachine>(
 /// Encodes a state, to compare it.
 pub(super) fn encoded(state: &impl serde::Serialize) -> Bytes {
     rmp_serde::to_vec_named(state).unwrap_or_default().into()
+}
+
+const COPY: &str = "another copy of it";
+const RESTORED: &str = "a copy that went through a snapshot";
+
+/// Tells of a reply, for people.
+pub(super) fn shown<S: StateMachine>(
+    describe: &dyn Workload<S>,
+    body: &Body,
+    reply: &Reply,
+) -> String {
+    match reply {
+        Ok(reply) => describe.describe_reply(body, reply),
+        Err(rejection) => format!("an error ({rejection})"),
+    }
 }
 
 /// A command that was executed: where, and with what reply.
@@ -85,6 +101,7 @@ struct Executed {
 struct Replay<'a, S> {
     group: GroupId,
     operations: &'a Operations,
+    describe: &'a dyn Workload<S>,
     now: WallTime,
     state: S,
     /// Two more states that must not differ: another one, and one that goes through a snapshot.
@@ -97,7 +114,7 @@ struct Replay<'a, S> {
 }
 
 impl<'a, S: StateMachine> Replay<'a, S> {
-    fn new(group: GroupId, operations: &'a Operations) -> Self {
+    fn new(group: GroupId, operations: &'a Operations, describe: &'a dyn Workload<S>) -> Self {
         let mut queries: BTreeMap<Index, Vec<usize>> = BTreeMap::new();
         for (place, asked) in operations.all().iter().enumerate() {
             if let (Body::Query(_), Some(seen)) = (&asked.body, asked.seen) {
@@ -107,6 +124,7 @@ impl<'a, S: StateMachine> Replay<'a, S> {
         Self {
             group,
             operations,
+            describe,
             now: WallTime::default(),
             state: S::default(),
             twin: S::default(),
@@ -151,9 +169,12 @@ impl<'a, S: StateMachine> Replay<'a, S> {
 
         let mine = self.apply(index, &command, involved)?;
         if mine != *reply {
+            let body = Body::Command(command);
             let what = format!(
-                "the replicas answer the command at {index} with {reply:?}; the state machine, \
-                 with every command executed once, answers {mine:?}"
+                "the replicas answer the command at {index} with {}; the state machine, with every \
+                 command executed once, answers {}",
+                shown(self.describe, &body, reply),
+                shown(self.describe, &body, &mine)
             );
             return Err(Contradiction::new(Flaw::ExactlyOnce, what, involved));
         }
@@ -190,16 +211,19 @@ impl<'a, S: StateMachine> Replay<'a, S> {
         let twin = execute(&mut self.twin, Cx::new(group, index, now), command);
         let restored = execute(&mut self.restored, Cx::new(group, index, now), command);
         let differs = if twin != reply {
-            Some(("another copy of the state", twin))
+            Some((COPY, twin))
         } else if restored != reply {
-            Some(("a copy that went through a snapshot", restored))
+            Some((RESTORED, restored))
         } else {
             None
         };
         let Some((who, other)) = differs else { return Ok(reply) };
+        let body = Body::Command(Bytes::copy_from_slice(command));
         let what = format!(
-            "the state machine is not deterministic: it answers the command at {index} with \
-             {reply:?}, and {who} answers {other:?}"
+            "the state machine is not deterministic: it answers the command at {index} with {}, \
+             and {who} answers {}",
+            shown(self.describe, &body, &reply),
+            shown(self.describe, &body, &other)
         );
         Err(Contradiction::new(Flaw::Divergence, what, involved))
     }
@@ -214,10 +238,26 @@ impl<'a, S: StateMachine> Replay<'a, S> {
             let mine = answer_of(&self.state, query);
             if mine.as_ref() != Ok(answer) {
                 let what = format!(
-                    "a query that saw everything up to {index} answers {answer:?}; the state \
-                     machine answers {mine:?}"
+                    "a query that saw everything up to {index} answers {}; the state machine \
+                     answers {}",
+                    shown(self.describe, &asked.body, &Ok(answer.clone())),
+                    shown(self.describe, &asked.body, &mine)
                 );
                 return Err(Contradiction::new(Flaw::Linearizability, what, &[operation]));
+            }
+            // What an encoding leaves out may show in answers alone.
+            for (who, state) in [(COPY, &self.twin), (RESTORED, &self.restored)] {
+                let other = answer_of(state, query);
+                if other == mine {
+                    continue;
+                }
+                let what = format!(
+                    "the state machine is not deterministic: after the command at {index} it \
+                     answers a query with {}, and {who} answers {}",
+                    shown(self.describe, &asked.body, &mine),
+                    shown(self.describe, &asked.body, &other)
+                );
+                return Err(Contradiction::new(Flaw::Divergence, what, &[operation]));
             }
         }
         Ok(())
@@ -237,9 +277,9 @@ impl<'a, S: StateMachine> Replay<'a, S> {
     fn end(&self) -> Judged<Bytes> {
         let state = encoded(&self.state);
         let who = if encoded(&self.twin) != state {
-            "another copy of it"
+            COPY
         } else if encoded(&self.restored) != state {
-            "a copy that went through a snapshot"
+            RESTORED
         } else {
             return Ok(state);
         };
@@ -306,7 +346,11 @@ fn place_of<'a>(
 }
 
 /// What callers were told of their commands is true.
-fn outcomes(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -> Judged<()> {
+fn outcomes<S: StateMachine>(
+    operations: &Operations,
+    executed: &BTreeMap<Identity, Executed>,
+    describe: &dyn Workload<S>,
+) -> Judged<()> {
     for (operation, asked) in operations.all().iter().enumerate() {
         if matches!(asked.body, Body::Query(_)) {
             continue;
@@ -316,8 +360,10 @@ fn outcomes(operations: &Operations, executed: &BTreeMap<Identity, Executed>) ->
         match (asked.ended(), place) {
             (Some(Ended::Ok(reply)), Some(executed)) if executed.reply.as_ref() != Ok(reply) => {
                 let what = format!(
-                    "a caller was told {reply:?}, and the command at {} answered {:?}",
-                    executed.index, executed.reply
+                    "a caller was told {}, and the command at {} answered {}",
+                    shown(describe, &asked.body, &Ok(reply.clone())),
+                    executed.index,
+                    shown(describe, &asked.body, &executed.reply)
                 );
                 return fail(Flaw::Outcome, what);
             }

@@ -1,6 +1,6 @@
 //! The options of `#[replica(..)]`, on a type and on a field.
 
-use syn::{Attribute, Error, LitStr, Meta, Path, ext::IdentExt};
+use syn::{Attribute, Error, Ident, LitStr, Meta, Path, ext::IdentExt};
 
 use crate::{
     error::Errors,
@@ -15,16 +15,16 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     /// Whether floating point is allowed in fields.
     pub(crate) floats: bool,
+    /// Where a test is asked for, if it is.
+    pub(crate) simulate: Option<Ident>,
     /// Where the facade is.
     pub(crate) krate: Option<Path>,
 }
 
 /// One list for both derives: they may stand on one type, and share its options.
-const KNOWN: [&str; 4] = ["protocol", "name", "floats", "crate"];
-const PLANNED: [&str; 10] = [
-    "version", "upcast", "snapshot", "read", "keyed", "shards", "merge", "simulate", "commands",
-    "queries",
-];
+const KNOWN: [&str; 5] = ["protocol", "name", "floats", "simulate", "crate"];
+const PLANNED: [&str; 9] =
+    ["version", "upcast", "snapshot", "read", "keyed", "shards", "merge", "commands", "queries"];
 
 impl Options {
     /// Parses the options among `attributes`.
@@ -33,6 +33,9 @@ impl Options {
         for entry in entries(attributes, errors) {
             match &*entry.key.unraw().to_string() {
                 "floats" => options.floats = errors.take(entry.flag()).is_some(),
+                "simulate" => {
+                    options.simulate = errors.take(entry.flag()).map(|()| entry.key.clone());
+                }
                 "crate" => options.krate = errors.take(entry.path()),
                 "protocol" => protocol(&entry, errors),
                 "name" => options.name = errors.take(name(&entry)),

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::{Generics, Type, ext::IdentExt, parse_quote, spanned::Spanned};
 
 use super::ast::Input;
-use crate::{facade, names, tokens};
+use crate::{facade, names, simulate, tokens};
 
 /// Returns what the type says of itself; `#[replicated]` makes `Replicated` of it.
 ///
@@ -30,6 +30,8 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
     let checks = checks(input, checked, has_commands, &private);
     let generics = bounded(input, checked, &private);
     let (generics, _, clause) = generics.split_for_impl();
+    let is_simulated = input.options.simulate.is_some() && input.item.generics.params.is_empty();
+    let simulation = is_simulated.then(|| simulate::of_a_state(ident, &private));
     quote! {
         #[automatically_derived]
         impl #generics #private::Declared for #state #clause {
@@ -37,6 +39,7 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
             const PROTOCOL: #private::Protocol = #private::Protocol::Raft;
         }
         #checks
+        #simulation
     }
 }
 

@@ -21,6 +21,15 @@ pub(crate) fn check<'a>(input: &Input<'a>, derive: Derive, errors: &mut Errors) 
             );
         }
     }
+    if let (Some(simulate), false) =
+        (&input.options.simulate, input.item.generics.params.is_empty())
+    {
+        errors.at_with_help(
+            simulate,
+            "a generic state is many types, and a simulation is of one",
+            "write a test for the type you use: `#[simulate] fn kv(sim: Sim<Kv<String, u64>>) {}`",
+        );
+    }
     let floats = input.options.floats;
     let mut unchecked = Vec::new();
     for field in input.fields.iter().filter(|field| !field.trusted) {
