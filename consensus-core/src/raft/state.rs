@@ -85,8 +85,19 @@ impl State {
             election_deadline: now,
             timer,
         };
+        let mut orphan = None;
         for (token, record) in records {
-            state.replay(token, record)?;
+            if state.is_given_up(&record) {
+                orphan = Some(token);
+                state.persisting = token;
+                state.durable = token;
+            } else {
+                state.replay(token, record)?;
+            }
+        }
+        if let (Some(token), None) = (orphan, state.log_token) {
+            let reason = "entries follow a gap in the log";
+            return Err(RecoverError::Contradiction { token: token.0, reason });
         }
         // Judged at the end: the record of an entry's own term may have been given up for that of a
         // later one.
@@ -100,6 +111,13 @@ impl State {
             state.reset_election_timer(now);
         }
         Ok(state)
+    }
+
+    /// Tells whether a record is one of entries that were all replaced later: it was given up, but
+    /// the journal gives space back by the segment, and the rest of such a one comes back.
+    fn is_given_up(&self, record: &Record) -> bool {
+        let continues = matches!(record, Record::Append { after, .. } if *after > Index::ZERO);
+        continues && self.log_token.is_none()
     }
 
     fn replay(&mut self, token: Token, record: Record) -> Result<(), RecoverError> {

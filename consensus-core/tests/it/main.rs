@@ -16,6 +16,7 @@ mod node;
 mod partition;
 mod promises;
 mod raft;
+mod recovery;
 mod replica;
 mod role;
 mod sim;
