@@ -278,11 +278,10 @@ impl Campaign<'_> {
         }
         if let Some(path) = html {
             let seed = report.seed;
-            let came =
-                report.failure.as_ref().map_or_else(|| "green".to_owned(), ToString::to_string);
+            let came = if report.failure.is_some() { "" } else { ", green" };
             let left = shrunk.as_ref().map_or_else(String::new, |shrunk| format!(", {shrunk}"));
             let about = About {
-                title: format!("{} with seed {seed}{left}: {came}", self.options.protocol.name()),
+                title: format!("{} with seed {seed}{left}{came}", self.options.protocol.name()),
                 command: command(self.options, seed),
                 nodes: nodes(self.options, seed),
             };

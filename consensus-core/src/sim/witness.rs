@@ -388,9 +388,12 @@ fn outcomes<S: StateMachine>(
     Ok(())
 }
 
+/// An operation's place in the log, the operation, when it began, and when it ended if that is known.
+type Stand = (u64, usize, Moment, Option<Moment>);
+
 /// Who ended before another began does not stand behind it.
 fn real_time(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -> Judged<()> {
-    let mut stands: Vec<(u64, usize, Moment, Option<Moment>)> = Vec::new();
+    let mut stands: Vec<Stand> = Vec::new();
     for (operation, asked) in operations.all().iter().enumerate() {
         let ended = asked.returned.as_ref().and_then(|(moment, _, ended)| match ended {
             Ended::Ok(_) | Ended::Applied(_) => Some(*moment),
@@ -416,13 +419,26 @@ fn real_time(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -
             if let (Some(ended), Some((began, other))) = (ended, latest)
                 && *ended < began
             {
-                let what = "an operation that ended before another began takes effect after it";
+                let what = disorder(operations, *operation, other, equal);
                 let involved = [*operation, other];
-                return Err(Contradiction::new(Flaw::Linearizability, what.to_owned(), &involved));
+                return Err(Contradiction::new(Flaw::Linearizability, what, &involved));
             }
         }
         let begun = equal.iter().map(|(_, operation, began, _)| (*began, *operation)).max();
         latest = latest.max(begun);
     }
     Ok(())
+}
+
+/// Says how an operation that ended before `other` began stands behind it in the log.
+fn disorder(operations: &Operations, operation: usize, other: usize, at: &[Stand]) -> String {
+    let body = |operation| operations.get(operation).map(|asked| &asked.body);
+    let index = at.first().map_or(0, |(place, ..)| place / 2);
+    match (body(operation), body(other)) {
+        (Some(Body::Command(_)), Some(Body::Query(_))) => format!(
+            "a query began after the command at {index} was acknowledged, and saw the log only up \
+             to what lies before it"
+        ),
+        _ => "an operation that ended before another began takes effect after it".to_owned(),
+    }
 }
