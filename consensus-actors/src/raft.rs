@@ -14,6 +14,9 @@ use crate::{
 /// The actor of a replica that neither leads nor campaigns.
 pub(crate) type Follower = RoleActor<Raft, raft::Follower>;
 
+/// The actor of a replica that asks whether it would be elected.
+pub(crate) type PreCandidate = RoleActor<Raft, raft::PreCandidate>;
+
 /// The actor of a replica that campaigns.
 pub(crate) type Candidate = RoleActor<Raft, raft::Candidate>;
 
@@ -24,6 +27,7 @@ impl Hosted for Raft {
     fn start(role: Role, post: Box<Post<Self>>, first: bool) -> Recipient<Delivery<Self>> {
         match role {
             Role::Follower(role) => Follower::launch(role, post, first),
+            Role::PreCandidate(role) => PreCandidate::launch(role, post, first),
             Role::Candidate(role) => Candidate::launch(role, post, first),
             Role::Leader(role) => Leader::launch(role, post, first),
         }

@@ -91,6 +91,10 @@ impl Candidate {
         }
 
         match message {
+            Message::PreVote { term, last_index, last_term } => {
+                state.answer_pre_vote(now, from, term, (last_index, last_term), out);
+                Next::Stay
+            }
             Message::Vote { .. } => {
                 // This term's vote is its own.
                 let granted = state.has_bug(Mutant::CandidateVotesForAnother);
@@ -105,7 +109,9 @@ impl Candidate {
             }
             // Answers to what this replica sent as a leader of an earlier term cannot be of this
             // one.
-            Message::AppendReply { .. } | Message::HeartbeatReply { .. } => Next::Stay,
+            Message::PreVoteReply { .. }
+            | Message::AppendReply { .. }
+            | Message::HeartbeatReply { .. } => Next::Stay,
         }
     }
 

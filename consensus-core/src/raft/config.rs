@@ -17,6 +17,8 @@ pub struct Config {
     members: Members,
     election_timeout: Duration,
     heartbeat: Duration,
+    pre_vote: bool,
+    check_quorum: bool,
     seed: u64,
     append_bytes_max: usize,
     append_window: usize,
@@ -35,6 +37,8 @@ impl Config {
                 members,
                 election_timeout: Duration::from_millis(1_000),
                 heartbeat: Duration::from_millis(100),
+                pre_vote: true,
+                check_quorum: true,
                 seed: id.number() ^ group.0,
                 // A batch that keeps a frame far below the transport's 4 MiB.
                 append_bytes_max: 1 << 20,
@@ -72,6 +76,17 @@ impl Config {
     /// Returns how often a leader lets its followers hear of it.
     pub fn heartbeat(&self) -> Duration {
         self.heartbeat
+    }
+
+    /// Tells whether a replica asks before it campaigns.
+    pub fn pre_vote(&self) -> bool {
+        self.pre_vote
+    }
+
+    /// Tells whether a leader that hears of no majority steps down, and whether voters are loyal to
+    /// a leader that they hear of.
+    pub fn check_quorum(&self) -> bool {
+        self.check_quorum
     }
 
     /// Returns the seed of the election timer.
@@ -130,6 +145,27 @@ impl Builder {
     #[must_use]
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.config.heartbeat = interval;
+        self
+    }
+
+    /// Sets whether a replica asks a majority before it campaigns (dissertation 9.6). Default true.
+    ///
+    /// Without it a replica that was cut off comes back with a later term, and ends a tenure that
+    /// nothing is wrong with. All members should have the same.
+    #[must_use]
+    pub fn pre_vote(mut self, asks: bool) -> Self {
+        self.config.pre_vote = asks;
+        self
+    }
+
+    /// Sets whether a leader that has heard of no majority for an election timeout steps down, and
+    /// voters refuse others while they hear of a leader (dissertation 6.2, 4.2.3). Default true.
+    ///
+    /// Without it a leader that is cut off leads in vain until the network mends, and a replica that
+    /// hears of no leader disturbs those that do. All members should have the same.
+    #[must_use]
+    pub fn check_quorum(mut self, checks: bool) -> Self {
+        self.config.check_quorum = checks;
         self
     }
 

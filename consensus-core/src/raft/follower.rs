@@ -5,6 +5,7 @@ use super::{
     candidate::Candidate,
     message::{AppendResult, Entry, Message, Term},
     mutant::Mutant,
+    pre_candidate::PreCandidate,
     state::State,
 };
 use crate::{
@@ -28,6 +29,10 @@ impl Follower {
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         match state.timed_out(now) {
+            // Who is a majority alone has nobody to ask.
+            Some(proof) if state.config.pre_vote() && state.config.members().majority() > 1 => {
+                Next::Become(PreCandidate::canvass(proof, state, now, out).into())
+            }
             Some(proof) => Next::Become(Candidate::campaign(proof, state, now, out).into()),
             None => Next::Stay,
         }
@@ -46,6 +51,9 @@ impl Follower {
         }
 
         match message {
+            Message::PreVote { term, last_index, last_term } => {
+                state.answer_pre_vote(now, from, term, (last_index, last_term), out);
+            }
             Message::Vote { last_index, last_term, .. } => {
                 self.on_vote(state, now, from, (last_index, last_term), out);
             }
@@ -59,7 +67,8 @@ impl Follower {
                 self.on_heartbeat(state, from, commit, round, out);
             }
             // Answers to what this replica asked in a role it no longer holds.
-            Message::VoteReply { .. }
+            Message::PreVoteReply { .. }
+            | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. } => {}
         }
@@ -93,7 +102,7 @@ impl Follower {
             state.forget_vote();
         }
         state.follow(Some(leader), out);
-        state.reset_election_timer(now);
+        state.hear_of_leader(now);
     }
 
     /// Appends entries after checking that the logs agree up to them (5.3).

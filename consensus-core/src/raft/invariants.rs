@@ -218,6 +218,9 @@ impl Observer {
     /// [`Violation::Promise`] and [`Violation::OneVote`].
     pub fn sent(&mut self, node: NodeId, to: NodeId, message: &Message) -> Result<(), Violation> {
         let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        if message.is_tentative() {
+            return Ok(());
+        }
         let (durable, term) = (&mirror.durable, message.term());
         let fail = |what| Err(Violation::Promise { node, what });
         if durable.term < term {
@@ -240,7 +243,9 @@ impl Observer {
                 }
                 return Ok(());
             }
-            Message::VoteReply { granted: false, .. }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::VoteReply { granted: false, .. }
             | Message::Append { .. }
             | Message::AppendReply { result: AppendResult::Conflict { .. }, .. }
             | Message::Heartbeat { .. }

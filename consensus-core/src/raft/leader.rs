@@ -8,6 +8,8 @@ use std::{
 use super::{
     Raft,
     candidate::Elected,
+    follower::Follower,
+    following::Following,
     message::{AppendResult, Entry, Message, Payload},
     mutant::Mutant,
     progress::Progress,
@@ -37,6 +39,7 @@ pub struct Leader {
     ticket_bytes: usize,
     reads: Reads,
     heartbeat_due: Time,
+    following: Following,
 }
 
 impl Leader {
@@ -52,6 +55,7 @@ impl Leader {
             ticket_bytes: 0,
             reads: Reads::default(),
             heartbeat_due: now + state.config.heartbeat(),
+            following: Following::begin(now, state.config.election_timeout()),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
@@ -68,7 +72,9 @@ impl Leader {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        let Self { progress, noop, tickets, ticket_bytes, reads, heartbeat_due: _ } = self;
+        let Self { progress, noop, tickets, ticket_bytes, reads, following, heartbeat_due: _ } =
+            self;
+        following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
         (noop, tickets, ticket_bytes, reads).hash(out);
@@ -102,12 +108,19 @@ impl Leader {
         }
     }
 
-    fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
+    fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         // It hears of itself: should it lose the lead, it waits as any follower would.
         state.reset_election_timer(now);
+        let (period, members) = (state.config.election_timeout(), state.config.members());
+        if state.config.check_quorum() && !self.following.holds(now, period, members) {
+            // Others may have elected somebody else, and whoever asks here waits in vain.
+            state.follow(None, out);
+            return Next::Become(Follower::new().into());
+        }
         if now >= self.heartbeat_due {
             self.broadcast_heartbeat(state, now, out);
         }
+        Next::Stay
     }
 
     fn broadcast_heartbeat(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
@@ -220,21 +233,33 @@ impl Leader {
         }
 
         match message {
+            Message::PreVote { .. } => {
+                let reply = Message::PreVoteReply { term: state.term(), granted: false };
+                state.reply(from, reply, out);
+            }
             Message::Vote { .. } => {
                 let reply = Message::VoteReply { term: state.term(), granted: false };
                 state.reply(from, reply, out);
             }
             // Votes that came after the majority.
-            Message::VoteReply { .. } => {}
+            Message::PreVoteReply { .. } | Message::VoteReply { .. } => {}
             Message::Append { .. } | Message::Heartbeat { .. } => {
                 tracing::error!(%from, term = state.term().0, "a second leader speaks in my term");
             }
             Message::AppendReply { result, .. } => {
+                self.hear(state, from);
                 self.on_append_reply(state, now, from, result, out);
             }
             Message::HeartbeatReply { round, .. } => {
+                self.hear(state, from);
                 self.on_heartbeat_reply(state, now, from, round, out);
             }
+        }
+    }
+
+    fn hear(&mut self, state: &State, from: NodeId) {
+        if state.config.check_quorum() {
+            self.following.hear(from);
         }
     }
 
@@ -358,7 +383,7 @@ impl Step<Raft> for Leader {
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
         match input {
-            Input::Tick => self.on_tick(state, now, out),
+            Input::Tick => return self.on_tick(state, now, out),
             Input::Receive { from, message } => self.on_receive(state, now, from, message, out),
             Input::Submit(submissions) => self.on_submit(state, submissions, out),
             Input::Persisted { upto } => {

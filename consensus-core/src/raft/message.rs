@@ -53,6 +53,22 @@ impl Payload {
 /// A message between replicas. Every one carries its sender's term (5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
+    /// Asks whether a vote would be given (dissertation 9.6). It changes nobody's term.
+    PreVote {
+        /// The term that the sender would campaign in.
+        term: Term,
+        /// The last index of the sender's log.
+        last_index: Index,
+        /// The term of the entry at `last_index`.
+        last_term: Term,
+    },
+    /// Answers [`Message::PreVote`].
+    PreVoteReply {
+        /// The term that was asked about where it is granted, else the voter's own.
+        term: Term,
+        /// Whether the sender would have the vote.
+        granted: bool,
+    },
     /// Asks for a vote (RequestVote, 5.2).
     Vote {
         /// The candidate's term.
@@ -139,7 +155,8 @@ impl Message {
             return false;
         }
         match self {
-            Self::Vote { last_index, last_term, .. } => {
+            Self::PreVote { last_index, last_term, .. }
+            | Self::Vote { last_index, last_term, .. } => {
                 is_position(*last_index, *last_term) && *last_term < term
             }
             Self::Append { prev_index, prev_term, entries, .. } => {
@@ -153,17 +170,26 @@ impl Message {
                 result: AppendResult::Conflict { refused, hint, hint_term },
                 ..
             } => is_position(*hint, *hint_term) && hint <= refused,
-            Self::VoteReply { .. }
+            Self::PreVoteReply { .. }
+            | Self::VoteReply { .. }
             | Self::AppendReply { result: AppendResult::Matched(_), .. }
             | Self::Heartbeat { .. }
             | Self::HeartbeatReply { .. } => true,
         }
     }
 
-    /// Returns the sender's term.
+    /// Tells whether the message speaks of a term that nobody is in yet: whoever hears it keeps its
+    /// own.
+    pub(super) fn is_tentative(&self) -> bool {
+        matches!(self, Self::PreVote { .. } | Self::PreVoteReply { granted: true, .. })
+    }
+
+    /// Returns the sender's term, or that which a pre-vote is about.
     pub fn term(&self) -> Term {
         match self {
-            Self::Vote { term, .. }
+            Self::PreVote { term, .. }
+            | Self::PreVoteReply { term, .. }
+            | Self::Vote { term, .. }
             | Self::VoteReply { term, .. }
             | Self::Append { term, .. }
             | Self::AppendReply { term, .. }
@@ -267,6 +293,17 @@ impl Encode for Message {
                 put_u64(out, term.0);
                 put_u64(out, *round);
             }
+            Self::PreVote { term, last_index, last_term } => {
+                out.push(8);
+                put_u64(out, term.0);
+                put_u64(out, last_index.0);
+                put_u64(out, last_term.0);
+            }
+            Self::PreVoteReply { term, granted } => {
+                out.push(9);
+                put_u64(out, term.0);
+                out.push(u8::from(*granted));
+            }
         }
     }
 }
@@ -300,6 +337,12 @@ impl Decode for Message {
             },
             6 => Self::Heartbeat { term, commit: Index(take_u64(input)?), round: take_u64(input)? },
             7 => Self::HeartbeatReply { term, round: take_u64(input)? },
+            8 => Self::PreVote {
+                term,
+                last_index: Index(take_u64(input)?),
+                last_term: Term(take_u64(input)?),
+            },
+            9 => Self::PreVoteReply { term, granted: take_bool(input)? },
             tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
         })
     }

@@ -5,21 +5,23 @@
 //! ("Consensus: Bridging Theory and Practice", 2014) where it says so.
 //!
 //! ```text
-//!                 election timer                majority of votes
-//!   Follower --------------------> Candidate ----------------------> Leader
-//!      ^  ^                          |    |                            |
-//!      |  |  a leader of this term   |    | election timer             |
-//!      |  +--------------------------+    +--> Candidate, next term    |
-//!      +---------------------------------------------------------------+
-//!                            a message of a later term
+//!           election timer            majority would            majority of votes
+//!   Follower ------------> PreCandidate ----------> Candidate ----------------------> Leader
+//!     ^  ^                    |    |                 |    |                             |
+//!     |  |                    |    | election timer  |    | election timer              |
+//!     |  |                    |    +--> again        |    +--> next term                |
+//!     |  +--------------------+----------------------+                                  |
+//!     |        somebody leads, or too many refuse                                       |
+//!     +---------------------------------------------------------------------------------+
+//!                  a message of a later term, or no majority answers
 //! ```
 //!
-//! What is here: randomized elections, replication with conflict hints and a window, commitment of
+//! What is here: randomized elections with pre-vote and check-quorum, replication with conflict hints and a window, commitment of
 //! current-term entries only, a no-op at the start of a term, vote and log durable before they
 //! count, ReadIndex, restart.
 //!
-//! What is not here yet: membership changes, snapshots and compaction of the log, pre-vote and
-//! check-quorum, lease reads, leadership transfer. [`log::Log`] has a base where a snapshot will
+//! What is not here yet: membership changes, snapshots and compaction of the log, lease reads,
+//! leadership transfer. [`log::Log`] has a base where a snapshot will
 //! end.
 //!
 //! Deviations from the paper:
@@ -44,13 +46,16 @@ pub mod log;
 mod candidate;
 mod config;
 mod follower;
+mod following;
 mod leader;
 mod message;
 mod mirror;
 mod mutant;
+mod pre_candidate;
 mod progress;
 mod reads;
 mod record;
+mod refusals;
 mod simulated;
 mod state;
 
@@ -63,6 +68,7 @@ pub use message::{AppendResult, Entry, Message, Payload, Term};
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
 use mutant::Mutant;
+pub use pre_candidate::PreCandidate;
 pub use progress::Progress;
 pub use record::Record;
 pub use state::State;
@@ -101,6 +107,8 @@ pub struct Raft {
 pub enum Role {
     /// Neither leads nor campaigns.
     Follower(Follower),
+    /// Asks whether it would be elected.
+    PreCandidate(PreCandidate),
     /// Campaigns.
     Candidate(Candidate),
     /// Leads.
@@ -128,6 +136,7 @@ impl Raft {
         mem::discriminant(&self.role).hash(out);
         match &self.role {
             Role::Follower(_) => {}
+            Role::PreCandidate(candidate) => candidate.fingerprint(name, out),
             Role::Candidate(candidate) => candidate.fingerprint(name, out),
             Role::Leader(leader) => leader.fingerprint(name, out),
         }
@@ -175,6 +184,15 @@ impl Seated for Raft {
         if message.term() <= state.term() || !state.admits(*from, message) {
             return None;
         }
+        // A pre-vote is about a term that nobody is in yet.
+        if message.is_tentative() {
+            return None;
+        }
+        // Who campaigns while a leader is heard of is not followed into its term: it would end a
+        // tenure that nothing is wrong with (dissertation 4.2.3).
+        if matches!(message, Message::Vote { .. }) && state.is_loyal(now) {
+            return None;
+        }
         if state.has_bug(Mutant::LaterReplyCounts) && state.takes_for_present(message) {
             return None;
         }
@@ -198,4 +216,4 @@ impl Seated for Raft {
     }
 }
 
-role::exclusive_roles!(Raft, Role { Follower, Candidate, Leader });
+role::exclusive_roles!(Raft, Role { Follower, PreCandidate, Candidate, Leader });

@@ -31,9 +31,11 @@ impl State {
             Message::HeartbeatReply { .. } if later => {
                 self.leader() == Some(self.id()) && self.has_bug(Mutant::LaterReplyCounts)
             }
-            Message::Vote { .. } | Message::Heartbeat { .. } | Message::HeartbeatReply { .. } => {
-                false
-            }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::Vote { .. }
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatReply { .. } => false,
         }
     }
 
@@ -42,7 +44,9 @@ impl State {
         match answer {
             Message::VoteReply { .. } => self.has_bug(Mutant::VoteReplyNotDurable),
             Message::AppendReply { .. } => self.has_bug(Mutant::AckNotDurable),
-            Message::Vote { .. }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::Vote { .. }
             | Message::Append { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. } => false,

@@ -23,7 +23,9 @@ impl Simulated for Raft {
             .heartbeat(setup.heartbeat)
             .seed(setup.seed)
             .append_bytes_max(setup.append_bytes_max)
-            .append_window(setup.append_window);
+            .append_window(setup.append_window)
+            .pre_vote(setup.pre_vote)
+            .check_quorum(setup.check_quorum);
         #[cfg(feature = "mutants")]
         let config = match setup.bug {
             Some(crate::mutants::Bug::Raft(mutant)) => config.mutant(mutant),
@@ -47,6 +49,12 @@ impl Simulated for Raft {
     fn describe_message(message: &Message) -> String {
         let term = message.term().0;
         match message {
+            Message::PreVote { last_index, last_term, .. } => {
+                format!("PreVote@{term} log ends at {last_index}@{}", last_term.0)
+            }
+            Message::PreVoteReply { granted, .. } => {
+                format!("PreVoteReply@{term} {}", if *granted { "granted" } else { "refused" })
+            }
             Message::Vote { last_index, last_term, .. } => {
                 format!("Vote@{term} log ends at {last_index}@{}", last_term.0)
             }

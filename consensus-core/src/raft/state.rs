@@ -15,20 +15,20 @@ use super::{
     Raft,
     config::Config,
     log::Log,
-    message::{AppendResult, Entry, Message, Payload, Term},
+    message::{Entry, Message, Payload, Term},
     mutant::Mutant,
     record::Record,
 };
 use crate::{
-    error::{RecoverError, SubmitError},
+    error::RecoverError,
     log::{Decided, Index},
     members::NodeId,
-    process::{Effect, Effects, Submission, Ticket, Token},
+    process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
 
 /// Proof that the election timer ran out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TimedOut(());
 
 /// What a replica is besides its role.
@@ -56,6 +56,8 @@ pub struct State {
     stable: Index,
 
     election_deadline: Time,
+    /// When a leader was heard of last; a restart forgets it.
+    heard: Option<Time>,
     timer: ChaCha8Rng,
 }
 
@@ -83,6 +85,7 @@ impl State {
             unsynced: VecDeque::new(),
             stable: Index::ZERO,
             election_deadline: now,
+            heard: None,
             timer,
         };
         let mut orphan = None;
@@ -189,11 +192,13 @@ impl State {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        // The configuration never changes, and the timer decides nothing but when.
+        // The configuration never changes, and the timer decides nothing but when; so does when a
+        // leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
             config: _, log, term, voted_for, committed, leader, storage_full, persisting, durable,
-            vote_token, log_token, compacted, unsynced, stable, election_deadline: _, timer: _,
+            vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
+            timer: _,
         } = self;
         // Tokens are only compared: behind the durable one by distance, before it by rank.
         let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
@@ -226,8 +231,8 @@ impl State {
             self.answer_stale(from, message, out);
             return false;
         }
-        assert!(message.term() == self.term, "a later term was adopted before");
-        true
+        // A later term was adopted before, but for a campaign against a leader that is heard of.
+        message.term() == self.term || message.is_tentative()
     }
 
     pub(super) fn storage_full(&self) -> bool {
@@ -303,6 +308,20 @@ impl State {
         let spread = shortest.as_nanos() as u64;
         let jitter = std::time::Duration::from_nanos(self.timer.next_u64() % spread.max(1));
         self.election_deadline = now + shortest + jitter;
+    }
+
+    /// Notes that the leader of the present term was heard of.
+    pub(super) fn hear_of_leader(&mut self, now: Time) {
+        self.heard = Some(now);
+        self.reset_election_timer(now);
+    }
+
+    /// Tells whether others that campaign are refused: the leader leads, or was heard of within the
+    /// shortest election timeout (dissertation 4.2.3).
+    pub(super) fn is_loyal(&self, now: Time) -> bool {
+        let is_recent = |heard: Time| now < heard + self.config.election_timeout();
+        let hears = self.leader.is_some() && self.heard.is_some_and(is_recent);
+        self.config.check_quorum() && (hears || self.leader == Some(self.id()))
     }
 
     /// Proves that the election timer ran out, if it did.
@@ -441,43 +460,5 @@ impl State {
         };
         let message = Message::HeartbeatReply { term: self.term, round };
         out.push(Effect::Send { to: self.config.peer(to), message, after });
-    }
-
-    /// Tells the sender of a message of an earlier term that its term is over (5.1).
-    fn answer_stale(&self, to: NodeId, message: &Message, out: &mut Effects<Raft>) {
-        let term = self.term;
-        match message {
-            Message::Vote { .. } => {
-                self.reply(to, Message::VoteReply { term, granted: false }, out);
-            }
-            Message::Append { prev_index, .. } => {
-                let (hint, hint_term) = (Index::ZERO, Term::default());
-                let result = AppendResult::Conflict { refused: *prev_index, hint, hint_term };
-                self.reply(to, Message::AppendReply { term, result }, out);
-            }
-            Message::Heartbeat { round, .. } => {
-                self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
-            }
-            Message::VoteReply { .. }
-            | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => {}
-        }
-    }
-
-    /// Refuses commands, since this replica does not lead.
-    pub(super) fn refuse(&self, submissions: Vec<Submission>, out: &mut Effects<Raft>) {
-        self.refuse_tickets(submissions.into_iter().map(|submission| submission.ticket), out);
-    }
-
-    /// Refuses whatever the tickets stand for, since this replica does not lead.
-    pub(super) fn refuse_tickets(
-        &self,
-        tickets: impl IntoIterator<Item = Ticket>,
-        out: &mut Effects<Raft>,
-    ) {
-        let leader = self.leader.filter(|leader| *leader != self.id());
-        for ticket in tickets {
-            out.push(Effect::Answer { ticket, error: SubmitError::NotLeader { leader } });
-        }
     }
 }

@@ -31,6 +31,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             seed: self.plan.seed() << 8 | node.number(),
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
+            pre_vote: temper.pre_vote,
+            check_quorum: temper.check_quorum,
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
             #[cfg(feature = "mutants")]

@@ -84,6 +84,10 @@ pub struct Setup {
     pub election_timeout: Duration,
     /// How often a leader is heard of.
     pub heartbeat: Duration,
+    /// Whether a replica asks before it campaigns, where the protocol leaves that open.
+    pub pre_vote: bool,
+    /// Whether a leader that hears of no majority gives up, where the protocol leaves that open.
+    pub check_quorum: bool,
     /// The bytes of commands after which a message is full.
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.

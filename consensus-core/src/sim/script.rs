@@ -28,6 +28,8 @@ pub(super) struct Script {
 pub(super) struct Temper {
     pub(super) election_timeout: Duration,
     pub(super) heartbeat: Duration,
+    pub(super) pre_vote: bool,
+    pub(super) check_quorum: bool,
     pub(super) append_bytes_max: usize,
     pub(super) append_window: usize,
     pub(super) segment_bytes: usize,
@@ -134,6 +136,9 @@ impl Temper {
         Self {
             election_timeout,
             heartbeat,
+            // Most have both, as users do.
+            pre_vote: !random.happens(300_000),
+            check_quorum: !random.happens(300_000),
             append_bytes_max: *random.pick(&[1, 64, 512, 4_096]).unwrap_or(&64),
             append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),
             segment_bytes: *random.pick(&[16_384, 32_768, 65_536]).unwrap_or(&65_536),

@@ -72,6 +72,8 @@ impl Host {
         let members = Members::new((0..NODES).map(id)).expect("there are nodes");
         let config = Config::builder(id(position), GroupId::named("test"), members)
             .append_window(1)
+            .pre_vote(false)
+            .check_quorum(false)
             .build()
             .expect("the bounds are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");

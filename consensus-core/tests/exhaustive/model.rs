@@ -135,7 +135,9 @@ impl Cluster {
                 letter.term < to.disk_term || to.disk_vote.is_some_and(|vote| vote != letter.from)
             }
             Message::Append { .. } | Message::Heartbeat { .. } => letter.term < to.disk_term,
-            Message::VoteReply { .. }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. } => false,
         }
@@ -154,6 +156,7 @@ impl Cluster {
         match letter.message {
             // An answer is for who campaigns or leads in its term, or is news of a later one.
             // Nobody begins to campaign or lead in a term that it has on its disk already.
+            Message::PreVote { .. } | Message::PreVoteReply { .. } => false,
             Message::VoteReply { .. } => {
                 letter.term < to.disk_term || letter.term == to.disk_term && !campaigns(to)
             }

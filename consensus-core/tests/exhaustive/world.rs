@@ -164,6 +164,7 @@ impl World {
                 Role::Follower(_) => Part::Follower,
                 Role::Candidate(_) => Part::Candidate,
                 Role::Leader(_) => Part::Leader,
+                Role::PreCandidate(_) => unreachable!("pre-vote is off here"),
             },
             term: state.term().0 as u8,
             log: stamps(&host.raft),

@@ -275,6 +275,7 @@ impl Cluster {
         let node = self.node(node);
         let role = match node.raft.role() {
             Role::Follower(_) => "follower",
+            Role::PreCandidate(_) => "precandidate",
             Role::Candidate(_) => "candidate",
             Role::Leader(_) => "leader",
         };

@@ -72,7 +72,8 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
 
 fn replica() -> Raft {
     let members = Members::new((1..=3).map(id)).expect("three are some");
-    let config = Config::builder(id(1), GroupId(1), members).build().expect("valid");
+    let config = Config::builder(id(1), GroupId(1), members).pre_vote(false).check_quorum(false);
+    let config = config.build().expect("valid");
     Raft::recover(config, Time::ZERO, []).expect("nothing is wrong")
 }
 
@@ -170,6 +171,7 @@ fn no_message_panics_a_replica_in_any_role() {
                 Role::Follower(_) => 0,
                 Role::Candidate(_) => 1,
                 Role::Leader(_) => 2,
+                Role::PreCandidate(_) => 3,
             }] += 1;
         }
     }

@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 mod disk;
 mod driver;
+mod elections;
 mod hostile;
 mod kv;
 mod levels;

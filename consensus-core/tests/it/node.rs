@@ -18,6 +18,9 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) election_timeout: Duration,
     pub(crate) heartbeat: Duration,
+    /// Off where a script is about something else: its trace is shorter.
+    pub(crate) pre_vote: bool,
+    pub(crate) check_quorum: bool,
     pub(crate) append_bytes_max: usize,
     pub(crate) append_window: usize,
     pub(crate) proposals_max: usize,
@@ -31,6 +34,8 @@ impl Default for Options {
             seed: 0,
             election_timeout: Duration::from_secs(1),
             heartbeat: Duration::from_millis(100),
+            pre_vote: false,
+            check_quorum: false,
             append_bytes_max: 1 << 20,
             append_window: 64,
             proposals_max: 4_096,
@@ -73,6 +78,8 @@ impl Node {
         let builder = Config::builder(id, group, members)
             .election_timeout(options.election_timeout)
             .heartbeat(options.heartbeat)
+            .pre_vote(options.pre_vote)
+            .check_quorum(options.check_quorum)
             .seed(options.seed << 8 | id.number())
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)

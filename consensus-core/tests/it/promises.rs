@@ -19,6 +19,10 @@ impl Promises {
     /// Judges a message at the moment it leaves, by what the sender's disk holds then.
     pub(crate) fn check(&mut self, from: NodeId, to: NodeId, message: &Message, view: &View) {
         let term = message.term();
+        if matches!(message, Message::PreVote { .. } | Message::PreVoteReply { .. }) {
+            // They promise nothing.
+            return;
+        }
         assert!(view.term >= term, "{from} speaks in a term that is not durable");
         let vote = match message {
             Message::Vote { last_index, last_term, .. } => {
@@ -37,7 +41,9 @@ impl Promises {
                 );
                 None
             }
-            Message::VoteReply { granted: false, .. }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::VoteReply { granted: false, .. }
             | Message::Append { .. }
             | Message::AppendReply { .. }
             | Message::Heartbeat { .. }

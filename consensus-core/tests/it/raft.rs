@@ -48,16 +48,8 @@ impl goldenscript::Runner for Runner {
     fn run(&mut self, verb: &Verb, _: &goldenscript::Context) -> Result<String, Box<dyn Error>> {
         let mut shown = String::new();
         match verb {
-            Verb::Cluster { nodes, leader, bytes, window, proposals, proposals_bytes } => {
-                let plain = Options::default();
-                self.cluster = Cluster::new(&Options {
-                    nodes: nodes.unwrap_or(plain.nodes),
-                    append_bytes_max: bytes.unwrap_or(plain.append_bytes_max),
-                    append_window: window.unwrap_or(plain.append_window),
-                    proposals_max: proposals.unwrap_or(plain.proposals_max),
-                    proposals_bytes_max: proposals_bytes.unwrap_or(plain.proposals_bytes_max),
-                    ..plain
-                });
+            Verb::Cluster { leader, .. } => {
+                self.cluster = Cluster::new(&options(verb));
                 leader.iter().for_each(|leader| self.elect(*leader));
             }
             Verb::Given { node, term, vote, log } => {
@@ -114,6 +106,25 @@ impl goldenscript::Runner for Runner {
         }
         Ok(self.cluster.take_trace().into_iter().map(|line| line + "\n").collect::<String>()
             + &shown)
+    }
+}
+
+/// Returns what a new cluster is made of.
+fn options(verb: &Verb) -> Options {
+    let plain = Options::default();
+    #[rustfmt::skip]
+    let Verb::Cluster {
+        nodes, bytes, window, proposals, proposals_bytes, prevote, checkquorum, ..
+    } = verb else { return plain };
+    Options {
+        nodes: nodes.unwrap_or(plain.nodes),
+        append_bytes_max: bytes.unwrap_or(plain.append_bytes_max),
+        append_window: window.unwrap_or(plain.append_window),
+        proposals_max: proposals.unwrap_or(plain.proposals_max),
+        proposals_bytes_max: proposals_bytes.unwrap_or(plain.proposals_bytes_max),
+        pre_vote: prevote.unwrap_or(plain.pre_vote),
+        check_quorum: checkquorum.unwrap_or(plain.check_quorum),
+        ..plain
     }
 }
 

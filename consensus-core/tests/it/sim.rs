@@ -126,7 +126,9 @@ impl Adversary<Raft> for Liar {
                 Message::AppendReply { term, result: AppendResult::Matched(matched) }
             }
             Message::Heartbeat { round, .. } => Message::HeartbeatReply { term, round },
-            Message::VoteReply { .. }
+            Message::PreVote { .. } => Message::PreVoteReply { term, granted: true },
+            Message::PreVoteReply { .. }
+            | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. } => return,
         };

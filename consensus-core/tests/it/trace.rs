@@ -34,6 +34,12 @@ fn entries(after: Index, entries: &[Entry]) -> String {
 pub(crate) fn message(message: &Message) -> String {
     let term = message.term().0;
     match message {
+        Message::PreVote { last_index, last_term, .. } => {
+            format!("PreVote@{term} last={}", position(*last_index, *last_term))
+        }
+        Message::PreVoteReply { granted, .. } => {
+            format!("PreVoteReply@{term} {}", if *granted { "granted" } else { "refused" })
+        }
         Message::Vote { last_index, last_term, .. } => {
             format!("Vote@{term} last={}", position(*last_index, *last_term))
         }

@@ -25,6 +25,12 @@ pub(crate) enum Verb {
         /// The bytes of commands in flight from which on no more are taken.
         #[arg(key)]
         proposals_bytes: Option<usize>,
+        /// Whether replicas ask before they campaign.
+        #[arg(key)]
+        prevote: Option<bool>,
+        /// Whether leaders need to hear of a majority, and voters are loyal.
+        #[arg(key)]
+        checkquorum: Option<bool>,
     },
     /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
     Given {

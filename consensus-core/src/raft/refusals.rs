@@ -1,0 +1,57 @@
+//! What a replica says where it does not do what it was asked for.
+
+use super::{
+    Raft,
+    message::{AppendResult, Message, Term},
+    state::State,
+};
+use crate::{
+    error::SubmitError,
+    log::Index,
+    members::NodeId,
+    process::{Effect, Effects, Submission, Ticket},
+};
+
+impl State {
+    /// Tells the sender of a message of an earlier term that its term is over (5.1).
+    pub(super) fn answer_stale(&self, to: NodeId, message: &Message, out: &mut Effects<Raft>) {
+        let term = self.term();
+        match message {
+            Message::Vote { .. } => {
+                self.reply(to, Message::VoteReply { term, granted: false }, out);
+            }
+            Message::Append { prev_index, .. } => {
+                let (hint, hint_term) = (Index::ZERO, Term::default());
+                let result = AppendResult::Conflict { refused: *prev_index, hint, hint_term };
+                self.reply(to, Message::AppendReply { term, result }, out);
+            }
+            Message::Heartbeat { round, .. } => {
+                self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
+            }
+            Message::PreVote { .. } => {
+                self.reply(to, Message::PreVoteReply { term, granted: false }, out);
+            }
+            Message::PreVoteReply { .. }
+            | Message::VoteReply { .. }
+            | Message::AppendReply { .. }
+            | Message::HeartbeatReply { .. } => {}
+        }
+    }
+
+    /// Refuses commands, since this replica does not lead.
+    pub(super) fn refuse(&self, submissions: Vec<Submission>, out: &mut Effects<Raft>) {
+        self.refuse_tickets(submissions.into_iter().map(|submission| submission.ticket), out);
+    }
+
+    /// Refuses whatever the tickets stand for, since this replica does not lead.
+    pub(super) fn refuse_tickets(
+        &self,
+        tickets: impl IntoIterator<Item = Ticket>,
+        out: &mut Effects<Raft>,
+    ) {
+        let leader = self.leader().filter(|leader| *leader != self.id());
+        for ticket in tickets {
+            out.push(Effect::Answer { ticket, error: SubmitError::NotLeader { leader } });
+        }
+    }
+}
