@@ -106,7 +106,8 @@ impl Hunt<'_> {
         let faulty = sim::plan(self.builder.clone().bug(bug))?;
         self.judge(&faulty, self.seeds.clone(), |seed, failure| {
             let seeds = seed - self.seeds.start + 1;
-            progress.show(|| format!("{bug}: {seeds} of at most {} seeds", self.seeds.end));
+            let most = self.seeds.end - self.seeds.start;
+            progress.show(|| format!("{bug}: {seeds} of at most {most} seeds"));
             caught = failure.map(|failure| (seeds, failure));
             if caught.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;

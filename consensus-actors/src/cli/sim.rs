@@ -166,7 +166,7 @@ impl Campaign<'_> {
         if !missing.is_empty() {
             let missing: Vec<_> = missing.iter().copied().map(Fault::name).collect();
             progress.print(format_args!(
-                "too rare to have been tested, fewer than one in ten seeds: {}; run more nodes, \
+                "too rare to have been tested, fewer than one for ten seeds: {}; run more nodes, \
                  longer or with more operations",
                 missing.join(", ")
             ));
@@ -268,9 +268,8 @@ impl Campaign<'_> {
             return Ok(());
         }
         let Some(Shown { report, shrunk }) = shown else {
-            let message = "no seed failed, so there is no run for --trace or --html to show; \
-                           choose one with --seed N";
-            return Err(Error::new(Code::Config, message));
+            eprintln!("no seed failed, so --trace and --html show none; choose one with --seed N");
+            return Ok(());
         };
         if let Some(path) = trace {
             simulation::write_trace(path, &report.trace)

@@ -28,9 +28,12 @@ pub(crate) fn in_order<T: Send>(
             let (done, next, work) = (done.clone(), &next, &work);
             scope.spawn(move || {
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let (loose, end) = (Ordering::Relaxed, seeds.end);
+                    let taken =
+                        next.fetch_update(loose, loose, |next| (next < end).then(|| next + 1));
+                    let Ok(seed) = taken else { return };
                     // Nobody waits for results any more once one of them ended it all.
-                    if seed >= seeds.end || done.send((seed, work(seed))).is_err() {
+                    if done.send((seed, work(seed))).is_err() {
                         return;
                     }
                 }

@@ -56,10 +56,12 @@ fn events(asked: &Asked) -> [Option<(Moment, Event)>; 2] {
         let (kind, value) = match ended {
             Ended::Ok(reply) if op == "get" => ("ok", answer(reply)),
             // What a read returned that has no answer is not known.
-            Ended::Applied(_) | Ended::Unknown(_) if op == "get" => ("info", None),
+            Ended::Applied(_) | Ended::Unanswered(_) | Ended::Unknown(_) if op == "get" => {
+                ("info", None)
+            }
             // A command that panicked has changed what it had changed by then.
             Ended::Ok(_) | Ended::Applied(_) => ("ok", None),
-            Ended::NotApplied(_) => ("fail", None),
+            Ended::Unanswered(_) | Ended::NotApplied(_) => ("fail", None),
             Ended::Unknown(_) => ("info", None),
         };
         (*moment, event(kind, value, *at))

@@ -135,12 +135,14 @@ impl Mirror {
         let state = replica.state();
         let log = Chain::of(state.log().from(Index(1)));
         let (term, voted_for) = (state.term(), state.voted_for());
+        // It has just been rebuilt, and knows from which records.
+        let (vote_token, log_token) = state.rests_on();
         Self {
             term,
             committed: Index::ZERO,
             stable: log.last(),
             leads: false,
-            durable: Durable { term, voted_for, log: log.clone(), ..Durable::default() },
+            durable: Durable { term, voted_for, log: log.clone(), vote_token, log_token },
             log,
             waiting: VecDeque::new(),
         }
@@ -161,9 +163,7 @@ impl Mirror {
     /// Tells whether all records before `before` may be given up.
     pub(super) fn may_compact(&self, before: Token) -> bool {
         let durable = &self.durable;
-        // What was recovered has tokens that were not seen.
-        let unseen = durable.vote_token == Token::default();
-        unseen || before <= durable.vote_token && durable.log_token.is_none_or(|log| before <= log)
+        before <= durable.vote_token && durable.log_token.is_none_or(|log| before <= log)
     }
 
     /// Follows what a step wrote; returns the lowest index after which the log was rewritten, if it

@@ -151,6 +151,11 @@ impl State {
         Ok(())
     }
 
+    /// Returns the record of the vote, and the oldest one that the log rests on.
+    pub(super) fn rests_on(&self) -> (Token, Option<Token>) {
+        (self.vote_token, self.log_token)
+    }
+
     /// Returns the current term.
     pub fn term(&self) -> Term {
         self.term

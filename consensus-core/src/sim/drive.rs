@@ -72,6 +72,8 @@ pub(super) enum Committed {
     Full,
     /// The disk failed, and the process with it.
     Failed(String),
+    /// The journal takes no such record.
+    Refused(String),
 }
 
 /// How a process ended, as far as its disk cares.
@@ -167,7 +169,7 @@ impl Drive {
         for _ in 0..count.min(self.queue.len()) {
             let Some((token, record)) = self.queue.pop_front() else { break };
             if let Err(error) = journal.append(self.group, token, &record) {
-                return Committed::Failed(error.to_string());
+                return Committed::Refused(error.to_string());
             }
             self.staged = token;
         }

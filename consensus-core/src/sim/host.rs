@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{
     drive::Drive,
+    fault::Fault,
     protocol::{Adversary, Simulated},
     random::Random,
     script::Temper,
@@ -21,7 +22,7 @@ use crate::{
     journal::Config,
     log::{Decided, Index},
     members::NodeId,
-    process::{GroupId, Ticket, Token},
+    process::{GroupId, Submission, Ticket, Token},
     replica::Replica,
     state_machine::StateMachine,
     time::{Time, WallTime},
@@ -126,8 +127,10 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) parked: Option<Vec<super::world::Event>>,
     /// It came back without its disk, and its peers refuse it.
     pub(super) is_barred: bool,
-    /// Something on its disk was changed: it may not start again.
+    /// Something on its disk is to be changed, or was: it may not start again.
     pub(super) is_doomed: bool,
+    /// Something on its disk was changed.
+    pub(super) is_harmed: bool,
     pub(super) adversary: Option<Box<dyn Adversary<P>>>,
     pub(super) process: Option<P>,
     /// The role and term that were noted last.
@@ -154,6 +157,12 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     /// the worst of times.
     pub(super) stragglers: VecDeque<(NodeId, u64, Bytes)>,
     pub(super) armed: Option<CrashPoint>,
+    /// The failure that its disk is to have next.
+    pub(super) failing: Option<Fault>,
+    /// What was asked of the protocol and is not handed over yet.
+    pub(super) submissions: Vec<Submission>,
+    pub(super) reads: Vec<Ticket>,
+    pub(super) gathering: bool,
     pub(super) slow_until: Time,
     pub(super) late_until: Time,
 }
@@ -179,6 +188,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             parked: None,
             is_barred: false,
             is_doomed: false,
+            is_harmed: false,
             adversary,
             process: None,
             role: ("", 0),
@@ -200,6 +210,10 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             random: Random::new(place.seed, HOSTS + number),
             stragglers: VecDeque::new(),
             armed: None,
+            failing: None,
+            submissions: Vec::new(),
+            reads: Vec::new(),
+            gathering: false,
             slow_until: Time::ZERO,
             late_until: Time::ZERO,
             place,
@@ -240,6 +254,10 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.standing = Standing::Down;
         self.parked = None;
         self.armed = None;
+        self.failing = None;
+        self.submissions.clear();
+        self.reads.clear();
+        self.gathering = false;
         self.process = None;
         self.held.clear();
         self.inbox.clear();

@@ -20,6 +20,7 @@ pub mod linearizability;
 pub mod models;
 pub mod partition;
 
+mod alone;
 mod drive;
 mod fault;
 mod host;

@@ -9,9 +9,6 @@ use super::{
 };
 use crate::{members::NodeId, time::Time};
 
-/// When the copies of a message arrive, if any do.
-pub(super) type Arrivals = [Option<Time>; 2];
-
 /// Links between any two nodes, one for each direction.
 #[derive(Clone, Debug)]
 pub(super) struct Network {
@@ -55,20 +52,20 @@ impl Network {
         now: Time,
         temper: &Temper,
         counts: &mut Counts,
-    ) -> Arrivals {
-        let Some(link) = self.links.get_mut(&(from, to)) else { return [Some(now), None] };
+    ) -> Option<Time> {
+        let Some(link) = self.links.get_mut(&(from, to)) else { return Some(now) };
         if link.cuts > 0 {
-            return [None, None];
+            return None;
         }
         let (shortest, longest) = temper.transit;
         let mut at = now + link.random.between(shortest, longest);
         if self.calm {
             link.last_arrival = link.last_arrival.max(at);
-            return [Some(link.last_arrival), None];
+            return Some(link.last_arrival);
         }
         if link.random.happens(temper.loss) {
             counts.count(Fault::Loss);
-            return [None, None];
+            return None;
         }
         if link.held_until > now {
             at = at.max(link.held_until + link.random.between(shortest, longest));
@@ -82,14 +79,28 @@ impl Network {
             }
         }
         link.last_arrival = link.last_arrival.max(at);
-        let again = link.random.happens(temper.duplication).then(|| {
-            counts.count(Fault::Duplication);
-            // Some copies come so late that their sender has been somebody else meanwhile.
-            let latest = [longest * 20, temper.election_timeout * 12];
-            let latest = link.random.pick(&latest).copied().unwrap_or(longest);
-            at + link.random.between(shortest, latest)
-        });
-        [Some(at), again]
+        Some(at)
+    }
+
+    /// Decides when a copy arrives of a message that arrives at `at`, if there is one.
+    pub(super) fn send_again(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        at: Time,
+        temper: &Temper,
+        counts: &mut Counts,
+    ) -> Option<Time> {
+        let link = self.links.get_mut(&(from, to)).filter(|_| !self.calm)?;
+        if !link.random.happens(temper.duplication) {
+            return None;
+        }
+        counts.count(Fault::Duplication);
+        // Some copies come so late that their sender has been somebody else meanwhile.
+        let (shortest, longest) = temper.transit;
+        let latest = [longest * 20, temper.election_timeout * 12];
+        let latest = link.random.pick(&latest).copied().unwrap_or(longest);
+        Some(at + link.random.between(shortest, latest))
     }
 
     /// Cuts the links for which `cut` is true, and returns them.

@@ -99,8 +99,13 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn lose(&mut self, node: NodeId, why: String) -> Result<(), Failure> {
         let host = self.host(node);
         host.standing = Standing::Lost(why.clone());
+        let is_harmed = host.is_harmed;
         let lost = self.hosts.values().filter(|host| !host.is_good()).count();
         self.note(Some(node), [3, 0, 0], || What::Down { text: format!("for good: {why}") });
+        if !is_harmed {
+            let what = format!("{node} cannot start, and nothing was done to its disk: {why}");
+            return Err(self.broken(Flaw::Durability, what));
+        }
         if lost > (self.plan.nodes() as usize - 1) / 2 {
             let what = format!("{node} is the last of a majority that is lost: {why}");
             return Err(self.broken(Flaw::Durability, what));
@@ -321,6 +326,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let committed = self.host(node).drive.commit();
         if self.host(node).drive.take_missed() {
             self.counts.count(Fault::MisdirectedWrite);
+            self.host(node).is_harmed = true;
         }
         if stop.is_some() {
             return self.crash(node, Ending::Power);
@@ -330,12 +336,25 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Committed::Full => {
                 let host = self.host(node);
                 let told = std::mem::replace(&mut host.is_full, true);
+                if !told {
+                    self.counts.count(Fault::DiskFull);
+                }
+                let host = self.host(node);
                 host.committing = true;
                 let (life, pause) = (host.life, self.script.temper.election_timeout / 4);
                 self.schedule_in(pause, Event::Commit(node, life));
                 if told { Ok(()) } else { self.step(node, P::storage_full(true)) }
             }
-            Committed::Failed(reason) => self.fail_disk(node, &reason),
+            Committed::Failed(reason) => {
+                if let Some(fault) = self.host(node).failing.take() {
+                    self.counts.count(fault);
+                }
+                self.fail_disk(node, &reason)
+            }
+            Committed::Refused(reason) => {
+                let what = format!("{node} cannot write a record: {reason}");
+                Err(self.broken(Flaw::Durability, what))
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{history::Moment, workload::Body};
 use crate::{
     log::Index,
     members::NodeId,
-    replica::{self, RequestId, SessionId},
+    replica::{self, Rejection, RequestId, SessionId},
     time::Time,
 };
 
@@ -40,7 +40,9 @@ pub enum Ended {
     /// It was applied, or answered, with this encoded reply.
     Ok(Bytes),
     /// It was applied and has no reply.
-    Applied(String),
+    Applied(Rejection),
+    /// It is a query that has no answer.
+    Unanswered(Rejection),
     /// It was not applied and will not be.
     NotApplied(String),
     /// Nobody knows.
@@ -87,6 +89,8 @@ pub(super) struct Operations {
     open: usize,
     /// Operations that show whether a node serves, and have not shown it yet.
     probes: Vec<(NodeId, usize)>,
+    /// How many of them are to be tried again.
+    retried: usize,
     /// The operation that travels under an identity.
     by_identity: BTreeMap<Identity, usize>,
 }
@@ -195,7 +199,16 @@ impl Operations {
         Some(self.probes.swap_remove(place).0)
     }
 
+    /// Notes that a node was not served and will ask again; and that it does.
+    pub(super) fn will_retry(&mut self) {
+        self.retried += 1;
+    }
+
+    pub(super) fn retries(&mut self) {
+        self.retried -= 1;
+    }
+
     pub(super) fn probes_are_answered(&self) -> bool {
-        self.probes.is_empty()
+        self.probes.is_empty() && self.retried == 0
     }
 }

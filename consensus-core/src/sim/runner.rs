@@ -125,7 +125,7 @@ impl<'a, P: Simulated, S: StateMachine> Run<'a, P, S> {
     pub fn new(plan: &'a Plan, workload: &'a dyn Workload<S>) -> Result<Self, String> {
         let mut random = Random::new(plan.seed(), WORKLOAD);
         let bodies = workload::bodies(workload, &mut random, plan.operations())?;
-        let script = Script::draw(plan, bodies);
+        let script = Script::draw(plan, bodies, workload::probes(workload, plan.seed())?);
         Ok(Self { plan, workload, adversaries: BTreeMap::new(), script })
     }
 
@@ -250,6 +250,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 let text = match ended {
                     Ended::Ok(reply) => self.describe.describe_reply(&asked.body, reply),
                     Ended::Applied(why) => format!("applied without a reply: {why}"),
+                    Ended::Unanswered(why) => format!("no answer: {why}"),
                     Ended::NotApplied(why) => format!("not applied: {why}"),
                     Ended::Unknown(why) => format!("unknown: {why}"),
                 };

@@ -21,6 +21,8 @@ pub(super) struct Script {
     pub(super) strikes: Vec<Strike>,
     /// By time.
     pub(super) calls: Vec<Planned>,
+    /// What every node is asked for in the end: a command and a query, as far as there are any.
+    pub(super) probes: Vec<Body>,
 }
 
 /// How a cluster and its surroundings behave all the time. Odds are in millionths.
@@ -90,12 +92,16 @@ const STRIKES: u64 = 2;
 const CALLS: u64 = 3;
 
 impl Script {
-    /// Draws what `plan` leaves open; callers ask for `bodies`.
-    pub(super) fn draw(plan: &Plan, bodies: Vec<Body>) -> Self {
-        let temper = Temper::draw(plan);
+    /// Draws what `plan` leaves open; callers ask for `bodies`, and in the end for `probes`.
+    pub(super) fn draw(plan: &Plan, bodies: Vec<Body>, probes: Vec<Body>) -> Self {
+        let mut temper = Temper::draw(plan);
+        // A segment takes the longest record there may be.
+        let longest = bodies.iter().chain(&probes).map(|body| body.bytes().len()).max();
+        let needed = (longest.unwrap_or(0) + temper.append_bytes_max) * 2 + 2_048;
+        temper.segment_bytes = temper.segment_bytes.max(needed.next_multiple_of(512));
         let strikes = strikes(plan, &temper);
         let calls = calls(plan, &temper, bodies);
-        Self { temper, strikes, calls }
+        Self { temper, strikes, calls, probes }
     }
 }
 
@@ -141,7 +147,7 @@ impl Temper {
             check_quorum: !random.happens(300_000),
             append_bytes_max: *random.pick(&[1, 64, 512, 4_096]).unwrap_or(&64),
             append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),
-            segment_bytes: *random.pick(&[16_384, 32_768, 65_536]).unwrap_or(&65_536),
+            segment_bytes: *random.pick(&[8_192, 16_384, 32_768]).unwrap_or(&16_384),
             loss,
             duplication,
             reordering,
@@ -167,8 +173,9 @@ fn rate(fault: Fault) -> u64 {
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
         Fault::OneWay | Fault::Bridge | Fault::SlowDisk | Fault::LateCompletion => 3_000,
         Fault::TornWrite => 2_000,
-        Fault::DiskFull | Fault::ClockJump | Fault::Replacement => 2_000,
-        Fault::WriteError | Fault::SyncError => 1_500,
+        Fault::ClockJump | Fault::Replacement => 2_000,
+        Fault::WriteError | Fault::SyncError => 2_000,
+        Fault::DiskFull => 5_000,
         Fault::CrashAll => 1_500,
         Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_000,
     }

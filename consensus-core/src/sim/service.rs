@@ -1,5 +1,7 @@
 //! What stands between callers and the protocol: clients, requests between nodes, and replicas.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     trace::{What, nanoseconds},
     witness,
     workload::Body,
-    world::{Entry, Event, SERVICE_WITHIN, World},
+    world::{Entry, Event, World},
 };
 use crate::{
     client::{
@@ -21,7 +23,7 @@ use crate::{
     log::{Decided, Index},
     members::NodeId,
     process::{Input, Submission, Ticket},
-    replica::{Body as Stamped, Envelope, Reply},
+    replica::{Body as Stamped, Envelope, Rejection, Reply},
     state_machine::StateMachine,
     time::Time,
 };
@@ -92,7 +94,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let ended = match result {
             Ok(reply) => Ended::Ok(reply),
             Err(error) => match error.outcome() {
-                Outcome::Applied => Ended::Applied(error.to_string()),
+                Outcome::Applied => Ended::Applied(rejection(&error)),
+                Outcome::NotApplied if matches!(error, CallError::Unanswered(_)) => {
+                    Ended::Unanswered(rejection(&error))
+                }
                 Outcome::NotApplied => match self.operations.get(operation) {
                     Some(asked) if asked.is_doubtful => Ended::Unknown(error.to_string()),
                     Some(_) | None => Ended::NotApplied(error.to_string()),
@@ -108,7 +113,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let body = self.operations.get(operation).map(|asked| asked.body.clone());
         let (code, digest) = match &ended {
             Ended::Ok(reply) => (0, twox_hash::XxHash3_64::oneshot(reply)),
-            Ended::Applied(_) => (1, 0),
+            Ended::Applied(_) | Ended::Unanswered(_) => (1, 0),
             Ended::NotApplied(_) => (2, 0),
             Ended::Unknown(_) => (3, 0),
         };
@@ -119,18 +124,21 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 (Ended::Ok(reply), Some(body)) => workload.describe_reply(&body, &reply),
                 (Ended::Ok(_), None) => String::new(),
                 (Ended::Applied(why), _) => format!("applied, no reply: {why}"),
+                (Ended::Unanswered(why), _) => format!("no answer: {why}"),
                 (Ended::NotApplied(why), _) => format!("not applied: {why}"),
                 (Ended::Unknown(why), _) => format!("unknown: {why}"),
             },
         });
         let probed = self.operations.take_probe(operation);
-        let serves = matches!(ended, Ended::Ok(_) | Ended::Applied(_));
+        let serves = matches!(ended, Ended::Ok(_) | Ended::Applied(_) | Ended::Unanswered(_));
         let asked =
             self.operations.get(operation).map(|asked| (asked.body.clone(), asked.deadline));
         self.operations.end(operation, self.now, ended);
-        // A session may have expired meanwhile: whoever asks again is served.
+        // A session may have expired meanwhile, or too many wait: whoever asks again is served.
         if let (Some(node), Some((body, deadline)), false) = (probed, asked, serves) {
-            self.try_node(node, body, deadline);
+            self.operations.will_retry();
+            let pause = self.script.temper.election_timeout / 4;
+            self.schedule_in(pause, Event::Try(node, body, deadline));
         }
     }
 
@@ -154,15 +162,19 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     /// Asks every node for something, once everything is mended.
     pub(super) fn probe(&mut self) {
-        let deadline = self.now + SERVICE_WITHIN + self.script.temper.election_timeout * 20;
-        let calls = &self.script.calls;
-        let is_command = |body: &&Body| matches!(body, Body::Command(_));
-        let command = calls.iter().map(|call| &call.body).find(is_command).cloned();
-        let query = calls.iter().map(|call| &call.body).find(|body| !is_command(body)).cloned();
+        let deadline = self.now + self.service_within();
         for node in self.good() {
-            for body in command.iter().chain(&query) {
-                self.try_node(node, body.clone(), deadline);
+            for body in self.script.probes.clone() {
+                self.try_node(node, body, deadline);
             }
+        }
+    }
+
+    pub(super) fn on_try(&mut self, node: NodeId, body: Body, deadline: Time) {
+        // Too late, it stays unanswered, and the run ends by that.
+        if deadline > self.now {
+            self.operations.retries();
+            self.try_node(node, body, deadline);
         }
     }
 
@@ -170,11 +182,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn try_node(&mut self, node: NodeId, body: Body, deadline: Time) {
         let operation = self.begin(node, body, None, deadline);
         self.operations.add_probe(node, operation);
-        if deadline > self.now {
-            self.ask(node, operation);
-        } else {
-            self.operations.end(operation, self.now, Ended::Unknown("too late".to_owned()));
-        }
+        self.ask(node, operation);
     }
 
     // Clients.
@@ -219,7 +227,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     /// Lets something travel between a client's node and a leader's: it may be lost or late, but
     /// connections repeat nothing, and clients rely on that.
     fn travel(&mut self, from: NodeId, to: NodeId, event: Event) {
-        if let Some(at) = self.send(from, to).into_iter().flatten().next() {
+        if let Some(at) = self.send(from, to) {
             self.schedule(at, event);
         }
     }
@@ -240,18 +248,47 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let ticket = host.next_ticket();
         let request = Request::decode_all(bytes)
             .map_err(|error| self.broken(Flaw::Invariant, format!("a request: {error}")))?;
-        let (query, input) = match request {
+        let query = match request {
             Request::Propose(command) => {
                 let command = match from == to {
                     true => command,
                     false => Envelope::no_later_than(command, wall),
                 };
-                (None, Input::Submit(vec![Submission { ticket, command }]))
+                self.host(to).submissions.push(Submission { ticket, command });
+                None
             }
-            Request::Query(query) => (Some(query), P::read(vec![ticket])),
+            Request::Query(query) => {
+                self.host(to).reads.push(ticket);
+                Some(query)
+            }
         };
-        self.host(to).asked.insert(ticket, Asker { node: from, attempt, query });
-        self.step(to, input)
+        let host = self.host(to);
+        host.asked.insert(ticket, Asker { node: from, attempt, query });
+        if !host.gathering {
+            // What comes within a moment goes in as one.
+            host.gathering = true;
+            let (life, longest) = (host.life, Duration::from_micros(200));
+            let pause = host.random.between(Duration::ZERO, longest);
+            self.schedule_in(pause, Event::Gather(to, life));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_gather(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
+        let host = self.host(node);
+        if host.life != life || !host.is_up() {
+            return Ok(());
+        }
+        host.gathering = false;
+        let (submissions, reads) =
+            (std::mem::take(&mut host.submissions), std::mem::take(&mut host.reads));
+        if !submissions.is_empty() {
+            self.step(node, Input::Submit(submissions))?;
+        }
+        if !reads.is_empty() && self.host(node).life == life {
+            self.step(node, P::read(reads))?;
+        }
+        Ok(())
     }
 
     pub(super) fn on_response(
@@ -266,6 +303,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let response = Response::decode_all(bytes)
             .map_err(|error| self.broken(Flaw::Invariant, format!("an answer: {error}")))?;
         self.answered(to, response, seen);
+        self.pump(to);
         Ok(())
     }
 
@@ -331,6 +369,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     fn apply(&mut self, node: NodeId, decided: &Decided) -> Result<(), Failure> {
         let reply = self.host(node).replica.apply(decided);
+        self.progressed = self.now;
         let index = decided.index;
         let digest = decided.command.as_deref().map_or(0, twox_hash::XxHash3_64::oneshot);
         self.note(Some(node), [14, index.0, digest], || What::Apply {
@@ -408,6 +447,17 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             let answer = host.replica.query(&query);
             self.respond(node, ticket, answer.map_err(Refusal::Rejected), Some(applied));
         }
+    }
+}
+
+/// Returns why a call has no reply.
+fn rejection(error: &CallError) -> Rejection {
+    match error {
+        CallError::Rejected(rejection) | CallError::Unanswered(rejection) => *rejection,
+        CallError::Deadline { .. }
+        | CallError::Busy { .. }
+        | CallError::StorageFull
+        | CallError::SessionExpired => unreachable!("only a decided call is applied and silent"),
     }
 }
 

@@ -20,42 +20,64 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         if self.mended {
             return Ok(());
         }
-        let node = self.victim(strike.aim);
+        // Who is cut off as a leader is one.
+        let aim = if strike.fault == Fault::LeaderCutOff { Aim::Leader } else { strike.aim };
+        let node = self.victim(aim);
         self.schedule_in(strike.lasts, Event::Over(number));
+        let is_reached = self.host(node).is_awake() && self.host(node).is_judged();
+        if strike.fault > Fault::LeaderCutOff && !is_reached {
+            return Ok(());
+        }
+        let until = self.now + strike.lasts;
         match strike.fault {
-            Fault::Partition | Fault::OneWay | Fault::Bridge | Fault::LeaderCutOff => {
-                self.cut(number, strike, node);
-            }
+            Fault::Partition => self.split(number, strike, node),
+            Fault::OneWay => self.deafen(number, strike, node),
+            Fault::Bridge => self.leave_a_bridge(number, strike, node),
+            Fault::LeaderCutOff => self.cut_off(number, strike, node),
             Fault::Delay => {
-                let until = self.now + strike.lasts;
                 self.struck(strike, node, format!("messages from {node} are held back"));
                 self.network.hold(until, |from, _| from == node);
             }
-            Fault::CrashBefore
-            | Fault::CrashBetween
-            | Fault::CrashAfter
-            | Fault::CrashAll
-            | Fault::Pause
-            | Fault::WipedDisk
-            | Fault::Replacement => return self.strike_process(strike, node),
-            Fault::TornWrite
-            | Fault::BitRot
-            | Fault::MisdirectedWrite
-            | Fault::DiskFull
-            | Fault::WriteError
-            | Fault::SyncError
-            | Fault::SlowDisk
-            | Fault::LateCompletion => return self.strike_disk(strike, node),
-            Fault::ClockJump => {
-                // Days, where sessions may expire.
-                let longest = if self.script.temper.sessions_expire { 60 * 3_600 } else { 600 };
-                let jumps = [1, 60, longest];
-                let most = jumps.get((strike.pick >> 32) as usize % jumps.len()).copied();
-                let most = most.unwrap_or(1) * 1_000;
-                let offset = (strike.pick % (2 * most)) as i64 - most as i64;
-                self.struck(strike, node, format!("its wall clock is off by {offset} ms"));
-                self.host(node).clock.set(offset);
+            // What is armed is counted when it goes off.
+            Fault::CrashBefore => self.host(node).armed = Some(CrashPoint::Before),
+            Fault::CrashBetween => {
+                self.host(node).armed = Some(CrashPoint::Between(strike.pick % 8));
             }
+            Fault::CrashAfter => self.host(node).armed = Some(CrashPoint::After),
+            Fault::TornWrite => {
+                let host = self.host(node);
+                host.armed = Some(CrashPoint::Torn);
+                // What gathers meanwhile makes a write long.
+                host.slow_until = until;
+            }
+            Fault::CrashAll => return self.crash_all(strike, node),
+            Fault::Pause => self.pause(strike, node),
+            Fault::WipedDisk => return self.wipe(strike, node),
+            Fault::Replacement => return self.replace(strike, node),
+            Fault::BitRot => return self.rot(strike, node),
+            // Counted when a write has missed.
+            Fault::MisdirectedWrite => {
+                let dooms = self.may_lose_another();
+                let host = self.host(node);
+                if dooms {
+                    host.is_doomed = true;
+                    host.drive.misdirect();
+                }
+            }
+            // Counted when a segment finds no room, and when a write or sync fails.
+            Fault::DiskFull => {
+                self.tell(strike, node, "its disk is full".to_owned());
+                self.host(node).drive.set_full(true);
+            }
+            Fault::WriteError => self.fail_next(strike, node, Operation::Write),
+            Fault::SyncError => self.fail_next(strike, node, Operation::Sync),
+            Fault::SlowDisk => {
+                self.struck(strike, node, "its disk is slow".to_owned());
+                self.host(node).slow_until = until;
+            }
+            // Counted each time that it happens.
+            Fault::LateCompletion => self.host(node).late_until = until,
+            Fault::ClockJump => self.set_clock(strike, node),
             // These have odds, or follow from others.
             Fault::Loss
             | Fault::Duplication
@@ -79,6 +101,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     fn struck(&mut self, strike: Strike, node: NodeId, text: String) {
         self.counts.count(strike.fault);
+        self.tell(strike, node, text);
+    }
+
+    fn tell(&mut self, strike: Strike, node: NodeId, text: String) {
         let lasts = strike.lasts.as_nanos() as u64;
         let digest = twox_hash::XxHash3_64::oneshot(strike.fault.name().as_bytes());
         self.note(Some(node), [10, digest, lasts], || What::Fault {
@@ -90,42 +116,65 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     // The network.
 
-    fn cut(&mut self, number: usize, strike: Strike, node: NodeId) {
-        // A ring of the nodes, turned: neighbours end up on one side.
+    fn cut(
+        &mut self,
+        number: usize,
+        (strike, node): (Strike, NodeId),
+        text: String,
+        cut: impl Fn(NodeId, NodeId) -> bool,
+    ) {
+        let links = self.network.cut(cut);
+        if !links.is_empty() {
+            self.struck(strike, node, text);
+            self.cuts.insert(number, links);
+        }
+    }
+
+    /// Returns where nodes sit on a ring that the strike has turned: neighbours share a side.
+    fn seats(&self, strike: Strike) -> impl Fn(NodeId) -> u64 + use<P, S> {
         let nodes = self.plan.nodes();
         let turn = strike.pick % nodes;
-        let seat = |node: NodeId| (node.number() + turn) % nodes;
+        move |node| (node.number() + turn) % nodes
+    }
+
+    fn split(&mut self, number: usize, strike: Strike, node: NodeId) {
+        let (seat, nodes) = (self.seats(strike), self.plan.nodes());
         let half = 1 + (strike.pick >> 16) % nodes.max(2).saturating_sub(1);
-        let (text, links) = match strike.fault {
-            Fault::Partition => {
-                let inside = |node| seat(node) < half;
-                let links = self.network.cut(|from, to| inside(from) != inside(to));
-                (format!("{} do not hear the others", self.listed(inside)), links)
-            }
-            Fault::OneWay => {
-                let deaf = strike.pick >> 32 & 1 == 0;
-                let cut = |from, to| if deaf { to == node } else { from == node };
-                let text = if deaf { "hears nobody" } else { "is not heard" };
-                (text.to_owned(), self.network.cut(cut))
-            }
-            Fault::Bridge => {
-                let side = |other| (other != node).then(|| seat(other) < nodes / 2);
-                let links = self.network.cut(|from, to| {
-                    side(from).zip(side(to)).is_some_and(|(left, right)| left != right)
-                });
-                (format!("only {node} is heard on both sides"), links)
-            }
-            _ => {
-                let minority = (nodes - 1) / 2;
-                let others = if minority > 1 { (strike.pick >> 24) % minority } else { 0 };
-                let distance = |other: NodeId| (other.number() + nodes - node.number()) % nodes;
-                let inside = |other| distance(other) <= others;
-                let links = self.network.cut(|from, to| inside(from) != inside(to));
-                (format!("{} are cut off from the others", self.listed(inside)), links)
-            }
-        };
-        self.struck(strike, node, text);
-        self.cuts.insert(number, links);
+        let inside = |node| seat(node) < half;
+        let text = format!("{} do not hear the others", self.listed(inside));
+        self.cut(number, (strike, node), text, |from, to| inside(from) != inside(to));
+    }
+
+    fn deafen(&mut self, number: usize, strike: Strike, node: NodeId) {
+        let deaf = strike.pick >> 32 & 1 == 0;
+        let text = if deaf { "hears nobody" } else { "is not heard" };
+        let cut = |from, to| if deaf { to == node } else { from == node };
+        self.cut(number, (strike, node), text.to_owned(), cut);
+    }
+
+    fn leave_a_bridge(&mut self, number: usize, strike: Strike, node: NodeId) {
+        // The others in the order of the ring, each half on a side.
+        let seat = self.seats(strike);
+        let mut others: Vec<NodeId> = self.hosts.keys().copied().filter(|it| *it != node).collect();
+        others.sort_by_key(|other| seat(*other));
+        let half = others.len() / 2;
+        let left: Vec<NodeId> = others.into_iter().take(half).collect();
+        let text = format!("only {node} is heard on both sides");
+        self.cut(number, (strike, node), text, |from, to| {
+            from != node && to != node && left.contains(&from) != left.contains(&to)
+        });
+    }
+
+    fn cut_off(&mut self, number: usize, strike: Strike, node: NodeId) {
+        if !self.host(node).leads() {
+            return;
+        }
+        let nodes = self.plan.nodes();
+        let minority = (nodes - 1) / 2;
+        let others = if minority > 1 { (strike.pick >> 24) % minority } else { 0 };
+        let inside = |other: NodeId| (other.number() + nodes - node.number()) % nodes <= others;
+        let text = format!("{} are cut off from the others", self.listed(inside));
+        self.cut(number, (strike, node), text, |from, to| inside(from) != inside(to));
     }
 
     fn listed(&self, inside: impl Fn(NodeId) -> bool) -> String {
@@ -135,52 +184,51 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     // Processes.
 
-    fn strike_process(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
-        if !self.host(node).is_awake() || !self.host(node).is_judged() {
+    fn crash_all(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
+        self.struck(strike, node, "all machines lose their power".to_owned());
+        let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
+        nodes.into_iter().try_for_each(|node| self.crash(node, Ending::Power))
+    }
+
+    fn pause(&mut self, strike: Strike, node: NodeId) {
+        self.struck(strike, node, "stands still".to_owned());
+        let host = self.host(node);
+        host.parked = Some(Vec::new());
+        let life = host.life;
+        self.schedule_in(strike.lasts, Event::Resume(node, life));
+    }
+
+    fn wipe(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
+        if !self.may_lose_another() {
             return Ok(());
         }
-        // What is armed is counted when it goes off.
-        match strike.fault {
-            Fault::CrashBefore => self.host(node).armed = Some(CrashPoint::Before),
-            Fault::CrashBetween => {
-                self.host(node).armed = Some(CrashPoint::Between(strike.pick % 8));
-            }
-            Fault::CrashAfter => self.host(node).armed = Some(CrashPoint::After),
-            Fault::CrashAll => {
-                self.struck(strike, node, "all machines lose their power".to_owned());
-                let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
-                for node in nodes {
-                    self.crash(node, Ending::Power)?;
-                }
-            }
-            Fault::Pause => {
-                self.struck(strike, node, "stands still".to_owned());
-                let host = self.host(node);
-                host.parked = Some(Vec::new());
-                let life = host.life;
-                self.schedule_in(strike.lasts, Event::Resume(node, life));
-            }
-            Fault::WipedDisk => {
-                if !self.may_lose_another() {
-                    return Ok(());
-                }
-                self.struck(strike, node, "its disk is emptied; peers refuse it".to_owned());
-                self.crash(node, Ending::Power)?;
-                let host = self.host(node);
-                host.is_barred = true;
-                host.wipe();
-            }
-            Fault::Replacement => {
-                self.struck(strike, node, "its disk goes on in another machine".to_owned());
-                self.crash(node, Ending::Power)?;
-                let most = 60_000;
-                let offset = (strike.pick % (2 * most)) as i64 - most as i64;
-                let drift = (strike.pick >> 32) as i64 % 50_000;
-                self.host(node).clock.replace(drift, offset);
-            }
-            _ => {}
-        }
+        self.struck(strike, node, "its disk is emptied; peers refuse it".to_owned());
+        self.crash(node, Ending::Power)?;
+        let host = self.host(node);
+        host.is_barred = true;
+        host.wipe();
         Ok(())
+    }
+
+    fn replace(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
+        self.struck(strike, node, "its disk goes on in another machine".to_owned());
+        self.crash(node, Ending::Power)?;
+        let most = 60_000;
+        let offset = (strike.pick % (2 * most)) as i64 - most as i64;
+        let drift = (strike.pick >> 32) as i64 % 50_000;
+        self.host(node).clock.replace(drift, offset);
+        Ok(())
+    }
+
+    fn set_clock(&mut self, strike: Strike, node: NodeId) {
+        // Days, where sessions may expire.
+        let longest = if self.script.temper.sessions_expire { 60 * 3_600 } else { 600 };
+        let jumps = [1, 60, longest];
+        let most = jumps.get((strike.pick >> 32) as usize % jumps.len()).copied();
+        let most = most.unwrap_or(1) * 1_000;
+        let offset = (strike.pick % (2 * most)) as i64 - most as i64;
+        self.struck(strike, node, format!("its wall clock is off by {offset} ms"));
+        self.host(node).clock.set(offset);
     }
 
     /// Tells whether so few nodes are lost for good that one more may be.
@@ -191,49 +239,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     // Disks.
 
-    fn strike_disk(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
-        let until = self.now + strike.lasts;
-        if !self.host(node).is_awake() || !self.host(node).is_judged() {
-            return Ok(());
-        }
-        match strike.fault {
-            // Counted when a write has torn: what gathers meanwhile makes it long.
-            Fault::TornWrite => {
-                let host = self.host(node);
-                host.armed = Some(CrashPoint::Torn);
-                host.slow_until = until;
-            }
-            Fault::BitRot => return self.rot(strike, node),
-            // Counted when a write has missed.
-            Fault::MisdirectedWrite => {
-                let dooms = self.may_lose_another();
-                let host = self.host(node);
-                if dooms {
-                    host.is_doomed = true;
-                    host.drive.misdirect();
-                }
-            }
-            Fault::DiskFull => {
-                self.struck(strike, node, "its disk is full".to_owned());
-                self.host(node).drive.set_full(true);
-            }
-            Fault::WriteError => {
-                self.struck(strike, node, "its next write fails".to_owned());
-                self.host(node).drive.fail_next(Operation::Write);
-            }
-            Fault::SyncError => {
-                self.struck(strike, node, "its next sync fails".to_owned());
-                self.host(node).drive.fail_next(Operation::Sync);
-            }
-            Fault::SlowDisk => {
-                self.struck(strike, node, "its disk is slow".to_owned());
-                self.host(node).slow_until = until;
-            }
-            // Counted each time that it happens.
-            Fault::LateCompletion => self.host(node).late_until = until,
-            _ => {}
-        }
-        Ok(())
+    fn fail_next(&mut self, strike: Strike, node: NodeId, operation: Operation) {
+        self.tell(strike, node, format!("its next {operation} fails"));
+        let host = self.host(node);
+        host.failing = Some(strike.fault);
+        host.drive.fail_next(operation);
     }
 
     /// Changes a bit on a disk; it shows when the disk is read.
@@ -242,7 +252,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return Ok(());
         }
         self.struck(strike, node, "a bit on its disk changes".to_owned());
-        self.host(node).is_doomed = true;
+        let host = self.host(node);
+        (host.is_doomed, host.is_harmed) = (true, true);
         self.crash(node, Ending::Process)
     }
 

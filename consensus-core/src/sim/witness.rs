@@ -7,15 +7,13 @@
 //! shown in time linear in its length. Searching an order is for histories without a witness
 //! ([`linearizability`](super::linearizability)).
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use super::{
     Flaw,
+    alone::{answer_of, execute, is_refusal},
     history::Moment,
     operations::{Asked, Ended, Identity, Operations},
     workload::{Body, Workload},
@@ -25,7 +23,9 @@ use crate::{
     codec::Decode,
     log::Index,
     process::GroupId,
-    replica::{Body as Stamped, Envelope, Rejection, Reply, SESSION_LIFETIME, SessionId},
+    replica::{
+        Body as Stamped, Envelope, Rejection, Reply, RequestId, SESSION_LIFETIME, SessionId,
+    },
     state_machine::{Cx, StateMachine},
     time::WallTime,
 };
@@ -108,8 +108,9 @@ struct Replay<'a, S> {
     twin: S,
     restored: S,
     executed: BTreeMap<Identity, Executed>,
-    /// When each session was last heard of, by the time in the log.
-    sessions: BTreeMap<SessionId, WallTime>,
+    /// When each session was last heard of, by the time in the log, and the oldest request that its
+    /// client has no answer to.
+    sessions: BTreeMap<SessionId, (WallTime, RequestId)>,
     queries: BTreeMap<Index, Vec<usize>>,
 }
 
@@ -147,11 +148,19 @@ impl<'a, S: StateMachine> Replay<'a, S> {
             return Ok(());
         };
         let Some(reply) = &entry.reply else { return Ok(()) };
-        if reply.as_ref().is_err_and(|rejection| is_refusal(*rejection)) {
-            return Ok(());
-        }
         let operation = self.operations.identified(&identity);
         let involved = operation.as_slice();
+        if let Err(rejection) = reply
+            && is_refusal(*rejection)
+        {
+            return match self.may_refuse(*rejection, is_alive, &identity, &command) {
+                true => Ok(()),
+                false => {
+                    let what = format!("the command at {index} is refused wrongly: {rejection}");
+                    Err(Contradiction::new(Flaw::ExactlyOnce, what, involved))
+                }
+            };
+        }
         if !is_alive {
             let what = format!("the command at {index} was executed, and its session is no more");
             return Err(Contradiction::new(Flaw::ExactlyOnce, what, involved));
@@ -187,12 +196,13 @@ impl<'a, S: StateMachine> Replay<'a, S> {
         let now = self.now;
         match body {
             Stamped::Open => {
-                self.sessions.insert(SessionId::from(index), now);
+                self.sessions.insert(SessionId::from(index), (now, RequestId(1)));
                 true
             }
-            Stamped::InSession { session, .. } => match self.sessions.get_mut(session) {
-                Some(heard) if now.since(*heard) <= SESSION_LIFETIME => {
+            Stamped::InSession { session, low, .. } => match self.sessions.get_mut(session) {
+                Some((heard, lowest)) if now.since(*heard) <= SESSION_LIFETIME => {
                     *heard = now;
+                    *lowest = (*lowest).max(*low);
                     true
                 }
                 Some(_) | None => {
@@ -201,6 +211,35 @@ impl<'a, S: StateMachine> Replay<'a, S> {
                 }
             },
             Stamped::Keyed { .. } => true,
+        }
+    }
+
+    /// Tells whether a command may be refused for this reason.
+    fn may_refuse(
+        &self,
+        rejection: Rejection,
+        is_alive: bool,
+        identity: &Identity,
+        command: &Bytes,
+    ) -> bool {
+        let other = self.executed.get(identity).is_some_and(|first| first.command != *command);
+        let acknowledged = match identity {
+            Identity::Request(session, request) => {
+                self.sessions.get(session).is_some_and(|(_, lowest)| request < lowest)
+            }
+            Identity::Key(_) => false,
+        };
+        match rejection {
+            Rejection::UnknownSession => !is_alive,
+            Rejection::AlreadyAnswered => is_alive && acknowledged,
+            Rejection::KeyReused => other,
+            // How far a client is ahead is its own affair.
+            Rejection::SessionWindow => true,
+            // No client numbers two commands alike, and none sends what is no command.
+            Rejection::RequestReused
+            | Rejection::Malformed
+            | Rejection::Panicked
+            | Rejection::ReplyTooLarge => false,
         }
     }
 
@@ -232,15 +271,20 @@ impl<'a, S: StateMachine> Replay<'a, S> {
     fn queries(&mut self, index: Index) -> Judged<()> {
         for operation in self.queries.remove(&index).unwrap_or_default() {
             let Some(asked) = self.operations.get(operation) else { continue };
-            let (Body::Query(query), Some(Ended::Ok(answer))) = (&asked.body, asked.ended()) else {
-                continue;
+            let Body::Query(query) = &asked.body else { continue };
+            let answer = match asked.ended() {
+                Some(Ended::Ok(answer)) => Ok(answer.clone()),
+                Some(Ended::Unanswered(rejection)) => Err(*rejection),
+                Some(Ended::Applied(_) | Ended::NotApplied(_) | Ended::Unknown(_)) | None => {
+                    continue;
+                }
             };
             let mine = answer_of(&self.state, query);
-            if mine.as_ref() != Ok(answer) {
+            if mine != answer {
                 let what = format!(
                     "a query that saw everything up to {index} answers {}; the state machine \
                      answers {}",
-                    shown(self.describe, &asked.body, &Ok(answer.clone())),
+                    shown(self.describe, &asked.body, &answer),
                     shown(self.describe, &asked.body, &mine)
                 );
                 return Err(Contradiction::new(Flaw::Linearizability, what, &[operation]));
@@ -290,43 +334,6 @@ impl<'a, S: StateMachine> Replay<'a, S> {
     }
 }
 
-/// Tells whether a rejection says that the command was not executed.
-fn is_refusal(rejection: Rejection) -> bool {
-    match rejection {
-        Rejection::Panicked | Rejection::ReplyTooLarge => false,
-        Rejection::Malformed
-        | Rejection::UnknownSession
-        | Rejection::AlreadyAnswered
-        | Rejection::SessionWindow
-        | Rejection::RequestReused
-        | Rejection::KeyReused => true,
-    }
-}
-
-fn execute<S: StateMachine>(state: &mut S, mut cx: Cx, command: &[u8]) -> Reply {
-    let reply = catch_unwind(AssertUnwindSafe(|| {
-        let command = rmp_serde::from_slice(command).map_err(|_| Rejection::Malformed)?;
-        reply_of(&state.apply(&mut cx, command))
-    }));
-    reply.unwrap_or(Err(Rejection::Panicked))
-}
-
-fn answer_of<S: StateMachine>(state: &S, query: &[u8]) -> Reply {
-    let answer = catch_unwind(AssertUnwindSafe(|| {
-        let query = rmp_serde::from_slice(query).map_err(|_| Rejection::Malformed)?;
-        reply_of(&state.answer(query))
-    }));
-    answer.unwrap_or(Err(Rejection::Panicked))
-}
-
-fn reply_of(reply: &impl serde::Serialize) -> Reply {
-    let bytes = rmp_serde::to_vec_named(reply).map_err(|_| Rejection::Panicked)?;
-    if bytes.len() > crate::replica::REPLY_BYTES_MAX {
-        return Err(Rejection::ReplyTooLarge);
-    }
-    Ok(bytes.into())
-}
-
 /// Returns where a command was executed, and that it was once.
 fn place_of<'a>(
     operation: usize,
@@ -357,17 +364,23 @@ fn outcomes<S: StateMachine>(
         }
         let place = place_of(operation, asked, executed)?;
         let fail = |flaw, what: String| Err(Contradiction::new(flaw, what, &[operation]));
+        let told = match asked.ended() {
+            Some(Ended::Ok(reply)) => Some(Ok(reply.clone())),
+            Some(Ended::Applied(rejection)) => Some(Err(*rejection)),
+            Some(Ended::Unanswered(_) | Ended::NotApplied(_) | Ended::Unknown(_)) | None => None,
+        };
         match (asked.ended(), place) {
-            (Some(Ended::Ok(reply)), Some(executed)) if executed.reply.as_ref() != Ok(reply) => {
+            (_, Some(executed)) if told.as_ref().is_some_and(|told| *told != executed.reply) => {
+                let told = told.unwrap_or(Err(Rejection::Malformed));
                 let what = format!(
                     "a caller was told {}, and the command at {} answered {}",
-                    shown(describe, &asked.body, &Ok(reply.clone())),
+                    shown(describe, &asked.body, &told),
                     executed.index,
                     shown(describe, &asked.body, &executed.reply)
                 );
                 return fail(Flaw::Outcome, what);
             }
-            (Some(Ended::Ok(_) | Ended::Applied(_)), None) => {
+            (_, None) if told.is_some() => {
                 let what = "a command was acknowledged and is lost";
                 return fail(Flaw::Durability, what.to_owned());
             }
@@ -379,7 +392,13 @@ fn outcomes<S: StateMachine>(
                 return fail(Flaw::Outcome, what);
             }
             (
-                Some(Ended::Ok(_) | Ended::Applied(_) | Ended::NotApplied(_) | Ended::Unknown(_))
+                Some(
+                    Ended::Ok(_)
+                    | Ended::Applied(_)
+                    | Ended::Unanswered(_)
+                    | Ended::NotApplied(_)
+                    | Ended::Unknown(_),
+                )
                 | None,
                 _,
             ) => {}
@@ -388,17 +407,24 @@ fn outcomes<S: StateMachine>(
     Ok(())
 }
 
-/// An operation's place in the log, the operation, when it began, and when it ended if that is known.
+/// An operation's place in the log, the operation, when it began, and when it ended if that is
+/// known.
 type Stand = (u64, usize, Moment, Option<Moment>);
 
 /// Who ended before another began does not stand behind it.
 fn real_time(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -> Judged<()> {
     let mut stands: Vec<Stand> = Vec::new();
+    let mut first: BTreeMap<(&Bytes, &Bytes), Moment> = BTreeMap::new();
     for (operation, asked) in operations.all().iter().enumerate() {
         let ended = asked.returned.as_ref().and_then(|(moment, _, ended)| match ended {
-            Ended::Ok(_) | Ended::Applied(_) => Some(*moment),
+            Ended::Ok(_) | Ended::Applied(_) | Ended::Unanswered(_) => Some(*moment),
             Ended::NotApplied(_) | Ended::Unknown(_) => None,
         });
+        // Who repeats a command under its key asks for what began with the first who did.
+        let mut began = asked.invoked;
+        if let (Some(key), Body::Command(command)) = (&asked.key, &asked.body) {
+            began = *first.entry((key, command)).or_insert(began);
+        }
         let place = match &asked.body {
             Body::Command(_) => {
                 place_of(operation, asked, executed)?.map(|executed| executed.index.0 * 2)
@@ -407,7 +433,7 @@ fn real_time(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -
             Body::Query(_) => ended.and(asked.seen).map(|seen| seen.0 * 2 + 1),
         };
         if let Some(place) = place {
-            stands.push((place, operation, asked.invoked, ended));
+            stands.push((place, operation, began, ended));
         }
     }
     stands.sort_unstable();
@@ -439,6 +465,8 @@ fn disorder(operations: &Operations, operation: usize, other: usize, at: &[Stand
             "a query began after the command at {index} was acknowledged, and saw the log only up \
              to what lies before it"
         ),
-        _ => "an operation that ended before another began takes effect after it".to_owned(),
+        (Some(Body::Command(_) | Body::Query(_)) | None, _) => {
+            "an operation that ended before another began takes effect after it".to_owned()
+        }
     }
 }

@@ -71,6 +71,21 @@ pub(super) fn bodies<S: StateMachine>(
         .collect()
 }
 
+/// Makes up a command and a query, as far as the workload has any.
+pub(super) fn probes<S: StateMachine>(
+    workload: &dyn Workload<S>,
+    seed: u64,
+) -> Result<Vec<Body>, String> {
+    // Whoever asks for one kind once in a hundred times, or never, has none to speak of.
+    const TRIES: usize = 100;
+    let bodies = bodies(workload, &mut Random::new(seed, PROBES), TRIES)?;
+    let (commands, queries): (Vec<_>, Vec<_>) =
+        bodies.into_iter().partition(|body| matches!(body, Body::Command(_)));
+    Ok(commands.into_iter().take(1).chain(queries.into_iter().take(1)).collect())
+}
+
+const PROBES: u64 = 5;
+
 fn encoded(value: &impl Serialize) -> Result<Bytes, rmp_serde::encode::Error> {
     rmp_serde::to_vec_named(value).map(Bytes::from)
 }

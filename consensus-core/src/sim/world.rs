@@ -18,6 +18,7 @@ use super::{
     protocol::{Broken, Judge, Simulated},
     script::Script,
     trace::{Trace, What, nanoseconds},
+    workload::Body,
 };
 use crate::{
     client::Attempt,
@@ -70,6 +71,10 @@ pub(super) enum Event {
     Restart(NodeId, u64),
     /// A process that stood still goes on.
     Resume(NodeId, u64),
+    /// A node is asked once more for what it must answer.
+    Try(NodeId, Body, Time),
+    /// What callers asked of a node's process is handed over.
+    Gather(NodeId, u64),
     /// Everything is mended.
     Mend,
 }
@@ -79,6 +84,7 @@ impl Event {
     fn concerns(&self) -> Option<NodeId> {
         match self {
             Self::Tick(node, _)
+            | Self::Gather(node, _)
             | Self::Commit(node, _)
             | Self::Persisted(node, ..)
             | Self::Apply(node, _)
@@ -90,6 +96,7 @@ impl Event {
             | Self::Over(_)
             | Self::Restart(..)
             | Self::Resume(..)
+            | Self::Try(..)
             | Self::Mend => None,
         }
     }
@@ -147,6 +154,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     /// The links that strikes have cut and not mended yet.
     pub(super) cuts: BTreeMap<usize, Vec<(NodeId, NodeId)>>,
     pub(super) mended: bool,
+    /// When an entry was applied last.
+    pub(super) progressed: Time,
     pub(super) describe: &'a dyn super::workload::Workload<S>,
     pub(super) now: Time,
     queue: BinaryHeap<Due>,
@@ -154,8 +163,10 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     messages: u64,
 }
 
-/// After everything was mended, each node must serve within this time and twenty election timeouts.
-pub(super) const SERVICE_WITHIN: Duration = Duration::from_secs(10);
+/// After everything was mended, each node must serve within this time, and twenty election timeouts,
+/// and what the callers' operations take one after the other.
+const SERVICE_WITHIN: Duration = Duration::from_secs(10);
+const OPERATION_TAKES: Duration = Duration::from_millis(5);
 
 /// How many copies wait for one node.
 const STRAGGLERS_MAX: usize = 32;
@@ -188,6 +199,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             terms: BTreeSet::new(),
             cuts: BTreeMap::new(),
             mended: false,
+            progressed: Time::ZERO,
             describe,
             now: Time::ZERO,
             queue: BinaryHeap::new(),
@@ -268,7 +280,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     /// Runs until all is settled after the end of the faults.
     pub(super) fn run(&mut self) -> Result<(), Failure> {
         let timeout = self.script.temper.election_timeout;
-        let serving = Time::ZERO + self.plan.duration() + SERVICE_WITHIN + timeout * 20;
+        let serving = Time::ZERO + self.plan.duration() + self.service_within();
         let settled = serving + timeout * 40;
         let (a_second, an_operation, at_all) = EVENTS_MAX;
         let operations = self.plan.operations() as u64;
@@ -290,11 +302,11 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             if self.now > serving && !self.serves_everywhere() {
                 let what = format!(
                     "{:?} after everything was mended a node does not serve",
-                    SERVICE_WITHIN + timeout * 20
+                    self.service_within()
                 );
                 return Err(self.unsettled(what));
             }
-            if self.now > settled {
+            if self.now > settled && self.now.since(self.progressed) > timeout * 20 {
                 return Err(self.unsettled("the replicas do not come to the same".to_owned()));
             }
         }
@@ -326,6 +338,11 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
                 self.on_resume(node, life);
                 Ok(())
             }
+            Event::Try(node, body, deadline) => {
+                self.on_try(node, body, deadline);
+                Ok(())
+            }
+            Event::Gather(node, life) => self.on_gather(node, life),
             Event::Mend => self.on_mend(),
         }
     }
@@ -344,17 +361,21 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         let bytes = Bytes::from(message.encoded());
         self.messages += 1;
         let number = self.messages;
-        let arrivals = self.send(from, to);
+        let arrival = self.send(from, to);
+        let (temper, counts) = (&self.script.temper, &mut self.counts);
+        let copy = arrival.and_then(|at| self.network.send_again(from, to, at, temper, counts));
         let digest = twox_hash::XxHash3_64::oneshot(&bytes);
-        let arrives = arrivals.iter().flatten().next().map(|at| nanoseconds(*at));
+        let arrives = arrival.map(nanoseconds);
         self.note(Some(from), [1, to.number(), digest], || What::Send {
             to: to.number(),
             message: number,
             text: P::describe_message(message),
             arrives,
         });
-        self.keep_straggler(from, to, number, &bytes);
-        for at in arrivals.into_iter().flatten() {
+        if arrival.is_some() {
+            self.keep_straggler(from, to, number, &bytes);
+        }
+        for at in arrival.into_iter().chain(copy) {
             self.schedule(at, Event::Message { from, to, number, bytes: bytes.clone() });
         }
         Ok(())
@@ -378,7 +399,11 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     /// Delivers the copies that were kept for a node, which leads from now on.
     pub(super) fn release_stragglers(&mut self, node: NodeId) {
         let latest = self.script.temper.election_timeout * 4;
+        let (mended, is_barred) = (self.mended, self.host(node).is_barred);
         for (from, number, bytes) in std::mem::take(&mut self.host(node).stragglers) {
+            if mended || is_barred || self.host(from).is_barred {
+                continue;
+            }
             self.counts.count(Fault::Duplication);
             let pause = self.host(node).random.between(Duration::ZERO, latest);
             self.schedule_in(pause, Event::Message { from, to: node, number, bytes });
@@ -386,9 +411,9 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     }
 
     /// Decides when what leaves now arrives. Peers refuse who is not who they know.
-    pub(super) fn send(&mut self, from: NodeId, to: NodeId) -> super::network::Arrivals {
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId) -> Option<Time> {
         if from != to && (self.host(from).is_barred || self.host(to).is_barred) {
-            return [None, None];
+            return None;
         }
         self.network.send(from, to, self.now, &self.script.temper, &mut self.counts)
     }
@@ -396,6 +421,12 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     /// Returns the nodes of which service is expected.
     pub(super) fn good(&self) -> Vec<NodeId> {
         self.hosts.iter().filter(|(_, host)| host.is_good()).map(|(node, _)| *node).collect()
+    }
+
+    /// Returns how soon every node must serve, once everything is mended.
+    pub(super) fn service_within(&self) -> Duration {
+        let load = OPERATION_TAKES * self.plan.operations() as u32;
+        SERVICE_WITHIN + self.script.temper.election_timeout * 20 + load
     }
 
     fn serves_everywhere(&self) -> bool {
