@@ -1,7 +1,10 @@
 //! What a host does for its process: it feeds it inputs, carries out its effects, and starts it
 //! again.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -461,8 +464,21 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         if host.life != life {
             return;
         }
+        // It reads its connections in any order, each from its oldest message on.
+        let mut sources: BTreeMap<Option<NodeId>, VecDeque<Event>> = BTreeMap::new();
         for event in host.parked.take().into_iter().flatten() {
-            self.schedule_in(Duration::ZERO, event);
+            sources.entry(event.source()).or_default().push_back(event);
+        }
+        while !sources.is_empty() {
+            let names: Vec<Option<NodeId>> = sources.keys().copied().collect();
+            let Some(name) = self.host(node).random.pick(&names).copied() else { return };
+            let Some(waiting) = sources.get_mut(&name) else { return };
+            match waiting.pop_front() {
+                Some(event) => self.schedule_in(Duration::ZERO, event),
+                None => {
+                    sources.remove(&name);
+                }
+            }
         }
     }
 }

@@ -143,8 +143,8 @@ impl Temper {
             election_timeout,
             heartbeat,
             // Most have both, as users do.
-            pre_vote: !random.happens(300_000),
-            check_quorum: !random.happens(300_000),
+            pre_vote: !random.happens(400_000),
+            check_quorum: !random.happens(400_000),
             append_bytes_max: *random.pick(&[1, 64, 512, 4_096]).unwrap_or(&64),
             append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),
             segment_bytes: *random.pick(&[8_192, 16_384, 32_768]).unwrap_or(&16_384),

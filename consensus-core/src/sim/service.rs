@@ -339,7 +339,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         let bytes = Bytes::from(response.encoded());
         let to = asker.node;
-        self.travel(node, to, Event::Response { to, bytes, seen });
+        self.travel(node, to, Event::Response { from: node, to, bytes, seen });
     }
 
     // Replicas.

@@ -23,7 +23,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         // Who is cut off as a leader is one.
         let aim = if strike.fault == Fault::LeaderCutOff { Aim::Leader } else { strike.aim };
         let node = self.victim(aim);
-        self.schedule_in(strike.lasts, Event::Over(number));
+        let delay = self.script.temper.election_timeout;
+        self.schedule_in(strike.lasts + delay, Event::Over(number));
         let is_reached = self.host(node).is_awake() && self.host(node).is_judged();
         if strike.fault > Fault::LeaderCutOff && !is_reached {
             return Ok(());
@@ -33,6 +34,13 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::Partition => self.split(number, strike, node),
             Fault::OneWay => self.deafen(number, strike, node),
             Fault::Bridge => self.leave_a_bridge(number, strike, node),
+            // Now and then what is said to it is held back first, and then it is cut off: answers
+            // to what it asked when it led come when others lead.
+            Fault::LeaderCutOff if strike.pick >> 40 & 1 == 0 => {
+                self.network.hold(until, |_, to| to == node);
+                let pause = self.script.temper.election_timeout / 2;
+                self.schedule_in(pause, Event::CutOff(number, node));
+            }
             Fault::LeaderCutOff => self.cut_off(number, strike, node),
             Fault::Delay => {
                 self.struck(strike, node, format!("messages from {node} are held back"));
@@ -86,6 +94,13 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             | Fault::Drift => {}
         }
         Ok(())
+    }
+
+    pub(super) fn on_cut_off(&mut self, number: usize, node: NodeId) {
+        let strike = self.script.strikes.get(number).copied();
+        if let Some(strike) = strike.filter(|_| !self.mended) {
+            self.cut_off(number, strike, node);
+        }
     }
 
     fn victim(&self, aim: Aim) -> NodeId {

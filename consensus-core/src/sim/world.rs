@@ -52,6 +52,7 @@ pub(super) enum Event {
     },
     /// An answer to one arrives; a query's with the index of the state that it saw.
     Response {
+        from: NodeId,
         to: NodeId,
         bytes: Bytes,
         seen: Option<Index>,
@@ -71,6 +72,8 @@ pub(super) enum Event {
     Restart(NodeId, u64),
     /// A process that stood still goes on.
     Resume(NodeId, u64),
+    /// Who led when a fault struck is cut off.
+    CutOff(usize, NodeId),
     /// A node is asked once more for what it must answer.
     Try(NodeId, Body, Time),
     /// What callers asked of a node's process is handed over.
@@ -80,6 +83,28 @@ pub(super) enum Event {
 }
 
 impl Event {
+    /// Returns the node that the event comes from, if it comes from another one.
+    pub(super) fn source(&self) -> Option<NodeId> {
+        match self {
+            Self::Message { from, .. }
+            | Self::Request { from, .. }
+            | Self::Response { from, .. } => Some(*from),
+            Self::Tick(..)
+            | Self::Gather(..)
+            | Self::Commit(..)
+            | Self::Persisted(..)
+            | Self::Apply(..)
+            | Self::Call(_)
+            | Self::Strike(_)
+            | Self::Over(_)
+            | Self::Restart(..)
+            | Self::Resume(..)
+            | Self::Try(..)
+            | Self::CutOff(..)
+            | Self::Mend => None,
+        }
+    }
+
     /// Returns the node that must run for the event to reach it.
     fn concerns(&self) -> Option<NodeId> {
         match self {
@@ -97,6 +122,7 @@ impl Event {
             | Self::Restart(..)
             | Self::Resume(..)
             | Self::Try(..)
+            | Self::CutOff(..)
             | Self::Mend => None,
         }
     }
@@ -326,7 +352,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             Event::Request { from, to, attempt, bytes } => {
                 self.on_request(from, to, attempt, bytes)
             }
-            Event::Response { to, bytes, seen } => self.on_response(to, bytes, seen),
+            Event::Response { to, bytes, seen, .. } => self.on_response(to, bytes, seen),
             Event::Commit(node, life) => self.on_commit(node, life),
             Event::Persisted(node, life, upto) => self.on_persisted(node, life, upto),
             Event::Apply(node, life) => self.on_apply(node, life),
@@ -340,6 +366,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             }
             Event::Try(node, body, deadline) => {
                 self.on_try(node, body, deadline);
+                Ok(())
+            }
+            Event::CutOff(strike, node) => {
+                self.on_cut_off(strike, node);
                 Ok(())
             }
             Event::Gather(node, life) => self.on_gather(node, life),
@@ -388,7 +418,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             return;
         }
         let host = self.host(to);
-        if host.random.happens(odds) {
+        if host.random.happens(odds * 2) {
             host.stragglers.push_back((from, number, bytes.clone()));
             if host.stragglers.len() > STRAGGLERS_MAX {
                 host.stragglers.pop_front();
@@ -398,14 +428,17 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
 
     /// Delivers the copies that were kept for a node, which leads from now on.
     pub(super) fn release_stragglers(&mut self, node: NodeId) {
-        let latest = self.script.temper.election_timeout * 4;
+        // Some at once, before the new leader has said a word, and some later.
+        let latest = [self.script.temper.transit.1, self.script.temper.election_timeout * 2];
         let (mended, is_barred) = (self.mended, self.host(node).is_barred);
         for (from, number, bytes) in std::mem::take(&mut self.host(node).stragglers) {
             if mended || is_barred || self.host(from).is_barred {
                 continue;
             }
             self.counts.count(Fault::Duplication);
-            let pause = self.host(node).random.between(Duration::ZERO, latest);
+            let random = &mut self.host(node).random;
+            let latest = random.pick(&latest).copied().unwrap_or_default();
+            let pause = random.between(Duration::ZERO, latest);
             self.schedule_in(pause, Event::Message { from, to: node, number, bytes });
         }
     }
