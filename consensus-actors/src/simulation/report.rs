@@ -82,7 +82,9 @@ fn again(about: &About, report: &Report) -> Vec<String> {
 /// Writes the page that shows a run; returns where it is.
 pub(super) fn write_page(about: &About, report: &Report) -> Result<PathBuf, String> {
     let folder = target().join("simulate");
-    let path = folder.join(format!("{}.html", about.title));
+    // A title may hold what no file's name may.
+    let name = about.title.replace(|letter: char| !letter.is_alphanumeric() && letter != '_', "-");
+    let path = folder.join(format!("{name}.html"));
     let page = timeline::page(about, report);
     let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, page));
     written.map(|()| path.clone()).map_err(|error| format!("{}: {error}", path.display()))

@@ -341,19 +341,22 @@ impl<S: Replicated> Sim<S> {
 
     fn about(&self, seed: u64) -> About {
         let title = self.title();
-        let command = format!("{SEED}={seed:#x} cargo test {title}");
+        let test = test().unwrap_or_default();
+        let command = format!("{SEED}={seed:#x} cargo test {test}");
         About { title, command, nodes: self.nodes }
     }
 
-    /// Returns the name of the simulation: a test's thread has the test's.
+    /// Returns the name of the simulation.
     fn title(&self) -> String {
-        let of_test = || {
-            let thread = thread::current();
-            let name = thread.name().filter(|name| *name != "main")?;
-            name.rsplit("::").next().map(str::to_owned)
-        };
-        self.name.clone().or_else(of_test).unwrap_or_else(|| S::NAME.to_owned())
+        self.name.clone().or_else(test).unwrap_or_else(|| S::NAME.to_owned())
     }
+}
+
+/// Returns the name of the test that runs, if one does: its thread has it.
+fn test() -> Option<String> {
+    let thread = thread::current();
+    let name = thread.name().filter(|name| *name != "main")?;
+    name.rsplit("::").next().map(str::to_owned)
 }
 
 /// Returns the one seed that is to be run, if one is.

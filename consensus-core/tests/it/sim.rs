@@ -18,7 +18,7 @@ use crate::node::id;
 
 fn plan(seed: u64) -> Plan {
     let builder = Plan::builder().seed(seed).nodes(3 + seed % 2 * 2);
-    builder.operations(200).duration(Duration::from_secs(20)).build().expect("the values fit")
+    builder.operations(300).duration(Duration::from_secs(20)).build().expect("the values fit")
 }
 
 fn report(plan: &Plan) -> Report {
