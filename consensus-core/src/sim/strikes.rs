@@ -140,6 +140,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     ) {
         let links = self.network.cut(cut);
         if !links.is_empty() {
+            let over = strike.at + strike.lasts + self.script.temper.election_timeout;
+            let strike = Strike { lasts: over.since(self.now), ..strike };
             self.struck(strike, node, text);
             self.cuts.insert(number, links);
         }
