@@ -61,65 +61,42 @@ pub trait Disk {
     fn remove(&mut self, file: &str) -> Result<(), DiskError>;
 }
 
-impl<D: Disk + ?Sized> Disk for &mut D {
-    fn list(&mut self) -> Result<Vec<String>, DiskError> {
-        (**self).list()
-    }
+/// Lets what points to a disk be one.
+macro_rules! forward {
+    ($($pointer:ty),+) => {
+        $(impl<D: Disk + ?Sized> Disk for $pointer {
+            fn list(&mut self) -> Result<Vec<String>, DiskError> {
+                (**self).list()
+            }
 
-    fn read(&mut self, file: &str) -> Result<Bytes, DiskError> {
-        (**self).read(file)
-    }
+            fn read(&mut self, file: &str) -> Result<Bytes, DiskError> {
+                (**self).read(file)
+            }
 
-    fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
-        (**self).create(file, length)
-    }
+            fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
+                (**self).create(file, length)
+            }
 
-    fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        (**self).write(file, offset, bytes)
-    }
+            fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+                (**self).write(file, offset, bytes)
+            }
 
-    fn sync(&mut self, file: &str) -> Result<(), DiskError> {
-        (**self).sync(file)
-    }
+            fn sync(&mut self, file: &str) -> Result<(), DiskError> {
+                (**self).sync(file)
+            }
 
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        (**self).rename(from, to)
-    }
+            fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+                (**self).rename(from, to)
+            }
 
-    fn remove(&mut self, file: &str) -> Result<(), DiskError> {
-        (**self).remove(file)
-    }
+            fn remove(&mut self, file: &str) -> Result<(), DiskError> {
+                (**self).remove(file)
+            }
+        })+
+    };
 }
 
-impl<D: Disk + ?Sized> Disk for Box<D> {
-    fn list(&mut self) -> Result<Vec<String>, DiskError> {
-        (**self).list()
-    }
-
-    fn read(&mut self, file: &str) -> Result<Bytes, DiskError> {
-        (**self).read(file)
-    }
-
-    fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
-        (**self).create(file, length)
-    }
-
-    fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        (**self).write(file, offset, bytes)
-    }
-
-    fn sync(&mut self, file: &str) -> Result<(), DiskError> {
-        (**self).sync(file)
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
-        (**self).rename(from, to)
-    }
-
-    fn remove(&mut self, file: &str) -> Result<(), DiskError> {
-        (**self).remove(file)
-    }
-}
+forward!(&mut D, Box<D>);
 
 /// Which operation of a [`Disk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

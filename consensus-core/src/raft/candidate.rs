@@ -42,7 +42,7 @@ impl Candidate {
         let own_vote = state.start_term(out);
         state.reset_election_timer(now);
         let candidate = Self { own_vote, tally: Tally::default() };
-        for peer in state.config.members().voters().filter(|peer| *peer != state.id()) {
+        for peer in state.config.peers() {
             // Held back until the term, and with it the whole log that the request boasts of, is
             // durable (RAFT-P04).
             out.push(Effect::Send {

@@ -119,6 +119,11 @@ impl Config {
         self.bugs.has(mutant)
     }
 
+    /// Returns all members but this replica.
+    pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> {
+        self.members.voters().filter(|node| *node != self.id)
+    }
+
     /// Returns the address of this group's replica on `node`.
     pub fn peer(&self, node: NodeId) -> Address {
         Address { node, group: self.group, seat: Seat::ONLY }

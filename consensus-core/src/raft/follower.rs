@@ -84,8 +84,7 @@ impl Follower {
         out: &mut Effects<Raft>,
     ) {
         // A repeated request gets the repeated grant: the first may have been lost (RAFT-P10).
-        let free = state.voted_for().is_none_or(|voted_for| voted_for == candidate);
-        let free = free || state.has_bug(Mutant::VotesTwice);
+        let free = state.is_free_for(candidate) || state.has_bug(Mutant::VotesTwice);
         let up_to_date = state.is_up_to_date(last_index, last_term)
             || state.has_bug(Mutant::VoteWithoutUpToDateCheck);
         let granted = free && up_to_date;

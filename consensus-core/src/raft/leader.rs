@@ -47,7 +47,7 @@ impl Leader {
     pub(super) fn new(_: Elected, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Self {
         assert!(state.voted_for() == Some(state.id()), "a leader has its own vote");
         let last = state.log.last_index();
-        let peers = state.config.members().voters().filter(|peer| *peer != state.id());
+        let peers = state.config.peers();
         let mut leader = Self {
             progress: peers.map(|peer| (peer, Progress::new(last))).collect(),
             noop: last.next(),

@@ -16,13 +16,12 @@
 //!                  a message of a later term, or no majority answers
 //! ```
 //!
-//! What is here: randomized elections with pre-vote and check-quorum, replication with conflict hints and a window, commitment of
-//! current-term entries only, a no-op at the start of a term, vote and log durable before they
-//! count, ReadIndex, restart.
+//! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
+//! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
+//! and log durable before they count, ReadIndex, restart.
 //!
 //! What is not here yet: membership changes, snapshots and compaction of the log, lease reads,
-//! leadership transfer. [`log::Log`] has a base where a snapshot will
-//! end.
+//! leadership transfer. [`log::Log`] has a base where a snapshot will end.
 //!
 //! Deviations from the paper:
 //! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that

@@ -40,7 +40,7 @@ impl PreCandidate {
         state.reset_election_timer(now);
         let mut tally = Tally::default();
         tally.count(state.id(), true);
-        for peer in state.config.members().voters().filter(|peer| *peer != state.id()) {
+        for peer in state.config.peers() {
             let message = Message::PreVote {
                 term: state.term().next(),
                 last_index: state.log.last_index(),
@@ -133,8 +133,7 @@ impl State {
         (last_index, last_term): (Index, Term),
         out: &mut Effects<Raft>,
     ) {
-        let free = self.voted_for().is_none_or(|voted_for| voted_for == candidate);
-        let free = term > self.term() || free;
+        let free = term > self.term() || self.is_free_for(candidate);
         if !free || self.is_loyal(now) || !self.is_up_to_date(last_index, last_term) {
             let message = Message::PreVoteReply { term: self.term(), granted: false };
             self.reply(candidate, message, out);

@@ -273,10 +273,17 @@ impl State {
         self.persist_vote(out)
     }
 
+    /// Tells whether the vote of this term is `candidate`'s, or nobody's yet (5.2).
+    pub(super) fn is_free_for(&self, candidate: NodeId) -> bool {
+        self.voted_for.is_none_or(|voted_for| voted_for == candidate)
+    }
+
     /// Gives the vote of this term to `candidate`.
     pub(super) fn vote_for(&mut self, candidate: NodeId, out: &mut Effects<Raft>) {
-        let free = self.voted_for.is_none_or(|voted_for| voted_for == candidate);
-        assert!(free || self.has_bug(Mutant::VotesTwice), "a replica votes once a term");
+        assert!(
+            self.is_free_for(candidate) || self.has_bug(Mutant::VotesTwice),
+            "a replica votes once a term"
+        );
         if self.voted_for != Some(candidate) {
             self.voted_for = Some(candidate);
             self.persist_vote(out);

@@ -227,7 +227,7 @@ impl<S: StateMachine> Replica<S> {
 }
 
 /// Encodes a reply as named MessagePack; what cannot be encoded counts as a panic of its command.
-fn encode(reply: &impl Serialize) -> Reply {
+pub(crate) fn encode(reply: &impl Serialize) -> Reply {
     let bytes = rmp_serde::to_vec_named(reply).map_err(|_| Rejection::Panicked)?;
     if bytes.len() > REPLY_BYTES_MAX {
         return Err(Rejection::ReplyTooLarge);

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
-    replica::{Rejection, Reply},
+    replica::{Rejection, Reply, encode},
     state_machine::{Cx, StateMachine},
 };
 
@@ -23,7 +23,7 @@ pub(super) fn is_refusal(rejection: Rejection) -> bool {
 pub(super) fn execute<S: StateMachine>(state: &mut S, mut cx: Cx, command: &[u8]) -> Reply {
     let reply = catch_unwind(AssertUnwindSafe(|| {
         let command = rmp_serde::from_slice(command).map_err(|_| Rejection::Malformed)?;
-        reply_of(&state.apply(&mut cx, command))
+        encode(&state.apply(&mut cx, command))
     }));
     reply.unwrap_or(Err(Rejection::Panicked))
 }
@@ -31,15 +31,7 @@ pub(super) fn execute<S: StateMachine>(state: &mut S, mut cx: Cx, command: &[u8]
 pub(super) fn answer_of<S: StateMachine>(state: &S, query: &[u8]) -> Reply {
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let query = rmp_serde::from_slice(query).map_err(|_| Rejection::Malformed)?;
-        reply_of(&state.answer(query))
+        encode(&state.answer(query))
     }));
     answer.unwrap_or(Err(Rejection::Panicked))
-}
-
-fn reply_of(reply: &impl serde::Serialize) -> Reply {
-    let bytes = rmp_serde::to_vec_named(reply).map_err(|_| Rejection::Panicked)?;
-    if bytes.len() > crate::replica::REPLY_BYTES_MAX {
-        return Err(Rejection::ReplyTooLarge);
-    }
-    Ok(bytes.into())
 }

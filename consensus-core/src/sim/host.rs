@@ -281,6 +281,11 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.standing == Standing::Up
     }
 
+    /// Tells whether its process of this number runs.
+    pub(super) fn lives(&self, life: u64) -> bool {
+        self.life == life && self.is_up()
+    }
+
     /// Tells whether it runs and does not stand still.
     pub(super) fn is_awake(&self) -> bool {
         self.is_up() && self.parked.is_none()

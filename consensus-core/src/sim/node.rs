@@ -247,7 +247,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let period = (self.script.temper.heartbeat / 4).max(Duration::from_millis(5));
         let now = self.now;
         let host = self.host(node);
-        if host.life != life || !host.is_up() {
+        if !host.lives(life) {
             return Ok(());
         }
         let local = host.clock.now(now);
@@ -310,7 +310,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     pub(super) fn on_commit(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
         let now = self.now;
         let host = self.host(node);
-        if host.life != life || !host.is_up() {
+        if !host.lives(life) {
             return Ok(());
         }
         host.committing = false;
@@ -404,7 +404,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         upto: Token,
     ) -> Result<(), Failure> {
         let host = self.host(node);
-        if host.life != life || !host.is_up() {
+        if !host.lives(life) {
             return Ok(());
         }
         host.durable = host.durable.max(upto);

@@ -276,7 +276,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     pub(super) fn on_gather(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
         let host = self.host(node);
-        if host.life != life || !host.is_up() {
+        if !host.lives(life) {
             return Ok(());
         }
         host.gathering = false;
@@ -346,7 +346,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     pub(super) fn on_apply(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {
         let host = self.host(node);
-        if host.life != life || !host.is_up() {
+        if !host.lives(life) {
             return Ok(());
         }
         host.applying = false;
