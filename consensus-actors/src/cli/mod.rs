@@ -2,7 +2,9 @@
 
 mod call;
 mod check;
+mod config;
 mod dev;
+mod flags;
 mod history;
 mod http;
 #[cfg_attr(not(feature = "mutants"), path = "no_mutants.rs")]
@@ -13,6 +15,7 @@ mod serve;
 mod sim;
 mod status;
 mod tally;
+mod target;
 
 use std::process::ExitCode;
 
@@ -52,11 +55,12 @@ where
         }
     };
     let done = match options.verb {
-        None => serve::alone(application, run),
+        None => serve::alone(application, options.configured, run),
         Some(Verb::Serve(serve)) => serve::serve(application, serve, run),
         Some(Verb::Dev(dev)) => dev::dev(application, dev),
         Some(Verb::Status(status)) => status::status(&status),
         Some(Verb::Call(call)) => call::call(&call),
+        Some(Verb::Config(config)) => config::config(&config),
     };
     finish(done)
 }
@@ -68,6 +72,7 @@ pub fn tools() -> ExitCode {
         Tool::Sim(sim) => sim::sim(&sim),
         Tool::Status(status) => status::status(&status),
         Tool::Call(call) => call::call(&call),
+        Tool::Config(config) => config::config(&config),
     };
     finish(done)
 }
