@@ -143,6 +143,7 @@ impl Board {
             term: 0,
             committed: Index::ZERO,
             last: Index::ZERO,
+            transfer: None,
         };
         Self(Mutex::new((status, Index::ZERO)))
     }

@@ -57,6 +57,7 @@ mod record;
 mod refusals;
 mod simulated;
 mod state;
+mod transfer;
 
 pub use candidate::Candidate;
 pub use config::{Builder, Config, ConfigError, check_timing};
@@ -78,6 +79,7 @@ use std::{
 };
 
 use crate::{
+    client::Admin,
     error::RecoverError,
     members::NodeId,
     process::{Effects, Input, Process, Status, Ticket, Token},
@@ -90,8 +92,25 @@ use crate::{
 pub enum Control {
     /// Linearizable reads.
     Read(Vec<Ticket>),
+    /// Hand the lead over, to this member or to whoever is fit best (dissertation 3.10). Done when
+    /// it leads.
+    Transfer {
+        /// Correlates the answer.
+        ticket: Ticket,
+        /// Who is to lead.
+        to: Option<NodeId>,
+    },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
+}
+
+impl Control {
+    /// Makes the input that carries out what an operator asks for.
+    pub fn of(ticket: Ticket, admin: Admin) -> Self {
+        match admin {
+            Admin::Transfer { to } => Self::Transfer { ticket, to },
+        }
+    }
 }
 
 /// A replica: what its roles share, and the role it holds.
@@ -179,6 +198,9 @@ impl Seated for Raft {
         input: &Input<Self>,
         out: &mut Effects<Self>,
     ) -> Option<Role> {
+        if matches!(input, Input::Tick) {
+            state.forget_transfer(now, out);
+        }
         let Input::Receive { from, message } = input else { return None };
         if message.term() <= state.term() || !state.admits(*from, message) {
             return None;
@@ -189,7 +211,7 @@ impl Seated for Raft {
         }
         // Who campaigns while a leader is heard of is not followed into its term: it would end a
         // tenure that nothing is wrong with (dissertation 4.2.3).
-        if matches!(message, Message::Vote { .. }) && state.is_loyal(now) {
+        if state.is_loyal_against(message, now) {
             return None;
         }
         if state.has_bug(Mutant::LaterReplyCounts) && state.takes_for_present(message) {
@@ -211,6 +233,7 @@ impl Seated for Raft {
             term: state.term().0,
             committed: state.committed(),
             last: state.log.last_index(),
+            transfer: state.transfers_to(),
         }
     }
 }

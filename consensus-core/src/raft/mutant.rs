@@ -35,7 +35,8 @@ impl State {
             | Message::PreVoteReply { .. }
             | Message::Vote { .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. } => false,
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 
@@ -49,7 +50,8 @@ impl State {
             | Message::Vote { .. }
             | Message::Append { .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. } => false,
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 }

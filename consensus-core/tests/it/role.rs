@@ -61,7 +61,14 @@ impl Seated for Toy {
     }
 
     fn status(_: &Deposed, role: &'static str) -> Status {
-        Status { role, leader: None, term: 0, committed: Index::ZERO, last: Index::ZERO }
+        Status {
+            role,
+            leader: None,
+            term: 0,
+            committed: Index::ZERO,
+            last: Index::ZERO,
+            transfer: None,
+        }
     }
 }
 
