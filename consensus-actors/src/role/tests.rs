@@ -80,7 +80,7 @@ impl Seated for Relay {
     fn status(state: &Ledger, role: &'static str) -> Status {
         let committed = Index(state.last.iter().sum());
         let term = state.hand_overs;
-        Status { role, leader: None, term, committed, last: committed, transfer: None }
+        Status { role, term, committed, last: committed, ..Status::default() }
     }
 }
 

@@ -44,6 +44,7 @@ pub mod log;
 
 mod candidate;
 mod config;
+mod configurations;
 mod follower;
 mod following;
 mod leader;
@@ -234,6 +235,7 @@ impl Seated for Raft {
             committed: state.committed(),
             last: state.log.last_index(),
             transfer: state.transfers_to(),
+            membership: state.membership().clone(),
         }
     }
 }

@@ -95,6 +95,12 @@ impl State {
         self.handover.under_way.is_some() || self.committed() < self.handover.fence
     }
 
+    /// Tells whether the lead may be handed over to `node`: it votes, and stores commands.
+    fn may_lead(&self, node: NodeId) -> bool {
+        let membership = self.membership();
+        membership.voters().is_voter(node) && !membership.is_witness(node)
+    }
+
     /// Forgets what was true of an earlier tenure: a word of its term is heeded by nobody.
     pub(super) fn begin_tenure(&mut self) {
         self.handover.fence = Index::ZERO;
@@ -171,7 +177,7 @@ impl Leader {
         to: Option<NodeId>,
         out: &mut Effects<Raft>,
     ) -> Result<(), TransferError> {
-        if let Some(to) = to.filter(|to| !state.config.members().is_voter(*to)) {
+        if let Some(to) = to.filter(|to| !state.may_lead(*to)) {
             return Err(TransferError::NotAVoter { to });
         }
         if let Some(chosen) = state.transfers_to() {
@@ -192,7 +198,7 @@ impl Leader {
     fn best_heir(&self, state: &State, now: Time) -> Option<NodeId> {
         let recent = |heard: &Time| now < *heard + state.config.election_timeout();
         let heirs = self.progress().filter(|(node, _)| {
-            state.config.members().is_voter(*node) && self.heirs.heard.get(node).is_some_and(recent)
+            state.may_lead(*node) && self.heirs.heard.get(node).is_some_and(recent)
         });
         heirs.max_by_key(|(_, progress)| progress.matched()).map(|(node, _)| node)
     }
