@@ -18,10 +18,10 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex, restart.
+//! and log durable before they count, ReadIndex, leadership transfer, restart.
 //!
-//! What is not here yet: membership changes, snapshots and compaction of the log, lease reads,
-//! leadership transfer. [`log::Log`] has a base where a snapshot will end.
+//! What is not here yet: membership changes, snapshots and compaction of the log, lease reads.
+//! [`log::Log`] has a base where a snapshot will end.
 //!
 //! Deviations from the paper:
 //! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that
@@ -35,6 +35,8 @@
 //!   its own.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
+//! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
+//!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!
 //! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's
 //! message not to be stale, repeated, reordered or nonsense.
