@@ -12,6 +12,7 @@ use crate::{
     error::{RecoverError, SubmitError},
     log::{Decided, Index},
     members::NodeId,
+    membership::Membership,
     time::Time,
 };
 
@@ -162,6 +163,11 @@ pub enum Effect<P: Process> {
         /// Why, and whether it may have happened all the same.
         error: SubmitError,
     },
+    /// What an operator asked the protocol for is done.
+    Done {
+        /// The request.
+        ticket: Ticket,
+    },
     /// Clients' requests go to this member from now on, or nowhere while there is no leader.
     Route {
         /// The leader as far as this replica knows.
@@ -209,7 +215,7 @@ impl<P: Process> Effects<P> {
 }
 
 /// What a replica tells operators of its protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// The role that holds the seat, in the paper's noun, lower case.
     pub role: &'static str,
@@ -221,4 +227,8 @@ pub struct Status {
     pub committed: Index,
     /// The last index of the log, committed or not.
     pub last: Index,
+    /// The member that leadership is on its way to.
+    pub transfer: Option<NodeId>,
+    /// Who takes part, as far as this replica knows.
+    pub membership: Membership,
 }

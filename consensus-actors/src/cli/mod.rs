@@ -1,5 +1,6 @@
 //! The command line that every application gets through `#[consensus_actors::main]`.
 
+mod admin;
 mod call;
 mod check;
 mod config;
@@ -60,6 +61,7 @@ where
         Some(Verb::Dev(dev)) => dev::dev(application, dev),
         Some(Verb::Status(status)) => status::status(&status),
         Some(Verb::Call(call)) => call::call(&call),
+        Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
         Some(Verb::Config(config)) => config::config(&config),
     };
     finish(done)
@@ -72,6 +74,7 @@ pub fn tools() -> ExitCode {
         Tool::Sim(sim) => sim::sim(&sim),
         Tool::Status(status) => status::status(&status),
         Tool::Call(call) => call::call(&call),
+        Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
         Tool::Config(config) => config::config(&config),
     };
     finish(done)

@@ -15,13 +15,13 @@ use super::{
     progress::Progress,
     reads::Reads,
     state::State,
+    transfer::Heirs,
 };
 use crate::{
     error::SubmitError,
     log::Index,
     members::NodeId,
     process::{Effect, Effects, Input, Submission, Ticket},
-    quorum::reached_by,
     raft::{Control, log::TermAt},
     role::{Next, Step},
     time::Time,
@@ -40,6 +40,7 @@ pub struct Leader {
     reads: Reads,
     heartbeat_due: Time,
     following: Following,
+    pub(super) heirs: Heirs,
 }
 
 impl Leader {
@@ -47,7 +48,7 @@ impl Leader {
     pub(super) fn new(_: Elected, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Self {
         assert!(state.voted_for() == Some(state.id()), "a leader has its own vote");
         let last = state.log.last_index();
-        let peers = state.config.peers();
+        let peers = state.peers();
         let mut leader = Self {
             progress: peers.map(|peer| (peer, Progress::new(last))).collect(),
             noop: last.next(),
@@ -56,10 +57,12 @@ impl Leader {
             reads: Reads::default(),
             heartbeat_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
+            heirs: Heirs::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
         }
+        state.begin_tenure();
         state.follow(Some(state.id()), out);
         leader.append(state, vec![Payload::NoOp], out);
         leader
@@ -72,8 +75,10 @@ impl Leader {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        let Self { progress, noop, tickets, ticket_bytes, reads, following, heartbeat_due: _ } =
-            self;
+        #[rustfmt::skip]
+        let Self {
+            progress, noop, tickets, ticket_bytes, reads, following, heirs: _, heartbeat_due: _,
+        } = self;
         following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
@@ -82,7 +87,12 @@ impl Leader {
 
     /// Appends to the log and replicates at once: the followers' disks work beside this one
     /// (dissertation 10.2.1).
-    fn append(&mut self, state: &mut State, payloads: Vec<Payload>, out: &mut Effects<Raft>) {
+    pub(super) fn append(
+        &mut self,
+        state: &mut State,
+        payloads: Vec<Payload>,
+        out: &mut Effects<Raft>,
+    ) {
         let (term, bytes_max) = (state.term(), state.config.append_bytes_max());
         let mut persist = Effects::default();
         let (mut entries, mut bytes) = (Vec::with_capacity(payloads.len()), 0);
@@ -111,12 +121,13 @@ impl Leader {
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         // It hears of itself: should it lose the lead, it waits as any follower would.
         state.reset_election_timer(now);
-        let (period, members) = (state.config.election_timeout(), state.config.members());
-        if state.config.check_quorum() && !self.following.holds(now, period, members) {
+        let (period, group) = (state.config.election_timeout(), (state.id(), state.membership()));
+        if state.config.check_quorum() && !self.following.holds(now, period, group) {
             // Others may have elected somebody else, and whoever asks here waits in vain.
             state.follow(None, out);
             return Next::Become(Follower::new().into());
         }
+        self.give_up_transfer(state, now, out);
         if now >= self.heartbeat_due {
             self.broadcast_heartbeat(state, now, out);
         }
@@ -147,6 +158,13 @@ impl Leader {
         if state.storage_full() {
             for Submission { ticket, .. } in submissions {
                 out.push(Effect::Answer { ticket, error: SubmitError::StorageFull });
+            }
+            return;
+        }
+
+        if let Some(to) = state.transfers_to() {
+            for Submission { ticket, .. } in submissions {
+                out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
             }
             return;
         }
@@ -200,10 +218,10 @@ impl Leader {
         if state.committed() < self.noop && !state.has_bug(Mutant::ReadBeforeFirstCommit) {
             return;
         }
-        let (reuses_round, majority) =
-            (state.has_bug(Mutant::ReadRoundReused), state.majority(Mutant::ReadQuorumOffByOne));
+        let reuses_round = state.has_bug(Mutant::ReadRoundReused);
+        let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
         loop {
-            let round = reached_by(majority, state.config.members(), |node| {
+            let round = quorum.reached(|node| {
                 self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
             });
             let Some((at, tickets)) = self.reads.confirmed(round) else {
@@ -243,21 +261,24 @@ impl Leader {
             }
             // Votes that came after the majority.
             Message::PreVoteReply { .. } | Message::VoteReply { .. } => {}
-            Message::Append { .. } | Message::Heartbeat { .. } => {
+            Message::Append { .. } | Message::Heartbeat { .. } | Message::TimeoutNow { .. } => {
                 tracing::error!(%from, term = state.term().0, "a second leader speaks in my term");
             }
             Message::AppendReply { result, .. } => {
-                self.hear(state, from);
+                self.hear(state, now, from);
                 self.on_append_reply(state, now, from, result, out);
+                self.summon(state, from, out);
             }
             Message::HeartbeatReply { round, .. } => {
-                self.hear(state, from);
+                self.hear(state, now, from);
                 self.on_heartbeat_reply(state, now, from, round, out);
+                self.summon(state, from, out);
             }
         }
     }
 
-    fn hear(&mut self, state: &State, from: NodeId) {
+    fn hear(&mut self, state: &State, now: Time, from: NodeId) {
+        self.heirs.hear(from, now);
         if state.config.check_quorum() {
             self.following.hear(from);
         }
@@ -323,10 +344,9 @@ impl Leader {
     fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let unsynced = state.has_bug(Mutant::LeaderCountsUnsynced);
         let own = if unsynced { state.log.last_index() } else { state.stable() };
-        let majority = state.majority(Mutant::CommitQuorumOffByOne);
-        let held = reached_by(majority, state.config.members(), |node| {
-            self.progress.get(&node).map_or(own, Progress::matched)
-        });
+        let held = state
+            .quorum(Mutant::CommitQuorumOffByOne)
+            .reached(|node| self.progress.get(&node).map_or(own, Progress::matched));
         if held <= state.committed() {
             return;
         }
@@ -391,6 +411,9 @@ impl Step<Raft> for Leader {
                 self.try_commit(state, now, out);
             }
             Input::Control(Control::Read(tickets)) => self.on_read(state, now, tickets, out),
+            Input::Control(Control::Transfer { ticket, to }) => {
+                self.on_transfer(state, now, (ticket, to), out);
+            }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay

@@ -8,6 +8,7 @@ use crate::{
         take_u32, take_u64,
     },
     log::Index,
+    membership::Membership,
 };
 
 /// Raft's leadership clock: each term has at most one leader (5.1).
@@ -38,13 +39,15 @@ pub enum Payload {
     NoOp,
     /// A command for the state machine, opaque to Raft.
     Command(Bytes),
+    /// A configuration, in effect as soon as it is in a log (dissertation 4.1).
+    Membership(Membership),
 }
 
 impl Payload {
-    /// Returns the bytes of the command, zero for a no-op.
+    /// Returns the bytes of the command, zero for an entry of the protocol's own.
     pub fn size(&self) -> usize {
         match self {
-            Self::NoOp => 0,
+            Self::NoOp | Self::Membership(_) => 0,
             Self::Command(command) => command.len(),
         }
     }
@@ -77,6 +80,9 @@ pub enum Message {
         last_index: Index,
         /// The term of the entry at `last_index`.
         last_term: Term,
+        /// Whether the leader of the term before told the candidate to campaign, so that its voters
+        /// need not be loyal to it (dissertation 4.2.3).
+        transfer: bool,
     },
     /// Answers [`Message::Vote`].
     VoteReply {
@@ -123,6 +129,15 @@ pub enum Message {
         /// The round of the heartbeat that it answers.
         round: u64,
     },
+    /// Tells a follower to campaign at once (dissertation 3.10), if its log is the one named.
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
+        /// The last index of the leader's log.
+        last_index: Index,
+        /// The term of the entry at `last_index`.
+        last_term: Term,
+    },
 }
 
 /// What became of an Append.
@@ -159,6 +174,9 @@ impl Message {
             | Self::Vote { last_index, last_term, .. } => {
                 is_position(*last_index, *last_term) && *last_term < term
             }
+            Self::TimeoutNow { last_index, last_term, .. } => {
+                is_position(*last_index, *last_term) && *last_term <= term
+            }
             Self::Append { prev_index, prev_term, entries, .. } => {
                 let terms = entries.iter().map(|entry| entry.term);
                 is_position(*prev_index, *prev_term)
@@ -194,7 +212,8 @@ impl Message {
             | Self::Append { term, .. }
             | Self::AppendReply { term, .. }
             | Self::Heartbeat { term, .. }
-            | Self::HeartbeatReply { term, .. } => *term,
+            | Self::HeartbeatReply { term, .. }
+            | Self::TimeoutNow { term, .. } => *term,
         }
     }
 }
@@ -208,6 +227,10 @@ impl Encode for Entry {
                 out.push(1);
                 put_bytes(out, command);
             }
+            Payload::Membership(membership) => {
+                out.push(2);
+                membership.encode(out);
+            }
         }
     }
 }
@@ -218,6 +241,7 @@ impl Decode for Entry {
         let payload = match take_u8(input)? {
             0 => Payload::NoOp,
             1 => Payload::Command(take_bytes(input)?),
+            2 => Payload::Membership(Membership::decode(input)?),
             tag => return Err(DecodeError::UnknownTag { what: "entry", tag }),
         };
         Ok(Self { term, payload })
@@ -248,11 +272,12 @@ pub(super) fn take_entries(input: &mut Bytes) -> Result<Vec<Entry>, DecodeError>
 impl Encode for Message {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Vote { term, last_index, last_term } => {
+            Self::Vote { term, last_index, last_term, transfer } => {
                 out.push(1);
                 put_u64(out, term.0);
                 put_u64(out, last_index.0);
                 put_u64(out, last_term.0);
+                out.push(u8::from(*transfer));
             }
             Self::VoteReply { term, granted } => {
                 out.push(2);
@@ -304,6 +329,12 @@ impl Encode for Message {
                 put_u64(out, term.0);
                 out.push(u8::from(*granted));
             }
+            Self::TimeoutNow { term, last_index, last_term } => {
+                out.push(10);
+                put_u64(out, term.0);
+                put_u64(out, last_index.0);
+                put_u64(out, last_term.0);
+            }
         }
     }
 }
@@ -317,6 +348,7 @@ impl Decode for Message {
                 term,
                 last_index: Index(take_u64(input)?),
                 last_term: Term(take_u64(input)?),
+                transfer: take_bool(input)?,
             },
             2 => Self::VoteReply { term, granted: take_bool(input)? },
             3 => Self::Append {
@@ -343,6 +375,11 @@ impl Decode for Message {
                 last_term: Term(take_u64(input)?),
             },
             9 => Self::PreVoteReply { term, granted: take_bool(input)? },
+            10 => Self::TimeoutNow {
+                term,
+                last_index: Index(take_u64(input)?),
+                last_term: Term(take_u64(input)?),
+            },
             tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
         })
     }

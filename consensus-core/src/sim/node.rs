@@ -30,7 +30,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Setup {
             id: node,
             group: self.group,
-            members: self.members.clone(),
+            membership: self.membership.clone(),
             seed: self.plan.seed() << 8 | node.number(),
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
@@ -218,6 +218,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 self.decide(node, Decision::ReadReady(ticket, at));
             }
             Effect::Answer { ticket, error } => self.decide(node, Decision::Answer(ticket, error)),
+            Effect::Done { ticket } => self.decide(node, Decision::Done(ticket)),
             Effect::Route { leader } => self.decide(node, Decision::Route(leader)),
             Effect::Compact { before } => {
                 let released = self.host(node).drive.release(before);

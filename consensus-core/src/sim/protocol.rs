@@ -3,8 +3,10 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    client::Admin,
     codec::{Decode, Encode},
-    members::{Members, NodeId},
+    members::NodeId,
+    membership::Membership,
     process::{Effect, GroupId, Input, Process, Status, Ticket, Token},
     time::Time,
 };
@@ -19,6 +21,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
 
     /// Makes the input that asks for linearizable reads.
     fn read(tickets: Vec<Ticket>) -> Input<Self>;
+
+    /// Makes the input that asks for what an operator wants.
+    fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
@@ -76,8 +81,8 @@ pub struct Setup {
     pub id: NodeId,
     /// The group.
     pub group: GroupId,
-    /// All nodes.
-    pub members: Members,
+    /// The group's first membership; empty for a node that joins later.
+    pub membership: Membership,
     /// What the replica may draw from.
     pub seed: u64,
     /// The shortest time without a leader after which one is elected.
