@@ -102,6 +102,12 @@ impl Settings {
         Some(find(&self.layers, setting, self.at(None))?.value)
     }
 
+    /// Returns the groups that something is said of and that are none of these, each with the first
+    /// place where it is named.
+    pub(crate) fn other_groups(&self, known: &[&str]) -> Vec<(String, Origin)> {
+        self.layers.other_groups(known)
+    }
+
     /// Adds what code says of a group.
     ///
     /// # Errors
@@ -143,7 +149,7 @@ fn find<T: Typed>(layers: &Layers, setting: &'static Setting<T>, at: At<'_>) -> 
 }
 
 fn take<T: Typed>(layers: &Layers, setting: &'static Setting<T>, at: At<'_>) -> Result<Sourced<T>> {
-    find(layers, setting, at).ok_or_else(|| super::missing(&[&setting.key]))
+    find(layers, setting, at).ok_or_else(|| super::missing(&[&setting.key], at.node))
 }
 
 fn members(given: &[(u64, Sourced<String>)]) -> Result<BTreeMap<NodeId, SocketAddr>> {

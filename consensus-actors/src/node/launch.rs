@@ -129,7 +129,7 @@ pub(crate) fn assemble(
         links.insert(*peer, link);
     }
     let actor = NodeActor {
-        settings,
+        settings: settings.clone(),
         recovered,
         journal,
         clock: Clock::launch(tick),
@@ -144,6 +144,7 @@ pub(crate) fn assemble(
         cluster,
         members,
         http,
+        settings,
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),

@@ -26,6 +26,7 @@ pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
+    config::Settings,
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<str>,
     pub(crate) members: Vec<NodeId>,
     pub(crate) http: Option<SocketAddr>,
+    settings: Settings,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
@@ -94,6 +96,7 @@ impl Node {
     /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
     pub async fn run(self) -> Result {
         self.shared.all_hosted.store(true, Ordering::Release);
+        self.shared.warn_of_unhosted();
         let until = async {
             use tokio::signal::unix::{SignalKind, signal};
             let (mut interrupt, mut terminate) =
@@ -161,6 +164,20 @@ impl Shared {
     /// Returns the hosted groups by name.
     pub(crate) fn groups(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Group>>> {
         lock(&self.groups)
+    }
+
+    /// Says which settings are of no group that is hosted: a name may be misspelled, or the group
+    /// may be another node's.
+    fn warn_of_unhosted(&self) {
+        let groups = self.groups();
+        let known: Vec<&str> = groups.keys().map(String::as_str).collect();
+        for (name, origin) in self.settings.other_groups(&known) {
+            let meant = crate::suggest::did_you_mean(&name, known.iter().copied());
+            tracing::warn!(
+                node = %self.id, "{origin}: this node hosts no group {name:?}{meant}; what is said \
+                 of it has no effect here"
+            );
+        }
     }
 
     /// Returns a hosted group.

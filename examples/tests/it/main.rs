@@ -3,6 +3,7 @@
 
 mod cluster;
 mod command_line;
+mod configuration;
 mod contract;
 mod dev;
 mod ending;
