@@ -7,6 +7,7 @@
 //! deadline at the latest. It claims [`Outcome::NotApplied`] only where no attempt can have reached
 //! a log.
 
+mod lookout;
 mod mutant;
 mod wire;
 
@@ -17,6 +18,7 @@ use std::{
 
 use bytes::Bytes;
 
+pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
