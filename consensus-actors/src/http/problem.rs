@@ -20,7 +20,7 @@ impl ResponseError for Error {
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AlreadyAnswered => StatusCode::CONFLICT,
-            Code::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Code::Busy | Code::TooManyClients => StatusCode::TOO_MANY_REQUESTS,
             Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::NoLeader
             | Code::Deadline
@@ -33,6 +33,8 @@ impl ResponseError for Error {
             Code::Panicked
             | Code::Undecodable
             | Code::Unreachable
+            | Code::OtherVersion
+            | Code::OtherType
             | Code::OtherCluster
             | Code::OtherNode
             | Code::DirectoryInUse

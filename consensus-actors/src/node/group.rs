@@ -1,18 +1,24 @@
 //! A hosted group as tools see it: commands and queries by name, arguments as JSON or as text.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use consensus_core::{Index, Operation, Outcome, StateMachine, Status, client::Ask};
+use consensus_core::{
+    Index, NodeId, Operation, Outcome, StateMachine, Status,
+    client::{Ask, Attempted, Whereabouts},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::Board;
 use crate::{
     arguments,
     client::{self, Call, Client},
     error::{Code, Error, Result},
+    replica::{Origin, Requests},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
+    transport::guest::{Desk, Guest},
 };
 
 /// The arguments of a command or query, as a tool has them.
@@ -28,7 +34,7 @@ pub(crate) enum Arguments {
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 
 /// A group that this node hosts, whatever its state machine.
-pub(crate) trait Group: Send + Sync {
+pub(crate) trait Group: Desk {
     /// Applies a command, once for `key` if there is one.
     fn command(
         &self,
@@ -42,6 +48,9 @@ pub(crate) trait Group: Send + Sync {
     fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>)
     -> Result<Answer>;
 
+    /// Returns the stable name of the state machine.
+    fn machine(&self) -> &'static str;
+
     /// Returns the group's commands and queries.
     fn interface(&self) -> consensus_core::Interface;
 
@@ -54,11 +63,17 @@ pub(super) struct HostedGroup<S: Replicated> {
     name: String,
     client: Client<S>,
     board: Arc<Board>,
+    contacts: Arc<BTreeMap<NodeId, String>>,
 }
 
 impl<S: Replicated> HostedGroup<S> {
-    pub(super) fn new(name: String, client: Client<S>, board: Arc<Board>) -> Self {
-        Self { name, client, board }
+    pub(super) fn new(
+        name: String,
+        client: Client<S>,
+        board: Arc<Board>,
+        contacts: Arc<BTreeMap<NodeId, String>>,
+    ) -> Self {
+        Self { name, client, board, contacts }
     }
 
     fn answer(&self, ask: Ask, deadline: Option<Duration>) -> Answer {
@@ -106,6 +121,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
         Ok(Box::pin(async { answer.await.map_err(|e| e.with_outcome(Outcome::NotApplied)) }))
     }
 
+    fn machine(&self) -> &'static str {
+        S::NAME
+    }
+
     fn interface(&self) -> consensus_core::Interface {
         <S as StateMachine>::INTERFACE
     }
@@ -113,6 +132,21 @@ impl<S: Replicated> Group for HostedGroup<S> {
     fn status(&self) -> (&'static str, Status, Index) {
         let (status, applied) = self.board.read();
         (S::PROTOCOL.name(), status, applied)
+    }
+}
+
+impl<S: Replicated> Desk for HostedGroup<S> {
+    fn ask(&self, guest: Guest, requests: Vec<Attempted>) {
+        self.client.addr().do_send(Requests(Origin::Guest(guest), requests));
+    }
+
+    fn whereabouts(&self) -> Whereabouts {
+        let (status, _) = self.board.read();
+        Whereabouts { leader: status.leader, members: (*self.contacts).clone() }
+    }
+
+    fn leader(&self) -> watch::Receiver<Option<NodeId>> {
+        self.board.leader()
     }
 }
 

@@ -5,6 +5,7 @@ mod directory;
 mod group;
 mod host;
 pub(crate) mod launch;
+mod reception;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,7 @@ use std::{
 
 use actix::Addr;
 use consensus_core::{Index, NodeId, Status};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use builder::NodeBuilder;
 pub(crate) use group::{Arguments, Group};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
     pub(crate) members: Vec<NodeId>,
+    /// Where each member takes clients.
+    pub(crate) contacts: Arc<BTreeMap<NodeId, String>>,
     pub(crate) http: Option<SocketAddr>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
@@ -131,9 +134,12 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// Where a group's actors write how things stand, for operators.
+/// Where a group's actors write how things stand, for operators and for clients.
 #[derive(Debug)]
-pub(crate) struct Board(Mutex<(Status, Index)>);
+pub(crate) struct Board {
+    now: Mutex<(Status, Index)>,
+    leader: watch::Sender<Option<NodeId>>,
+}
 
 impl Board {
     pub(crate) fn new() -> Self {
@@ -144,19 +150,26 @@ impl Board {
             committed: Index::ZERO,
             last: Index::ZERO,
         };
-        Self(Mutex::new((status, Index::ZERO)))
+        Self { now: Mutex::new((status, Index::ZERO)), leader: watch::Sender::new(None) }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        lock(&self.0).0 = status;
+        let leader = status.leader;
+        lock(&self.now).0 = status;
+        self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
-        lock(&self.0).1 = applied;
+        lock(&self.now).1 = applied;
     }
 
     pub(crate) fn read(&self) -> (Status, Index) {
-        lock(&self.0).clone()
+        lock(&self.now).clone()
+    }
+
+    /// Follows who leads.
+    pub(crate) fn leader(&self) -> watch::Receiver<Option<NodeId>> {
+        self.leader.subscribe()
     }
 }
 
