@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    Index, NodeId, Operation, Outcome, StateMachine, Status,
+    Index, Membership, NodeId, Operation, Outcome, StateMachine, Status,
     client::{Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
@@ -141,12 +141,21 @@ impl<S: Replicated> Desk for HostedGroup<S> {
     }
 
     fn whereabouts(&self) -> Whereabouts {
-        let (status, _) = self.board.read();
-        Whereabouts { leader: status.leader, members: (*self.contacts).clone() }
+        let followed = self.board.follow();
+        let (leader, membership) = &*followed.borrow();
+        // What the log says of a member's address is later than what this node was started with.
+        let known = self.contacts.keys().copied().filter(|_| membership.is_empty());
+        let contact = |member| {
+            let logged = membership.contact(member).filter(|contact| !contact.is_empty());
+            let contact = logged.or_else(|| self.contacts.get(&member).map(String::as_str))?;
+            Some((member, contact.to_owned()))
+        };
+        let members = membership.members().chain(known).filter_map(contact).collect();
+        Whereabouts { leader: *leader, members }
     }
 
-    fn leader(&self) -> watch::Receiver<Option<NodeId>> {
-        self.board.leader()
+    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+        self.board.follow()
     }
 }
 

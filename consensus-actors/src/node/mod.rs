@@ -18,7 +18,7 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, NodeId, Status};
+use consensus_core::{Index, Membership, NodeId, Status};
 use tokio::sync::{oneshot, watch};
 
 pub use builder::NodeBuilder;
@@ -138,25 +138,25 @@ impl std::fmt::Debug for Node {
 #[derive(Debug)]
 pub(crate) struct Board {
     now: Mutex<(Status, Index)>,
-    leader: watch::Sender<Option<NodeId>>,
+    followed: watch::Sender<(Option<NodeId>, Membership)>,
 }
 
 impl Board {
     pub(crate) fn new() -> Self {
-        let status = Status {
-            role: "follower",
-            leader: None,
-            term: 0,
-            committed: Index::ZERO,
-            last: Index::ZERO,
-        };
-        Self { now: Mutex::new((status, Index::ZERO)), leader: watch::Sender::new(None) }
+        let status = Status { role: "follower", ..Status::default() };
+        let followed = watch::Sender::new((status.leader, status.membership.clone()));
+        Self { now: Mutex::new((status, Index::ZERO)), followed }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        let leader = status.leader;
+        self.followed.send_if_modified(|(leader, membership)| {
+            if (*leader, &*membership) == (status.leader, &status.membership) {
+                return false;
+            }
+            (*leader, *membership) = (status.leader, status.membership.clone());
+            true
+        });
         lock(&self.now).0 = status;
-        self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
@@ -167,9 +167,9 @@ impl Board {
         lock(&self.now).clone()
     }
 
-    /// Follows who leads.
-    pub(crate) fn leader(&self) -> watch::Receiver<Option<NodeId>> {
-        self.leader.subscribe()
+    /// Follows who leads and who the members are.
+    pub(crate) fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+        self.followed.subscribe()
     }
 }
 

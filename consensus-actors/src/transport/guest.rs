@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, NodeId,
+    GroupId, Membership, NodeId,
     client::{Attempted, Response, Whereabouts},
     codec::Decode,
 };
@@ -78,8 +78,8 @@ pub(crate) trait Desk: Send + Sync {
     /// Tells where the leader and the members are.
     fn whereabouts(&self) -> Whereabouts;
 
-    /// Follows the leader: whereabouts are told again when it changes.
-    fn leader(&self) -> watch::Receiver<Option<NodeId>>;
+    /// Follows who leads and who the members are: whereabouts are told again when that changes.
+    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)>;
 }
 
 /// A client that is no member, to whoever answers it.
@@ -133,7 +133,7 @@ pub(super) struct Visit {
     conversation: Conversation,
     desk: Arc<dyn Desk>,
     group: GroupId,
-    leader: watch::Receiver<Option<NodeId>>,
+    followed: watch::Receiver<(Option<NodeId>, Membership)>,
     outlet: Arc<Outlet>,
     answers: mpsc::UnboundedReceiver<Response>,
     /// What the client's requests may weigh beside those that are on their way.
@@ -170,7 +170,7 @@ impl Visit {
         let outlet = Outlet { answers: sender, waiting: AtomicUsize::new(0), of_all };
         Self {
             conversation: Conversation::new(stream, REQUESTS_BYTES_MAX),
-            leader: desk.leader(),
+            followed: desk.follow(),
             desk,
             group,
             outlet: Arc::new(outlet),
@@ -193,7 +193,7 @@ impl Visit {
         loop {
             self.write();
             let until = self.patience();
-            let Self { conversation, leader, answers, room, held, .. } = &mut self;
+            let Self { conversation, followed, answers, room, held, .. } = &mut self;
             let (writing, room) = (conversation.is_writing(), Arc::clone(room));
             let weight = held.as_ref().map(|(_, weight)| *weight);
             tokio::select! {
@@ -204,7 +204,7 @@ impl Visit {
                     Turn::Ended => return Ok(()),
                 },
                 Some(answer) = answers.recv(), if !writing => self.next = Some(answer),
-                changed = leader.changed() => match changed {
+                changed = followed.changed() => match changed {
                     Ok(()) => self.announces = true,
                     // The group is gone, and with it all that was asked.
                     Err(_) => return Ok(()),

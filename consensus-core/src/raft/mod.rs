@@ -44,6 +44,7 @@ pub mod log;
 
 mod candidate;
 mod config;
+mod configurations;
 mod follower;
 mod following;
 mod leader;
@@ -211,6 +212,7 @@ impl Seated for Raft {
             term: state.term().0,
             committed: state.committed(),
             last: state.log.last_index(),
+            membership: state.membership().clone(),
         }
     }
 }

@@ -14,6 +14,7 @@ use rand_chacha::{
 use super::{
     Raft,
     config::Config,
+    configurations::Configurations,
     log::Log,
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
@@ -23,6 +24,7 @@ use crate::{
     error::RecoverError,
     log::{Decided, Index},
     members::NodeId,
+    membership::Membership,
     process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
@@ -36,6 +38,7 @@ pub(super) struct TimedOut(());
 pub struct State {
     pub(super) config: Config,
     pub(super) log: Log,
+    configurations: Configurations,
     term: Term,
     voted_for: Option<NodeId>,
     committed: Index,
@@ -69,9 +72,11 @@ impl State {
         records: impl IntoIterator<Item = (Token, Record)>,
     ) -> Result<Self, RecoverError> {
         let timer = ChaCha8Rng::seed_from_u64(config.seed());
+        let first = config.membership().clone();
         let mut state = Self {
             config,
             log: Log::default(),
+            configurations: Configurations::new(Index::ZERO, first),
             term: Term::default(),
             voted_for: None,
             committed: Index::ZERO,
@@ -110,7 +115,7 @@ impl State {
         }
         state.stable = state.log.last_index();
         // Who is a majority alone has nobody to wait for.
-        if state.config.members().majority() > 1 {
+        if !state.membership().is_alone(state.id()) {
             state.reset_election_timer(now);
         }
         Ok(state)
@@ -142,9 +147,7 @@ impl State {
                 let upto = Index(after.0 + entries.len() as u64);
                 let tail = if returns { self.log.from(upto.next()).to_vec() } else { Vec::new() };
                 self.write(token, after, entries);
-                tail.into_iter().for_each(|entry| {
-                    self.log.push(entry);
-                });
+                tail.into_iter().for_each(|entry| self.push(entry));
             }
         }
         (self.persisting, self.durable) = (token, token);
@@ -181,6 +184,29 @@ impl State {
         &self.log
     }
 
+    /// Returns the latest configuration in the log, committed or not: it is the one in effect
+    /// (dissertation 4.1).
+    pub fn membership(&self) -> &Membership {
+        self.configurations.latest().1
+    }
+
+    /// Returns the configuration that stands at `index` of the log.
+    pub fn membership_at(&self, index: Index) -> &Membership {
+        self.configurations.at(index)
+    }
+
+    /// Returns all members but this replica.
+    pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let id = self.id();
+        self.membership().members().filter(move |node| *node != id)
+    }
+
+    /// Returns all whose votes count but this replica.
+    pub(super) fn other_voters(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let membership = self.membership().clone();
+        self.peers().filter(move |node| membership.is_voter(*node))
+    }
+
     /// Returns the last index up to which the log is durable.
     pub fn stable(&self) -> Index {
         self.stable
@@ -197,11 +223,11 @@ impl State {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        // The configuration never changes, and the timer decides nothing but when; so does when a
+        // The configuration never changes but by the log, and the timer decides nothing but when; so does when a
         // leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
-            config: _, log, term, voted_for, committed, leader, storage_full, persisting, durable,
+            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, persisting, durable,
             vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
             timer: _,
         } = self;
@@ -220,7 +246,7 @@ impl State {
     /// Tells whether a message is to be read: it comes from another member and could be a
     /// replica's.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        from != self.id() && self.config.members().is_voter(from) && self.believes(message)
+        from != self.id() && self.membership().is_member(from) && self.believes(message)
     }
 
     /// Tells whether a message is to be acted on: it is admitted and of the present term. The
@@ -375,6 +401,7 @@ impl State {
 
     fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
         self.log.truncate_after(after);
+        self.configurations.truncate_after(after);
         // An older record, durable or not, vouches for nothing that has been rewritten since
         // (RAFT-P27).
         if !self.has_bug(Mutant::StableNotClamped) {
@@ -386,9 +413,19 @@ impl State {
         if after == Index::ZERO || self.log_token.is_none() {
             self.log_token = Some(token);
         }
-        entries.into_iter().for_each(|entry| {
-            self.log.push(entry);
-        });
+        entries.into_iter().for_each(|entry| self.push(entry));
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let membership = match &entry.payload {
+            Payload::Membership(membership) => Some(membership.clone()),
+            Payload::NoOp | Payload::Command(_) => None,
+        };
+        let index = self.log.push(entry);
+        // It takes effect at once, committed or not (dissertation 4.1).
+        if let Some(membership) = membership {
+            self.configurations.push(index, membership);
+        }
     }
 
     /// Returns the record that must be durable before a peer may hear of the present term, vote or
@@ -442,7 +479,7 @@ impl State {
         for entry in newly.iter().take(count) {
             at = at.next();
             let command = match &entry.payload {
-                Payload::NoOp => None,
+                Payload::NoOp | Payload::Membership(_) => None,
                 Payload::Command(command) => Some(command.clone()),
             };
             decided.push(Decided { index: at, command, ticket: ticket_of(at) });

@@ -30,7 +30,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Setup {
             id: node,
             group: self.group,
-            members: self.members.clone(),
+            membership: self.membership.clone(),
             seed: self.plan.seed() << 8 | node.number(),
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
