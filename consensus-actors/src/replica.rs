@@ -17,7 +17,8 @@ use bytes::Bytes;
 use consensus_core::{
     Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, Ticket, Time,
     client::{
-        Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request, Response,
+        Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
+        Response,
     },
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
@@ -46,6 +47,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn submit(&self, submissions: Vec<Submission>);
     /// Asks for linearizable reads.
     fn read(&self, tickets: Vec<Ticket>);
+    /// Asks for what operators want.
+    fn admin(&self, requests: Vec<(Ticket, Admin)>);
 }
 
 /// The actor that holds a group's state on this node.
@@ -104,6 +107,7 @@ pub(crate) enum Origin {
 struct Outbox {
     submissions: Vec<Submission>,
     reads: Vec<Ticket>,
+    admins: Vec<(Ticket, Admin)>,
     items: BTreeMap<NodeId, Vec<Item>>,
     effects: Vec<ClientEffect>,
 }
@@ -170,6 +174,10 @@ impl<S: StateMachine> Replica<S> {
                 self.seated.insert(ticket, (asker, Some(query)));
                 self.outbox.reads.push(ticket);
             }
+            Request::Admin(admin) => {
+                self.seated.insert(ticket, (asker, None));
+                self.outbox.admins.push((ticket, admin));
+            }
         }
     }
 
@@ -193,6 +201,10 @@ impl<S: StateMachine> Replica<S> {
                 }
                 Decision::Answer { ticket, error } => {
                     self.answer(ticket, Err(Failure::Refused(error)));
+                }
+                Decision::Done { ticket } => {
+                    let reply = Admin::reply(self.client.leader());
+                    self.answer(ticket, Ok(reply));
                 }
                 Decision::Route { leader } => self.client.route(leader),
             }
@@ -305,6 +317,9 @@ impl<S: StateMachine> Replica<S> {
         if !self.outbox.reads.is_empty() {
             self.place.seat.read(std::mem::take(&mut self.outbox.reads));
         }
+        if !self.outbox.admins.is_empty() {
+            self.place.seat.admin(std::mem::take(&mut self.outbox.admins));
+        }
         for (to, items) in std::mem::take(&mut self.outbox.items) {
             self.place.links.send(to, items);
         }
@@ -408,7 +423,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
                 Request::Propose(command) => {
                     Request::Propose(Envelope::no_later_than(command, latest))
                 }
-                Request::Query(query) => Request::Query(query),
+                plain @ (Request::Query(_) | Request::Admin(_)) => plain,
             };
             self.seat(Asker::Away(from.clone(), attempt), request);
         }

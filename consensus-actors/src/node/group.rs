@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Dura
 
 use consensus_core::{
     Index, Membership, NodeId, Operation, Outcome, StateMachine, Status,
-    client::{Ask, Attempted, Whereabouts},
+    client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -47,6 +47,9 @@ pub(crate) trait Group: Desk {
     /// Answers a query.
     fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>)
     -> Result<Answer>;
+
+    /// Does what an operator asks of the group's protocol.
+    fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer;
 
     /// Returns the stable name of the state machine.
     fn machine(&self) -> &'static str;
@@ -119,6 +122,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
         let answer = self.answer(client::question(&query)?, deadline);
         // Whatever becomes of a query, it changes nothing.
         Ok(Box::pin(async { answer.await.map_err(|e| e.with_outcome(Outcome::NotApplied)) }))
+    }
+
+    fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer {
+        self.answer(Ask::Admin(admin), deadline)
     }
 
     fn machine(&self) -> &'static str {

@@ -7,6 +7,7 @@
 //! deadline at the latest. It claims [`Outcome::NotApplied`] only where no attempt can have reached
 //! a log.
 
+mod admin;
 mod lookout;
 mod mutant;
 mod wire;
@@ -18,6 +19,7 @@ use std::{
 
 use bytes::Bytes;
 
+pub use admin::Admin;
 pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
@@ -56,6 +58,8 @@ pub enum Ask {
     },
     /// A linearizable query in named MessagePack.
     Query(Bytes),
+    /// What an operator asks of the protocol.
+    Admin(Admin),
 }
 
 /// What a client asks of its host.
@@ -111,6 +115,9 @@ pub enum CallError {
     /// A query has no answer. Queries change nothing.
     #[error("{0}")]
     Unanswered(Rejection),
+    /// The leader does not do what an operator asked for, and would not if asked again.
+    #[error(transparent)]
+    Refused(SubmitError),
 }
 
 impl CallError {
@@ -121,6 +128,7 @@ impl CallError {
             Self::Busy { .. } | Self::StorageFull | Self::Unanswered(_) => Outcome::NotApplied,
             Self::SessionExpired => Outcome::Unknown,
             Self::Rejected(rejection) => rejection.outcome(),
+            Self::Refused(error) => error.outcome(),
         }
     }
 }
@@ -171,6 +179,8 @@ struct Call {
     /// Attempts that may have reached a log, or may yet.
     open: BTreeSet<Attempt>,
     sent: u32,
+    /// Who was asked first.
+    asked: Option<NodeId>,
     /// When to send again.
     due: Option<Time>,
 }
@@ -242,6 +252,7 @@ impl Client {
             request: None,
             open: BTreeSet::new(),
             sent: 0,
+            asked: None,
             due: None,
         };
         self.calls.insert(self.call, call);
@@ -313,9 +324,14 @@ impl Client {
             SubmitError::StorageFull if alone => {
                 self.finish(id, Err(CallError::StorageFull), out);
             }
+            SubmitError::Transfer(_) if alone => {
+                self.finish(id, Err(CallError::Refused(error)), out);
+            }
             SubmitError::Busy { .. }
             | SubmitError::StorageFull
             | SubmitError::NotLeader { .. }
+            | SubmitError::Transferring { .. }
+            | SubmitError::Transfer(_)
             | SubmitError::LeadershipLost => {}
         }
     }
@@ -340,7 +356,9 @@ impl Client {
         if rejection != Rejection::UnknownSession {
             let error = match call.ask {
                 Some(Ask::Query(_)) => CallError::Unanswered(rejection),
-                Some(Ask::Command(_) | Ask::Keyed { .. }) | None => CallError::Rejected(rejection),
+                Some(Ask::Command(_) | Ask::Keyed { .. } | Ask::Admin(_)) | None => {
+                    CallError::Rejected(rejection)
+                }
             };
             self.finish(id, Err(error), out);
             return;
@@ -425,6 +443,7 @@ impl Client {
         if call.request.is_none() {
             let body = match &call.ask {
                 Some(Ask::Query(query)) => Err(Request::Query(query.clone())),
+                Some(Ask::Admin(admin)) => Err(Request::Admin(admin.clone())),
                 None => Ok(Body::Open),
                 Some(Ask::Keyed { key, command }) => Ok(Body::Keyed {
                     key: key.clone(),
@@ -452,15 +471,22 @@ impl Client {
             };
             call.request = Some(match body {
                 Ok(body) => Request::propose(call.born, body),
-                Err(query) => query,
+                Err(plain) => plain,
             });
         }
         let Some(request) = call.request.clone() else { return true };
+        if let Some(Ask::Admin(admin)) = &call.ask
+            && admin.is_met_by(leader, call.asked)
+        {
+            self.finish(id, Ok(Admin::reply(Some(leader))), out);
+            return true;
+        }
 
         self.attempt = Attempt(self.attempt.0 + 1);
         call.open.insert(self.attempt);
         call.due = Some(now + self.patience.retry_after * 2_u32.pow(call.sent.min(5)));
         call.sent += 1;
+        call.asked.get_or_insert(leader);
         self.attempts.insert(self.attempt, id);
         out.push(ClientEffect::Request { to: leader, attempt: self.attempt, call: id, request });
         true

@@ -36,7 +36,8 @@ impl State {
             | Message::PreVoteReply { .. }
             | Message::Vote { .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. } => false,
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 
@@ -50,7 +51,8 @@ impl State {
             | Message::Vote { .. }
             | Message::Append { .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. } => false,
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 }

@@ -34,7 +34,8 @@ impl State {
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => {}
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => {}
         }
     }
 

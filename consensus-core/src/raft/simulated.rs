@@ -8,6 +8,7 @@ use super::{
     record::Record,
 };
 use crate::{
+    client::Admin,
     members::NodeId,
     process::{Effect, Input, Status, Ticket, Token},
     role::{Seated, Step},
@@ -42,6 +43,10 @@ impl Simulated for Raft {
         Input::Control(Control::StorageFull(full))
     }
 
+    fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
+        Input::Control(Control::of(ticket, admin))
+    }
+
     fn status(&self) -> Status {
         <Self as Seated>::status(&self.state, self.role.name())
     }
@@ -55,8 +60,9 @@ impl Simulated for Raft {
             Message::PreVoteReply { granted, .. } => {
                 format!("PreVoteReply@{term} {}", if *granted { "granted" } else { "refused" })
             }
-            Message::Vote { last_index, last_term, .. } => {
-                format!("Vote@{term} log ends at {last_index}@{}", last_term.0)
+            Message::Vote { last_index, last_term, transfer, .. } => {
+                let how = if *transfer { " to take over" } else { "" };
+                format!("Vote@{term}{how} log ends at {last_index}@{}", last_term.0)
             }
             Message::VoteReply { granted, .. } => {
                 format!("VoteReply@{term} {}", if *granted { "granted" } else { "refused" })
@@ -78,6 +84,9 @@ impl Simulated for Raft {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
             Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+            Message::TimeoutNow { last_index, last_term, .. } => {
+                format!("TimeoutNow@{term} log ends at {last_index}@{}", last_term.0)
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use super::{
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
     record::Record,
+    transfer::Handover,
 };
 use crate::{
     error::RecoverError,
@@ -62,6 +63,7 @@ pub struct State {
     /// When a leader was heard of last; a restart forgets it.
     heard: Option<Time>,
     timer: ChaCha8Rng,
+    pub(super) handover: Handover,
 }
 
 impl State {
@@ -92,6 +94,7 @@ impl State {
             election_deadline: now,
             heard: None,
             timer,
+            handover: Handover::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -229,8 +232,9 @@ impl State {
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, persisting, durable,
             vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
-            timer: _,
+            timer: _, handover,
         } = self;
+        handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
         let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
         let rank = |token: Token| match token.0.checked_sub(durable.0) {
@@ -336,6 +340,9 @@ impl State {
             self.leader = leader;
             out.push(Effect::Route { leader });
         }
+        if let Some(leader) = leader {
+            self.conclude_transfer(leader, out);
+        }
     }
 
     // The election timer.
@@ -360,6 +367,14 @@ impl State {
         let is_recent = |heard: Time| now < heard + self.config.election_timeout();
         let hears = self.leader.is_some() && self.heard.is_some_and(is_recent);
         self.config.check_quorum() && (hears || self.leader == Some(self.id()))
+    }
+
+    /// Tells whether a campaign is ignored out of loyalty: but for one that the leader itself asked
+    /// for, and that this replica has no other reason to refuse (dissertation 4.2.3).
+    pub(super) fn is_loyal_against(&self, campaign: &Message, now: Time) -> bool {
+        let Message::Vote { last_index, last_term, transfer, .. } = campaign else { return false };
+        let entitled = *transfer && self.is_up_to_date(*last_index, *last_term);
+        !entitled && self.is_loyal(now)
     }
 
     /// Proves that the election timer ran out, if it did.

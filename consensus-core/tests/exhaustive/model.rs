@@ -139,7 +139,8 @@ impl Cluster {
             | Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => false,
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 
@@ -156,7 +157,9 @@ impl Cluster {
         match letter.message {
             // An answer is for who campaigns or leads in its term, or is news of a later one.
             // Nobody begins to campaign or lead in a term that it has on its disk already.
-            Message::PreVote { .. } | Message::PreVoteReply { .. } => false,
+            Message::PreVote { .. } | Message::PreVoteReply { .. } | Message::TimeoutNow { .. } => {
+                false
+            }
             Message::VoteReply { .. } => {
                 letter.term < to.disk_term || letter.term == to.disk_term && !campaigns(to)
             }

@@ -47,7 +47,8 @@ impl Promises {
             | Message::Append { .. }
             | Message::AppendReply { .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. } => None,
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => None,
         };
         let Some(candidate) = vote else { return };
         assert!(

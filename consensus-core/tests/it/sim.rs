@@ -131,7 +131,8 @@ impl Adversary<Raft> for Liar {
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => return,
+            | Message::HeartbeatReply { .. }
+            | Message::TimeoutNow { .. } => return,
         };
         assert!(term > Term(0), "messages have terms");
         out.push((from, answer));

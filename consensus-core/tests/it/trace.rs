@@ -41,8 +41,9 @@ pub(crate) fn message(message: &Message) -> String {
         Message::PreVoteReply { granted, .. } => {
             format!("PreVoteReply@{term} {}", if *granted { "granted" } else { "refused" })
         }
-        Message::Vote { last_index, last_term, .. } => {
-            format!("Vote@{term} last={}", position(*last_index, *last_term))
+        Message::Vote { last_index, last_term, transfer, .. } => {
+            let how = if *transfer { " transfer" } else { "" };
+            format!("Vote@{term} last={}{how}", position(*last_index, *last_term))
         }
         Message::VoteReply { granted, .. } => {
             format!("VoteReply@{term} {}", if *granted { "granted" } else { "refused" })
@@ -63,6 +64,9 @@ pub(crate) fn message(message: &Message) -> String {
             format!("Heartbeat@{term} commit={commit} round={round}")
         }
         Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round={round}"),
+        Message::TimeoutNow { last_index, last_term, .. } => {
+            format!("TimeoutNow@{term} last={}", position(*last_index, *last_term))
+        }
     }
 }
 
