@@ -42,6 +42,7 @@ mod arguments;
 mod cli;
 mod client;
 mod clock;
+mod config;
 mod deterministic;
 mod error;
 mod http;

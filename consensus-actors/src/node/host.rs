@@ -1,6 +1,6 @@
 //! Hosting a group: its replica, its role, and how both are wired to the node.
 
-use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc};
+use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
@@ -12,11 +12,15 @@ use consensus_core::{
     role::Seated,
 };
 
-use super::{Board, Shared, builder::Settings, group::HostedGroup};
+use super::{Board, Shared, group::HostedGroup};
 use crate::{
     abort::AbortOnPanic,
     client::Client,
     clock::{self, Clock, NodeClock, Ticked},
+    config::{
+        Layers, Setting, Settings, Typed,
+        table::{CHECK_QUORUM, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE},
+    },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
     replica::{Decisions, Origin, Place, Proposer, Replica, Requests, Responses, Tick},
@@ -31,12 +35,27 @@ use crate::{
 pub struct Hosting<S> {
     shared: Arc<Shared>,
     name: String,
+    /// What code says of the group.
+    said: Result<Layers>,
     state: PhantomData<fn() -> S>,
 }
 
 impl<S: Replicated> Hosting<S> {
     pub(super) fn new(shared: Arc<Shared>, name: String) -> Self {
-        Self { shared, name, state: PhantomData }
+        Self { shared, name, said: Ok(Layers::default()), state: PhantomData }
+    }
+
+    /// Sets the deadline of calls that name none, whatever flags, environment and file say.
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.set(&DEADLINE, deadline)
+    }
+
+    fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
+        self.said = self.said.and_then(|mut said| {
+            said.set_of_group(&self.name, setting, value)?;
+            Ok(said)
+        });
+        self
     }
 }
 
@@ -52,7 +71,7 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { shared, name, .. } = self;
+            let Self { shared, name, said, .. } = self;
             if name.is_empty()
                 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             {
@@ -62,7 +81,7 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
                 );
                 return Err(Error::new(Code::Config, message));
             }
-            let host = Host::<S> { name: name.clone(), state: PhantomData };
+            let host = Host::<S> { name: name.clone(), said: said?, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
             let group =
@@ -99,6 +118,7 @@ pub(super) struct SeatedGroup {
 
 struct Host<S> {
     name: String,
+    said: Layers,
     state: PhantomData<fn() -> S>,
 }
 
@@ -131,6 +151,7 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
             );
             return Err(Error::new(Code::GroupExists, message));
         }
+        self.settings.add(&name, host.said)?;
         match S::PROTOCOL {
             crate::Protocol::Raft => self.host_raft(name, group),
         }
@@ -154,9 +175,12 @@ impl NodeActor {
     ) -> Result<(Client<S>, Arc<Board>)> {
         let members = Members::new(self.settings.members());
         let members = members.ok_or_else(|| Error::new(Code::Config, "a cluster has members"))?;
+        let settings = self.settings.group(&name);
         let config = raft::Config::builder(self.settings.id, group, members)
-            .election_timeout(self.settings.election_timeout)
-            .heartbeat(self.settings.heartbeat)
+            .election_timeout(settings.get(&ELECTION_TIMEOUT))
+            .heartbeat(settings.get(&HEARTBEAT))
+            .pre_vote(settings.get(&PRE_VOTE))
+            .check_quorum(settings.get(&CHECK_QUORUM))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
@@ -204,7 +228,8 @@ impl NodeActor {
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new());
         let label: Arc<str> = name.as_str().into();
-        let timeout = self.settings.election_timeout;
+        let settings = self.settings.group(&name);
+        let timeout = settings.get(&ELECTION_TIMEOUT);
         let replica = Replica::<S>::new(Place {
             node: self.settings.id,
             group,
@@ -215,7 +240,7 @@ impl NodeActor {
             board: Arc::clone(&board),
             first_attempt,
             patience: Patience { retry_after: timeout, pause: timeout / 10 },
-            deadline: self.settings.deadline,
+            deadline: settings.get(&DEADLINE),
         })
         .start();
 

@@ -14,12 +14,15 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     Node, Shared,
-    builder::Settings,
     directory::Directory,
     host::{Draw, NodeActor},
 };
 use crate::{
     clock::{Calendar, Clock, MachineCalendar, NodeClock},
+    config::{
+        Settings,
+        table::{HEARTBEAT, JOURNAL_SEGMENT},
+    },
     error::{Code, Error, Result},
     http,
     journal::{FileDisk, JournalActor, NodeDisk, end_process},
@@ -33,7 +36,7 @@ fn tick_period(heartbeat: Duration) -> Duration {
 }
 
 /// Starts a node and returns once it listens.
-pub(super) fn launch(settings: Settings) -> Result<Node> {
+pub(crate) fn launch(settings: Settings) -> Result<Node> {
     let peer_port = settings.peers.get(&settings.id).map(|address| bind(*address, "peer"));
     let peer_port = peer_port.transpose()?;
     let http_port = settings.http.map(|address| bind(address, "HTTP")).transpose()?;
@@ -43,7 +46,7 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     let directory = Directory::open(&settings.data, &settings.cluster, settings.id, &members)?;
     let incarnation = directory.incarnation()?;
     let disk: NodeDisk = Box::new(FileDisk::new(directory.journal()));
-    let opened = Journal::open(disk, JournalId(incarnation), journal::Config::default());
+    let opened = Journal::open(disk, JournalId(incarnation), journal_config(&settings));
     let (journal, recovered) = opened.map_err(|error| journal_error(&error, &settings))?;
     if let Some(cut) = &recovered.cut {
         tracing::info!(
@@ -71,7 +74,7 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
             let disk_thread = actix_rt::Arbiter::new();
             let journal = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
             let parts = Parts {
-                tick: tick_period(settings.heartbeat),
+                tick: tick_period(settings.get(&HEARTBEAT)),
                 settings,
                 identity,
                 recovered,
@@ -211,6 +214,12 @@ fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
             format!("cannot listen on {what} address {address}: {error}; {hint}"),
         )
     })
+}
+
+fn journal_config(settings: &Settings) -> journal::Config {
+    let segment = usize::try_from(settings.get(&JOURNAL_SEGMENT).0).unwrap_or(usize::MAX);
+    let config = journal::Config::builder().segment_bytes(segment).build();
+    config.expect("the setting's check is the journal's own")
 }
 
 fn journal_error(error: &JournalError, settings: &Settings) -> Error {
