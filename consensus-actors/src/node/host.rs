@@ -23,7 +23,7 @@ use crate::{
     },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
-    replica::{Decisions, Place, Proposer, Replica, Requests, Responses, Tick},
+    replica::{Decisions, Origin, Place, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
@@ -84,7 +84,8 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             let host = Host::<S> { name: name.clone(), said: said?, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
-            let group = HostedGroup::new(name.clone(), client.clone(), board);
+            let group =
+                HostedGroup::new(name.clone(), client.clone(), board, Arc::clone(&shared.contacts));
             shared.groups().insert(name, Arc::new(group));
             Ok(S::Client::from(client))
         })
@@ -355,13 +356,14 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
                 }
                 Kind::Request => requests.push(Attempted::decode_all(item.bytes)?),
                 Kind::Response => responses.push(Response::decode_all(item.bytes)?),
+                Kind::Whereabouts => return Err(DecodeError::Invalid("item of a peer")),
             }
         }
         if !inputs.is_empty() {
             self.seat.send(inputs);
         }
         if !requests.is_empty() {
-            self.replica.do_send(Requests(from, requests));
+            self.replica.do_send(Requests(Origin::Peer(from), requests));
         }
         if !responses.is_empty() {
             self.replica.do_send(Responses(responses));

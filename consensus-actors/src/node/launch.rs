@@ -27,7 +27,7 @@ use crate::{
     http,
     journal::{FileDisk, JournalActor, NodeDisk, end_process},
     sync::lock,
-    transport::{self, Identity, Incoming, Inlets, Link, Links, Network, Tcp},
+    transport::{self, Identity, Incoming, Inlets, Link, Links, Network, Tcp, guest::Reception},
 };
 
 /// How often roles and replicas look at the time: a fifth of a heartbeat, within reason.
@@ -122,6 +122,8 @@ pub(crate) fn assemble(
     let Parts { settings, identity, recovered, journal, calendar, tick, network, draw, http } =
         parts;
     let (id, cluster, members) = (settings.id, Arc::clone(&identity.cluster), settings.members());
+    let contacts = settings.peers.iter().map(|(peer, address)| (*peer, address.to_string()));
+    let contacts = contacts.collect();
     let inlets = Inlets::default();
     let mut links = BTreeMap::new();
     for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != id) {
@@ -143,6 +145,7 @@ pub(crate) fn assemble(
         id,
         cluster,
         members,
+        contacts: Arc::new(contacts),
         http,
         settings,
         groups: Mutex::new(BTreeMap::new()),
@@ -152,7 +155,9 @@ pub(crate) fn assemble(
         stop: Mutex::new(None),
         thread: Mutex::new(None),
     });
-    let listen = |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets));
+    let reception = Arc::clone(&shared) as Arc<dyn Reception>;
+    let listen =
+        |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets, reception));
     (shared, incoming.map(listen))
 }
 
