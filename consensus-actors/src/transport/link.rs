@@ -30,6 +30,10 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 /// The pause before the first attempt to reconnect, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// How long a frame may take to be written. A peer that reads nothing for so long is not there, and
+/// its connection is closed: what waits for it is better lost than kept.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a connection attempt may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -168,8 +172,8 @@ impl Link {
 
         let generation = self.generation;
         let write = async move {
-            let written = stream.write_all(&frame).await;
-            written.map(|()| (stream, frame))
+            timeout(WRITE_PATIENCE, stream.write_all(&frame)).await??;
+            io::Result::Ok((stream, frame))
         };
         ctx.spawn(write.into_actor(self).map(move |written, link, ctx| {
             if link.generation != generation {
