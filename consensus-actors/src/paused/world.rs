@@ -34,7 +34,7 @@ use crate::{
     journal::{JournalActor, NodeDisk},
     node::launch::{Parts, assemble},
     sync::lock,
-    transport::{Identity, Peer, Roster, Store},
+    transport::{Identity, Peer, Presence, Roster, Store},
 };
 
 /// The name of the group that every node hosts.
@@ -217,6 +217,12 @@ impl World {
         }
     }
 
+    /// Lets a node that lives host one more group.
+    pub(super) async fn host(&self, node: u64, name: &str) -> Client<Chronicle> {
+        let running = self.living(node).expect("a node that lives hosts more");
+        running.node.host::<Chronicle>(name).await.expect("the name is free")
+    }
+
     fn slot<T>(&self, node: u64, act: impl FnOnce(&mut Slot) -> T) -> T {
         act(self.nodes.borrow_mut().get_mut(&node).expect("the node is one of the cluster"))
     }
@@ -273,6 +279,7 @@ impl World {
             incarnation: incarnation(number),
             address: settings.address.as_deref().map(Arc::from),
             roster,
+            presence: Presence::new(ELECTION_TIMEOUT),
         };
         let mut drawn = self.random.borrow_mut().fork();
         Parts {
