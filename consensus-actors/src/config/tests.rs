@@ -346,6 +346,40 @@ fn code_says_what_counts_for_its_group() {
     assert!(zero.is_err(), "a deadline of zero");
 }
 
+// Goal: what the type of a state says counts for its groups if no layer says otherwise, and is
+// refused by its place.
+#[test]
+fn a_type_says_what_counts_if_nothing_else_does() {
+    let deadline = |said: Said<'_>, group| {
+        let mut layers = said.layers();
+        layers.set_of_type("hits", &[("deadline", "3s"), ("pre_vote", "false")]).expect("settings");
+        let found = layers.find(&DEADLINE.key, At { node: None, group: Some(group) });
+        let found = found.expect("it has a default");
+        (found.value.to_string(), found.origin)
+    };
+    assert_eq!(deadline(Said::default(), "hits"), ("3s".to_owned(), Origin::Attribute));
+    assert_eq!(deadline(Said::default(), "kv"), ("5s".to_owned(), Origin::Default));
+    assert_eq!(deadline(file("deadline = \"4s\""), "hits").0, "4s");
+    let refused = |name, text| {
+        let refused = Layers::default().set_of_type("hits", &[(name, text)]);
+        refused.expect_err("it cannot be").message().to_owned()
+    };
+    assert_eq!(
+        refused("deadline", "x"),
+        "#[replica(settings(deadline = \"x\"))] is no duration; write it as \"250ms\", \"2s\" or \
+         \"1m\""
+    );
+    assert_eq!(
+        refused("dedline", "1s"),
+        "#[replica(settings(dedline = ..))]: there is no setting \"dedline\"; did you mean \
+         \"deadline\"?"
+    );
+    assert_eq!(
+        refused("http", "127.0.0.1:1"),
+        "#[replica(settings(http = ..))]: \"http\" is a node's, and cannot stand here"
+    );
+}
+
 // Goal: a program's own `main` reads a file only if it asks for it, and what it sets goes before.
 #[test]
 fn a_builder_takes_a_file_below_what_it_sets() {
