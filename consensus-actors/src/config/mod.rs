@@ -37,7 +37,7 @@ mod tests;
 
 pub(crate) use effective::Row;
 pub(crate) use key::{Key, Setting};
-pub(crate) use kind::{Address, Typed, Value, toml_string};
+pub(crate) use kind::{Address, Addresses, Typed, Value, toml_string};
 pub(crate) use layers::{At, Layers, Origin, Sourced};
 pub(crate) use settings::Settings;
 pub(crate) use source::{Flag, Sources};

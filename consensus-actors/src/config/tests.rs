@@ -144,7 +144,7 @@ fn values_are_read_by_their_kinds() {
                 \"1\" = \"127.0.0.1:4801\"\n";
     let of_file = settings(file(text).layers()).expect("the settings can work");
     assert_eq!(of_file.id.number(), 2);
-    assert_eq!(of_file.members().len(), 2);
+    assert_eq!(of_file.peers.len(), 2);
     assert_eq!(of_file.http.map(|http| http.port()), Some(4702));
     assert_eq!(of_file.get(&JOURNAL_SEGMENT).0, 8 << 20);
     assert_eq!(of_file.group("any").get(&DEADLINE), Duration::from_secs(60));

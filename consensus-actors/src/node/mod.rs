@@ -1,6 +1,7 @@
 //! A node: the actors of one process, their journal, their links, and their ports.
 
 pub(crate) mod builder;
+mod card;
 mod directory;
 mod group;
 mod host;
@@ -22,6 +23,7 @@ use consensus_core::{Index, Membership, NodeId, Status};
 use tokio::sync::{oneshot, watch};
 
 pub use builder::NodeBuilder;
+pub(crate) use card::has_joined;
 pub(crate) use group::{Arguments, Group};
 pub use host::Hosting;
 use host::NodeActor;
@@ -31,6 +33,7 @@ use crate::{
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
+    transport::Identity,
 };
 
 /// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
@@ -47,9 +50,7 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
-    pub(crate) members: Vec<NodeId>,
-    /// Where each member takes clients.
-    pub(crate) contacts: Arc<BTreeMap<NodeId, String>>,
+    pub(crate) identity: Identity,
     pub(crate) http: Option<SocketAddr>,
     settings: Settings,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,

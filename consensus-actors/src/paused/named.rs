@@ -34,7 +34,7 @@ use crate::{
     role::Decision,
     sync::lock,
     transport::{
-        Identity, Incarnations, Inlet, Inlets, Item, Kind, Link, Links, Outgoing,
+        Identity, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, Peer, Roster, Store,
         admission::{Greeting, Ground, Refusal},
         guest::{Desk, Reception},
         listen,
@@ -224,19 +224,20 @@ fn read_waits_until_its_index_is_applied() {
     });
 }
 
-/// Incarnations that nobody asks for again.
+/// A roster that nobody reads again.
 struct Forgetful;
 
-impl Incarnations for Forgetful {
-    fn remember(&mut self, _: NodeId, _: u128) -> std::io::Result<()> {
+impl Store for Forgetful {
+    fn store(&mut self, _: &BTreeMap<NodeId, Peer>) -> std::io::Result<()> {
         Ok(())
     }
 }
 
 fn identity(node: u64, peer: u64) -> Identity {
     let [node, peer] = [node, peer].map(|number| NodeId::new(number).expect("positive"));
-    let peers = BTreeMap::from([(peer, None)]);
-    Identity::new("paused".into(), node, 1, peers, Box::new(Forgetful))
+    let peers = BTreeMap::from([(peer, Peer::default())]);
+    let roster = Roster::new(node, true, peers, Box::new(Forgetful));
+    Identity { cluster: "paused".into(), node, incarnation: 1, address: None, roster }
 }
 
 /// Collects the numbers that items carry.
@@ -277,7 +278,7 @@ fn link_keeps_the_order() {
         let listening =
             spawn_local(listen(wire.listen(to), identity(2, 1), inlets, Arc::new(Closed)));
         let peer = NodeId::new(2).expect("positive");
-        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2));
+        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2).to_string());
         for number in 1..=2 * EACH {
             let bytes = Bytes::copy_from_slice(&number.to_le_bytes());
             link.do_send(Outgoing(vec![Item { group: GroupId(1), kind: Kind::Message, bytes }]));
