@@ -6,8 +6,8 @@ use super::{
     Address, At, Flag, Layers, Origin, Settings, Sources,
     kind::{Kind, Value, toml_string},
     table::{
-        CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOURNAL_SEGMENT, PEERS,
-        PRE_VOTE, TABLE,
+        CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, JOURNAL_SEGMENT,
+        PEERS, PRE_VOTE, TABLE,
     },
 };
 use crate::{error::Error, node::Node};
@@ -168,6 +168,23 @@ fn values_are_read_by_their_kinds() {
         [("CONSENSUS_PEERS__1", "127.0.0.1:4801"), ("CONSENSUS_PEERS__2", "127.0.0.1:4802")];
     let of_peers = settings(variable(&peers).layers()).expect("the settings can work");
     assert_eq!(of_peers.peers, of_file.peers);
+}
+
+// Goal: a list of addresses is a list in a file, and one text elsewhere.
+#[test]
+fn addresses_are_a_list() {
+    let join = |layers: Layers| {
+        let found = layers.find(&JOIN.key, At::default()).expect("it was said");
+        found.value.to_string()
+    };
+    assert_eq!(join(file("join = [\"a:1\", \"b:2\"]").layers()), "a:1,b:2");
+    assert_eq!(join(file("join = \"a:1,b:2\"").layers()), "a:1,b:2");
+    assert_eq!(join(variable(&[("CONSENSUS_JOIN", "a:1,b:2")]).layers()), "a:1,b:2");
+    assert_eq!(
+        file("join = [\"a:1\", 2]").problem(),
+        "consensus.toml:1: join = [\"a:1\", 2] is no list of addresses; write HOST:PORT, as \
+         \"127.0.0.1:4801,127.0.0.1:4802\""
+    );
 }
 
 // Goal: the layer that names one member names all.
