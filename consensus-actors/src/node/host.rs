@@ -304,6 +304,10 @@ impl<P: Hosted> Proposer for Seat<P> {
     fn read(&self, tickets: Vec<Ticket>) {
         self.send(vec![P::read(tickets)]);
     }
+
+    fn behind(&self, behind: bool) {
+        self.send(vec![P::behind(behind)]);
+    }
 }
 
 impl<P: Hosted> Durability for Seat<P> {
