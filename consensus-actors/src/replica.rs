@@ -1,8 +1,8 @@
 //! The replica of a group on this node, as an actor: users' calls come here, and decisions of the
 //! protocol.
 //!
-//! It applies what is decided, answers queries, and stands for the node's callers towards the
-//! leader. What it does with each is decided by the core ([`consensus_core::replica`],
+//! It applies what is decided, answers queries, those of the node's own callers whichever node
+//! leads, and stands for these towards the leader. What it does with each is decided by the core ([`consensus_core::replica`],
 //! [`consensus_core::client`]); here are only the mailbox, the tickets, and the way back to whoever
 //! asked.
 
@@ -15,7 +15,7 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, Ticket, Time,
+    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
     client::{
         Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request, Response,
     },
@@ -36,6 +36,9 @@ use crate::{
 
 /// How long a replica applies before it lets the other actors of its thread have a turn.
 const SLICE: Duration = Duration::from_millis(2);
+
+/// How many reads may wait for the replica to catch up: one that cannot keeps no more of them.
+const READS_WAITING_MAX: usize = 4_096;
 
 /// The largest request that a peer may send: a command with its envelope, whose parts are bounded.
 const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
@@ -107,7 +110,9 @@ impl<S: StateMachine> Replica<S> {
     pub(crate) fn new(place: Place) -> Self {
         Self {
             replica: replica::Replica::new(place.group),
-            client: Client::new(place.patience).numbering_from(place.first_attempt),
+            client: Client::new(place.patience)
+                .numbering_from(place.first_attempt)
+                .reading_from(place.node),
             place,
             callers: HashMap::new(),
             ticket: Ticket(0),
@@ -159,7 +164,12 @@ impl<S: StateMachine> Replica<S> {
             }
             Request::Query(query) => {
                 self.seated.insert(ticket, (asker, Some(query)));
-                self.outbox.reads.push(ticket);
+                if self.waiting.len() < READS_WAITING_MAX {
+                    self.outbox.reads.push(ticket);
+                } else {
+                    let limit = READS_WAITING_MAX;
+                    self.answer(ticket, Err(Failure::Refused(SubmitError::Busy { limit })));
+                }
             }
         }
     }
@@ -244,6 +254,19 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
+    /// Forgets reads that wait for the replica to catch up and whose callers have given up.
+    fn forget_waiting(&mut self) {
+        let Self { waiting, seated, client, .. } = self;
+        waiting.retain(|(_, ticket)| {
+            let asker = seated.get(ticket).map(|(asker, _)| asker);
+            let gone = matches!(asker, Some(Asker::Here(attempt)) if !client.awaits(*attempt));
+            if gone {
+                seated.remove(ticket);
+            }
+            !gone
+        });
+    }
+
     /// Sends the answer to whoever asked.
     fn answer(&mut self, ticket: Ticket, result: Result<Bytes, Failure>) {
         match self.seated.remove(&ticket) {
@@ -263,25 +286,31 @@ impl<S: StateMachine> Replica<S> {
         self.outbox.items.entry(to).or_default().push(item);
     }
 
+    fn carry_out(&mut self, effect: ClientEffect) {
+        match effect {
+            ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
+                self.seat(Asker::Here(attempt), request);
+            }
+            ClientEffect::Request { to, attempt, request, .. } => {
+                self.post(to, Kind::Request, &Attempted { attempt, request });
+            }
+            ClientEffect::Finish { call, result } => {
+                if let Some(caller) = self.callers.remove(&call) {
+                    let name = &self.place.name;
+                    caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                }
+            }
+        }
+    }
+
     /// Carries out what the handler has gathered, each kind as one batch.
     fn flush(&mut self) {
         let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
         self.client.flush(now, wall, &mut self.outbox.effects);
-        for effect in std::mem::take(&mut self.outbox.effects) {
-            match effect {
-                ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
-                    self.seat(Asker::Here(attempt), request);
-                }
-                ClientEffect::Request { to, attempt, request, .. } => {
-                    self.post(to, Kind::Request, &Attempted { attempt, request });
-                }
-                ClientEffect::Finish { call, result } => {
-                    if let Some(caller) = self.callers.remove(&call) {
-                        let name = &self.place.name;
-                        caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
-                    }
-                }
-            }
+        // What is refused at once has effects of its own.
+        while !self.outbox.effects.is_empty() {
+            let effects = std::mem::take(&mut self.outbox.effects);
+            effects.into_iter().for_each(|effect| self.carry_out(effect));
         }
         if !self.outbox.submissions.is_empty() {
             self.place.seat.submit(std::mem::take(&mut self.outbox.submissions));
@@ -419,6 +448,7 @@ impl<S: StateMachine> Handler<Tick> for Replica<S> {
     fn handle(&mut self, _: Tick, _: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
         self.client.tick(self.place.clock.now(), &mut self.outbox.effects);
+        self.forget_waiting();
         self.flush();
     }
 }

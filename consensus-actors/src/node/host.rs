@@ -153,13 +153,21 @@ impl NodeActor {
     ) -> Result<(Client<S>, Arc<Board>)> {
         let members = Members::new(self.settings.members());
         let members = members.ok_or_else(|| Error::new(Code::Config, "a cluster has members"))?;
+        let reads_from = self.draw()? >> 1;
         let config = raft::Config::builder(self.settings.id, group, members)
+            .reads_from(reads_from)
             .election_timeout(self.settings.election_timeout)
             .heartbeat(self.settings.heartbeat)
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
         self.seat(process, name, group)
+    }
+
+    fn draw(&mut self) -> Result<u64> {
+        (self.draw)().map_err(|error| {
+            Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
+        })
     }
 
     /// Rebuilds a group's process from what the journal holds of it.
@@ -196,10 +204,7 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let drawn = (self.draw)().map_err(|error| {
-            Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
-        })?;
-        let first_attempt = Attempt(drawn >> 1);
+        let first_attempt = Attempt(self.draw()? >> 1);
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new());
         let label: Arc<str> = name.as_str().into();

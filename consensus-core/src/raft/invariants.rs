@@ -249,7 +249,9 @@ impl Observer {
             | Message::Append { .. }
             | Message::AppendReply { result: AppendResult::Conflict { .. }, .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. } => return Ok(()),
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => return Ok(()),
         };
         if is_present && durable.voted_for != Some(candidate) {
             return fail("gives a vote that its disk does not know");

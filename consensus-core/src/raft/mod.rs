@@ -42,6 +42,7 @@
 pub mod invariants;
 pub mod log;
 
+mod asking;
 mod candidate;
 mod config;
 mod follower;
@@ -134,7 +135,7 @@ impl Raft {
         self.state.fingerprint(name, out);
         mem::discriminant(&self.role).hash(out);
         match &self.role {
-            Role::Follower(_) => {}
+            Role::Follower(follower) => follower.fingerprint(out),
             Role::PreCandidate(candidate) => candidate.fingerprint(name, out),
             Role::Candidate(candidate) => candidate.fingerprint(name, out),
             Role::Leader(leader) => leader.fingerprint(name, out),

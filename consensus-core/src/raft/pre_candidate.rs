@@ -95,7 +95,10 @@ impl PreCandidate {
             // Answers to what this replica asked in a role it no longer holds.
             Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => Next::Stay,
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndexReply { .. } => Next::Stay,
+            // Only a leader can tell.
+            Message::ReadIndex { .. } => Next::Stay,
         }
     }
 

@@ -34,7 +34,10 @@ impl State {
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => {}
+            | Message::HeartbeatReply { .. }
+            // Who asks has not heard of the new leader yet, and soon will.
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => {}
         }
     }
 

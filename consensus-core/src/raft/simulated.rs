@@ -22,6 +22,7 @@ impl Simulated for Raft {
             .election_timeout(setup.election_timeout)
             .heartbeat(setup.heartbeat)
             .seed(setup.seed)
+            .reads_from(setup.reads_from)
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window)
             .pre_vote(setup.pre_vote)
@@ -78,6 +79,10 @@ impl Simulated for Raft {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
             Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+            Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
+            Message::ReadIndexReply { id, index, .. } => {
+                format!("ReadIndexReply@{term} request {id}, see {index}")
+            }
         }
     }
 

@@ -58,6 +58,8 @@ pub struct State {
     election_deadline: Time,
     /// When a leader was heard of last; a restart forgets it.
     heard: Option<Time>,
+    /// The id of the last request for a read index; no life of the replica uses it again.
+    read_id: u64,
     timer: ChaCha8Rng,
 }
 
@@ -69,6 +71,8 @@ impl State {
         records: impl IntoIterator<Item = (Token, Record)>,
     ) -> Result<Self, RecoverError> {
         let timer = ChaCha8Rng::seed_from_u64(config.seed());
+        let restarts = config.has_bug(Mutant::ReadIdsRestart);
+        let read_id = if restarts { 0 } else { config.reads_from() };
         let mut state = Self {
             config,
             log: Log::default(),
@@ -86,6 +90,7 @@ impl State {
             stable: Index::ZERO,
             election_deadline: now,
             heard: None,
+            read_id,
             timer,
         };
         let mut orphan = None;
@@ -203,7 +208,7 @@ impl State {
         let Self {
             config: _, log, term, voted_for, committed, leader, storage_full, persisting, durable,
             vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
-            timer: _,
+            read_id, timer: _,
         } = self;
         // Tokens are only compared: behind the durable one by distance, before it by rank.
         let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
@@ -214,7 +219,7 @@ impl State {
         let unsynced: Vec<_> = unsynced.iter().map(|(token, last)| (rank(*token), last)).collect();
         (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
-        (unsynced, stable).hash(out);
+        (unsynced, stable, read_id).hash(out);
     }
 
     /// Tells whether a message is to be read: it comes from another member and could be a
@@ -341,6 +346,14 @@ impl State {
         (now >= self.election_deadline).then_some(TimedOut(()))
     }
 
+    /// Returns an id for a request for a read index that no request has had.
+    pub(super) fn next_read_id(&mut self) -> u64 {
+        if !self.has_bug(Mutant::ReadIdReused) {
+            self.read_id += 1;
+        }
+        self.read_id
+    }
+
     // Durability.
 
     fn persist(&mut self, record: Record, out: &mut Effects<Raft>) -> Token {
@@ -395,6 +408,11 @@ impl State {
     /// log.
     pub(super) fn barrier(&self) -> Option<Token> {
         (self.persisting > self.durable).then_some(self.persisting)
+    }
+
+    /// Returns the record that must be durable before a peer may hear of the present term.
+    pub(super) fn term_barrier(&self) -> Option<Token> {
+        (self.vote_token > self.durable).then_some(self.vote_token)
     }
 
     /// Notes that everything up to `upto` is durable, and gives up records that nothing needs.
@@ -465,11 +483,7 @@ impl State {
     /// the disk all the same, or the leader would take those for lost; but a full disk, which may
     /// hold them up for hours, must not hold up reads.
     pub(super) fn reply_heartbeat(&self, to: NodeId, round: u64, out: &mut Effects<Raft>) {
-        let after = if self.storage_full {
-            (self.vote_token > self.durable).then_some(self.vote_token)
-        } else {
-            self.barrier()
-        };
+        let after = if self.storage_full { self.term_barrier() } else { self.barrier() };
         let message = Message::HeartbeatReply { term: self.term, round };
         out.push(Effect::Send { to: self.config.peer(to), message, after });
     }

@@ -139,7 +139,9 @@ impl Cluster {
             | Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => false,
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => false,
         }
     }
 
@@ -157,6 +159,8 @@ impl Cluster {
             // An answer is for who campaigns or leads in its term, or is news of a later one.
             // Nobody begins to campaign or lead in a term that it has on its disk already.
             Message::PreVote { .. } | Message::PreVoteReply { .. } => false,
+            // Nobody reads.
+            Message::ReadIndex { .. } | Message::ReadIndexReply { .. } => false,
             Message::VoteReply { .. } => {
                 letter.term < to.disk_term || letter.term == to.disk_term && !campaigns(to)
             }

@@ -45,7 +45,7 @@ fn entries(rng: &mut ChaCha8Rng, term: Term) -> Vec<Entry> {
 fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
     let present = rng.next_u64().is_multiple_of(2);
     let term = if present { term } else { Term(number(rng)) };
-    match rng.next_u64() % 7 {
+    match rng.next_u64() % 9 {
         0 => Message::Vote { term, last_index: Index(number(rng)), last_term: Term(number(rng)) },
         1 => Message::VoteReply { term, granted: rng.next_u64().is_multiple_of(2) },
         // Often behind the first entries, where there are some.
@@ -66,6 +66,8 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
             },
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
+        6 => Message::ReadIndex { term, id: number(rng) },
+        7 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
         _ => Message::HeartbeatReply { term, round: number(rng) },
     }
 }

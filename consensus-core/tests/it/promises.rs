@@ -47,7 +47,9 @@ impl Promises {
             | Message::Append { .. }
             | Message::AppendReply { .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. } => None,
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => None,
         };
         let Some(candidate) = vote else { return };
         assert!(
