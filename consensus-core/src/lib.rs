@@ -24,6 +24,7 @@ pub mod sim;
 mod error;
 mod log;
 mod members;
+mod membership;
 #[cfg(not(feature = "mutants"))]
 mod mutants;
 mod process;
@@ -33,6 +34,7 @@ mod time;
 pub use error::{Outcome, RecoverError, SubmitError};
 pub use log::{Decided, Index};
 pub use members::{InvalidNodeId, Members, NodeId};
+pub use membership::Membership;
 /// What draws numbers from [`Cx::rng`].
 pub use rand_chacha::rand_core::Rng;
 

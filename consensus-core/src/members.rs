@@ -60,14 +60,14 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// The voting members of a group, at least one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One set of voters, of whom a majority decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Members {
     voters: BTreeSet<NodeId>,
 }
 
 impl Members {
-    /// Makes the membership of `voters`; `None` if there are none.
+    /// Makes the set of `voters`; `None` if there are none.
     pub fn new(voters: impl IntoIterator<Item = NodeId>) -> Option<Self> {
         let voters: BTreeSet<_> = voters.into_iter().collect();
         (!voters.is_empty()).then_some(Self { voters })
@@ -83,8 +83,20 @@ impl Members {
         self.voters.contains(&node)
     }
 
+    /// Tells whether there are no voters: the half that a configuration lacks while it is not
+    /// joint.
+    pub fn is_empty(&self) -> bool {
+        self.voters.is_empty()
+    }
+
     /// Returns how many voters are a majority: floor(n/2) + 1.
     pub fn majority(&self) -> usize {
         self.voters.len() / 2 + 1
+    }
+}
+
+impl FromIterator<NodeId> for Members {
+    fn from_iter<T: IntoIterator<Item = NodeId>>(voters: T) -> Self {
+        Self { voters: voters.into_iter().collect() }
     }
 }

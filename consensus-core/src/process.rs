@@ -12,6 +12,7 @@ use crate::{
     error::{RecoverError, SubmitError},
     log::{Decided, Index},
     members::NodeId,
+    membership::Membership,
     time::Time,
 };
 
@@ -209,7 +210,7 @@ impl<P: Process> Effects<P> {
 }
 
 /// What a replica tells operators of its protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// The role that holds the seat, in the paper's noun, lower case.
     pub role: &'static str,
@@ -221,4 +222,6 @@ pub struct Status {
     pub committed: Index,
     /// The last index of the log, committed or not.
     pub last: Index,
+    /// Who takes part, as far as this replica knows.
+    pub membership: Membership,
 }

@@ -5,7 +5,10 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use crate::members::{Members, NodeId};
+use crate::{
+    members::{Members, NodeId},
+    membership::Membership,
+};
 
 /// What a tally amounts to so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub enum Verdict {
     Pending,
 }
 
-/// Votes of distinct members: a duplicate counts once, and who is no member does not count.
+/// Votes of distinct nodes: a duplicate counts once. Whose votes count, the membership says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     granted: BTreeSet<NodeId>,
@@ -43,24 +46,6 @@ impl Tally {
         self.granted.contains(&node) || self.refused.contains(&node)
     }
 
-    /// Judges the votes under `members`, of whom `majority` must grant.
-    pub(crate) fn verdict_by(&self, members: &Members, majority: usize) -> Verdict {
-        let granted = self.granted.iter().filter(|node| members.is_voter(**node)).count();
-        let refused = self.refused.iter().filter(|node| members.is_voter(**node)).count();
-        if granted >= majority {
-            Verdict::Won
-        } else if members.voters().len() - refused < majority {
-            Verdict::Lost
-        } else {
-            Verdict::Pending
-        }
-    }
-
-    /// Judges the votes under `members`.
-    pub fn verdict(&self, members: &Members) -> Verdict {
-        self.verdict_by(members, members.majority())
-    }
-
     /// Feeds the votes to `out`, under other names.
     pub(crate) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         let Self { granted, refused } = self;
@@ -70,25 +55,71 @@ impl Tally {
     }
 }
 
-/// Returns the largest value that a majority of `members` has `reached`.
-///
-/// Sorted ascending, that is the element at position n - majority(n).
-pub fn reached_by_majority<T: Ord + Copy + Default>(
-    members: &Members,
-    reached: impl FnMut(NodeId) -> T,
-) -> T {
-    reached_by(members.majority(), members, reached)
+/// What decides under a membership: a majority of its voters, or of both its halves (dissertation
+/// 4.3).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quorum<'a> {
+    halves: [&'a Members; 2],
+    /// By how many fewer than a majority it is taken for one, as known bugs do.
+    short_by: usize,
 }
 
-/// Returns the largest value that `count` of `members` have `reached`.
-pub(crate) fn reached_by<T: Ord + Copy + Default>(
-    count: usize,
-    members: &Members,
-    reached: impl FnMut(NodeId) -> T,
-) -> T {
-    let mut values: Vec<T> = members.voters().map(reached).collect();
-    values.sort_unstable();
-    values.get(values.len() - count).copied().unwrap_or_default()
+impl<'a> Quorum<'a> {
+    pub(crate) fn of(membership: &'a Membership) -> Self {
+        Self { halves: [membership.voters(), membership.outgoing()], short_by: 0 }
+    }
+
+    /// Is content with `short_by` fewer than a majority, as a known bug is.
+    pub(crate) fn short_by(self, short_by: usize) -> Self {
+        Self { short_by, ..self }
+    }
+
+    /// A half without voters decides nothing and hinders nothing.
+    fn halves(&self) -> impl Iterator<Item = &'a Members> {
+        self.halves.into_iter().filter(|half| !half.is_empty())
+    }
+
+    fn needed(&self, half: &Members) -> usize {
+        half.majority().saturating_sub(self.short_by).max(1)
+    }
+
+    /// Judges votes: won where each half is, lost where either is, or where nobody votes.
+    pub(crate) fn verdict(&self, tally: &Tally) -> Verdict {
+        let verdicts = self.halves().map(|half| {
+            let needed = self.needed(half);
+            let granted = tally.granted.iter().filter(|node| half.is_voter(**node)).count();
+            let refused = tally.refused.iter().filter(|node| half.is_voter(**node)).count();
+            if granted >= needed {
+                Verdict::Won
+            } else if half.voters().len() - refused < needed {
+                Verdict::Lost
+            } else {
+                Verdict::Pending
+            }
+        });
+        let worst = verdicts.max_by_key(|verdict| match verdict {
+            Verdict::Won => 0,
+            Verdict::Pending => 1,
+            Verdict::Lost => 2,
+        });
+        worst.unwrap_or(Verdict::Lost)
+    }
+
+    /// Returns the largest value that enough voters of each half have `reached`; the least one if
+    /// nobody votes.
+    ///
+    /// Sorted ascending, that is the element at position n - majority(n) of each half.
+    pub(crate) fn reached<T: Ord + Copy + Default>(
+        &self,
+        mut reached: impl FnMut(NodeId) -> T,
+    ) -> T {
+        let by_half = self.halves().map(|half| {
+            let mut values: Vec<T> = half.voters().map(&mut reached).collect();
+            values.sort_unstable();
+            values.get(values.len() - self.needed(half)).copied().unwrap_or_default()
+        });
+        by_half.min().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -99,8 +130,8 @@ mod tests {
         NodeId::new(number).expect("tests use positive ids")
     }
 
-    fn members(count: u64) -> Members {
-        Members::new((1..=count).map(node)).expect("tests have members")
+    fn members(count: u64) -> Membership {
+        Members::new((1..=count).map(node)).expect("tests have members").into()
     }
 
     // Goal: any two sets that win a tally share a member (protocols of majorities rely on nothing
@@ -115,7 +146,7 @@ mod tests {
                 (0..count)
                     .filter(|bit| set >> bit & 1 == 1)
                     .for_each(|bit| tally.count(node(bit + 1), true));
-                tally.verdict(&members) == Verdict::Won
+                members.verdict(&tally) == Verdict::Won
             };
             for left in 0..1_u32 << count {
                 for right in 0..1_u32 << count {
@@ -138,16 +169,16 @@ mod tests {
         }
         tally.count(node(8), true);
         tally.count(node(9), true);
-        assert_eq!(tally.verdict(&members), Verdict::Pending);
+        assert_eq!(members.verdict(&tally), Verdict::Pending);
     }
 
     // Goal: QS-P03, two of four are no majority, and one of two is none.
     #[test]
     fn half_is_no_majority() {
         let up_to = |count: u64| move |node: NodeId| if node.number() <= count { 7_u64 } else { 0 };
-        assert_eq!(reached_by_majority(&members(4), up_to(2)), 0);
-        assert_eq!(reached_by_majority(&members(2), up_to(1)), 0);
-        assert_eq!(reached_by_majority(&members(1), up_to(1)), 7);
+        assert_eq!(members(4).reached_by_majority(up_to(2)), 0);
+        assert_eq!(members(2).reached_by_majority(up_to(1)), 0);
+        assert_eq!(members(1).reached_by_majority(up_to(1)), 7);
     }
 
     // Goal: refusals by so many that no majority is left lose the tally at once.
@@ -156,8 +187,8 @@ mod tests {
         let members = members(3);
         let mut tally = Tally::default();
         tally.count(node(2), false);
-        assert_eq!(tally.verdict(&members), Verdict::Pending);
+        assert_eq!(members.verdict(&tally), Verdict::Pending);
         tally.count(node(3), false);
-        assert_eq!(tally.verdict(&members), Verdict::Lost);
+        assert_eq!(members.verdict(&tally), Verdict::Lost);
     }
 }

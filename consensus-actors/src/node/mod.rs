@@ -137,13 +137,7 @@ pub(crate) struct Board(Mutex<(Status, Index)>);
 
 impl Board {
     pub(crate) fn new() -> Self {
-        let status = Status {
-            role: "follower",
-            leader: None,
-            term: 0,
-            committed: Index::ZERO,
-            last: Index::ZERO,
-        };
+        let status = Status { role: "follower", ..Status::default() };
         Self(Mutex::new((status, Index::ZERO)))
     }
 

@@ -79,7 +79,8 @@ impl Seated for Relay {
 
     fn status(state: &Ledger, role: &'static str) -> Status {
         let committed = Index(state.last.iter().sum());
-        Status { role, leader: None, term: state.hand_overs, committed, last: committed }
+        let term = state.hand_overs;
+        Status { role, term, committed, last: committed, ..Status::default() }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{frame, network::Stream};
 use crate::sync::lock;
 
 /// The layout of frames, items and messages that this build speaks.
-const PROTOCOL_VERSION: u32 = 2;
+const PROTOCOL_VERSION: u32 = 3;
 
 /// Says that this port speaks this protocol, to whoever called by mistake.
 const MAGIC: &str = "consensus-peer";

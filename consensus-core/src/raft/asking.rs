@@ -121,6 +121,16 @@ impl Asking {
     }
 }
 
+impl State {
+    /// Returns an id for a request for a read index that no request has had.
+    pub(super) fn next_read_id(&mut self) -> u64 {
+        if !self.has_bug(Mutant::ReadIdReused) {
+            self.read_id += 1;
+        }
+        self.read_id
+    }
+}
+
 fn send(state: &State, id: u64, out: &mut Effects<Raft>) {
     let Some(leader) = state.leader() else { return };
     // It speaks in its term, and promises nothing else.

@@ -42,7 +42,7 @@ impl Candidate {
         let own_vote = state.start_term(out);
         state.reset_election_timer(now);
         let candidate = Self { own_vote, tally: Tally::default() };
-        for peer in state.config.peers() {
+        for peer in state.other_voters() {
             // Held back until the term, and with it the whole log that the request boasts of, is
             // durable (RAFT-P04).
             out.push(Effect::Send {
@@ -127,12 +127,11 @@ impl Candidate {
         granted: bool,
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
-        let members = state.config.members();
-        let uncounted = || members.voters().find(|voter| !self.tally.has(*voter));
+        let uncounted = || state.membership().members().find(|voter| !self.tally.has(*voter));
         let doubles = state.has_bug(Mutant::DuplicateVotesCount);
         let voter = if doubles { uncounted().unwrap_or(from) } else { from };
         self.tally.count(voter, granted);
-        match self.tally.verdict_by(members, state.majority(Mutant::VoteQuorumOffByOne)) {
+        match state.quorum(Mutant::VoteQuorumOffByOne).verdict(&self.tally) {
             Verdict::Won => Next::Become(Leader::new(Elected(()), state, now, out).into()),
             Verdict::Lost => Next::Become(Follower::new().into()),
             Verdict::Pending => Next::Stay,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::mutant::Mutant;
 use crate::{
-    members::{Members, NodeId},
+    members::NodeId,
+    membership::Membership,
     mutants::Bugs,
     process::{Address, GroupId, Seat},
 };
@@ -14,7 +15,7 @@ use crate::{
 pub struct Config {
     id: NodeId,
     group: GroupId,
-    members: Members,
+    membership: Membership,
     election_timeout: Duration,
     heartbeat: Duration,
     pre_vote: bool,
@@ -30,12 +31,15 @@ pub struct Config {
 
 impl Config {
     /// Starts the configuration of the replica that node `id` has of `group`.
-    pub fn builder(id: NodeId, group: GroupId, members: Members) -> Builder {
+    ///
+    /// `membership` is the group's first, the same on all its first members; it is empty on a node
+    /// that joins later. What the log says afterwards goes before it.
+    pub fn builder(id: NodeId, group: GroupId, membership: impl Into<Membership>) -> Builder {
         Builder {
             config: Self {
                 id,
                 group,
-                members,
+                membership: membership.into(),
                 election_timeout: Duration::from_millis(1_000),
                 heartbeat: Duration::from_millis(100),
                 pre_vote: true,
@@ -65,9 +69,9 @@ impl Config {
         self.group
     }
 
-    /// Returns the members, of which this replica is one.
-    pub fn members(&self) -> &Members {
-        &self.members
+    /// Returns the first membership of the group, empty on a node that joins later.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
     }
 
     /// Returns the shortest time without a leader's word after which a follower campaigns.
@@ -124,11 +128,6 @@ impl Config {
     /// Tells whether this known bug was put back.
     pub(super) fn has_bug(&self, mutant: Mutant) -> bool {
         self.bugs.has(mutant)
-    }
-
-    /// Returns all members but this replica.
-    pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> {
-        self.members.voters().filter(|node| *node != self.id)
     }
 
     /// Returns the address of this group's replica on `node`.
@@ -242,7 +241,7 @@ impl Builder {
     /// [`ConfigError`] with the rule that the values break.
     pub fn build(self) -> Result<Config, ConfigError> {
         let config = self.config;
-        if !config.members.is_voter(config.id) {
+        if !config.membership.is_empty() && !config.membership.is_member(config.id) {
             return Err(ConfigError::NotAMember { id: config.id });
         }
         check_timing(config.election_timeout, config.heartbeat)?;

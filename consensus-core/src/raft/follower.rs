@@ -42,7 +42,7 @@ impl Follower {
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         match state.timed_out(now) {
             // Who is a majority alone has nobody to ask.
-            Some(proof) if state.config.pre_vote() && state.config.members().majority() > 1 => {
+            Some(proof) if state.config.pre_vote() && !state.membership().is_alone(state.id()) => {
                 Next::Become(PreCandidate::canvass(proof, state, now, out).into())
             }
             Some(proof) => Next::Become(Candidate::campaign(proof, state, now, out).into()),

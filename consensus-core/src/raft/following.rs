@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    members::{Members, NodeId},
-    time::Time,
-};
+use crate::{members::NodeId, membership::Membership, time::Time};
 
 /// Who has answered a leader since it looked last.
 #[derive(Clone, Debug)]
@@ -29,15 +26,20 @@ impl Following {
         self.heard.insert(follower);
     }
 
-    /// Looks, if that is due: false if no majority of `members`, the leader itself among it, has
-    /// answered since the last look.
-    pub(super) fn holds(&mut self, now: Time, period: Duration, members: &Members) -> bool {
+    /// Looks, if that is due: false if no majority under `membership` has answered since the last
+    /// look. The leader counts as one that has, if it votes.
+    pub(super) fn holds(
+        &mut self,
+        now: Time,
+        period: Duration,
+        (leader, membership): (NodeId, &Membership),
+    ) -> bool {
         if now < self.due {
             return true;
         }
         self.due = now + period;
         let heard = std::mem::take(&mut self.heard);
-        heard.len() + 1 >= members.majority()
+        membership.reached_by_majority(|node| node == leader || heard.contains(&node))
     }
 
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {

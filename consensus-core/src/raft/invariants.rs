@@ -1,6 +1,6 @@
 //! Raft's safety properties (figure 3), checked after every step of every test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Raft, Role,
@@ -10,6 +10,7 @@ use super::{
 use crate::{
     log::Index,
     members::NodeId,
+    membership::Membership,
     process::{Effect, Token},
 };
 
@@ -112,7 +113,8 @@ pub struct Observer {
     leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
     committed: Chain,
-    majority: usize,
+    /// The configuration that decided what was committed last.
+    deciding: Membership,
     mirrors: BTreeMap<NodeId, Mirror>,
 }
 
@@ -123,8 +125,7 @@ impl Observer {
     /// # Errors
     /// The first [`Violation`] found.
     pub fn recovered(&mut self, replica: &Raft) -> Result<(), Violation> {
-        let (node, state) = (replica.state().config().id(), replica.state());
-        self.majority = state.config().members().majority();
+        let node = replica.state().config().id();
         let mirror = Mirror::of(replica);
         let known = self.mirrors.get(&node);
         if known.is_some_and(|known| !known.may_become(&mirror)) {
@@ -317,7 +318,11 @@ impl Observer {
             let link = mirror.log.at(at);
             match (link, self.committed.at(at)) {
                 (Some(link), Some(known)) if link == known => {}
-                (Some(link), None) => self.committed.push(link),
+                (Some(link), None) => {
+                    self.committed.push(link);
+                    // Whoever is the first to know has decided it.
+                    self.deciding = mirror.membership();
+                }
                 (Some(_), Some(_)) | (None, _) => {
                     return Err(Violation::StateMachineSafety { node, at });
                 }
@@ -329,12 +334,17 @@ impl Observer {
     fn committed_on_majority(&self) -> Result<(), Violation> {
         let at = self.committed.last();
         let holds =
-            |mirror: &&Mirror| mirror.stable >= at && mirror.log.at(at) == self.committed.at(at);
-        let held = self.mirrors.values().filter(holds).count();
-        if at == Index::ZERO || held >= self.majority {
+            |mirror: &Mirror| mirror.stable >= at && mirror.log.at(at) == self.committed.at(at);
+        let held: BTreeSet<NodeId> = self
+            .mirrors
+            .iter()
+            .filter(|(_, mirror)| holds(mirror))
+            .map(|(node, _)| *node)
+            .collect();
+        if at == Index::ZERO || self.deciding.reached_by_majority(|node| held.contains(&node)) {
             Ok(())
         } else {
-            Err(Violation::CommittedOnMajority { at, held })
+            Err(Violation::CommittedOnMajority { at, held: held.len() })
         }
     }
 

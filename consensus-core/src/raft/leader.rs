@@ -21,7 +21,6 @@ use crate::{
     log::Index,
     members::NodeId,
     process::{Effect, Effects, Input, Submission, Ticket},
-    quorum::reached_by,
     raft::{Control, log::TermAt},
     role::{Next, Step},
     time::Time,
@@ -47,7 +46,7 @@ impl Leader {
     pub(super) fn new(_: Elected, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Self {
         assert!(state.voted_for() == Some(state.id()), "a leader has its own vote");
         let last = state.log.last_index();
-        let peers = state.config.peers();
+        let peers = state.peers();
         let mut leader = Self {
             progress: peers.map(|peer| (peer, Progress::new(last))).collect(),
             noop: last.next(),
@@ -112,8 +111,8 @@ impl Leader {
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         // It hears of itself: should it lose the lead, it waits as any follower would.
         state.reset_election_timer(now);
-        let (period, members) = (state.config.election_timeout(), state.config.members());
-        if state.config.check_quorum() && !self.following.holds(now, period, members) {
+        let (period, group) = (state.config.election_timeout(), (state.id(), state.membership()));
+        if state.config.check_quorum() && !self.following.holds(now, period, group) {
             // Others may have elected somebody else, and whoever asks here waits in vain.
             state.follow(None, out);
             return Next::Become(Follower::new().into());
@@ -201,10 +200,10 @@ impl Leader {
         if state.committed() < self.noop && !state.has_bug(Mutant::ReadBeforeFirstCommit) {
             return;
         }
-        let (reuses_round, majority) =
-            (state.has_bug(Mutant::ReadRoundReused), state.majority(Mutant::ReadQuorumOffByOne));
+        let reuses_round = state.has_bug(Mutant::ReadRoundReused);
+        let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
         loop {
-            let round = reached_by(majority, state.config.members(), |node| {
+            let round = quorum.reached(|node| {
                 self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
             });
             let Some((at, reads)) = self.reads.confirmed(round) else {
@@ -354,10 +353,9 @@ impl Leader {
     fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let unsynced = state.has_bug(Mutant::LeaderCountsUnsynced);
         let own = if unsynced { state.log.last_index() } else { state.stable() };
-        let majority = state.majority(Mutant::CommitQuorumOffByOne);
-        let held = reached_by(majority, state.config.members(), |node| {
-            self.progress.get(&node).map_or(own, Progress::matched)
-        });
+        let held = state
+            .quorum(Mutant::CommitQuorumOffByOne)
+            .reached(|node| self.progress.get(&node).map_or(own, Progress::matched));
         if held <= state.committed() {
             return;
         }

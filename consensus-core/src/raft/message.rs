@@ -8,6 +8,7 @@ use crate::{
         take_u32, take_u64,
     },
     log::Index,
+    membership::Membership,
 };
 
 /// Raft's leadership clock: each term has at most one leader (5.1).
@@ -38,13 +39,15 @@ pub enum Payload {
     NoOp,
     /// A command for the state machine, opaque to Raft.
     Command(Bytes),
+    /// A configuration, in effect as soon as it is in a log (dissertation 4.1).
+    Membership(Membership),
 }
 
 impl Payload {
-    /// Returns the bytes of the command, zero for a no-op.
+    /// Returns the bytes of the command, zero for an entry of the protocol's own.
     pub fn size(&self) -> usize {
         match self {
-            Self::NoOp => 0,
+            Self::NoOp | Self::Membership(_) => 0,
             Self::Command(command) => command.len(),
         }
     }
@@ -228,6 +231,10 @@ impl Encode for Entry {
                 out.push(1);
                 put_bytes(out, command);
             }
+            Payload::Membership(membership) => {
+                out.push(2);
+                membership.encode(out);
+            }
         }
     }
 }
@@ -238,6 +245,7 @@ impl Decode for Entry {
         let payload = match take_u8(input)? {
             0 => Payload::NoOp,
             1 => Payload::Command(take_bytes(input)?),
+            2 => Payload::Membership(Membership::decode(input)?),
             tag => return Err(DecodeError::UnknownTag { what: "entry", tag }),
         };
         Ok(Self { term, payload })

@@ -8,8 +8,10 @@ use super::{
     record::Record,
 };
 use crate::{
+    codec::Encode,
     log::Index,
     members::NodeId,
+    membership::Membership,
     process::{Effect, Token},
 };
 
@@ -24,12 +26,17 @@ pub(super) struct Link {
 
 impl Link {
     fn after(before: Self, entry: &Entry) -> Self {
-        let (tag, command): (u64, &[u8]) = match &entry.payload {
+        let encoded;
+        let (tag, bytes): (u64, &[u8]) = match &entry.payload {
             Payload::NoOp => (0, &[]),
             Payload::Command(command) => (1, command),
+            Payload::Membership(membership) => {
+                encoded = membership.encoded();
+                (2, &encoded)
+            }
         };
-        let seed = before.prefix.rotate_left(7) ^ entry.term.0 << 1 ^ tag;
-        let prefix = twox_hash::XxHash3_64::oneshot_with_seed(seed, command);
+        let seed = before.prefix.rotate_left(7) ^ entry.term.0 << 2 ^ tag;
+        let prefix = twox_hash::XxHash3_64::oneshot_with_seed(seed, bytes);
         Self { term: entry.term, prefix }
     }
 }
@@ -125,6 +132,8 @@ pub(super) struct Mirror {
     pub(super) stable: Index,
     pub(super) leads: bool,
     pub(super) log: Chain,
+    /// The configurations in the log; the first stood before its first entry.
+    configurations: Vec<(Index, Membership)>,
     pub(super) durable: Durable,
     waiting: VecDeque<(Token, Fact)>,
 }
@@ -137,15 +146,33 @@ impl Mirror {
         let (term, voted_for) = (state.term(), state.voted_for());
         // It has just been rebuilt, and knows from which records.
         let (vote_token, log_token) = state.rests_on();
-        Self {
+        let mut mirror = Self {
             term,
             committed: Index::ZERO,
             stable: log.last(),
             leads: false,
+            configurations: vec![(Index::ZERO, state.config().membership().clone())],
             durable: Durable { term, voted_for, log: log.clone(), vote_token, log_token },
             log,
             waiting: VecDeque::new(),
+        };
+        mirror.configure(Index::ZERO, state.log().from(Index(1)));
+        mirror
+    }
+
+    /// Follows the configurations: those after `after` give way to those of `entries`.
+    fn configure(&mut self, after: Index, entries: &[Entry]) {
+        self.configurations.retain(|(at, _)| *at <= after);
+        for (at, entry) in (after.0 + 1..).map(Index).zip(entries) {
+            if let Payload::Membership(membership) = &entry.payload {
+                self.configurations.push((at, membership.clone()));
+            }
         }
+    }
+
+    /// Returns the latest configuration in the log.
+    pub(super) fn membership(&self) -> Membership {
+        self.configurations.last().map(|(_, membership)| membership.clone()).unwrap_or_default()
     }
 
     /// Tells whether `recovered` is what this replica's disk may hold after a crash: all that is
@@ -176,6 +203,7 @@ impl Mirror {
                 Record::Vote { term, voted_for } => Fact::Vote(*term, *voted_for),
                 Record::Append { after, entries } => {
                     self.log.write(*after, entries);
+                    self.configure(*after, entries);
                     lowest = Some(lowest.map_or(*after, |known| known.min(*after)));
                     let links = self.log.0.get(after.0 as usize..).unwrap_or_default();
                     Fact::Entries(*after, links.to_vec())

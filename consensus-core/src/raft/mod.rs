@@ -18,7 +18,8 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex, restart.
+//! and log durable before they count, ReadIndex from every
+//! replica, restart.
 //!
 //! What is not here yet: membership changes, snapshots and compaction of the log, lease reads,
 //! leadership transfer. [`log::Log`] has a base where a snapshot will end.
@@ -45,6 +46,7 @@ pub mod log;
 mod asking;
 mod candidate;
 mod config;
+mod configurations;
 mod follower;
 mod following;
 mod leader;
@@ -56,6 +58,7 @@ mod progress;
 mod reads;
 mod record;
 mod refusals;
+mod sending;
 mod simulated;
 mod state;
 
@@ -212,6 +215,7 @@ impl Seated for Raft {
             term: state.term().0,
             committed: state.committed(),
             last: state.log.last_index(),
+            membership: state.membership().clone(),
         }
     }
 }

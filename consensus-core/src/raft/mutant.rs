@@ -3,6 +3,7 @@
 //! Each is put back at the guard that prevents it. None disturbs a cluster without faults.
 
 use super::{Message, State};
+use crate::quorum::Quorum;
 
 impl State {
     /// Tells whether this known bug was put back.
@@ -10,10 +11,10 @@ impl State {
         self.config.has_bug(mutant)
     }
 
-    /// Returns how many members are a majority, and with this bug one less.
-    pub(super) fn majority(&self, off_by_one: Mutant) -> usize {
-        let majority = self.config.members().majority();
-        if self.has_bug(off_by_one) { majority.saturating_sub(1).max(1) } else { majority }
+    /// Returns what decides under the present configuration; with this bug one voter less is
+    /// enough.
+    pub(super) fn quorum(&self, off_by_one: Mutant) -> Quorum<'_> {
+        Quorum::of(self.membership()).short_by(usize::from(self.has_bug(off_by_one)))
     }
 
     /// Tells whether a replica could have sent this: one with this bug campaigns where it led.

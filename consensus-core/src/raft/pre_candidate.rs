@@ -40,7 +40,7 @@ impl PreCandidate {
         state.reset_election_timer(now);
         let mut tally = Tally::default();
         tally.count(state.id(), true);
-        for peer in state.config.peers() {
+        for peer in state.other_voters() {
             let message = Message::PreVote {
                 term: state.term().next(),
                 last_index: state.log.last_index(),
@@ -115,7 +115,7 @@ impl PreCandidate {
             return Next::Stay;
         }
         self.tally.count(from, granted);
-        match self.tally.verdict(state.config.members()) {
+        match state.membership().verdict(&self.tally) {
             Verdict::Won => {
                 let proof = self.timed_out.clone();
                 Next::Become(Candidate::campaign(proof, state, now, out).into())

@@ -18,7 +18,7 @@ impl Simulated for Raft {
     type Judge = Observer;
 
     fn config(setup: &Setup) -> Config {
-        let config = Config::builder(setup.id, setup.group, setup.members.clone())
+        let config = Config::builder(setup.id, setup.group, setup.membership.clone())
             .election_timeout(setup.election_timeout)
             .heartbeat(setup.heartbeat)
             .seed(setup.seed)
@@ -94,6 +94,9 @@ impl Simulated for Raft {
                 let entry = |entry: &super::Entry| match &entry.payload {
                     Payload::NoOp => format!("noop@{}", entry.term.0),
                     Payload::Command(command) => format!("{}B@{}", command.len(), entry.term.0),
+                    Payload::Membership(membership) => {
+                        format!("{}@{}", membership.describe(), entry.term.0)
+                    }
                 };
                 let entries: Vec<String> = entries.iter().map(entry).collect();
                 format!("after {after}: {}", entries.join(" "))

@@ -14,6 +14,7 @@ use rand_chacha::{
 use super::{
     Raft,
     config::Config,
+    configurations::Configurations,
     log::Log,
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
@@ -23,6 +24,7 @@ use crate::{
     error::RecoverError,
     log::{Decided, Index},
     members::NodeId,
+    membership::Membership,
     process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
@@ -36,6 +38,7 @@ pub(super) struct TimedOut(());
 pub struct State {
     pub(super) config: Config,
     pub(super) log: Log,
+    configurations: Configurations,
     term: Term,
     voted_for: Option<NodeId>,
     committed: Index,
@@ -59,7 +62,7 @@ pub struct State {
     /// When a leader was heard of last; a restart forgets it.
     heard: Option<Time>,
     /// The id of the last request for a read index; no life of the replica uses it again.
-    read_id: u64,
+    pub(super) read_id: u64,
     timer: ChaCha8Rng,
 }
 
@@ -73,9 +76,11 @@ impl State {
         let timer = ChaCha8Rng::seed_from_u64(config.seed());
         let restarts = config.has_bug(Mutant::ReadIdsRestart);
         let read_id = if restarts { 0 } else { config.reads_from() };
+        let first = config.membership().clone();
         let mut state = Self {
             config,
             log: Log::default(),
+            configurations: Configurations::new(Index::ZERO, first),
             term: Term::default(),
             voted_for: None,
             committed: Index::ZERO,
@@ -115,7 +120,7 @@ impl State {
         }
         state.stable = state.log.last_index();
         // Who is a majority alone has nobody to wait for.
-        if state.config.members().majority() > 1 {
+        if !state.membership().is_alone(state.id()) {
             state.reset_election_timer(now);
         }
         Ok(state)
@@ -147,9 +152,7 @@ impl State {
                 let upto = Index(after.0 + entries.len() as u64);
                 let tail = if returns { self.log.from(upto.next()).to_vec() } else { Vec::new() };
                 self.write(token, after, entries);
-                tail.into_iter().for_each(|entry| {
-                    self.log.push(entry);
-                });
+                tail.into_iter().for_each(|entry| self.push(entry));
             }
         }
         (self.persisting, self.durable) = (token, token);
@@ -186,6 +189,29 @@ impl State {
         &self.log
     }
 
+    /// Returns the latest configuration in the log, committed or not: it is the one in effect
+    /// (dissertation 4.1).
+    pub fn membership(&self) -> &Membership {
+        self.configurations.latest().1
+    }
+
+    /// Returns the configuration that stands at `index` of the log.
+    pub fn membership_at(&self, index: Index) -> &Membership {
+        self.configurations.at(index)
+    }
+
+    /// Returns all members but this replica.
+    pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let id = self.id();
+        self.membership().members().filter(move |node| *node != id)
+    }
+
+    /// Returns all whose votes count but this replica.
+    pub(super) fn other_voters(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let membership = self.membership().clone();
+        self.peers().filter(move |node| membership.is_voter(*node))
+    }
+
     /// Returns the last index up to which the log is durable.
     pub fn stable(&self) -> Index {
         self.stable
@@ -202,11 +228,11 @@ impl State {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        // The configuration never changes, and the timer decides nothing but when; so does when a
+        // The configuration never changes but by the log, and the timer decides nothing but when; so does when a
         // leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
-            config: _, log, term, voted_for, committed, leader, storage_full, persisting, durable,
+            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, persisting, durable,
             vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
             read_id, timer: _,
         } = self;
@@ -225,7 +251,7 @@ impl State {
     /// Tells whether a message is to be read: it comes from another member and could be a
     /// replica's.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        from != self.id() && self.config.members().is_voter(from) && self.believes(message)
+        from != self.id() && self.membership().is_member(from) && self.believes(message)
     }
 
     /// Tells whether a message is to be acted on: it is admitted and of the present term. The
@@ -346,14 +372,6 @@ impl State {
         (now >= self.election_deadline).then_some(TimedOut(()))
     }
 
-    /// Returns an id for a request for a read index that no request has had.
-    pub(super) fn next_read_id(&mut self) -> u64 {
-        if !self.has_bug(Mutant::ReadIdReused) {
-            self.read_id += 1;
-        }
-        self.read_id
-    }
-
     // Durability.
 
     fn persist(&mut self, record: Record, out: &mut Effects<Raft>) -> Token {
@@ -388,6 +406,7 @@ impl State {
 
     fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
         self.log.truncate_after(after);
+        self.configurations.truncate_after(after);
         // An older record, durable or not, vouches for nothing that has been rewritten since
         // (RAFT-P27).
         if !self.has_bug(Mutant::StableNotClamped) {
@@ -399,9 +418,19 @@ impl State {
         if after == Index::ZERO || self.log_token.is_none() {
             self.log_token = Some(token);
         }
-        entries.into_iter().for_each(|entry| {
-            self.log.push(entry);
-        });
+        entries.into_iter().for_each(|entry| self.push(entry));
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let membership = match &entry.payload {
+            Payload::Membership(membership) => Some(membership.clone()),
+            Payload::NoOp | Payload::Command(_) => None,
+        };
+        let index = self.log.push(entry);
+        // It takes effect at once, committed or not (dissertation 4.1).
+        if let Some(membership) = membership {
+            self.configurations.push(index, membership);
+        }
     }
 
     /// Returns the record that must be durable before a peer may hear of the present term, vote or
@@ -460,31 +489,12 @@ impl State {
         for entry in newly.iter().take(count) {
             at = at.next();
             let command = match &entry.payload {
-                Payload::NoOp => None,
+                Payload::NoOp | Payload::Membership(_) => None,
                 Payload::Command(command) => Some(command.clone()),
             };
             decided.push(Decided { index: at, command, ticket: ticket_of(at) });
         }
         self.committed = index;
         out.push(Effect::Apply(decided));
-    }
-
-    // Sending.
-
-    /// Sends `message` once everything that it rests on is durable.
-    pub(super) fn reply(&self, to: NodeId, message: Message, out: &mut Effects<Raft>) {
-        let after = self.barrier().filter(|_| !self.is_hasty(&message));
-        out.push(Effect::Send { to: self.config.peer(to), message, after });
-    }
-
-    /// Answers a heartbeat of the present term.
-    ///
-    /// The answer promises no more than the term. It keeps its place behind answers that wait for
-    /// the disk all the same, or the leader would take those for lost; but a full disk, which may
-    /// hold them up for hours, must not hold up reads.
-    pub(super) fn reply_heartbeat(&self, to: NodeId, round: u64, out: &mut Effects<Raft>) {
-        let after = if self.storage_full { self.term_barrier() } else { self.barrier() };
-        let message = Message::HeartbeatReply { term: self.term, round };
-        out.push(Effect::Send { to: self.config.peer(to), message, after });
     }
 }

@@ -31,7 +31,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Setup {
             id: node,
             group: self.group,
-            members: self.members.clone(),
+            membership: self.membership.clone(),
             seed: self.plan.seed() << 8 | node.number(),
             reads_from: life << 32,
             election_timeout: temper.election_timeout,

@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use crate::{
     codec::{Decode, Encode},
-    members::{Members, NodeId},
+    members::NodeId,
+    membership::Membership,
     process::{Effect, GroupId, Input, Process, Status, Ticket, Token},
     time::Time,
 };
@@ -76,8 +77,8 @@ pub struct Setup {
     pub id: NodeId,
     /// The group.
     pub group: GroupId,
-    /// All nodes.
-    pub members: Members,
+    /// The group's first membership; empty for a node that joins later.
+    pub membership: Membership,
     /// What the replica may draw from.
     pub seed: u64,
     /// Where the replica may begin to number what its peers answer: no life before it was there.

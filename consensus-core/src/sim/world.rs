@@ -25,6 +25,7 @@ use crate::{
     codec::Encode,
     log::Index,
     members::{Members, NodeId},
+    membership::Membership,
     process::{GroupId, Token},
     replica::Reply,
     state_machine::StateMachine,
@@ -168,7 +169,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) plan: &'a Plan,
     pub(super) script: Script,
     pub(super) group: GroupId,
-    pub(super) members: Members,
+    /// The first membership of the group.
+    pub(super) membership: Membership,
     pub(super) hosts: BTreeMap<NodeId, Host<P, S>>,
     pub(super) network: Network,
     pub(super) judge: P::Judge,
@@ -214,7 +216,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         let mut world = Self {
             plan,
             group: GroupId::named("simulated"),
-            members,
+            membership: members.into(),
             hosts: BTreeMap::new(),
             network: Network::new(plan.seed(), &nodes),
             judge: P::Judge::default(),

@@ -243,6 +243,7 @@ fn stamps(raft: &Raft) -> Vec<Stamp> {
     let stamp = |entry: &Entry| match &entry.payload {
         Payload::NoOp => (entry.term.0 as u8, 0),
         Payload::Command(command) => (entry.term.0 as u8, command[0]),
+        Payload::Membership(_) => unreachable!("nobody changes the membership here"),
     };
     raft.state().log().from(Index(1)).iter().map(stamp).collect()
 }

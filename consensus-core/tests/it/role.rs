@@ -1,7 +1,7 @@
 //! The loop above all roles: [`role::advance`].
 
 use consensus_core::{
-    Effect, Effects, Index, Input, Process, RecoverError, Status, Time, Token,
+    Effect, Effects, Input, Process, RecoverError, Status, Time, Token,
     role::{self, Next, Seated, Step},
 };
 
@@ -61,7 +61,7 @@ impl Seated for Toy {
     }
 
     fn status(_: &Deposed, role: &'static str) -> Status {
-        Status { role, leader: None, term: 0, committed: Index::ZERO, last: Index::ZERO }
+        Status { role, ..Status::default() }
     }
 }
 
