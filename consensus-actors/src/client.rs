@@ -4,7 +4,11 @@ use std::{future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
 
 use actix::{Addr, Context, ResponseFuture};
 use bytes::Bytes;
-use consensus_core::{Outcome, StateMachine, client::Ask, replica::KEY_BYTES_MAX};
+use consensus_core::{
+    NodeId, Outcome, StateMachine,
+    client::{Admin, Ask},
+    replica::KEY_BYTES_MAX,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
@@ -81,6 +85,22 @@ impl<S: StateMachine> Client<S> {
     /// The same key with another command is refused.
     pub fn command_once<C: Command<State = S>>(&self, key: &str, command: C) -> Call<C::Reply> {
         self.start(keyed(key, &command.into()))
+    }
+
+    /// Hands the group's lead over: to this node, or to whichever is fit best. Returns the node that
+    /// leads then.
+    ///
+    /// Calls wait meanwhile, for milliseconds as a rule.
+    ///
+    /// # Errors
+    /// [`Code::NotAVoter`], [`Code::NoSuccessor`], [`Code::TransferUnderWay`] and
+    /// [`Code::TransferAborted`], after which the former leader goes on; and those of any call.
+    pub fn transfer(&self, to: Option<u64>) -> Call<Option<u64>> {
+        let to = to.map(|number| {
+            let zero = || Error::new(Code::InvalidArgument, "0 is no node; ids count from 1");
+            NodeId::new(number).ok_or_else(zero)
+        });
+        self.start(to.transpose().map(|to| Ask::Admin(Admin::Transfer { to })))
     }
 
     pub(crate) fn start<R>(&self, ask: Result<Ask>) -> Call<R> {

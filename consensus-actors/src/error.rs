@@ -3,7 +3,7 @@
 use std::fmt;
 
 use consensus_core::{
-    Outcome,
+    Outcome, SubmitError, TransferError,
     client::CallError,
     replica::{REPLY_BYTES_MAX, Rejection},
 };
@@ -36,6 +36,14 @@ pub enum Code {
     StorageFull,
     /// CX112: the command is larger than a log entry may be.
     TooLarge,
+    /// CX120: only a voting member of the group can lead it.
+    NotAVoter,
+    /// CX121: the leader has heard of nobody lately who could lead.
+    NoSuccessor,
+    /// CX122: leadership is on its way to another node.
+    TransferUnderWay,
+    /// CX123: the node that was to lead did not take the lead in time.
+    TransferAborted,
     /// CX140: the command panicked, on every replica alike.
     Panicked,
     /// CX141: the command was applied before and its reply is gone.
@@ -98,6 +106,10 @@ impl Code {
             Self::Busy => "CX110",
             Self::StorageFull => "CX111",
             Self::TooLarge => "CX112",
+            Self::NotAVoter => "CX120",
+            Self::NoSuccessor => "CX121",
+            Self::TransferUnderWay => "CX122",
+            Self::TransferAborted => "CX123",
             Self::Panicked => "CX140",
             Self::AlreadyAnswered => "CX141",
             Self::InvalidArgument => "CX150",
@@ -206,6 +218,7 @@ impl Error {
                  not: read the state before you repeat it"
                     .to_owned(),
             ),
+            CallError::Refused(SubmitError::Transfer(error)) => words_of_transfer(error, group),
             CallError::Unanswered(Rejection::Panicked) => (
                 Code::Panicked,
                 "the query panicked and has no answer; see the log of the node that was asked for the place"
@@ -257,6 +270,38 @@ impl Error {
     /// Says that a node is stopping while a call was in flight.
     pub(crate) fn stopping(outcome: Outcome) -> Self {
         Self::new(Code::Stopping, "the node is stopping; call another node").with_outcome(outcome)
+    }
+}
+
+/// Words why a leader of `group` does not hand over.
+fn words_of_transfer(error: &TransferError, group: &str) -> (Code, String) {
+    match error {
+        TransferError::NotAVoter { to } => (
+            Code::NotAVoter,
+            format!(
+                "{to} is no voting member of {group:?} and cannot lead it; name one of the members \
+                 that `status` lists"
+            ),
+        ),
+        TransferError::NoFollower => (
+            Code::NoSuccessor,
+            format!(
+                "the leader of {group:?} has heard of no other node for an election timeout, so \
+                 nobody could take over; start the missing nodes, then ask again"
+            ),
+        ),
+        TransferError::UnderWay { to } => (
+            Code::TransferUnderWay,
+            format!("the lead of {group:?} is on its way to {to}; ask again when it is there"),
+        ),
+        TransferError::Aborted { to } => (
+            Code::TransferAborted,
+            format!(
+                "{to} did not take the lead of {group:?} within an election timeout, so the former \
+                 leader goes on; see that {to} runs and has caught up, then ask again"
+            ),
+        ),
+        other => (Code::TransferAborted, other.to_string()),
     }
 }
 

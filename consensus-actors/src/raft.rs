@@ -3,6 +3,7 @@
 use actix::Recipient;
 use consensus_core::{
     Input, Ticket,
+    client::Admin,
     raft::{self, Control, Raft, Role},
 };
 
@@ -35,6 +36,10 @@ impl Hosted for Raft {
 
     fn read(tickets: Vec<Ticket>) -> Input<Self> {
         Input::Control(Control::Read(tickets))
+    }
+
+    fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
+        Input::Control(Control::of(ticket, admin))
     }
 
     fn storage_full(full: bool) -> Input<Self> {

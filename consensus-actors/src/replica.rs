@@ -17,7 +17,8 @@ use bytes::Bytes;
 use consensus_core::{
     Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
     client::{
-        Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request, Response,
+        Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
+        Response,
     },
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
@@ -49,6 +50,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn submit(&self, submissions: Vec<Submission>);
     /// Asks for linearizable reads.
     fn read(&self, tickets: Vec<Ticket>);
+    /// Asks for what operators want.
+    fn admin(&self, requests: Vec<(Ticket, Admin)>);
 }
 
 /// The actor that holds a group's state on this node.
@@ -98,6 +101,7 @@ enum Asker {
 struct Outbox {
     submissions: Vec<Submission>,
     reads: Vec<Ticket>,
+    admins: Vec<(Ticket, Admin)>,
     items: BTreeMap<NodeId, Vec<Item>>,
     effects: Vec<ClientEffect>,
 }
@@ -171,6 +175,10 @@ impl<S: StateMachine> Replica<S> {
                     self.answer(ticket, Err(Failure::Refused(SubmitError::Busy { limit })));
                 }
             }
+            Request::Admin(admin) => {
+                self.seated.insert(ticket, (asker, None));
+                self.outbox.admins.push((ticket, admin));
+            }
         }
     }
 
@@ -194,6 +202,10 @@ impl<S: StateMachine> Replica<S> {
                 }
                 Decision::Answer { ticket, error } => {
                     self.answer(ticket, Err(Failure::Refused(error)));
+                }
+                Decision::Done { ticket } => {
+                    let reply = Admin::reply(self.client.leader());
+                    self.answer(ticket, Ok(reply));
                 }
                 Decision::Route { leader } => self.client.route(leader),
             }
@@ -318,6 +330,9 @@ impl<S: StateMachine> Replica<S> {
         if !self.outbox.reads.is_empty() {
             self.place.seat.read(std::mem::take(&mut self.outbox.reads));
         }
+        if !self.outbox.admins.is_empty() {
+            self.place.seat.admin(std::mem::take(&mut self.outbox.admins));
+        }
         for (to, items) in std::mem::take(&mut self.outbox.items) {
             self.place.links.send(to, items);
         }
@@ -421,7 +436,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
                 Request::Propose(command) => {
                     Request::Propose(Envelope::no_later_than(command, latest))
                 }
-                Request::Query(query) => Request::Query(query),
+                plain @ (Request::Query(_) | Request::Admin(_)) => plain,
             };
             self.seat(Asker::Peer(from, attempt), request);
         }

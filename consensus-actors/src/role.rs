@@ -13,6 +13,7 @@ use std::{collections::VecDeque, sync::Arc, vec::IntoIter};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use consensus_core::{
     Address, Effect, Effects, Input, Status, Ticket, Token,
+    client::Admin,
     codec::{Decode, Encode},
     role::{Role, Seated, advance},
 };
@@ -31,6 +32,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
 
     /// Makes the input that asks for linearizable reads.
     fn read(tickets: Vec<Ticket>) -> Input<Self>;
+
+    /// Makes the input that asks for what an operator wants.
+    fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
@@ -58,6 +62,8 @@ pub(crate) enum Decision {
     ReadReady { ticket: Ticket, at: consensus_core::Index },
     /// This command or read is not served here.
     Answer { ticket: Ticket, error: consensus_core::SubmitError },
+    /// What an operator asked for is done.
+    Done { ticket: Ticket },
     /// Calls go there from now on.
     Route { leader: Option<consensus_core::NodeId> },
 }
@@ -147,6 +153,7 @@ impl<P: Hosted> Post<P> {
                 Effect::Answer { ticket, error } => {
                     decisions.push(Decision::Answer { ticket, error });
                 }
+                Effect::Done { ticket } => decisions.push(Decision::Done { ticket }),
                 Effect::Route { leader } => decisions.push(Decision::Route { leader }),
                 Effect::Compact { before } => compact = Some(before),
             }

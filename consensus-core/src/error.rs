@@ -35,6 +35,16 @@ pub enum SubmitError {
     /// The disk is full; nothing was appended.
     #[error("the leader's disk is full")]
     StorageFull,
+    /// Leadership is on its way to another member, which will take the command; nothing was
+    /// appended.
+    #[error("leadership is on its way to {to}")]
+    Transferring {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// Leadership does not go where it was asked to go; this replica leads.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// The leadership ended while the command was on its way: it may still be committed.
     #[error("leadership ended while the command was in flight")]
     LeadershipLost,
@@ -44,10 +54,41 @@ impl SubmitError {
     /// Tells whether the command may have happened all the same.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::NotLeader { .. } | Self::Busy { .. } | Self::StorageFull => Outcome::NotApplied,
+            Self::NotLeader { .. }
+            | Self::Busy { .. }
+            | Self::StorageFull
+            | Self::Transferring { .. }
+            | Self::Transfer(_) => Outcome::NotApplied,
             Self::LeadershipLost => Outcome::Unknown,
         }
     }
+}
+
+/// Why a leader does not hand its leadership over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// Only a voting member can lead.
+    #[error("{to} is no voting member of the group")]
+    NotAVoter {
+        /// Who was to lead.
+        to: NodeId,
+    },
+    /// The leader has heard of nobody lately who could lead.
+    #[error("no follower that could lead was heard of lately")]
+    NoFollower,
+    /// Leadership is on its way to somebody else.
+    #[error("leadership is on its way to {to} already")]
+    UnderWay {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// The one that was to lead has not caught up, or has not won, within an election timeout.
+    #[error("{to} did not take the lead within an election timeout")]
+    Aborted {
+        /// Who was to lead.
+        to: NodeId,
+    },
 }
 
 /// Why a process cannot be rebuilt from its records.

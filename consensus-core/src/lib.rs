@@ -31,7 +31,7 @@ mod process;
 mod state_machine;
 mod time;
 
-pub use error::{Outcome, RecoverError, SubmitError};
+pub use error::{Outcome, RecoverError, SubmitError, TransferError};
 pub use log::{Decided, Index};
 pub use members::{InvalidNodeId, Members, NodeId};
 pub use membership::Membership;

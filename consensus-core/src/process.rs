@@ -163,6 +163,11 @@ pub enum Effect<P: Process> {
         /// Why, and whether it may have happened all the same.
         error: SubmitError,
     },
+    /// What an operator asked the protocol for is done.
+    Done {
+        /// The request.
+        ticket: Ticket,
+    },
     /// Clients' requests go to this member from now on, or nowhere while there is no leader.
     Route {
         /// The leader as far as this replica knows.
@@ -222,6 +227,8 @@ pub struct Status {
     pub committed: Index,
     /// The last index of the log, committed or not.
     pub last: Index,
+    /// The member that leadership is on its way to.
+    pub transfer: Option<NodeId>,
     /// Who takes part, as far as this replica knows.
     pub membership: Membership,
 }

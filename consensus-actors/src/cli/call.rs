@@ -40,7 +40,7 @@ pub(super) fn call(options: &options::Call) -> Result<ExitCode> {
 }
 
 /// Prints a problem and turns its outcome into an exit code.
-fn refuse(problem: &Value, output: Output) -> ExitCode {
+pub(super) fn refuse(problem: &Value, output: Output) -> ExitCode {
     let text = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
     match output {
         Output::Json => say(problem),

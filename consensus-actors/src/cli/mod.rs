@@ -1,5 +1,6 @@
 //! The command line that every application gets through `#[consensus_actors::main]`.
 
+mod admin;
 mod call;
 mod check;
 mod dev;
@@ -57,6 +58,7 @@ where
         Some(Verb::Dev(dev)) => dev::dev(application, dev),
         Some(Verb::Status(status)) => status::status(&status),
         Some(Verb::Call(call)) => call::call(&call),
+        Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
     };
     finish(done)
 }
@@ -68,6 +70,7 @@ pub fn tools() -> ExitCode {
         Tool::Sim(sim) => sim::sim(&sim),
         Tool::Status(status) => status::status(&status),
         Tool::Call(call) => call::call(&call),
+        Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
     };
     finish(done)
 }

@@ -28,6 +28,8 @@ pub(super) enum Verb {
     Status(Status),
     /// Calls a command or a query of a group.
     Call(Call),
+    /// Hands the lead of a group over to another node.
+    TransferLeader(TransferLeader),
 }
 
 /// The tools that need no application of their own.
@@ -48,6 +50,8 @@ pub(super) enum Tool {
     Status(Status),
     /// Calls a command or a query of a group.
     Call(Call),
+    /// Hands the lead of a group over to another node.
+    TransferLeader(TransferLeader),
 }
 
 #[derive(Debug, Args)]
@@ -221,6 +225,16 @@ pub(super) struct Call {
     /// Applies the command once, however often it is repeated under this key.
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TransferLeader {
+    /// The group.
+    pub(super) group: String,
+    /// The id of the node that is to lead; whichever is fit best if not given.
+    pub(super) to: Option<u64>,
     #[command(flatten)]
     pub(super) target: Target,
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! POST /v1/groups/{group}/commands/{name}   {"by":1}       -> {"reply":1}
 //! GET  /v1/groups/{group}/queries/{name}?key=a             -> {"reply":"1"}
+//! POST /v1/groups/{group}/transfer          {"to":2}       -> {"leader":2}
 //! GET  /v1/groups/{group}                                  what it offers
 //! GET  /v1/status                                          how the node and its groups stand
 //! GET  /livez, /readyz                                     for load balancers
@@ -12,6 +13,7 @@
 //! The header `Idempotency-Key` makes a repeated command apply once; `Consensus-Deadline: 2s`
 //! bounds a call.
 
+mod admin;
 mod origin;
 mod problem;
 mod status;
@@ -52,6 +54,7 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
             .service(page("/v1/groups/{group}", get().to(status::group)))
             .service(page("/v1/groups/{group}/commands/{name}", web::post().to(command)))
             .service(page("/v1/groups/{group}/queries/{name}", get().to(query)))
+            .service(page("/v1/groups/{group}/transfer", web::post().to(admin::transfer)))
             .default_service(web::to(unknown_path))
     };
     let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(2);
@@ -144,9 +147,10 @@ fn deadline(request: &HttpRequest) -> Result<Option<Duration>> {
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    let is_command = request.path().contains("/commands/");
-    let (right, allowed) = if is_command { ("POST", "POST") } else { ("GET", "GET, HEAD") };
-    let message = format!("{} does not take {}; use {right}", request.path(), request.method());
+    let path = request.path();
+    let writes = path.contains("/commands/") || path.ends_with("/transfer");
+    let (right, allowed) = if writes { ("POST", "POST") } else { ("GET", "GET, HEAD") };
+    let message = format!("{path} does not take {}; use {right}", request.method());
     let mut response = Error::new(Code::WrongMethod, message).error_response();
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response

@@ -19,7 +19,9 @@ impl ResponseError for Error {
             Code::ForeignOrigin => StatusCode::FORBIDDEN,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Code::AlreadyAnswered => StatusCode::CONFLICT,
+            Code::AlreadyAnswered | Code::TransferUnderWay => StatusCode::CONFLICT,
+            Code::NotAVoter => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::NoSuccessor | Code::TransferAborted => StatusCode::SERVICE_UNAVAILABLE,
             Code::Busy => StatusCode::TOO_MANY_REQUESTS,
             Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::NoLeader

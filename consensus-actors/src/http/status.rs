@@ -54,6 +54,7 @@ fn describe_status(node: &Shared, name: &str, group: &dyn Group) -> Value {
         "committed": status.committed.0,
         "applied": applied.0,
         "last": status.last.0,
+        "transfer": status.transfer.map(|to| to.number()),
         "members": node.members.iter().map(|member| member.number()).collect::<Vec<_>>(),
     })
 }

@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use consensus_core::{Index, Operation, Outcome, StateMachine, Status, client::Ask};
+use consensus_core::{
+    Index, Operation, Outcome, StateMachine, Status,
+    client::{Admin, Ask},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -41,6 +44,9 @@ pub(crate) trait Group: Send + Sync {
     /// Answers a query.
     fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>)
     -> Result<Answer>;
+
+    /// Does what an operator asks of the group's protocol.
+    fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer;
 
     /// Returns the group's commands and queries.
     fn interface(&self) -> consensus_core::Interface;
@@ -104,6 +110,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
         let answer = self.answer(client::question(&query)?, deadline);
         // Whatever becomes of a query, it changes nothing.
         Ok(Box::pin(async { answer.await.map_err(|e| e.with_outcome(Outcome::NotApplied)) }))
+    }
+
+    fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer {
+        self.answer(Ask::Admin(admin), deadline)
     }
 
     fn interface(&self) -> consensus_core::Interface {

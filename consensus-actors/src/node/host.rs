@@ -5,7 +5,7 @@ use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc};
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
     GroupId, Input, Members, NodeId, Status, Submission, Ticket, Token,
-    client::{Attempt, Attempted, Patience, Response},
+    client::{Admin, Attempt, Attempted, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
     raft::{self, Raft},
@@ -255,6 +255,10 @@ impl NodeActor {
 impl<P: Hosted> Proposer for Seat<P> {
     fn submit(&self, submissions: Vec<Submission>) {
         self.send(vec![Input::Submit(submissions)]);
+    }
+
+    fn admin(&self, requests: Vec<(Ticket, Admin)>) {
+        self.send(requests.into_iter().map(|(ticket, admin)| P::admin(ticket, admin)).collect());
     }
 
     fn read(&self, tickets: Vec<Ticket>) {

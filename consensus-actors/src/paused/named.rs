@@ -11,7 +11,7 @@ use actix::Actor;
 use bytes::Bytes;
 use consensus_core::{
     Decided, GroupId, Index, NodeId, Outcome, Submission, Ticket, WallTime,
-    client::{Attempt, Attempted, Patience, Request},
+    client::{Admin, Attempt, Attempted, Patience, Request},
     codec::{DecodeError, Encode},
     replica::{Body, Envelope},
 };
@@ -165,6 +165,8 @@ impl Proposer for Tickets {
     fn read(&self, tickets: Vec<Ticket>) {
         lock(&self.0).extend(tickets);
     }
+
+    fn admin(&self, _: Vec<(Ticket, Admin)>) {}
 }
 
 /// A calendar of one day.

@@ -1,6 +1,10 @@
 //! What callers are told when a call has no reply.
 
-use crate::{error::Outcome, members::NodeId, replica::Rejection};
+use crate::{
+    error::{Outcome, SubmitError},
+    members::NodeId,
+    replica::Rejection,
+};
 
 /// Why a call has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +36,9 @@ pub enum CallError {
     /// A query has no answer. Queries change nothing.
     #[error("{0}")]
     Unanswered(Rejection),
+    /// The leader does not do what an operator asked for, and would not if asked again.
+    #[error(transparent)]
+    Refused(SubmitError),
 }
 
 impl CallError {
@@ -42,6 +49,7 @@ impl CallError {
             Self::Busy { .. } | Self::StorageFull | Self::Unanswered(_) => Outcome::NotApplied,
             Self::SessionExpired => Outcome::Unknown,
             Self::Rejected(rejection) => rejection.outcome(),
+            Self::Refused(error) => error.outcome(),
         }
     }
 }

@@ -5,9 +5,11 @@
 //! log, numbers commands in it, sends them to the leader that its own replica knows, sends them
 //! again under the same number when the leader changed or stays silent, and finishes each call at
 //! its deadline at the latest. Queries go to the replica beside it, if there is one, which asks the
-//! leader no more than how far it must have applied. It claims [`Outcome::NotApplied`] only where no attempt can have reached
-//! a log.
+//! leader no more than how far it must have applied. It claims [`Outcome::NotApplied`] only where
+//! no attempt can have reached a log.
 
+mod admin;
+mod call;
 mod error;
 mod mutant;
 mod wire;
@@ -19,6 +21,8 @@ use std::{
 
 use bytes::Bytes;
 
+pub use admin::Admin;
+use call::Call;
 pub use error::CallError;
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
@@ -57,6 +61,8 @@ pub enum Ask {
     },
     /// A linearizable query in named MessagePack.
     Query(Bytes),
+    /// What an operator asks of the protocol.
+    Admin(Admin),
 }
 
 /// What a client asks of its host.
@@ -117,27 +123,6 @@ enum Session {
     Closed,
     Opening(CallId),
     Open(SessionId),
-}
-
-#[derive(Clone, Debug)]
-struct Call {
-    ask: Option<Ask>,
-    born: WallTime,
-    deadline: Option<Time>,
-    /// The session and number it was given, with the request as it goes over the wire.
-    identity: Option<(SessionId, RequestId)>,
-    request: Option<Request>,
-    /// Attempts that may have reached a log, or may yet.
-    open: BTreeSet<Attempt>,
-    sent: u32,
-    /// When to send again.
-    due: Option<Time>,
-}
-
-impl Call {
-    fn is_query(&self) -> bool {
-        matches!(self.ask, Some(Ask::Query(_)))
-    }
 }
 
 impl Client {
@@ -218,6 +203,7 @@ impl Client {
             request: None,
             open: BTreeSet::new(),
             sent: 0,
+            asked: None,
             due: None,
         };
         self.calls.insert(self.call, call);
@@ -300,9 +286,14 @@ impl Client {
             SubmitError::StorageFull if alone => {
                 self.finish(id, Err(CallError::StorageFull), out);
             }
+            SubmitError::Transfer(_) if alone => {
+                self.finish(id, Err(CallError::Refused(error)), out);
+            }
             SubmitError::Busy { .. }
             | SubmitError::StorageFull
             | SubmitError::NotLeader { .. }
+            | SubmitError::Transferring { .. }
+            | SubmitError::Transfer(_)
             | SubmitError::LeadershipLost => {}
         }
     }
@@ -327,7 +318,9 @@ impl Client {
         if rejection != Rejection::UnknownSession {
             let error = match call.ask {
                 Some(Ask::Query(_)) => CallError::Unanswered(rejection),
-                Some(Ask::Command(_) | Ask::Keyed { .. }) | None => CallError::Rejected(rejection),
+                Some(Ask::Command(_) | Ask::Keyed { .. } | Ask::Admin(_)) | None => {
+                    CallError::Rejected(rejection)
+                }
             };
             self.finish(id, Err(error), out);
             return;
@@ -419,6 +412,7 @@ impl Client {
         if call.request.is_none() {
             let body = match &call.ask {
                 Some(Ask::Query(query)) => Err(Request::Query(query.clone())),
+                Some(Ask::Admin(admin)) => Err(Request::Admin(admin.clone())),
                 None => Ok(Body::Open),
                 Some(Ask::Keyed { key, command }) => Ok(Body::Keyed {
                     key: key.clone(),
@@ -446,16 +440,23 @@ impl Client {
             };
             call.request = Some(match body {
                 Ok(body) => Request::propose(call.born, body),
-                Err(query) => query,
+                Err(plain) => plain,
             });
         }
         let Some(request) = call.request.clone() else { return true };
+        if let Some(Ask::Admin(admin)) = &call.ask
+            && admin.is_met_by(to, call.asked)
+        {
+            self.finish(id, Ok(Admin::reply(Some(to))), out);
+            return true;
+        }
 
         self.attempt = Attempt(self.attempt.0 + 1);
         call.open.insert(self.attempt);
         let patience = self.patience.retry_after * 2_u32.pow(call.sent.min(5));
         call.due = Some(now + patience).filter(|_| !(is_home && call.is_query()));
         call.sent += 1;
+        call.asked.get_or_insert(to);
         self.attempts.insert(self.attempt, id);
         out.push(ClientEffect::Request { to, attempt: self.attempt, call: id, request });
         true

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::Attempt;
+use super::{Admin, Attempt};
 use crate::{
     codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
-    error::SubmitError,
+    error::{SubmitError, TransferError},
     members::NodeId,
     replica::Rejection,
 };
@@ -17,13 +17,16 @@ pub enum Request {
     Propose(Bytes),
     /// Answer this query linearizably.
     Query(Bytes),
+    /// Do this for an operator.
+    Admin(Admin),
 }
 
 impl Request {
-    /// Returns how many bytes the request takes.
+    /// Returns how many bytes of a caller's the request carries.
     pub fn size(&self) -> usize {
         match self {
             Self::Propose(bytes) | Self::Query(bytes) => bytes.len(),
+            Self::Admin(_) => 0,
         }
     }
 }
@@ -57,12 +60,20 @@ pub enum Failure {
 
 impl Encode for Request {
     fn encode(&self, out: &mut Vec<u8>) {
-        let (tag, body) = match self {
-            Self::Propose(envelope) => (1, envelope),
-            Self::Query(query) => (2, query),
-        };
-        out.push(tag);
-        out.extend_from_slice(body);
+        match self {
+            Self::Propose(envelope) => {
+                out.push(1);
+                out.extend_from_slice(envelope);
+            }
+            Self::Query(query) => {
+                out.push(2);
+                out.extend_from_slice(query);
+            }
+            Self::Admin(admin) => {
+                out.push(3);
+                admin.encode(out);
+            }
+        }
     }
 }
 
@@ -71,6 +82,7 @@ impl Decode for Request {
         match take_u8(input)? {
             1 => Ok(Self::Propose(std::mem::take(input))),
             2 => Ok(Self::Query(std::mem::take(input))),
+            3 => Ok(Self::Admin(Admin::decode(input)?)),
             tag => Err(DecodeError::UnknownTag { what: "request", tag }),
         }
     }
@@ -88,6 +100,21 @@ impl Decode for Attempted {
         let attempt = Attempt(take_u64(input)?);
         Ok(Self { attempt, request: Request::decode(input)? })
     }
+}
+
+fn put_transfer(out: &mut Vec<u8>, error: &TransferError) {
+    let (tag, node) = match error {
+        TransferError::NotAVoter { to } => (6, Some(to)),
+        TransferError::NoFollower => (7, None),
+        TransferError::UnderWay { to } => (8, Some(to)),
+        TransferError::Aborted { to } => (9, Some(to)),
+    };
+    out.push(tag);
+    node.into_iter().for_each(|node| put_u64(out, node.number()));
+}
+
+fn take_node(input: &mut Bytes) -> Result<NodeId, DecodeError> {
+    NodeId::new(take_u64(input)?).ok_or(DecodeError::Invalid("node"))
 }
 
 impl Encode for Response {
@@ -108,6 +135,11 @@ impl Encode for Response {
             }
             Err(Failure::Refused(SubmitError::StorageFull)) => out.push(3),
             Err(Failure::Refused(SubmitError::LeadershipLost)) => out.push(4),
+            Err(Failure::Refused(SubmitError::Transferring { to })) => {
+                out.push(5);
+                put_u64(out, to.number());
+            }
+            Err(Failure::Refused(SubmitError::Transfer(error))) => put_transfer(out, error),
             Err(Failure::Rejected(rejection)) => out.push(match rejection {
                 Rejection::Panicked => 16,
                 Rejection::Malformed => 17,
@@ -137,6 +169,11 @@ impl Decode for Response {
             }
             3 => refused(SubmitError::StorageFull),
             4 => refused(SubmitError::LeadershipLost),
+            5 => refused(SubmitError::Transferring { to: take_node(input)? }),
+            6 => refused(TransferError::NotAVoter { to: take_node(input)? }.into()),
+            7 => refused(TransferError::NoFollower.into()),
+            8 => refused(TransferError::UnderWay { to: take_node(input)? }.into()),
+            9 => refused(TransferError::Aborted { to: take_node(input)? }.into()),
             16 => rejected(Rejection::Panicked),
             17 => rejected(Rejection::Malformed),
             18 => rejected(Rejection::UnknownSession),

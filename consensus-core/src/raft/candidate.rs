@@ -3,12 +3,8 @@
 use std::hash::Hasher;
 
 use super::{
-    Raft,
-    follower::Follower,
-    leader::Leader,
-    message::Message,
-    mutant::Mutant,
-    state::{State, TimedOut},
+    Raft, follower::Follower, leader::Leader, message::Message, mutant::Mutant, state::State,
+    transfer::Summons,
 };
 use crate::{
     members::NodeId,
@@ -34,13 +30,14 @@ pub struct Candidate {
 impl Candidate {
     /// Starts an election: a new term, a vote for oneself, and a request to everybody else.
     pub(super) fn campaign(
-        _: TimedOut,
+        summons: Summons,
         state: &mut State,
         now: Time,
         out: &mut Effects<Raft>,
     ) -> Self {
         let own_vote = state.start_term(out);
         state.reset_election_timer(now);
+        let transfer = matches!(summons, Summons::Told(_));
         let candidate = Self { own_vote, tally: Tally::default() };
         for peer in state.other_voters() {
             // Held back until the term, and with it the whole log that the request boasts of, is
@@ -51,6 +48,7 @@ impl Candidate {
                     term: state.term(),
                     last_index: state.log.last_index(),
                     last_term: state.log.last_term(),
+                    transfer,
                 },
                 after: Some(own_vote).filter(|_| !state.has_bug(Mutant::CampaignNotDurable)),
             });
@@ -68,7 +66,7 @@ impl Candidate {
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         match state.timed_out(now) {
             Some(proof) => {
-                let mut next = Self::campaign(proof, state, now, out);
+                let mut next = Self::campaign(Summons::TimedOut(proof), state, now, out);
                 if state.has_bug(Mutant::TallyKeptAcrossTerms) {
                     next.tally = std::mem::take(&mut self.tally);
                 }
@@ -104,7 +102,7 @@ impl Candidate {
             }
             Message::VoteReply { granted, .. } => self.on_vote(state, now, from, granted, out),
             // Somebody else has won this term: follow (5.2).
-            Message::Append { .. } | Message::Heartbeat { .. } => {
+            Message::Append { .. } | Message::Heartbeat { .. } | Message::TimeoutNow { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
             // Answers to what this replica sent as a leader of an earlier term cannot be of this
@@ -164,6 +162,9 @@ impl Step<Raft> for Candidate {
                 }
             }
             Input::Control(Control::Read(tickets)) => state.refuse_tickets(tickets, out),
+            Input::Control(Control::Transfer { ticket, .. }) => {
+                state.refuse_tickets([ticket], out);
+            }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay

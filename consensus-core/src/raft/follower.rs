@@ -10,6 +10,7 @@ use super::{
     mutant::Mutant,
     pre_candidate::PreCandidate,
     state::State,
+    transfer::Summons,
 };
 use crate::{
     log::Index,
@@ -45,7 +46,10 @@ impl Follower {
             Some(proof) if state.config.pre_vote() && !state.membership().is_alone(state.id()) => {
                 Next::Become(PreCandidate::canvass(proof, state, now, out).into())
             }
-            Some(proof) => Next::Become(Candidate::campaign(proof, state, now, out).into()),
+            Some(proof) => {
+                let summons = Summons::TimedOut(proof);
+                Next::Become(Candidate::campaign(summons, state, now, out).into())
+            }
             None => {
                 self.asking.on_tick(state, now, out);
                 Next::Stay
@@ -60,9 +64,9 @@ impl Follower {
         from: NodeId,
         message: Message,
         out: &mut Effects<Raft>,
-    ) {
+    ) -> Next<Raft> {
         if !state.hears(from, &message, out) {
-            return;
+            return Next::Stay;
         }
 
         match message {
@@ -84,6 +88,9 @@ impl Follower {
             Message::ReadIndexReply { id, index, .. } => {
                 self.asking.on_reply(state, now, (id, index), out);
             }
+            Message::TimeoutNow { last_index, last_term, .. } => {
+                return self.on_timeout_now(state, now, (last_index, last_term), out);
+            }
             // Answers to what this replica asked in a role it no longer holds, and a question that
             // only a leader can answer.
             Message::PreVoteReply { .. }
@@ -92,6 +99,7 @@ impl Follower {
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. } => {}
         }
+        Next::Stay
     }
 
     /// Grants the vote to the first candidate of the term whose log is up to date (5.2, 5.4.1).
@@ -185,6 +193,19 @@ impl Follower {
         state.commit_to(commit, |_| None, out);
         state.reply_heartbeat(leader, round, out);
     }
+
+    /// Campaigns at once: the leader hands over (dissertation 3.10).
+    fn on_timeout_now(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        (last_index, last_term): (Index, Term),
+        out: &mut Effects<Raft>,
+    ) -> Next<Raft> {
+        let told = state.told_to_campaign(last_index, last_term);
+        let Some(summons) = told.map(Summons::Told) else { return Next::Stay };
+        Next::Become(Candidate::campaign(summons, state, now, out).into())
+    }
 }
 
 /// The body of [`Message::Append`].
@@ -246,11 +267,16 @@ impl Step<Raft> for Follower {
     ) -> Next<Raft> {
         match input {
             Input::Tick => return self.on_tick(state, now, out),
-            Input::Receive { from, message } => self.on_receive(state, now, from, message, out),
+            Input::Receive { from, message } => {
+                return self.on_receive(state, now, from, message, out);
+            }
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
             Input::Control(Control::Read(tickets)) => {
                 self.asking.on_read(state, now, tickets, out);
+            }
+            Input::Control(Control::Transfer { ticket, .. }) => {
+                state.refuse_tickets([ticket], out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }

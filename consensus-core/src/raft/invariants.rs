@@ -252,7 +252,8 @@ impl Observer {
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => return Ok(()),
+            | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow { .. } => return Ok(()),
         };
         if is_present && durable.voted_for != Some(candidate) {
             return fail("gives a vote that its disk does not know");

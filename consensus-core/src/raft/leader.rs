@@ -15,6 +15,7 @@ use super::{
     progress::Progress,
     reads::Reads,
     state::State,
+    transfer::Heirs,
 };
 use crate::{
     error::SubmitError,
@@ -39,6 +40,7 @@ pub struct Leader {
     reads: Reads,
     heartbeat_due: Time,
     following: Following,
+    pub(super) heirs: Heirs,
 }
 
 impl Leader {
@@ -55,10 +57,12 @@ impl Leader {
             reads: Reads::default(),
             heartbeat_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
+            heirs: Heirs::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
         }
+        state.begin_tenure();
         state.follow(Some(state.id()), out);
         leader.append(state, vec![Payload::NoOp], out);
         leader
@@ -71,8 +75,10 @@ impl Leader {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        let Self { progress, noop, tickets, ticket_bytes, reads, following, heartbeat_due: _ } =
-            self;
+        #[rustfmt::skip]
+        let Self {
+            progress, noop, tickets, ticket_bytes, reads, following, heirs: _, heartbeat_due: _,
+        } = self;
         following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
@@ -82,7 +88,12 @@ impl Leader {
 
     /// Appends to the log and replicates at once: the followers' disks work beside this one
     /// (dissertation 10.2.1).
-    fn append(&mut self, state: &mut State, payloads: Vec<Payload>, out: &mut Effects<Raft>) {
+    pub(super) fn append(
+        &mut self,
+        state: &mut State,
+        payloads: Vec<Payload>,
+        out: &mut Effects<Raft>,
+    ) {
         let (term, bytes_max) = (state.term(), state.config.append_bytes_max());
         let mut persist = Effects::default();
         let (mut entries, mut bytes) = (Vec::with_capacity(payloads.len()), 0);
@@ -117,6 +128,7 @@ impl Leader {
             state.follow(None, out);
             return Next::Become(Follower::new().into());
         }
+        self.give_up_transfer(state, now, out);
         if now >= self.heartbeat_due {
             self.broadcast_heartbeat(state, now, out);
         }
@@ -147,6 +159,13 @@ impl Leader {
         if state.storage_full() {
             for Submission { ticket, .. } in submissions {
                 out.push(Effect::Answer { ticket, error: SubmitError::StorageFull });
+            }
+            return;
+        }
+
+        if let Some(to) = state.transfers_to() {
+            for Submission { ticket, .. } in submissions {
+                out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
             }
             return;
         }
@@ -270,16 +289,18 @@ impl Leader {
             }
             // Votes that came after the majority.
             Message::PreVoteReply { .. } | Message::VoteReply { .. } => {}
-            Message::Append { .. } | Message::Heartbeat { .. } => {
+            Message::Append { .. } | Message::Heartbeat { .. } | Message::TimeoutNow { .. } => {
                 tracing::error!(%from, term = state.term().0, "a second leader speaks in my term");
             }
             Message::AppendReply { result, .. } => {
-                self.hear(state, from);
+                self.hear(state, now, from);
                 self.on_append_reply(state, now, from, result, out);
+                self.summon(state, from, out);
             }
             Message::HeartbeatReply { round, .. } => {
-                self.hear(state, from);
+                self.hear(state, now, from);
                 self.on_heartbeat_reply(state, now, from, round, out);
+                self.summon(state, from, out);
             }
             Message::ReadIndex { id, .. } => self.on_read_index(state, now, from, id, out),
             // What this replica asked for as a follower is refused since.
@@ -287,7 +308,8 @@ impl Leader {
         }
     }
 
-    fn hear(&mut self, state: &State, from: NodeId) {
+    fn hear(&mut self, state: &State, now: Time, from: NodeId) {
+        self.heirs.hear(from, now);
         if state.config.check_quorum() {
             self.following.hear(from);
         }
@@ -426,6 +448,9 @@ impl Step<Raft> for Leader {
                 self.try_commit(state, now, out);
             }
             Input::Control(Control::Read(tickets)) => self.on_read(state, now, tickets, out),
+            Input::Control(Control::Transfer { ticket, to }) => {
+                self.on_transfer(state, now, (ticket, to), out);
+            }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay

@@ -80,6 +80,9 @@ pub enum Message {
         last_index: Index,
         /// The term of the entry at `last_index`.
         last_term: Term,
+        /// Whether the leader of the term before told the candidate to campaign, so that its voters
+        /// need not be loyal to it (dissertation 4.2.3).
+        transfer: bool,
     },
     /// Answers [`Message::Vote`].
     VoteReply {
@@ -142,6 +145,15 @@ pub enum Message {
         /// The index that the reads must see.
         index: Index,
     },
+    /// Tells a follower to campaign at once (dissertation 3.10), if its log is the one named.
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
+        /// The last index of the leader's log.
+        last_index: Index,
+        /// The term of the entry at `last_index`.
+        last_term: Term,
+    },
 }
 
 /// What became of an Append.
@@ -177,6 +189,9 @@ impl Message {
             Self::PreVote { last_index, last_term, .. }
             | Self::Vote { last_index, last_term, .. } => {
                 is_position(*last_index, *last_term) && *last_term < term
+            }
+            Self::TimeoutNow { last_index, last_term, .. } => {
+                is_position(*last_index, *last_term) && *last_term <= term
             }
             Self::Append { prev_index, prev_term, entries, .. } => {
                 let terms = entries.iter().map(|entry| entry.term);
@@ -217,7 +232,8 @@ impl Message {
             | Self::Heartbeat { term, .. }
             | Self::HeartbeatReply { term, .. }
             | Self::ReadIndex { term, .. }
-            | Self::ReadIndexReply { term, .. } => *term,
+            | Self::ReadIndexReply { term, .. }
+            | Self::TimeoutNow { term, .. } => *term,
         }
     }
 }
@@ -276,11 +292,12 @@ pub(super) fn take_entries(input: &mut Bytes) -> Result<Vec<Entry>, DecodeError>
 impl Encode for Message {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Vote { term, last_index, last_term } => {
+            Self::Vote { term, last_index, last_term, transfer } => {
                 out.push(1);
                 put_u64(out, term.0);
                 put_u64(out, last_index.0);
                 put_u64(out, last_term.0);
+                out.push(u8::from(*transfer));
             }
             Self::VoteReply { term, granted } => {
                 out.push(2);
@@ -332,6 +349,12 @@ impl Encode for Message {
                 put_u64(out, term.0);
                 out.push(u8::from(*granted));
             }
+            Self::TimeoutNow { term, last_index, last_term } => {
+                out.push(10);
+                put_u64(out, term.0);
+                put_u64(out, last_index.0);
+                put_u64(out, last_term.0);
+            }
             Self::ReadIndex { term, id } => {
                 out.push(11);
                 put_u64(out, term.0);
@@ -356,6 +379,7 @@ impl Decode for Message {
                 term,
                 last_index: Index(take_u64(input)?),
                 last_term: Term(take_u64(input)?),
+                transfer: take_bool(input)?,
             },
             2 => Self::VoteReply { term, granted: take_bool(input)? },
             3 => Self::Append {
@@ -382,6 +406,11 @@ impl Decode for Message {
                 last_term: Term(take_u64(input)?),
             },
             9 => Self::PreVoteReply { term, granted: take_bool(input)? },
+            10 => Self::TimeoutNow {
+                term,
+                last_index: Index(take_u64(input)?),
+                last_term: Term(take_u64(input)?),
+            },
             11 => Self::ReadIndex { term, id: take_u64(input)? },
             12 => {
                 Self::ReadIndexReply { term, id: take_u64(input)?, index: Index(take_u64(input)?) }

@@ -18,11 +18,10 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex from every
-//! replica, restart.
+//! and log durable before they count, ReadIndex from every replica, leadership transfer, restart.
 //!
-//! What is not here yet: membership changes, snapshots and compaction of the log, lease reads,
-//! leadership transfer. [`log::Log`] has a base where a snapshot will end.
+//! What is not here yet: membership changes, snapshots and compaction of the log, lease reads.
+//! [`log::Log`] has a base where a snapshot will end.
 //!
 //! Deviations from the paper:
 //! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that
@@ -36,6 +35,8 @@
 //!   its own.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
+//! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
+//!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!
 //! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's
 //! message not to be stale, repeated, reordered or nonsense.
@@ -61,6 +62,8 @@ mod refusals;
 mod sending;
 mod simulated;
 mod state;
+mod timer;
+mod transfer;
 
 pub use candidate::Candidate;
 pub use config::{Builder, Config, ConfigError, check_timing};
@@ -82,6 +85,7 @@ use std::{
 };
 
 use crate::{
+    client::Admin,
     error::RecoverError,
     members::NodeId,
     process::{Effects, Input, Process, Status, Ticket, Token},
@@ -94,8 +98,25 @@ use crate::{
 pub enum Control {
     /// Linearizable reads.
     Read(Vec<Ticket>),
+    /// Hand the lead over, to this member or to whoever is fit best (dissertation 3.10). Done when
+    /// it leads.
+    Transfer {
+        /// Correlates the answer.
+        ticket: Ticket,
+        /// Who is to lead.
+        to: Option<NodeId>,
+    },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
+}
+
+impl Control {
+    /// Makes the input that carries out what an operator asks for.
+    pub fn of(ticket: Ticket, admin: Admin) -> Self {
+        match admin {
+            Admin::Transfer { to } => Self::Transfer { ticket, to },
+        }
+    }
 }
 
 /// A replica: what its roles share, and the role it holds.
@@ -183,6 +204,9 @@ impl Seated for Raft {
         input: &Input<Self>,
         out: &mut Effects<Self>,
     ) -> Option<Role> {
+        if matches!(input, Input::Tick) {
+            state.forget_transfer(now, out);
+        }
         let Input::Receive { from, message } = input else { return None };
         if message.term() <= state.term() || !state.admits(*from, message) {
             return None;
@@ -193,7 +217,7 @@ impl Seated for Raft {
         }
         // Who campaigns while a leader is heard of is not followed into its term: it would end a
         // tenure that nothing is wrong with (dissertation 4.2.3).
-        if matches!(message, Message::Vote { .. }) && state.is_loyal(now) {
+        if state.is_loyal_against(message, now) {
             return None;
         }
         if state.has_bug(Mutant::LaterReplyCounts) && state.takes_for_present(message) {
@@ -215,6 +239,7 @@ impl Seated for Raft {
             term: state.term().0,
             committed: state.committed(),
             last: state.log.last_index(),
+            transfer: state.transfers_to(),
             membership: state.membership().clone(),
         }
     }

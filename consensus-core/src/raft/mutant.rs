@@ -38,7 +38,8 @@ impl State {
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => false,
+            | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 
@@ -54,7 +55,8 @@ impl State {
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => false,
+            | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 }

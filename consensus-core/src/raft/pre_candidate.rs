@@ -6,7 +6,9 @@ use super::{
     candidate::Candidate,
     follower::Follower,
     message::{Message, Term},
-    state::{State, TimedOut},
+    state::State,
+    timer::TimedOut,
+    transfer::Summons,
 };
 use crate::{
     log::Index,
@@ -89,7 +91,10 @@ impl PreCandidate {
                 self.on_reply(state, now, from, (term, granted), out)
             }
             // Somebody leads this term, or campaigns in it: that is for a follower to answer.
-            Message::Vote { .. } | Message::Append { .. } | Message::Heartbeat { .. } => {
+            Message::Vote { .. }
+            | Message::Append { .. }
+            | Message::Heartbeat { .. }
+            | Message::TimeoutNow { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
             // Answers to what this replica asked in a role it no longer holds.
@@ -117,7 +122,7 @@ impl PreCandidate {
         self.tally.count(from, granted);
         match state.membership().verdict(&self.tally) {
             Verdict::Won => {
-                let proof = self.timed_out.clone();
+                let proof = Summons::TimedOut(self.timed_out.clone());
                 Next::Become(Candidate::campaign(proof, state, now, out).into())
             }
             Verdict::Lost => Next::Become(Follower::new().into()),
@@ -167,6 +172,9 @@ impl Step<Raft> for PreCandidate {
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
             Input::Control(Control::Read(tickets)) => state.refuse_tickets(tickets, out),
+            Input::Control(Control::Transfer { ticket, .. }) => {
+                state.refuse_tickets([ticket], out);
+            }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay

@@ -37,7 +37,8 @@ impl State {
             | Message::HeartbeatReply { .. }
             // Who asks has not heard of the new leader yet, and soon will.
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => {}
+            | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow { .. } => {}
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
     record::Record,
 };
 use crate::{
+    client::Admin,
     members::NodeId,
     process::{Effect, Input, Status, Ticket, Token},
     role::{Seated, Step},
@@ -43,6 +44,10 @@ impl Simulated for Raft {
         Input::Control(Control::StorageFull(full))
     }
 
+    fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
+        Input::Control(Control::of(ticket, admin))
+    }
+
     fn status(&self) -> Status {
         <Self as Seated>::status(&self.state, self.role.name())
     }
@@ -56,8 +61,9 @@ impl Simulated for Raft {
             Message::PreVoteReply { granted, .. } => {
                 format!("PreVoteReply@{term} {}", if *granted { "granted" } else { "refused" })
             }
-            Message::Vote { last_index, last_term, .. } => {
-                format!("Vote@{term} log ends at {last_index}@{}", last_term.0)
+            Message::Vote { last_index, last_term, transfer, .. } => {
+                let how = if *transfer { " to take over" } else { "" };
+                format!("Vote@{term}{how} log ends at {last_index}@{}", last_term.0)
             }
             Message::VoteReply { granted, .. } => {
                 format!("VoteReply@{term} {}", if *granted { "granted" } else { "refused" })
@@ -82,6 +88,9 @@ impl Simulated for Raft {
             Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
             Message::ReadIndexReply { id, index, .. } => {
                 format!("ReadIndexReply@{term} request {id}, see {index}")
+            }
+            Message::TimeoutNow { last_index, last_term, .. } => {
+                format!("TimeoutNow@{term} log ends at {last_index}@{}", last_term.0)
             }
         }
     }

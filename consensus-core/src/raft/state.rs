@@ -1,14 +1,8 @@
-//! What the roles share: the persistent state of figure 2, what of it is durable, and the election
-//! timer.
+//! What the roles share: the persistent state of figure 2, and what of it is durable.
 
 use std::{
     collections::VecDeque,
     hash::{Hash, Hasher},
-};
-
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng, SeedableRng},
 };
 
 use super::{
@@ -19,6 +13,8 @@ use super::{
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
     record::Record,
+    timer::Timer,
+    transfer::Handover,
 };
 use crate::{
     error::RecoverError,
@@ -28,10 +24,6 @@ use crate::{
     process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
-
-/// Proof that the election timer ran out.
-#[derive(Clone, Debug)]
-pub(super) struct TimedOut(());
 
 /// What a replica is besides its role.
 #[derive(Clone, Debug)]
@@ -58,12 +50,10 @@ pub struct State {
     unsynced: VecDeque<(Token, Index)>,
     stable: Index,
 
-    election_deadline: Time,
-    /// When a leader was heard of last; a restart forgets it.
-    heard: Option<Time>,
+    pub(super) timer: Timer,
     /// The id of the last request for a read index; no life of the replica uses it again.
     pub(super) read_id: u64,
-    timer: ChaCha8Rng,
+    pub(super) handover: Handover,
 }
 
 impl State {
@@ -73,7 +63,7 @@ impl State {
         now: Time,
         records: impl IntoIterator<Item = (Token, Record)>,
     ) -> Result<Self, RecoverError> {
-        let timer = ChaCha8Rng::seed_from_u64(config.seed());
+        let timer = Timer::new(config.seed(), now);
         let restarts = config.has_bug(Mutant::ReadIdsRestart);
         let read_id = if restarts { 0 } else { config.reads_from() };
         let first = config.membership().clone();
@@ -93,10 +83,9 @@ impl State {
             compacted: Token::default(),
             unsynced: VecDeque::new(),
             stable: Index::ZERO,
-            election_deadline: now,
-            heard: None,
-            read_id,
             timer,
+            read_id,
+            handover: Handover::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -228,14 +217,15 @@ impl State {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        // The configuration never changes but by the log, and the timer decides nothing but when; so does when a
-        // leader was heard of, but with check-quorum.
+        // The configuration never changes but by the log, and the timer decides nothing but when; so
+        // does when a leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
-            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, persisting, durable,
-            vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
-            read_id, timer: _,
+            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
+            persisting, durable, vote_token, log_token, compacted, unsynced, stable, timer: _,
+            read_id, handover,
         } = self;
+        handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
         let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
         let rank = |token: Token| match token.0.checked_sub(durable.0) {
@@ -341,35 +331,9 @@ impl State {
             self.leader = leader;
             out.push(Effect::Route { leader });
         }
-    }
-
-    // The election timer.
-
-    /// Draws a new timeout from T to 2T (5.2).
-    pub(super) fn reset_election_timer(&mut self, now: Time) {
-        let shortest = self.config.election_timeout();
-        let spread = shortest.as_nanos() as u64;
-        let jitter = std::time::Duration::from_nanos(self.timer.next_u64() % spread.max(1));
-        self.election_deadline = now + shortest + jitter;
-    }
-
-    /// Notes that the leader of the present term was heard of.
-    pub(super) fn hear_of_leader(&mut self, now: Time) {
-        self.heard = Some(now);
-        self.reset_election_timer(now);
-    }
-
-    /// Tells whether others that campaign are refused: the leader leads, or was heard of within the
-    /// shortest election timeout (dissertation 4.2.3).
-    pub(super) fn is_loyal(&self, now: Time) -> bool {
-        let is_recent = |heard: Time| now < heard + self.config.election_timeout();
-        let hears = self.leader.is_some() && self.heard.is_some_and(is_recent);
-        self.config.check_quorum() && (hears || self.leader == Some(self.id()))
-    }
-
-    /// Proves that the election timer ran out, if it did.
-    pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
-        (now >= self.election_deadline).then_some(TimedOut(()))
+        if let Some(leader) = leader {
+            self.conclude_transfer(leader, out);
+        }
     }
 
     // Durability.

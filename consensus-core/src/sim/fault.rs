@@ -57,9 +57,11 @@ pub enum Fault {
     Drift,
     /// A wall clock is set forward or back.
     ClockJump,
+    /// Somebody asks that another node lead, and it comes to that.
+    Transfer,
 }
 
-const KINDS: usize = 26;
+const KINDS: usize = 27;
 
 impl Fault {
     /// All kinds.
@@ -90,6 +92,7 @@ impl Fault {
         Self::LateCompletion,
         Self::Drift,
         Self::ClockJump,
+        Self::Transfer,
     ];
 
     /// Returns its name.
@@ -121,6 +124,7 @@ impl Fault {
             Self::LateCompletion => "late-completion",
             Self::Drift => "drift",
             Self::ClockJump => "clock-jump",
+            Self::Transfer => "transfer",
         }
     }
 
@@ -229,7 +233,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::ClockJump),
+            Self::All => range(Fault::Loss, Fault::Transfer),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
 #[cfg(feature = "mutants")]
 use crate::mutants::Bug;
 use crate::{
-    client::{Attempt, CallId, Client, Patience},
+    client::{Admin, Attempt, CallId, Client, Patience},
     error::SubmitError,
     journal::Config,
     log::{Decided, Index},
@@ -64,6 +64,7 @@ pub(super) enum Decision {
     Apply(Decided),
     ReadReady(Ticket, Index),
     Answer(Ticket, SubmitError),
+    Done(Ticket),
     Route(Option<NodeId>),
 }
 
@@ -150,6 +151,8 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) client: Client,
     /// The operation that each call is part of.
     pub(super) calls: BTreeMap<CallId, usize>,
+    /// What operators wait for.
+    pub(super) requests: BTreeMap<CallId, Admin>,
     patience: Patience,
     pub(super) clock: Clock,
     pub(super) random: Random,
@@ -162,6 +165,7 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     /// What was asked of the protocol and is not handed over yet.
     pub(super) submissions: Vec<Submission>,
     pub(super) reads: Vec<Ticket>,
+    pub(super) admins: Vec<(Ticket, Admin)>,
     pub(super) gathering: bool,
     pub(super) slow_until: Time,
     pub(super) late_until: Time,
@@ -205,6 +209,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             waiting: BTreeSet::new(),
             client: Client::new(patience),
             calls: BTreeMap::new(),
+            requests: BTreeMap::new(),
             patience,
             clock: Clock { started: Time::ZERO, drift, offset: 0 },
             random: Random::new(place.seed, HOSTS + number),
@@ -213,6 +218,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             failing: None,
             submissions: Vec::new(),
             reads: Vec::new(),
+            admins: Vec::new(),
             gathering: false,
             slow_until: Time::ZERO,
             late_until: Time::ZERO,
@@ -257,12 +263,14 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.failing = None;
         self.submissions.clear();
         self.reads.clear();
+        self.admins.clear();
         self.gathering = false;
         self.process = None;
         self.held.clear();
         self.inbox.clear();
         self.asked.clear();
         self.waiting.clear();
+        self.requests.clear();
         std::mem::take(&mut self.calls).into_values().collect()
     }
 

@@ -221,6 +221,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 self.decide(node, Decision::ReadReady(ticket, at));
             }
             Effect::Answer { ticket, error } => self.decide(node, Decision::Answer(ticket, error)),
+            Effect::Done { ticket } => self.decide(node, Decision::Done(ticket)),
             Effect::Route { leader } => self.decide(node, Decision::Route(leader)),
             Effect::Compact { before } => {
                 let released = self.host(node).drive.release(before);

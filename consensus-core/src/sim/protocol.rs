@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    client::Admin,
     codec::{Decode, Encode},
     members::NodeId,
     membership::Membership,
@@ -20,6 +21,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
 
     /// Makes the input that asks for linearizable reads.
     fn read(tickets: Vec<Ticket>) -> Input<Self>;
+
+    /// Makes the input that asks for what an operator wants.
+    fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;

@@ -169,7 +169,7 @@ fn rate(fault: Fault) -> u64 {
     match fault {
         Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
         Fault::LostSuffix => 0,
-        Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween => 6_000,
+        Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
         Fault::OneWay | Fault::Bridge | Fault::SlowDisk | Fault::LateCompletion => 3_000,
         Fault::TornWrite => 2_000,

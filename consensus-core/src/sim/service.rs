@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Failure, Flaw,
+    fault::Fault,
     host::{Asker, Decision},
     operations::{Ended, Identity},
     protocol::Simulated,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     client::{
-        Ask, Attempt, CallError, CallId, ClientEffect, Failure as Refusal, Request, Response,
+        Admin, Ask, Attempt, CallError, CallId, ClientEffect, Failure as Refusal, Request, Response,
     },
     codec::{Decode, Encode},
     error::Outcome,
@@ -207,11 +208,34 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                     self.travel(node, to, Event::Request { from: node, to, attempt, bytes });
                 }
                 ClientEffect::Finish { call, result } => {
-                    if let Some(operation) = self.host(node).calls.remove(&call) {
+                    let host = self.host(node);
+                    if let Some(operation) = host.calls.remove(&call) {
                         self.end(operation, result);
+                    } else if let Some(admin) = host.requests.remove(&call) {
+                        self.administered(&admin, &result);
                     }
                 }
             }
+        }
+    }
+
+    /// Asks a node for what an operator wants.
+    pub(super) fn administer(&mut self, node: NodeId, admin: Admin, patience: Duration) {
+        let now = self.now;
+        let host = self.host(node);
+        let (local, wall) = (host.clock.now(now), host.clock.wall(now));
+        // With too many calls in flight an operator gives up.
+        if let Ok(call) = host.client.call(Ask::Admin(admin.clone()), wall, local + patience) {
+            host.requests.insert(call, admin);
+            self.pump(node);
+        }
+    }
+
+    /// Notes how an operator's request ended.
+    fn administered(&mut self, admin: &Admin, result: &Result<Bytes, CallError>) {
+        match (admin, result) {
+            (Admin::Transfer { .. }, Ok(_)) => self.counts.count(Fault::Transfer),
+            (Admin::Transfer { .. }, Err(_)) => {}
         }
     }
 
@@ -261,6 +285,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 self.host(to).reads.push(ticket);
                 Some(query)
             }
+            Request::Admin(admin) => {
+                self.host(to).admins.push((ticket, admin));
+                None
+            }
         };
         let host = self.host(to);
         host.asked.insert(ticket, Asker { node: from, attempt, query });
@@ -282,11 +310,17 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         host.gathering = false;
         let (submissions, reads) =
             (std::mem::take(&mut host.submissions), std::mem::take(&mut host.reads));
+        let admins = std::mem::take(&mut host.admins);
         if !submissions.is_empty() {
             self.step(node, Input::Submit(submissions))?;
         }
         if !reads.is_empty() && self.host(node).life == life {
             self.step(node, P::read(reads))?;
+        }
+        for (ticket, admin) in admins {
+            if self.host(node).life == life {
+                self.step(node, P::admin(ticket, admin))?;
+            }
         }
         Ok(())
     }
@@ -358,6 +392,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 }
                 Decision::Answer(ticket, error) => {
                     self.respond(node, ticket, Err(Refusal::Refused(error)), None);
+                }
+                Decision::Done(ticket) => {
+                    let leader = self.host(node).client.leader();
+                    self.respond(node, ticket, Ok(Admin::reply(leader)), None);
                 }
                 Decision::Route(leader) => self.host(node).client.route(leader),
             }
@@ -457,7 +495,8 @@ fn rejection(error: &CallError) -> Rejection {
         CallError::Deadline { .. }
         | CallError::Busy { .. }
         | CallError::StorageFull
-        | CallError::SessionExpired => unreachable!("only a decided call is applied and silent"),
+        | CallError::SessionExpired
+        | CallError::Refused(_) => unreachable!("only a decided call is applied and silent"),
     }
 }
 

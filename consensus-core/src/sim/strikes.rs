@@ -12,7 +12,9 @@ use super::{
     trace::What,
     world::{Event, World},
 };
-use crate::{journal::Operation, members::NodeId, state_machine::StateMachine, time::Time};
+use crate::{
+    client::Admin, journal::Operation, members::NodeId, state_machine::StateMachine, time::Time,
+};
 
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     pub(super) fn on_strike(&mut self, number: usize) -> Result<(), Failure> {
@@ -86,6 +88,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             // Counted each time that it happens.
             Fault::LateCompletion => self.host(node).late_until = until,
             Fault::ClockJump => self.set_clock(strike, node),
+            Fault::Transfer => self.ask_for_transfer(strike, node),
             // These have odds, or follow from others.
             Fault::Loss
             | Fault::Duplication
@@ -252,6 +255,20 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn may_lose_another(&self) -> bool {
         let lost = self.hosts.values().filter(|host| !host.is_good() || host.is_doomed).count();
         lost < self.script.temper.losses_max
+    }
+
+    // What operators do.
+
+    /// Asks a node, any of them, that some node lead, or any; now and then twice. Counted when it
+    /// comes to that.
+    fn ask_for_transfer(&mut self, strike: Strike, node: NodeId) {
+        let chosen = NodeId::new(strike.pick % self.plan.nodes() + 1);
+        let to = chosen.filter(|_| strike.pick >> 16 & 3 > 0);
+        let asked = to.map_or_else(|| "somebody".to_owned(), |to| to.to_string());
+        self.tell(strike, node, format!("is asked that {asked} lead"));
+        for _ in 0..=(strike.pick >> 24 & 7) / 7 {
+            self.administer(node, Admin::Transfer { to }, strike.lasts);
+        }
     }
 
     // Disks.

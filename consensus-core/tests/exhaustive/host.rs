@@ -182,7 +182,10 @@ impl Host {
                 }
             }
             // No client waits here for what was refused, and nobody reads.
-            Effect::Answer { .. } | Effect::ReadReady { .. } | Effect::Route { .. } => {}
+            Effect::Answer { .. }
+            | Effect::Done { .. }
+            | Effect::ReadReady { .. }
+            | Effect::Route { .. } => {}
         }
     }
 

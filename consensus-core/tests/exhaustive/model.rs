@@ -141,7 +141,8 @@ impl Cluster {
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => false,
+            | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow { .. } => false,
         }
     }
 
@@ -158,9 +159,11 @@ impl Cluster {
         match letter.message {
             // An answer is for who campaigns or leads in its term, or is news of a later one.
             // Nobody begins to campaign or lead in a term that it has on its disk already.
-            Message::PreVote { .. } | Message::PreVoteReply { .. } => false,
             // Nobody reads.
             Message::ReadIndex { .. } | Message::ReadIndexReply { .. } => false,
+            Message::PreVote { .. } | Message::PreVoteReply { .. } | Message::TimeoutNow { .. } => {
+                false
+            }
             Message::VoteReply { .. } => {
                 letter.term < to.disk_term || letter.term == to.disk_term && !campaigns(to)
             }

@@ -122,6 +122,13 @@ impl Cluster {
         ticket
     }
 
+    /// Asks a replica to hand over the lead.
+    pub(crate) fn transfer(&mut self, node: NodeId, to: Option<NodeId>) -> Ticket {
+        let ticket = self.ticket(node, None);
+        self.step(node, Input::Control(Control::Transfer { ticket, to }));
+        ticket
+    }
+
     /// Tells a replica that its disk is full, or has room again.
     pub(crate) fn storage_full(&mut self, node: NodeId, full: bool) {
         self.step(node, Input::Control(Control::StorageFull(full)));
@@ -328,6 +335,10 @@ impl Cluster {
             Effect::Answer { ticket, error } => {
                 self.close(id, ticket);
                 self.note(format!("{id} refuses t{}: {}", ticket.0, trace::refusal(&error)));
+            }
+            Effect::Done { ticket } => {
+                self.close(id, ticket);
+                self.note(format!("{id} has done t{}", ticket.0));
             }
             Effect::Route { leader } => {
                 self.note(format!("{id} routes to {}", trace::node(leader)));

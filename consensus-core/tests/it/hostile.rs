@@ -45,8 +45,13 @@ fn entries(rng: &mut ChaCha8Rng, term: Term) -> Vec<Entry> {
 fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
     let present = rng.next_u64().is_multiple_of(2);
     let term = if present { term } else { Term(number(rng)) };
-    match rng.next_u64() % 9 {
-        0 => Message::Vote { term, last_index: Index(number(rng)), last_term: Term(number(rng)) },
+    match rng.next_u64() % 10 {
+        0 => Message::Vote {
+            term,
+            last_index: Index(number(rng)),
+            last_term: Term(number(rng)),
+            transfer: rng.next_u64().is_multiple_of(2),
+        },
         1 => Message::VoteReply { term, granted: rng.next_u64().is_multiple_of(2) },
         // Often behind the first entries, where there are some.
         2 => Message::Append {
@@ -66,9 +71,13 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
             },
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
-        6 => Message::ReadIndex { term, id: number(rng) },
-        7 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
-        _ => Message::HeartbeatReply { term, round: number(rng) },
+        6 => Message::HeartbeatReply { term, round: number(rng) },
+        7 => Message::ReadIndex { term, id: number(rng) },
+        8 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
+        _ => {
+            let (last_index, last_term) = (Index(number(rng) / 4), Term(number(rng) / 4));
+            Message::TimeoutNow { term, last_index, last_term }
+        }
     }
 }
 
@@ -197,7 +206,12 @@ fn strangers_and_echoes_change_nothing() {
                     host.receive(from, Message::VoteReply { term, granted: true }),
                     host.receive(
                         from,
-                        Message::Vote { term, last_index: position.0, last_term: position.1 },
+                        Message::Vote {
+                            term,
+                            last_index: position.0,
+                            last_term: position.1,
+                            transfer: false,
+                        },
                     ),
                     host.receive(
                         from,
@@ -278,7 +292,7 @@ fn no_bytes_panic_a_decoder() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut accepted = 0;
     for _ in 0..30_000 {
-        let mut bytes = vec![(rng.next_u64() % 10) as u8];
+        let mut bytes = vec![(rng.next_u64() % 12) as u8];
         let length = rng.next_u64() % 60;
         bytes.extend((0..length).map(|_| (rng.next_u64() >> (rng.next_u64() % 64)) as u8));
         accepted += decode_as_anything(&bytes.into());

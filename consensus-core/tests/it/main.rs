@@ -1,5 +1,6 @@
 //! Tests of the core: golden scripts, the paper's claims, seeded random runs.
 
+mod admin;
 mod bug;
 mod client;
 mod cluster;

@@ -49,7 +49,8 @@ impl Promises {
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => None,
+            | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow { .. } => None,
         };
         let Some(candidate) = vote else { return };
         assert!(

@@ -68,6 +68,9 @@ impl goldenscript::Runner for Runner {
             Verb::Read { node, key } => {
                 self.cluster.read(*node, kv::encode(&Query::Get { key: key.clone() }));
             }
+            Verb::Transfer { node, to } => {
+                self.cluster.transfer(*node, *to);
+            }
             Verb::Persist { node, count } => {
                 self.cluster.persist(*node, count.unwrap_or(usize::MAX));
             }

@@ -135,7 +135,8 @@ impl Adversary<Raft> for Liar {
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
-            | Message::ReadIndexReply { .. } => return,
+            | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow { .. } => return,
         };
         assert!(term > Term(0), "messages have terms");
         out.push((from, answer));

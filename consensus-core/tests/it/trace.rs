@@ -41,8 +41,9 @@ pub(crate) fn message(message: &Message) -> String {
         Message::PreVoteReply { granted, .. } => {
             format!("PreVoteReply@{term} {}", if *granted { "granted" } else { "refused" })
         }
-        Message::Vote { last_index, last_term, .. } => {
-            format!("Vote@{term} last={}", position(*last_index, *last_term))
+        Message::Vote { last_index, last_term, transfer, .. } => {
+            let how = if *transfer { " transfer" } else { "" };
+            format!("Vote@{term} last={}{how}", position(*last_index, *last_term))
         }
         Message::VoteReply { granted, .. } => {
             format!("VoteReply@{term} {}", if *granted { "granted" } else { "refused" })
@@ -66,6 +67,9 @@ pub(crate) fn message(message: &Message) -> String {
         Message::ReadIndex { id, .. } => format!("ReadIndex@{term} id={id}"),
         Message::ReadIndexReply { id, index, .. } => {
             format!("ReadIndexReply@{term} id={id} index={index}")
+        }
+        Message::TimeoutNow { last_index, last_term, .. } => {
+            format!("TimeoutNow@{term} last={}", position(*last_index, *last_term))
         }
     }
 }

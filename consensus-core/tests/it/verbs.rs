@@ -57,6 +57,8 @@ pub(crate) enum Verb {
     },
     /// Asks for the value of a key.
     Read { node: NodeId, key: String },
+    /// Asks a node to hand over the lead.
+    Transfer { node: NodeId, to: Option<NodeId> },
     /// Makes the oldest records of a node durable, all by default.
     Persist { node: NodeId, count: Option<usize> },
     /// Delivers from a link, in order from position `at`, all by default.

@@ -15,4 +15,5 @@ mod peer;
 mod process;
 mod quorum;
 mod refusals;
+mod transfer;
 mod transport;

@@ -1,0 +1,243 @@
+//! Leadership transfer (dissertation 3.10).
+//!
+//! A leader that hands over takes no commands, brings the member that is to lead up to date, and
+//! tells it to campaign at once. Voters need not be loyal against such a campaign. It ends when
+//! somebody leads a later term, or is given up after an election timeout.
+//!
+//! The word to campaign may come late. It counts only where the log ends as it says, in the same
+//! term, so a leader that has given a transfer up appends an entry: as soon as that is committed no
+//! majority would elect by the late word, and until then the leader must not rely on its voters'
+//! loyalty (RAFT-P19).
+
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+};
+
+use super::{
+    Raft,
+    leader::Leader,
+    message::{Message, Payload, Term},
+    state::State,
+};
+use crate::{
+    error::{SubmitError, TransferError},
+    log::Index,
+    members::NodeId,
+    process::{Effect, Effects, Ticket},
+    time::Time,
+};
+
+/// What lets a replica campaign.
+#[derive(Clone, Debug)]
+pub(super) enum Summons {
+    /// Its election timer ran out.
+    TimedOut(super::timer::TimedOut),
+    /// The leader of its term told it to.
+    Told(Told),
+}
+
+/// Proof that the leader of the present term told this replica to campaign, with the log that it
+/// has.
+#[derive(Clone, Debug)]
+pub(super) struct Told(());
+
+/// A replica's part in transfers: as the leader that hands over, and after it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Handover {
+    under_way: Option<Transfer>,
+    /// While this is not committed, somebody who was told to campaign in this tenure might win.
+    fence: Index,
+}
+
+/// A transfer under way. It outlives the tenure, until somebody leads.
+#[derive(Clone, Debug)]
+struct Transfer {
+    /// The term that ends with it.
+    term: Term,
+    to: NodeId,
+    /// Who asked for it, if somebody did.
+    tickets: Vec<Ticket>,
+    due: Time,
+}
+
+impl Handover {
+    pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        let Self { under_way, fence } = self;
+        let of =
+            |Transfer { term, to, tickets, due: _ }: &Transfer| (*term, name(*to), tickets.clone());
+        (under_way.as_ref().map(of), fence).hash(out);
+    }
+}
+
+/// What a leader knows of its followers besides their logs: who could take over.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heirs {
+    heard: BTreeMap<NodeId, Time>,
+}
+
+impl Heirs {
+    /// Notes that a follower answered.
+    pub(super) fn hear(&mut self, follower: NodeId, now: Time) {
+        self.heard.insert(follower, now);
+    }
+}
+
+impl State {
+    /// Returns the member that leadership is on its way to.
+    pub fn transfers_to(&self) -> Option<NodeId> {
+        self.handover.under_way.as_ref().map(|transfer| transfer.to)
+    }
+
+    /// Tells whether another member may be elected although this leader is heard of: a transfer is
+    /// under way, or the word to campaign may still be. No lease holds meanwhile (RAFT-P19, L4).
+    pub fn may_be_succeeded(&self) -> bool {
+        self.handover.under_way.is_some() || self.committed() < self.handover.fence
+    }
+
+    /// Tells whether the lead may be handed over to `node`: it votes, and stores commands.
+    fn may_lead(&self, node: NodeId) -> bool {
+        let membership = self.membership();
+        membership.voters().is_voter(node) && !membership.is_witness(node)
+    }
+
+    /// Forgets what was true of an earlier tenure: a word of its term is heeded by nobody.
+    pub(super) fn begin_tenure(&mut self) {
+        self.handover.fence = Index::ZERO;
+    }
+
+    /// Proves that the leader told this replica to campaign with the log that it has: a word that
+    /// comes late finds a longer one (RAFT-P19).
+    pub(super) fn told_to_campaign(&self, last_index: Index, last_term: Term) -> Option<Told> {
+        let same = (last_index, last_term) == (self.log.last_index(), self.log.last_term());
+        same.then_some(Told(()))
+    }
+
+    /// Ends a transfer: `leader` leads a term after it.
+    pub(super) fn conclude_transfer(&mut self, leader: NodeId, out: &mut Effects<Raft>) {
+        let Some(transfer) = self.handover.under_way.take() else { return };
+        assert!(transfer.term < self.term(), "a transfer ends with its term");
+        for ticket in transfer.tickets {
+            out.push(if leader == transfer.to {
+                Effect::Done { ticket }
+            } else if leader == self.id() {
+                let error = TransferError::Aborted { to: transfer.to }.into();
+                Effect::Answer { ticket, error }
+            } else {
+                // Whoever asked for that member asks the one that leads.
+                let error = SubmitError::NotLeader { leader: Some(leader) };
+                Effect::Answer { ticket, error }
+            });
+        }
+    }
+
+    /// Gives up a transfer that has ended this replica's tenure and made nobody lead.
+    pub(super) fn forget_transfer(&mut self, now: Time, out: &mut Effects<Raft>) {
+        let term = self.term();
+        let lapsed = |transfer: &mut Transfer| transfer.term < term && now >= transfer.due;
+        let Some(transfer) = self.handover.under_way.take_if(lapsed) else { return };
+        for ticket in transfer.tickets {
+            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
+        }
+    }
+}
+
+impl Leader {
+    /// Begins to hand over to `to`, or to whoever is fit best, for whoever holds `ticket`.
+    pub(super) fn on_transfer(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        (ticket, to): (Ticket, Option<NodeId>),
+        out: &mut Effects<Raft>,
+    ) {
+        if to == Some(state.id()) {
+            // It leads already, perhaps because the request comes a second time.
+            out.push(Effect::Done { ticket });
+            return;
+        }
+        if let Err(error) = self.hand_over(state, now, to, out) {
+            out.push(Effect::Answer { ticket, error: error.into() });
+            return;
+        }
+        let Some(transfer) = &mut state.handover.under_way else { return };
+        let limit = state.config.proposals_max();
+        if transfer.tickets.len() >= limit {
+            out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
+            return;
+        }
+        transfer.tickets.push(ticket);
+    }
+
+    /// Begins a transfer, unless the same is under way.
+    fn hand_over(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        to: Option<NodeId>,
+        out: &mut Effects<Raft>,
+    ) -> Result<(), TransferError> {
+        if let Some(to) = to.filter(|to| !state.may_lead(*to)) {
+            return Err(TransferError::NotAVoter { to });
+        }
+        if let Some(chosen) = state.transfers_to() {
+            let same = to.is_none_or(|to| to == chosen);
+            return if same { Ok(()) } else { Err(TransferError::UnderWay { to: chosen }) };
+        }
+        let best = || self.best_heir(state, now);
+        let to = to.or_else(best).ok_or(TransferError::NoFollower)?;
+
+        let (term, due) = (state.term(), now + state.config.election_timeout());
+        state.handover.under_way = Some(Transfer { term, to, tickets: Vec::new(), due });
+        self.summon(state, to, out);
+        Ok(())
+    }
+
+    /// Returns the follower that is fit best to lead: heard of within an election timeout, and the
+    /// most caught up of those.
+    fn best_heir(&self, state: &State, now: Time) -> Option<NodeId> {
+        let recent = |heard: &Time| now < *heard + state.config.election_timeout();
+        let heirs = self.progress().filter(|(node, _)| {
+            state.may_lead(*node) && self.heirs.heard.get(node).is_some_and(recent)
+        });
+        heirs.max_by_key(|(_, progress)| progress.matched()).map(|(node, _)| node)
+    }
+
+    /// Tells a follower to campaign, if leadership is on its way to it and it has all of the log.
+    /// It is told again whenever it answers: the word may be lost.
+    pub(super) fn summon(&self, state: &mut State, follower: NodeId, out: &mut Effects<Raft>) {
+        if state.transfers_to() != Some(follower) {
+            return;
+        }
+        let last_index = state.log.last_index();
+        let matched = self.progress().find(|(node, _)| *node == follower);
+        if matched.is_none_or(|(_, progress)| progress.matched() < last_index) {
+            return;
+        }
+        state.handover.fence = last_index.next();
+        let (term, last_term) = (state.term(), state.log.last_term());
+        let message = Message::TimeoutNow { term, last_index, last_term };
+        out.push(Effect::Send { to: state.config.peer(follower), message, after: None });
+    }
+
+    /// Gives up a transfer that takes too long, and goes on to lead.
+    pub(super) fn give_up_transfer(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        out: &mut Effects<Raft>,
+    ) {
+        let late = |transfer: &mut Transfer| now >= transfer.due;
+        let Some(transfer) = state.handover.under_way.take_if(late) else { return };
+        let to = transfer.to;
+        tracing::warn!(%to, term = state.term().0, "gives up to hand over the lead");
+        for ticket in transfer.tickets {
+            let error = TransferError::Aborted { to }.into();
+            out.push(Effect::Answer { ticket, error });
+        }
+        if state.handover.fence > state.log.last_index() {
+            // Makes a word that is still on its way come too late.
+            self.append(state, vec![Payload::NoOp], out);
+        }
+    }
+}
