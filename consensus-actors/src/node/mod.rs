@@ -5,6 +5,7 @@ mod directory;
 mod group;
 mod host;
 pub(crate) mod launch;
+mod reception;
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +18,8 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, NodeId, Status};
-use tokio::sync::oneshot;
+use consensus_core::{Index, Membership, NodeId, Status};
+use tokio::sync::{oneshot, watch};
 
 pub use builder::NodeBuilder;
 pub(crate) use group::{Arguments, Group};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
     pub(crate) members: Vec<NodeId>,
+    /// Where each member takes clients.
+    pub(crate) contacts: Arc<BTreeMap<NodeId, String>>,
     pub(crate) http: Option<SocketAddr>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
@@ -131,26 +134,42 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// Where a group's actors write how things stand, for operators.
+/// Where a group's actors write how things stand, for operators and for clients.
 #[derive(Debug)]
-pub(crate) struct Board(Mutex<(Status, Index)>);
+pub(crate) struct Board {
+    now: Mutex<(Status, Index)>,
+    followed: watch::Sender<(Option<NodeId>, Membership)>,
+}
 
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        Self(Mutex::new((status, Index::ZERO)))
+        let followed = watch::Sender::new((status.leader, status.membership.clone()));
+        Self { now: Mutex::new((status, Index::ZERO)), followed }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        lock(&self.0).0 = status;
+        self.followed.send_if_modified(|(leader, membership)| {
+            if (*leader, &*membership) == (status.leader, &status.membership) {
+                return false;
+            }
+            (*leader, *membership) = (status.leader, status.membership.clone());
+            true
+        });
+        lock(&self.now).0 = status;
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
-        lock(&self.0).1 = applied;
+        lock(&self.now).1 = applied;
     }
 
     pub(crate) fn read(&self) -> (Status, Index) {
-        lock(&self.0).clone()
+        lock(&self.now).clone()
+    }
+
+    /// Follows who leads and who the members are.
+    pub(crate) fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+        self.followed.subscribe()
     }
 }
 

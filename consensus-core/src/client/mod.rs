@@ -11,6 +11,7 @@
 mod admin;
 mod call;
 mod error;
+mod lookout;
 mod mutant;
 mod wire;
 
@@ -24,6 +25,7 @@ use bytes::Bytes;
 pub use admin::Admin;
 use call::Call;
 pub use error::CallError;
+pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
