@@ -54,10 +54,11 @@ impl<S: Replicated> Hosting<S> {
     }
 
     fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
-        self.said = self.said.and_then(|mut said| {
-            said.set_of_group(&self.name, setting, value)?;
-            Ok(said)
-        });
+        if let Ok(said) = &mut self.said
+            && let Err(error) = said.set_of_group(&self.name, setting, value)
+        {
+            self.said = Err(error);
+        }
         self
     }
 }
@@ -84,7 +85,9 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
                 );
                 return Err(Error::new(Code::Config, message));
             }
-            let host = Host::<S> { name: name.clone(), said: said?, state: PhantomData };
+            let mut said = said?;
+            said.set_of_type(&name, S::SETTINGS)?;
+            let host = Host::<S> { name: name.clone(), said, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
             let group =
