@@ -15,5 +15,6 @@ mod peer;
 mod process;
 mod quorum;
 mod refusals;
+mod remote;
 mod transfer;
 mod transport;
