@@ -228,7 +228,7 @@ fn clients_beyond_the_bound_are_sent_away() {
     for visitor in &mut visitors {
         visitor.write_all(&peer::frame(b"")).expect("the connection is open");
         peer::read(visitor).expect("where the leader is");
-        peer::read(visitor).expect("a sign of life");
+        peer::read(visitor).expect("and again, as it was asked for");
     }
 }
 
