@@ -10,7 +10,7 @@ use super::{
     say, serve,
 };
 use crate::{
-    config::{Layers, Row, Sourced, Value, table::ID, toml_string},
+    config::{Layers, Row, Sourced, Value, enumerated, table::ID, toml_string},
     error::{Error, Result},
 };
 
@@ -60,7 +60,8 @@ fn verify(layers: &Layers) -> Result<(), Vec<Error>> {
     }
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     let of = layers.file().map(|file| format!("{file} ")).unwrap_or_default();
-    say(format_args!("{of}can work, for node {}", ids.join(", ")));
+    let nodes = if ids.len() == 1 { "node" } else { "nodes" };
+    say(format_args!("{of}can work, for {nodes} {}", enumerated(&ids)));
     Ok(())
 }
 

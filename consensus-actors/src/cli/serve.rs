@@ -72,7 +72,10 @@ where
 /// Makes the settings of a node for which everything that is required was given.
 pub(super) fn complete(layers: Layers) -> Result<Settings> {
     let missing = layers.missing();
-    if missing.is_empty() { Settings::new(layers) } else { Err(config::missing(&missing)) }
+    if !missing.is_empty() {
+        return Err(config::missing(&missing, layers.id()));
+    }
+    Settings::new(layers)
 }
 
 fn run_node<F, Fut>(settings: Settings, run: F) -> Result<ExitCode>

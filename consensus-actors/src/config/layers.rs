@@ -271,6 +271,20 @@ impl Layers {
         groups
     }
 
+    /// Returns the groups that something is said of and that are none of these, each with the first
+    /// place where it is named.
+    pub(crate) fn other_groups(&self, known: &[&str]) -> Vec<(String, Origin)> {
+        let mut others: Vec<(String, Origin)> = Vec::new();
+        for Given { place, origin, .. } in &self.given {
+            let is_known = known.iter().any(|name| place.of.closeness(None, Some(name)).is_some());
+            let name = place.of.name();
+            if !name.is_empty() && !is_known && others.iter().all(|(other, _)| other != name) {
+                others.push((name.to_owned(), origin.clone()));
+            }
+        }
+        others
+    }
+
     /// Returns the nodes that something is said of, by id.
     pub(crate) fn nodes(&self) -> Vec<u64> {
         let mut nodes: Vec<u64> = self

@@ -37,30 +37,34 @@ mod tests;
 
 pub(crate) use effective::Row;
 pub(crate) use key::{Key, Setting};
-pub(crate) use kind::{Address, Typed, Value, toml_string};
+pub(crate) use kind::{Address, Addresses, Typed, Value, toml_string};
 pub(crate) use layers::{At, Layers, Origin, Sourced};
 pub(crate) use settings::Settings;
 pub(crate) use source::{Flag, Sources};
 
 use crate::error::{Code, Error};
 
-/// Says that settings without a default are given by nothing.
-pub(crate) fn missing(keys: &[&Key]) -> Error {
-    let list = |name: &dyn Fn(&Key) -> String| {
-        let names: Vec<String> = keys.iter().map(|key| name(key)).collect();
-        match &names[..] {
-            [one] => one.clone(),
-            [before @ .., last] => format!("{} and {last}", before.join(", ")),
-            [] => String::new(),
-        }
+/// Says that settings without a default are given by nothing, to this node if it is known.
+pub(crate) fn missing(keys: &[&Key], node: Option<u64>) -> Error {
+    let list = |name: fn(&Key) -> String| {
+        enumerated(&keys.iter().map(|key| name(key)).collect::<Vec<_>>())
     };
     let message = format!(
-        "nothing says {}; set {}, or write {} into consensus.toml",
-        list(&|key| format!("the {}", key.name)),
-        list(&|key| format!("--{}", key.flag())),
+        "nothing says {}{}; set {}, or write {} into consensus.toml",
+        list(|key| format!("the {}", key.name)),
+        node.map(|id| format!(" of node {id}")).unwrap_or_default(),
+        list(|key| format!("--{}", key.flag())),
         if keys.len() == 1 { "it" } else { "them" },
     );
     Error::new(Code::Config, message)
+}
+
+/// Lists names in a sentence: a, b and c.
+pub(crate) fn enumerated(names: &[String]) -> String {
+    match names {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        names => names.concat(),
+    }
 }
 
 /// Returns the first of several problems, and says how to see the others.

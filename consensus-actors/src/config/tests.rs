@@ -10,7 +10,7 @@ use super::{
         PRE_VOTE, TABLE,
     },
 };
-use crate::error::Error;
+use crate::{error::Error, node::Node};
 
 /// What the layers of a node say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -144,7 +144,7 @@ fn values_are_read_by_their_kinds() {
                 \"1\" = \"127.0.0.1:4801\"\n";
     let of_file = settings(file(text).layers()).expect("the settings can work");
     assert_eq!(of_file.id.number(), 2);
-    assert_eq!(of_file.members().len(), 2);
+    assert_eq!(of_file.peers.len(), 2);
     assert_eq!(of_file.http.map(|http| http.port()), Some(4702));
     assert_eq!(of_file.get(&JOURNAL_SEGMENT).0, 8 << 20);
     assert_eq!(of_file.group("any").get(&DEADLINE), Duration::from_secs(60));
@@ -344,6 +344,27 @@ fn code_says_what_counts_for_its_group() {
     assert_eq!(settings.group("kv").get(&DEADLINE), Duration::from_secs(5));
     let zero = Layers::default().set_of_group("hits", &DEADLINE, Duration::ZERO);
     assert!(zero.is_err(), "a deadline of zero");
+}
+
+// Goal: a program's own `main` reads a file only if it asks for it, and what it sets goes before.
+#[test]
+fn a_builder_takes_a_file_below_what_it_sets() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("mine.toml");
+    let text = "id = 7\nelection_timeout = \"2s\"\nheartbeat = \"200ms\"\n";
+    fs::write(&path, text).expect("a file can be written");
+    let builder = || Node::builder().heartbeat(Duration::from_millis(50));
+    let alone = builder().validate().expect("the settings can work");
+    assert_eq!(alone.id.number(), 1);
+    assert_eq!(alone.get(&ELECTION_TIMEOUT), Duration::from_secs(1));
+    let with_file = builder().file(&path).and_then(|builder| builder.validate());
+    let with_file = with_file.expect("the settings can work");
+    assert_eq!(with_file.id.number(), 7);
+    assert_eq!(with_file.get(&ELECTION_TIMEOUT), Duration::from_secs(2));
+    assert_eq!(with_file.get(&HEARTBEAT), Duration::from_millis(50));
+    let refused = builder().cluster("").validate().expect_err("a cluster has a name");
+    assert_eq!(refused.message(), "cluster = \"\" cannot be: it must not be empty");
+    assert!(builder().file(dir.path().join("none")).is_err());
 }
 
 // Goal: the table can be relied on: names are written alike and differ in every layer, all defaults

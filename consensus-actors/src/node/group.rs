@@ -1,14 +1,14 @@
 //! A hosted group as tools see it: commands and queries by name, arguments as JSON or as text.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    Index, Membership, NodeId, Operation, Outcome, StateMachine, Status,
+    Index, Operation, Outcome, StateMachine, Status,
     client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::broadcast;
 
 use super::Board;
 use crate::{
@@ -18,7 +18,10 @@ use crate::{
     replica::{Origin, Requests},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
-    transport::guest::{Desk, Guest},
+    transport::{
+        Identity,
+        guest::{Desk, Guest},
+    },
 };
 
 /// The arguments of a command or query, as a tool has them.
@@ -66,7 +69,7 @@ pub(super) struct HostedGroup<S: Replicated> {
     name: String,
     client: Client<S>,
     board: Arc<Board>,
-    contacts: Arc<BTreeMap<NodeId, String>>,
+    identity: Identity,
 }
 
 impl<S: Replicated> HostedGroup<S> {
@@ -74,9 +77,9 @@ impl<S: Replicated> HostedGroup<S> {
         name: String,
         client: Client<S>,
         board: Arc<Board>,
-        contacts: Arc<BTreeMap<NodeId, String>>,
+        identity: Identity,
     ) -> Self {
-        Self { name, client, board, contacts }
+        Self { name, client, board, identity }
     }
 
     fn answer(&self, ask: Ask, deadline: Option<Duration>) -> Answer {
@@ -148,20 +151,14 @@ impl<S: Replicated> Desk for HostedGroup<S> {
     }
 
     fn whereabouts(&self) -> Whereabouts {
-        let followed = self.board.follow();
-        let (leader, membership) = &*followed.borrow();
-        // What the log says of a member's address is later than what this node was started with.
-        let known = self.contacts.keys().copied().filter(|_| membership.is_empty());
-        let contact = |member| {
-            let logged = membership.contact(member).filter(|contact| !contact.is_empty());
-            let contact = logged.or_else(|| self.contacts.get(&member).map(String::as_str))?;
-            Some((member, contact.to_owned()))
-        };
-        let members = membership.members().chain(known).filter_map(contact).collect();
-        Whereabouts { leader: *leader, members }
+        let (Status { leader, membership, .. }, _) = self.board.read();
+        let addresses = self.identity.addresses();
+        let contact = |member| Some((member, addresses.get(&member)?.clone()));
+        let members = membership.members().filter_map(contact).collect();
+        Whereabouts { leader, members }
     }
 
-    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+    fn follow(&self) -> broadcast::Receiver<()> {
         self.board.follow()
     }
 }

@@ -1,6 +1,7 @@
 //! A node: the actors of one process, their journal, their links, and their ports.
 
 pub(crate) mod builder;
+mod card;
 mod directory;
 mod group;
 mod host;
@@ -18,18 +19,21 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, Membership, NodeId, Status};
-use tokio::sync::{oneshot, watch};
+use consensus_core::{Index, NodeId, Status};
+use tokio::sync::{broadcast, oneshot};
 
 pub use builder::NodeBuilder;
+pub(crate) use card::has_joined;
 pub(crate) use group::{Arguments, Group};
 pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
+    config::Settings,
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
+    transport::Identity,
 };
 
 /// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
@@ -46,10 +50,9 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
-    pub(crate) members: Vec<NodeId>,
-    /// Where each member takes clients.
-    pub(crate) contacts: Arc<BTreeMap<NodeId, String>>,
+    pub(crate) identity: Identity,
     pub(crate) http: Option<SocketAddr>,
+    settings: Settings,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
@@ -97,6 +100,7 @@ impl Node {
     /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
     pub async fn run(self) -> Result {
         self.shared.all_hosted.store(true, Ordering::Release);
+        self.shared.warn_of_unhosted();
         let until = async {
             use tokio::signal::unix::{SignalKind, signal};
             let (mut interrupt, mut terminate) =
@@ -138,25 +142,26 @@ impl std::fmt::Debug for Node {
 #[derive(Debug)]
 pub(crate) struct Board {
     now: Mutex<(Status, Index)>,
-    followed: watch::Sender<(Option<NodeId>, Membership)>,
+    /// Says that the leader or the membership is another. (It wakes whoever follows in their order,
+    /// as a `watch` does not, whose runs under test would differ.)
+    changes: broadcast::Sender<()>,
 }
 
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        let followed = watch::Sender::new((status.leader, status.membership.clone()));
-        Self { now: Mutex::new((status, Index::ZERO)), followed }
+        Self { now: Mutex::new((status, Index::ZERO)), changes: broadcast::Sender::new(1) }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        self.followed.send_if_modified(|(leader, membership)| {
-            if (*leader, &*membership) == (status.leader, &status.membership) {
-                return false;
-            }
-            (*leader, *membership) = (status.leader, status.membership.clone());
-            true
-        });
-        lock(&self.now).0 = status;
+        let mut now = lock(&self.now);
+        let Status { leader, membership, .. } = &now.0;
+        let changes = (*leader, membership) != (status.leader, &status.membership);
+        now.0 = status;
+        drop(now);
+        if changes {
+            self.changes.send(()).ok();
+        }
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
@@ -168,8 +173,8 @@ impl Board {
     }
 
     /// Follows who leads and who the members are.
-    pub(crate) fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
-        self.followed.subscribe()
+    pub(crate) fn follow(&self) -> broadcast::Receiver<()> {
+        self.changes.subscribe()
     }
 }
 
@@ -180,6 +185,20 @@ impl Shared {
     /// Returns the hosted groups by name.
     pub(crate) fn groups(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Group>>> {
         lock(&self.groups)
+    }
+
+    /// Says which settings are of no group that is hosted: a name may be misspelled, or the group
+    /// may be another node's.
+    fn warn_of_unhosted(&self) {
+        let groups = self.groups();
+        let known: Vec<&str> = groups.keys().map(String::as_str).collect();
+        for (name, origin) in self.settings.other_groups(&known) {
+            let meant = crate::suggest::did_you_mean(&name, known.iter().copied());
+            tracing::warn!(
+                node = %self.id, "{origin}: this node hosts no group {name:?}{meant}; what is said \
+                 of it has no effect here"
+            );
+        }
     }
 
     /// Returns a hosted group.

@@ -34,7 +34,7 @@ use crate::{
 /// Connects to a node as a client that does nothing by itself.
 async fn visit(world: &World, node: u64) -> Conversation {
     let network = world.wire.of(client(1));
-    let mut stream = network.dial(address(node)).await.expect("the node is there");
+    let mut stream = network.dial(&address(node).to_string()).await.expect("the node is there");
     let greeting = Greeting::new(GROUP, Chronicle::NAME, Chronicle::INTERFACE);
     let admitted = admission::call(&mut stream, &greeting).await.expect("it answers");
     admitted.expect("it takes clients");

@@ -39,7 +39,7 @@ use crate::{
     node::launch::{Parts, assemble},
     remote::{self, Courier},
     sync::lock,
-    transport::{Identity, Incarnations, admission::Greeting},
+    transport::{Identity, Peer, Roster, Store, admission::Greeting},
 };
 
 /// The name of the group that every node hosts.
@@ -74,7 +74,7 @@ pub(super) struct World {
 struct Slot {
     platter: Platter,
     calendar: Arc<Skewed>,
-    known: Arc<Mutex<BTreeMap<NodeId, u128>>>,
+    known: Arc<Mutex<BTreeMap<NodeId, Peer>>>,
     generation: u64,
     running: Option<Running>,
 }
@@ -128,12 +128,12 @@ impl Calendar for Skewed {
     }
 }
 
-/// Incarnations that outlive a node's lives.
-struct Known(Arc<Mutex<BTreeMap<NodeId, u128>>>);
+/// A roster that outlives a node's lives.
+struct Known(Arc<Mutex<BTreeMap<NodeId, Peer>>>);
 
-impl Incarnations for Known {
-    fn remember(&mut self, node: NodeId, incarnation: u128) -> io::Result<()> {
-        lock(&self.0).insert(node, incarnation);
+impl Store for Known {
+    fn store(&mut self, peers: &BTreeMap<NodeId, Peer>) -> io::Result<()> {
+        lock(&self.0).clone_from(peers);
         Ok(())
     }
 }
@@ -325,13 +325,24 @@ impl World {
         let node = settings.id;
         let (known, calendar) =
             self.slot(number, |slot| (Arc::clone(&slot.known), Arc::clone(&slot.calendar)));
-        let others = settings.peers.keys().filter(|peer| **peer != node);
-        let peers = others.map(|peer| (*peer, lock(&known).get(peer).copied())).collect();
-        let store = Box::new(Known(Arc::clone(&known)));
+        let mut peers = lock(&known).clone();
+        for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != node) {
+            peers.entry(*peer).or_default().address.clone_from(address);
+        }
+        let roster = Roster::new(node, true, peers, Box::new(Known(known)));
+        let identity = Identity {
+            cluster: "paused".into(),
+            node,
+            incarnation: incarnation(number),
+            address: settings.address.as_deref().map(Arc::from),
+            roster,
+        };
         let mut drawn = self.random.borrow_mut().fork();
         Parts {
+            founders: settings.founders(),
+            join: Vec::new(),
             settings,
-            identity: Identity::new("paused".into(), node, incarnation(number), peers, store),
+            identity,
             recovered,
             journal,
             calendar,

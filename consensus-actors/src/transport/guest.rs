@@ -16,12 +16,16 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, Membership, NodeId,
+    GroupId,
     client::{Attempted, Response, Whereabouts},
     codec::Decode,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        broadcast::{self, error::RecvError},
+        mpsc,
+    },
     time::{Instant, sleep_until},
 };
 
@@ -79,7 +83,7 @@ pub(crate) trait Desk: Send + Sync {
     fn whereabouts(&self) -> Whereabouts;
 
     /// Follows who leads and who the members are: whereabouts are told again when that changes.
-    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)>;
+    fn follow(&self) -> broadcast::Receiver<()>;
 }
 
 /// A client that is no member, to whoever answers it.
@@ -137,7 +141,7 @@ pub(super) struct Visit {
     conversation: Conversation,
     desk: Arc<dyn Desk>,
     group: GroupId,
-    followed: watch::Receiver<(Option<NodeId>, Membership)>,
+    followed: broadcast::Receiver<()>,
     outlet: Arc<Outlet>,
     answers: mpsc::UnboundedReceiver<Response>,
     /// What the client's requests may weigh beside those that are on their way.
@@ -212,10 +216,10 @@ impl Visit {
                     Turn::Ended => return Ok(()),
                 },
                 Some(answer) = answers.recv(), if !writing => self.next = Some(answer),
-                changed = followed.changed() => match changed {
-                    Ok(()) => self.announces = true,
+                changed = followed.recv() => match changed {
+                    Ok(()) | Err(RecvError::Lagged(_)) => self.announces = true,
                     // The group is gone, and with it all that was asked.
-                    Err(_) => return Ok(()),
+                    Err(RecvError::Closed) => return Ok(()),
                 },
                 Ok(room) = room.acquire_many_owned(weight.unwrap_or(0)), if weight.is_some() => {
                     self.deliver(room);
