@@ -253,7 +253,7 @@ fn named_peers(origin: &Origin) -> String {
     match origin {
         Origin::File { path, .. } => format!("[{}] of {path}", PEERS.key.name),
         Origin::Flag(name) | Origin::Environment(name) => name.clone(),
-        Origin::Code | Origin::Default => format!("--{}", PEERS.key.flag()),
+        Origin::Code | Origin::Attribute | Origin::Default => format!("--{}", PEERS.key.flag()),
     }
 }
 
