@@ -320,7 +320,8 @@ async fn calls_are_bounded() {
             }
         }
     }
-    assert!(busy > 0 && added >= 2_048, "{added} added, {busy} refused");
+    // The window holds 2,048, of which the opening of the session takes one.
+    assert!(busy > 0 && added >= 2_047, "{added} added, {busy} refused");
     assert_eq!(hits.get().await.expect("read"), added);
     node.stop();
 }
