@@ -284,8 +284,8 @@ fn what_is_of_the_wrong_kind_is_refused_with_an_example() {
         ),
         (
             "append_bytes_max = \"2MiB\"",
-            "consensus.toml:1: append_bytes_max = \"2MiB\" cannot be: it must fit into a frame; set \
-             1MiB or less, and above zero",
+            "consensus.toml:1: append_bytes_max = \"2MiB\" cannot be: it must fit into a frame; \
+             set 1MiB or less, and above zero",
         ),
         (
             "[group.hits]\nproposals_bytes_max = 1024",
