@@ -22,7 +22,7 @@ use crate::{
     clock::{self, Clock, NodeClock, Ticked},
     config::{
         Layers, Setting, Settings, Typed,
-        table::{CHECK_QUORUM, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE},
+        table::{CHECK_QUORUM, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, REST},
     },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
@@ -188,6 +188,7 @@ impl NodeActor {
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
             .check_quorum(settings.get(&CHECK_QUORUM))
+            .rests(settings.get(&REST))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
@@ -283,7 +284,11 @@ impl NodeActor {
             labels,
         );
 
-        let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };
+        let inlet = GroupInlet {
+            seat: Arc::clone(&seat),
+            replica: replica.clone(),
+            board: Arc::clone(&board),
+        };
         let inlet = Arc::new(inlet);
         self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
         self.presence.introduce(&*inlet);
@@ -373,6 +378,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
 struct GroupInlet<P: Seated, S: Replicated> {
     seat: Arc<Seat<P>>,
     replica: Addr<Replica<S>>,
+    board: Arc<Board>,
 }
 
 impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
@@ -408,7 +414,11 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
 
 impl<P: Hosted, S: Replicated> Ticked for GroupInlet<P, S> {
     fn tick(&self) {
-        self.seat.send(vec![Input::Tick]);
-        self.replica.do_send(Tick);
+        if !self.seat.is_at_rest() {
+            self.seat.send(vec![Input::Tick]);
+        }
+        if self.board.has_calls() {
+            self.replica.do_send(Tick);
+        }
     }
 }

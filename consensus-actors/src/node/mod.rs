@@ -142,6 +142,8 @@ impl std::fmt::Debug for Node {
 #[derive(Debug)]
 pub(crate) struct Board {
     now: Mutex<(Status, Index)>,
+    /// Whether the replica has calls in flight, which need to look at the time.
+    has_calls: AtomicBool,
     followed: watch::Sender<(Option<NodeId>, Membership)>,
 }
 
@@ -149,7 +151,8 @@ impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
         let followed = watch::Sender::new((status.leader, status.membership.clone()));
-        Self { now: Mutex::new((status, Index::ZERO)), followed }
+        let now = Mutex::new((status, Index::ZERO));
+        Self { now, has_calls: AtomicBool::new(false), followed }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
@@ -165,6 +168,14 @@ impl Board {
 
     pub(crate) fn set_applied(&self, applied: Index) {
         lock(&self.now).1 = applied;
+    }
+
+    pub(crate) fn set_calls(&self, any: bool) {
+        self.has_calls.store(any, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_calls(&self) -> bool {
+        self.has_calls.load(Ordering::Relaxed)
     }
 
     pub(crate) fn read(&self) -> (Status, Index) {

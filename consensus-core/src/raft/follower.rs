@@ -29,6 +29,9 @@ impl Follower {
     }
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
+        if state.is_at_rest() {
+            return Next::Stay;
+        }
         match state.timed_out(now) {
             // Who is a majority alone has nobody to ask.
             Some(proof) if state.config.pre_vote() && !state.membership().is_alone(state.id()) => {
@@ -70,6 +73,10 @@ impl Follower {
                 self.on_leader(state, now, from, out);
                 self.on_heartbeat(state, from, commit, round, out);
             }
+            Message::Rest { commit, .. } => {
+                self.on_leader(state, now, from, out);
+                self.on_rest(state, from, commit, out);
+            }
             Message::TimeoutNow { last_index, last_term, .. } => {
                 return self.on_timeout_now(state, now, (last_index, last_term), out);
             }
@@ -77,7 +84,8 @@ impl Follower {
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => {}
+            | Message::HeartbeatReply { .. }
+            | Message::RestReply { .. } => {}
         }
         Next::Stay
     }

@@ -251,7 +251,9 @@ impl Observer {
             | Message::AppendReply { result: AppendResult::Conflict { .. }, .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
-            | Message::TimeoutNow { .. } => return Ok(()),
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => return Ok(()),
         };
         if is_present && durable.voted_for != Some(candidate) {
             return fail("gives a vote that its disk does not know");

@@ -138,6 +138,21 @@ pub enum Message {
         /// The term of the entry at `last_index`.
         last_term: Term,
     },
+    /// Says that there is nothing to do, and that no heartbeat follows until there is: see the
+    /// module `rest`.
+    Rest {
+        /// The leader's term.
+        term: Term,
+        /// The leader's commit index, up to which the follower is known to hold everything.
+        commit: Index,
+    },
+    /// Answers [`Message::Rest`]: the follower is at rest.
+    RestReply {
+        /// The follower's term.
+        term: Term,
+        /// The commit index of the message that it answers.
+        commit: Index,
+    },
 }
 
 /// What became of an Append.
@@ -192,7 +207,9 @@ impl Message {
             | Self::VoteReply { .. }
             | Self::AppendReply { result: AppendResult::Matched(_), .. }
             | Self::Heartbeat { .. }
-            | Self::HeartbeatReply { .. } => true,
+            | Self::HeartbeatReply { .. }
+            | Self::Rest { .. }
+            | Self::RestReply { .. } => true,
         }
     }
 
@@ -200,6 +217,23 @@ impl Message {
     /// own.
     pub(super) fn is_tentative(&self) -> bool {
         matches!(self, Self::PreVote { .. } | Self::PreVoteReply { granted: true, .. })
+    }
+
+    /// Tells whether it answers another message, so that nobody waits for what comes of it.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::PreVoteReply { .. }
+            | Self::VoteReply { .. }
+            | Self::AppendReply { .. }
+            | Self::HeartbeatReply { .. }
+            | Self::RestReply { .. } => true,
+            Self::PreVote { .. }
+            | Self::Vote { .. }
+            | Self::Append { .. }
+            | Self::Heartbeat { .. }
+            | Self::TimeoutNow { .. }
+            | Self::Rest { .. } => false,
+        }
     }
 
     /// Returns the sender's term, or that which a pre-vote is about.
@@ -213,7 +247,9 @@ impl Message {
             | Self::AppendReply { term, .. }
             | Self::Heartbeat { term, .. }
             | Self::HeartbeatReply { term, .. }
-            | Self::TimeoutNow { term, .. } => *term,
+            | Self::TimeoutNow { term, .. }
+            | Self::Rest { term, .. }
+            | Self::RestReply { term, .. } => *term,
         }
     }
 }
@@ -335,6 +371,16 @@ impl Encode for Message {
                 put_u64(out, last_index.0);
                 put_u64(out, last_term.0);
             }
+            Self::Rest { term, commit } => {
+                out.push(15);
+                put_u64(out, term.0);
+                put_u64(out, commit.0);
+            }
+            Self::RestReply { term, commit } => {
+                out.push(16);
+                put_u64(out, term.0);
+                put_u64(out, commit.0);
+            }
         }
     }
 }
@@ -380,6 +426,8 @@ impl Decode for Message {
                 last_index: Index(take_u64(input)?),
                 last_term: Term(take_u64(input)?),
             },
+            15 => Self::Rest { term, commit: Index(take_u64(input)?) },
+            16 => Self::RestReply { term, commit: Index(take_u64(input)?) },
             tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
         })
     }

@@ -37,7 +37,9 @@ impl State {
             | Message::Vote { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
-            | Message::TimeoutNow { .. } => false,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
         }
     }
 
@@ -52,7 +54,9 @@ impl State {
             | Message::Append { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
-            | Message::TimeoutNow { .. } => false,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
         }
     }
 }

@@ -93,13 +93,15 @@ impl PreCandidate {
             Message::Vote { .. }
             | Message::Append { .. }
             | Message::Heartbeat { .. }
+            | Message::Rest { .. }
             | Message::TimeoutNow { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
             // Answers to what this replica asked in a role it no longer holds.
             Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => Next::Stay,
+            | Message::HeartbeatReply { .. }
+            | Message::RestReply { .. } => Next::Stay,
         }
     }
 

@@ -25,6 +25,9 @@ impl State {
                 let result = AppendResult::Conflict { refused: *prev_index, hint, hint_term };
                 self.reply(to, Message::AppendReply { term, result }, out);
             }
+            Message::Rest { .. } => {
+                self.reply(to, Message::HeartbeatReply { term, round: 0 }, out);
+            }
             Message::Heartbeat { round, .. } => {
                 self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
             }
@@ -35,7 +38,8 @@ impl State {
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
-            | Message::TimeoutNow { .. } => {}
+            | Message::TimeoutNow { .. }
+            | Message::RestReply { .. } => {}
         }
     }
 

@@ -19,6 +19,7 @@ use super::{
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
     record::Record,
+    rest::Rest,
     transfer::Handover,
 };
 use crate::{
@@ -66,6 +67,7 @@ pub struct State {
     heard: Option<Time>,
     timer: ChaCha8Rng,
     pub(super) handover: Handover,
+    pub(super) rest: Rest,
 }
 
 impl State {
@@ -98,6 +100,7 @@ impl State {
             heard: None,
             timer,
             handover: Handover::default(),
+            rest: Rest::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -236,9 +239,10 @@ impl State {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
             behind, persisting, durable, vote_token, log_token, compacted, unsynced, stable,
             election_deadline: _, heard: _,
-            timer: _, handover,
+            timer: _, handover, rest,
         } = self;
         handover.fingerprint(name, out);
+        rest.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
         let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
         let rank = |token: Token| match token.0.checked_sub(durable.0) {
@@ -343,6 +347,7 @@ impl State {
     pub(super) fn follow(&mut self, leader: Option<NodeId>, out: &mut Effects<Raft>) {
         if self.leader != leader {
             self.leader = leader;
+            self.rest.is_on = false;
             out.push(Effect::Route { leader });
         }
         if let Some(leader) = leader {
@@ -354,10 +359,14 @@ impl State {
 
     /// Draws a new timeout from T to 2T (5.2).
     pub(super) fn reset_election_timer(&mut self, now: Time) {
-        let shortest = self.config.election_timeout();
-        let spread = shortest.as_nanos() as u64;
+        self.hurry_election_timer(now + self.config.election_timeout());
+    }
+
+    /// Draws a new timeout from nothing to T, for who has waited for T already.
+    pub(super) fn hurry_election_timer(&mut self, now: Time) {
+        let spread = self.config.election_timeout().as_nanos() as u64;
         let jitter = std::time::Duration::from_nanos(self.timer.next_u64() % spread.max(1));
-        self.election_deadline = now + shortest + jitter;
+        self.election_deadline = now + jitter;
     }
 
     /// Notes that the leader of the present term was heard of.

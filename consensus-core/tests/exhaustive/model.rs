@@ -140,7 +140,9 @@ impl Cluster {
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
-            | Message::TimeoutNow { .. } => false,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
         }
     }
 
@@ -157,9 +159,11 @@ impl Cluster {
         match letter.message {
             // An answer is for who campaigns or leads in its term, or is news of a later one.
             // Nobody begins to campaign or lead in a term that it has on its disk already.
-            Message::PreVote { .. } | Message::PreVoteReply { .. } | Message::TimeoutNow { .. } => {
-                false
-            }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
             Message::VoteReply { .. } => {
                 letter.term < to.disk_term || letter.term == to.disk_term && !campaigns(to)
             }

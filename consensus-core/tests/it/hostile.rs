@@ -21,7 +21,7 @@ const STEPS: u64 = 150;
 
 /// Draws numbers that are likely to hurt: small ones, and those at the ends of ranges.
 fn number(rng: &mut ChaCha8Rng) -> u64 {
-    match rng.next_u64() % 8 {
+    match rng.next_u64() % 10 {
         0 => u64::MAX - rng.next_u64() % 3,
         1 => (u64::MAX >> 1) - 1 + rng.next_u64() % 3,
         2 => rng.next_u64(),
@@ -72,6 +72,8 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
         6 => Message::HeartbeatReply { term, round: number(rng) },
+        7 => Message::Rest { term, commit: Index(number(rng)) },
+        8 => Message::RestReply { term, commit: Index(number(rng)) },
         _ => {
             let (last_index, last_term) = (Index(number(rng) / 4), Term(number(rng) / 4));
             Message::TimeoutNow { term, last_index, last_term }

@@ -48,7 +48,9 @@ impl Promises {
             | Message::AppendReply { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
-            | Message::TimeoutNow { .. } => None,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => None,
         };
         let Some(candidate) = vote else { return };
         assert!(

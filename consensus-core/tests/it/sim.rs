@@ -127,11 +127,13 @@ impl Adversary<Raft> for Liar {
                 Message::AppendReply { term, result: AppendResult::Matched(matched) }
             }
             Message::Heartbeat { round, .. } => Message::HeartbeatReply { term, round },
+            Message::Rest { commit, .. } => Message::RestReply { term, commit },
             Message::PreVote { .. } => Message::PreVoteReply { term, granted: true },
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
+            | Message::RestReply { .. }
             | Message::TimeoutNow { .. } => return,
         };
         assert!(term > Term(0), "messages have terms");
