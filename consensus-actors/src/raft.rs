@@ -34,6 +34,10 @@ impl Hosted for Raft {
         }
     }
 
+    fn is_at_rest(state: &raft::State) -> bool {
+        state.is_at_rest()
+    }
+
     fn read(tickets: Vec<Ticket>) -> Input<Self> {
         Input::Control(Control::Read(tickets))
     }

@@ -361,6 +361,7 @@ impl<S: StateMachine> Replica<S> {
         if !self.outbox.admins.is_empty() {
             self.place.seat.admin(std::mem::take(&mut self.outbox.admins));
         }
+        self.place.board.set_calls(!self.client.is_idle());
         for (to, items) in std::mem::take(&mut self.outbox.items) {
             self.place.links.send(to, items);
         }

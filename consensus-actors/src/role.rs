@@ -30,6 +30,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Starts the actor of `role`, which takes over `post`.
     fn start(role: Self::Role, post: Box<Post<Self>>, first: bool) -> Recipient<Delivery<Self>>;
 
+    /// Tells whether nothing comes of ticks until something else happens.
+    fn is_at_rest(state: &Self::State) -> bool;
+
     /// Makes the input that asks for linearizable reads.
     fn read(tickets: Vec<Ticket>) -> Input<Self>;
 
@@ -211,6 +214,7 @@ where
             _ => tracing::debug!(index = status.last.0, "takes the seat"),
         });
         post.outlets.publish(status);
+        post.seat.set_at_rest(P::is_at_rest(&post.state));
         let tenure = Tenure::Held { held: Some((role, post)), span, term };
         Self { tenure, succeeds: !first, held: VecDeque::new() }.start().recipient()
     }
@@ -229,6 +233,7 @@ where
                             (*span, *term) = (post.span(&status), status.term);
                         }
                         post.outlets.publish(status);
+                        post.seat.set_at_rest(P::is_at_rest(&post.state));
                         *held = Some((role, post));
                     }
                     Err(successor) => self.tenure = Tenure::Over { successor, fenced: false },

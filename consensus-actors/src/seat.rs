@@ -1,6 +1,9 @@
 //! The seat of a group: where its inputs go, whichever role holds it at the moment.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use actix::Recipient;
 use consensus_core::{Input, Process, role::Seated};
@@ -30,12 +33,24 @@ impl<P: Process> actix::Message for Delivery<P> {
 /// two holders.
 pub(crate) struct Seat<P: Seated> {
     holder: Mutex<Option<Recipient<Delivery<P>>>>,
+    /// Whether nothing comes of a tick until something else reaches the seat.
+    is_at_rest: AtomicBool,
 }
 
 impl<P: Seated> Seat<P> {
     /// Makes a seat that nobody holds yet; what is sent to it before [`Seat::pass_on`] is lost.
     pub(crate) fn vacant() -> Self {
-        Self { holder: Mutex::new(None) }
+        Self { holder: Mutex::new(None), is_at_rest: AtomicBool::new(false) }
+    }
+
+    /// Tells whether ticks may be spared.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_at_rest.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether ticks may be spared.
+    pub(crate) fn set_at_rest(&self, rests: bool) {
+        self.is_at_rest.store(rests, Ordering::Relaxed);
     }
 
     /// Sends inputs to whoever holds the seat.

@@ -85,6 +85,10 @@ settings! {
     PROPOSALS_BYTES_MAX: Size =
         Key::group("proposals_bytes_max").default("64MiB").check(proposals_bytes);
 
+    /// Whether a group that has nothing to do comes to rest: its leader sends no heartbeats, and its
+    /// followers wait for none while the leader's node is heard of.
+    REST: bool = Key::group("rest").default("true");
+
     /// How long a file of the journal is: the grain in which space is given back, and the bound of
     /// the longest record. A multiple of 512, from 4MiB to 1GiB.
     JOURNAL_SEGMENT: Size =

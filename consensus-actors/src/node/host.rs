@@ -24,7 +24,7 @@ use crate::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CHECK_QUORUM, DEADLINE,
-            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PROPOSALS_BYTES_MAX, PROPOSALS_MAX,
+            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, REST,
         },
     },
     error::{Code, Error, Result},
@@ -199,6 +199,7 @@ impl NodeActor {
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
             .check_quorum(settings.get(&CHECK_QUORUM))
+            .rests(settings.get(&REST))
             .append_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
             .append_window(usize_of(settings.get(&APPEND_WINDOW)))
             .append_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
@@ -302,7 +303,11 @@ impl NodeActor {
             labels,
         );
 
-        let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };
+        let inlet = GroupInlet {
+            seat: Arc::clone(&seat),
+            replica: replica.clone(),
+            board: Arc::clone(&board),
+        };
         let inlet = Arc::new(inlet);
         self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
         self.presence.introduce(&*inlet);
@@ -392,6 +397,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
 struct GroupInlet<P: Seated, S: Replicated> {
     seat: Arc<Seat<P>>,
     replica: Addr<Replica<S>>,
+    board: Arc<Board>,
 }
 
 impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
@@ -427,7 +433,11 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
 
 impl<P: Hosted, S: Replicated> Ticked for GroupInlet<P, S> {
     fn tick(&self) {
-        self.seat.send(vec![Input::Tick]);
-        self.replica.do_send(Tick);
+        if !self.seat.is_at_rest() {
+            self.seat.send(vec![Input::Tick]);
+        }
+        if self.board.has_calls() {
+            self.replica.do_send(Tick);
+        }
     }
 }

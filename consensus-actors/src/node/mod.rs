@@ -143,6 +143,8 @@ impl std::fmt::Debug for Node {
 #[derive(Debug)]
 pub(crate) struct Board {
     now: Mutex<(Status, Index)>,
+    /// Whether the replica has calls in flight, which need to look at the time.
+    has_calls: AtomicBool,
     /// Says that the leader or the membership is another. (It wakes whoever follows in their order,
     /// as a `watch` does not, whose runs under test would differ.)
     changes: broadcast::Sender<()>,
@@ -151,7 +153,8 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        Self { now: Mutex::new((status, Index::ZERO)), changes: broadcast::Sender::new(1) }
+        let now = Mutex::new((status, Index::ZERO));
+        Self { now, has_calls: AtomicBool::new(false), changes: broadcast::Sender::new(1) }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
@@ -167,6 +170,14 @@ impl Board {
 
     pub(crate) fn set_applied(&self, applied: Index) {
         lock(&self.now).1 = applied;
+    }
+
+    pub(crate) fn set_calls(&self, any: bool) {
+        self.has_calls.store(any, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_calls(&self) -> bool {
+        self.has_calls.load(Ordering::Relaxed)
     }
 
     pub(crate) fn read(&self) -> (Status, Index) {

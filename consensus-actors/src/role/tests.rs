@@ -175,6 +175,10 @@ impl Hosted for Relay {
         }
     }
 
+    fn is_at_rest(_: &Ledger) -> bool {
+        false
+    }
+
     fn read(_: Vec<Ticket>) -> Input<Self> {
         Input::Control(())
     }

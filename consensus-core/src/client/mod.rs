@@ -178,6 +178,11 @@ impl Client {
         self
     }
 
+    /// Tells whether no call is in flight, so that time changes nothing.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// Returns the leader that calls go to.
     pub fn leader(&self) -> Option<NodeId> {
         self.leader

@@ -108,6 +108,11 @@ impl Asking {
         out.into_iter().chain(self.waiting.drain(..)).collect()
     }
 
+    /// Tells whether no read waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn len(&self) -> usize {
         self.waiting.len() + self.out.as_ref().map_or(0, |request| request.reads.len())
     }

@@ -102,7 +102,10 @@ impl Candidate {
             }
             Message::VoteReply { granted, .. } => self.on_vote(state, now, from, granted, out),
             // Somebody else has won this term: follow (5.2).
-            Message::Append { .. } | Message::Heartbeat { .. } | Message::TimeoutNow { .. } => {
+            Message::Append { .. }
+            | Message::Heartbeat { .. }
+            | Message::Rest { .. }
+            | Message::TimeoutNow { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
             // Answers to what this replica sent as a leader of an earlier term cannot be of this
@@ -110,7 +113,8 @@ impl Candidate {
             Message::PreVoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
-            | Message::ReadIndexReply { .. } => Next::Stay,
+            | Message::ReadIndexReply { .. }
+            | Message::RestReply { .. } => Next::Stay,
             // Only a leader can tell.
             Message::ReadIndex { .. } => Next::Stay,
         }

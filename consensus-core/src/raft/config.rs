@@ -20,6 +20,7 @@ pub struct Config {
     heartbeat: Duration,
     pre_vote: bool,
     check_quorum: bool,
+    rests: bool,
     seed: u64,
     reads_from: u64,
     append_bytes_max: usize,
@@ -45,6 +46,7 @@ impl Config {
                 heartbeat: Duration::from_millis(100),
                 pre_vote: true,
                 check_quorum: true,
+                rests: true,
                 seed: id.number() ^ group.0,
                 reads_from: 0,
                 // A batch that keeps a frame far below the transport's 4 MiB.
@@ -95,6 +97,11 @@ impl Config {
     /// a leader that they hear of.
     pub fn check_quorum(&self) -> bool {
         self.check_quorum
+    }
+
+    /// Tells whether the group comes to rest while there is nothing to do.
+    pub fn rests(&self) -> bool {
+        self.rests
     }
 
     /// Returns the seed of the election timer.
@@ -189,6 +196,17 @@ impl Builder {
     #[must_use]
     pub fn check_quorum(mut self, checks: bool) -> Self {
         self.config.check_quorum = checks;
+        self
+    }
+
+    /// Sets whether a leader with nothing to do sends no heartbeats, nor its followers wait for any.
+    /// Default true.
+    ///
+    /// The host must say when nothing is heard of a node ([`Control::Silent`](super::Control)), or
+    /// followers of a leader that is gone never learn it.
+    #[must_use]
+    pub fn rests(mut self, rests: bool) -> Self {
+        self.config.rests = rests;
         self
     }
 

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Follower {
     /// Reads that wait for the leader's word.
-    asking: Asking,
+    pub(super) asking: Asking,
 }
 
 impl Follower {
@@ -41,6 +41,9 @@ impl Follower {
     }
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
+        if state.is_at_rest() {
+            return Next::Stay;
+        }
         match state.timed_out(now) {
             // Who is a majority alone has nobody to ask.
             Some(proof) if state.config.pre_vote() && !state.membership().is_alone(state.id()) => {
@@ -88,6 +91,10 @@ impl Follower {
             Message::ReadIndexReply { id, index, .. } => {
                 self.asking.on_reply(state, now, (id, index), out);
             }
+            Message::Rest { commit, .. } => {
+                self.on_leader(state, now, from, out);
+                self.on_rest(state, from, commit, out);
+            }
             Message::TimeoutNow { last_index, last_term, .. } => {
                 return self.on_timeout_now(state, now, (last_index, last_term), out);
             }
@@ -97,6 +104,7 @@ impl Follower {
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
+            | Message::RestReply { .. }
             | Message::ReadIndex { .. } => {}
         }
         Next::Stay

@@ -253,7 +253,9 @@ impl Observer {
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TimeoutNow { .. } => return Ok(()),
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => return Ok(()),
         };
         if is_present && durable.voted_for != Some(candidate) {
             return fail("gives a vote that its disk does not know");

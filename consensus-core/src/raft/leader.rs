@@ -15,6 +15,7 @@ use super::{
     progress::Progress,
     proposals::Proposals,
     reads::Reads,
+    rest::Repose,
     state::State,
     transfer::Heirs,
 };
@@ -31,17 +32,18 @@ use crate::{
 /// The role of the replica that was elected in its term.
 #[derive(Clone, Debug)]
 pub struct Leader {
-    progress: BTreeMap<NodeId, Progress>,
+    pub(super) progress: BTreeMap<NodeId, Progress>,
     /// The first entry of the tenure; once it is committed, everything before it is known to be
     /// (8).
-    noop: Index,
+    pub(super) noop: Index,
     proposals: Proposals,
-    reads: Reads,
+    pub(super) reads: Reads,
     heartbeat_due: Time,
     /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
     interval_due: Time,
     following: Following,
     pub(super) heirs: Heirs,
+    pub(super) repose: Repose,
 }
 
 impl Leader {
@@ -59,6 +61,7 @@ impl Leader {
             interval_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
             heirs: Heirs::default(),
+            repose: Repose::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
@@ -78,10 +81,11 @@ impl Leader {
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         #[rustfmt::skip]
         let Self {
-            progress, noop, proposals, reads, following, heirs: _, heartbeat_due: _,
+            progress, noop, proposals, reads, following, heirs: _, repose, heartbeat_due: _,
             interval_due: _,
         } = self;
         following.fingerprint(name, out);
+        repose.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
         (noop, proposals).hash(out);
@@ -122,9 +126,15 @@ impl Leader {
     }
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
+        if state.is_at_rest() {
+            return Next::Stay;
+        }
         // It hears of itself: should it lose the lead, it waits as any follower would.
         state.reset_election_timer(now);
         let (period, group) = (state.config.election_timeout(), (state.id(), state.membership()));
+        if self.has_woken() {
+            self.following = Following::begin(now, period);
+        }
         if state.config.check_quorum() && !self.following.holds(now, period, group) {
             // Others may have elected somebody else, and whoever asks here waits in vain.
             state.follow(None, out);
@@ -136,22 +146,32 @@ impl Leader {
         }
         self.give_up_transfer(state, now, out);
         if now >= self.heartbeat_due {
-            self.broadcast_heartbeat(state, now, out);
+            if self.offers_rest(state, out) {
+                self.heartbeat_due = now + state.config.heartbeat();
+            } else {
+                self.broadcast_heartbeat(state, now, out);
+            }
         }
         Next::Stay
     }
 
     fn broadcast_heartbeat(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
         self.heartbeat_due = now + state.config.heartbeat();
+        self.repose.wake();
         for (peer, progress) in &self.progress {
-            let known = state.committed().min(progress.matched());
-            let unbounded = state.has_bug(Mutant::HeartbeatCommitUnbounded);
-            let message = Message::Heartbeat {
-                term: state.term(),
-                commit: if unbounded { state.committed() } else { known },
-                round: self.reads.round(),
-            };
+            let message = self.heartbeat(state, progress);
             out.push(Effect::Send { to: state.config.peer(*peer), message, after: None });
+        }
+    }
+
+    /// Makes the heartbeat for a follower of that progress.
+    pub(super) fn heartbeat(&self, state: &State, progress: &Progress) -> Message {
+        let known = state.committed().min(progress.matched());
+        let unbounded = state.has_bug(Mutant::HeartbeatCommitUnbounded);
+        Message::Heartbeat {
+            term: state.term(),
+            commit: if unbounded { state.committed() } else { known },
+            round: self.reads.round(),
         }
     }
 
@@ -189,6 +209,7 @@ impl Leader {
             payloads.push(Payload::Command(command));
         }
         if !payloads.is_empty() {
+            self.repose.disturb();
             self.append(state, payloads, out);
         }
     }
@@ -211,6 +232,7 @@ impl Leader {
         tickets: Vec<Ticket>,
         out: &mut Effects<Raft>,
     ) {
+        self.repose.disturb();
         let limit = state.config.proposals_max();
         for ticket in tickets {
             if self.reads.len() >= limit {
@@ -303,13 +325,20 @@ impl Leader {
             }
             // Votes that came after the majority.
             Message::PreVoteReply { .. } | Message::VoteReply { .. } => {}
-            Message::Append { .. } | Message::Heartbeat { .. } | Message::TimeoutNow { .. } => {
+            Message::Append { .. }
+            | Message::Heartbeat { .. }
+            | Message::Rest { .. }
+            | Message::TimeoutNow { .. } => {
                 tracing::error!(%from, term = state.term().0, "a second leader speaks in my term");
             }
             Message::AppendReply { result, .. } => {
                 self.hear(state, now, from);
                 self.on_append_reply(state, now, from, result, out);
                 self.summon(state, from, out);
+            }
+            Message::RestReply { commit, .. } => {
+                self.hear(state, now, from);
+                self.on_rest_reply(state, from, commit);
             }
             Message::HeartbeatReply { round, .. } => {
                 self.hear(state, now, from);

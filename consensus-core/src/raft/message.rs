@@ -154,6 +154,21 @@ pub enum Message {
         /// The term of the entry at `last_index`.
         last_term: Term,
     },
+    /// Says that there is nothing to do, and that no heartbeat follows until there is: see the
+    /// module `rest`.
+    Rest {
+        /// The leader's term.
+        term: Term,
+        /// The leader's commit index, up to which the follower is known to hold everything.
+        commit: Index,
+    },
+    /// Answers [`Message::Rest`]: the follower is at rest.
+    RestReply {
+        /// The follower's term.
+        term: Term,
+        /// The commit index of the message that it answers.
+        commit: Index,
+    },
 }
 
 /// What became of an Append.
@@ -210,7 +225,9 @@ impl Message {
             | Self::Heartbeat { .. }
             | Self::HeartbeatReply { .. }
             | Self::ReadIndex { .. }
-            | Self::ReadIndexReply { .. } => true,
+            | Self::ReadIndexReply { .. }
+            | Self::Rest { .. }
+            | Self::RestReply { .. } => true,
         }
     }
 
@@ -218,6 +235,25 @@ impl Message {
     /// own.
     pub(super) fn is_tentative(&self) -> bool {
         matches!(self, Self::PreVote { .. } | Self::PreVoteReply { granted: true, .. })
+    }
+
+    /// Tells whether it answers another message, so that nobody waits for what comes of it.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::PreVoteReply { .. }
+            | Self::VoteReply { .. }
+            | Self::AppendReply { .. }
+            | Self::HeartbeatReply { .. }
+            | Self::ReadIndexReply { .. }
+            | Self::RestReply { .. } => true,
+            Self::ReadIndex { .. }
+            | Self::PreVote { .. }
+            | Self::Vote { .. }
+            | Self::Append { .. }
+            | Self::Heartbeat { .. }
+            | Self::TimeoutNow { .. }
+            | Self::Rest { .. } => false,
+        }
     }
 
     /// Returns the sender's term, or that which a pre-vote is about.
@@ -233,7 +269,9 @@ impl Message {
             | Self::HeartbeatReply { term, .. }
             | Self::ReadIndex { term, .. }
             | Self::ReadIndexReply { term, .. }
-            | Self::TimeoutNow { term, .. } => *term,
+            | Self::TimeoutNow { term, .. }
+            | Self::Rest { term, .. }
+            | Self::RestReply { term, .. } => *term,
         }
     }
 }
@@ -366,6 +404,16 @@ impl Encode for Message {
                 put_u64(out, *id);
                 put_u64(out, index.0);
             }
+            Self::Rest { term, commit } => {
+                out.push(15);
+                put_u64(out, term.0);
+                put_u64(out, commit.0);
+            }
+            Self::RestReply { term, commit } => {
+                out.push(16);
+                put_u64(out, term.0);
+                put_u64(out, commit.0);
+            }
         }
     }
 }
@@ -415,6 +463,8 @@ impl Decode for Message {
             12 => {
                 Self::ReadIndexReply { term, id: take_u64(input)?, index: Index(take_u64(input)?) }
             }
+            15 => Self::Rest { term, commit: Index(take_u64(input)?) },
+            16 => Self::RestReply { term, commit: Index(take_u64(input)?) },
             tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
         })
     }

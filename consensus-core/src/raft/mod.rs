@@ -60,6 +60,7 @@ mod proposals;
 mod reads;
 mod record;
 mod refusals;
+mod rest;
 mod sending;
 mod simulated;
 mod state;
@@ -214,6 +215,8 @@ impl Seated for Raft {
         if matches!(input, Input::Tick) {
             state.forget_transfer(now, out);
         }
+        let rested = state.is_at_rest();
+        state.stir(now, input);
         let Input::Receive { from, message } = input else { return None };
         if message.term() <= state.term() || !state.admits(*from, message) {
             return None;
@@ -232,7 +235,7 @@ impl Seated for Raft {
         }
         // A leader kept no election timer of a follower's kind: it gets a fresh one, others keep
         // theirs.
-        if state.leader() == Some(state.id()) {
+        if state.leader() == Some(state.id()) || rested {
             state.reset_election_timer(now);
         }
         state.adopt_term(message.term(), out);

@@ -39,7 +39,9 @@ impl State {
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TimeoutNow { .. } => false,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
         }
     }
 
@@ -56,7 +58,9 @@ impl State {
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TimeoutNow { .. } => false,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
         }
     }
 }

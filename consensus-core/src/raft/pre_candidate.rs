@@ -94,6 +94,7 @@ impl PreCandidate {
             Message::Vote { .. }
             | Message::Append { .. }
             | Message::Heartbeat { .. }
+            | Message::Rest { .. }
             | Message::TimeoutNow { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
@@ -101,7 +102,8 @@ impl PreCandidate {
             Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
-            | Message::ReadIndexReply { .. } => Next::Stay,
+            | Message::ReadIndexReply { .. }
+            | Message::RestReply { .. } => Next::Stay,
             // Only a leader can tell.
             Message::ReadIndex { .. } => Next::Stay,
         }

@@ -25,6 +25,9 @@ impl State {
                 let result = AppendResult::Conflict { refused: *prev_index, hint, hint_term };
                 self.reply(to, Message::AppendReply { term, result }, out);
             }
+            Message::Rest { .. } => {
+                self.reply(to, Message::HeartbeatReply { term, round: 0 }, out);
+            }
             Message::Heartbeat { round, .. } => {
                 self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
             }
@@ -38,7 +41,8 @@ impl State {
             // Who asks has not heard of the new leader yet, and soon will.
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TimeoutNow { .. } => {}
+            | Message::TimeoutNow { .. }
+            | Message::RestReply { .. } => {}
         }
     }
 

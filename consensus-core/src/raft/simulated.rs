@@ -28,7 +28,8 @@ impl Simulated for Raft {
             .append_window(setup.append_window)
             .append_window_bytes(setup.append_window_bytes)
             .pre_vote(setup.pre_vote)
-            .check_quorum(setup.check_quorum);
+            .check_quorum(setup.check_quorum)
+            .rests(setup.rests);
         #[cfg(feature = "mutants")]
         let config = match setup.bug {
             Some(crate::mutants::Bug::Raft(mutant)) => config.mutant(mutant),
@@ -51,6 +52,14 @@ impl Simulated for Raft {
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
         Input::Control(Control::of(ticket, admin))
+    }
+
+    fn presence(node: NodeId, present: bool) -> Input<Self> {
+        Input::Control(if present { Control::Alive(node) } else { Control::Silent(node) })
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.state.is_at_rest()
     }
 
     fn status(&self) -> Status {
@@ -94,6 +103,8 @@ impl Simulated for Raft {
             Message::ReadIndexReply { id, index, .. } => {
                 format!("ReadIndexReply@{term} request {id}, see {index}")
             }
+            Message::Rest { commit, .. } => format!("Rest@{term} commit {commit}"),
+            Message::RestReply { commit, .. } => format!("RestReply@{term} commit {commit}"),
             Message::TimeoutNow { last_index, last_term, .. } => {
                 format!("TimeoutNow@{term} log ends at {last_index}@{}", last_term.0)
             }

@@ -13,6 +13,7 @@ use super::{
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
     record::Record,
+    rest::Rest,
     timer::Timer,
     transfer::Handover,
 };
@@ -56,6 +57,7 @@ pub struct State {
     /// The id of the last request for a read index; no life of the replica uses it again.
     pub(super) read_id: u64,
     pub(super) handover: Handover,
+    pub(super) rest: Rest,
 }
 
 impl State {
@@ -89,6 +91,7 @@ impl State {
             timer,
             read_id,
             handover: Handover::default(),
+            rest: Rest::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -226,9 +229,10 @@ impl State {
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
             behind, persisting, durable, vote_token, log_token, compacted, unsynced, stable,
-            timer: _, read_id, handover,
+            timer: _, read_id, handover, rest,
         } = self;
         handover.fingerprint(name, out);
+        rest.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
         let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
         let rank = |token: Token| match token.0.checked_sub(durable.0) {
@@ -333,6 +337,7 @@ impl State {
     pub(super) fn follow(&mut self, leader: Option<NodeId>, out: &mut Effects<Raft>) {
         if self.leader != leader {
             self.leader = leader;
+            self.rest.is_on = false;
             out.push(Effect::Route { leader });
         }
         if let Some(leader) = leader {

@@ -33,10 +33,14 @@ impl Timer {
 impl State {
     /// Draws a new timeout from T to 2T (5.2).
     pub(super) fn reset_election_timer(&mut self, now: Time) {
-        let shortest = self.config.election_timeout();
-        let spread = shortest.as_nanos() as u64;
+        self.hurry_election_timer(now + self.config.election_timeout());
+    }
+
+    /// Draws a new timeout from nothing to T, for who has waited for T already.
+    pub(super) fn hurry_election_timer(&mut self, now: Time) {
+        let spread = self.config.election_timeout().as_nanos() as u64;
         let jitter = Duration::from_nanos(self.timer.draw.next_u64() % spread.max(1));
-        self.timer.deadline = now + shortest + jitter;
+        self.timer.deadline = now + jitter;
     }
 
     /// Notes that the leader of the present term was heard of.

@@ -61,9 +61,13 @@ pub enum Fault {
     ClockJump,
     /// Somebody asks that another node lead, and it comes to that.
     Transfer,
+    /// A group comes to rest: its leader sends no more heartbeats.
+    Rest,
+    /// A replica of a group at rest hears no more of the leader's node.
+    Unrest,
 }
 
-const KINDS: usize = 28;
+const KINDS: usize = 30;
 
 impl Fault {
     /// All kinds.
@@ -96,6 +100,8 @@ impl Fault {
         Self::Drift,
         Self::ClockJump,
         Self::Transfer,
+        Self::Rest,
+        Self::Unrest,
     ];
 
     /// Returns its name.
@@ -129,6 +135,8 @@ impl Fault {
             Self::Drift => "drift",
             Self::ClockJump => "clock-jump",
             Self::Transfer => "transfer",
+            Self::Rest => "rest",
+            Self::Unrest => "unrest",
         }
     }
 
@@ -237,7 +245,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::Transfer),
+            Self::All => range(Fault::Loss, Fault::Unrest),
         }
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{
     drive::Drive,
     fault::Fault,
+    presence::Presence,
     protocol::{Adversary, Simulated},
     random::Random,
     script::Temper,
@@ -172,6 +173,9 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     /// Until when its replica is behind, and whether its process has been told.
     pub(super) behind_until: Time,
     pub(super) is_behind: bool,
+    pub(super) presence: Presence,
+    /// Whether it leads a group at rest.
+    pub(super) rests: bool,
 }
 
 const HOSTS: u64 = 3 << 32;
@@ -227,6 +231,8 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             late_until: Time::ZERO,
             behind_until: Time::ZERO,
             is_behind: false,
+            presence: Presence::default(),
+            rests: false,
             place,
         }
     }
@@ -267,6 +273,8 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.armed = None;
         self.failing = None;
         self.is_behind = false;
+        self.presence = Presence::default();
+        self.rests = false;
         self.submissions.clear();
         self.reads.clear();
         self.admins.clear();

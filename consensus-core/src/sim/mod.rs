@@ -28,6 +28,7 @@ mod network;
 mod node;
 mod operations;
 mod plan;
+mod presence;
 mod protocol;
 mod random;
 mod runner;

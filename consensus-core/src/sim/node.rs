@@ -38,6 +38,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             heartbeat: temper.heartbeat,
             pre_vote: temper.pre_vote,
             check_quorum: temper.check_quorum,
+            rests: temper.rests,
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
             append_window_bytes: temper.append_window_bytes,
@@ -156,6 +157,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             self.judged(verdict)?;
         }
         self.note_role(node);
+        self.note_rest(node);
         if out.is_empty() {
             return Ok(());
         }
@@ -257,6 +259,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         let local = host.clock.now(now);
         self.schedule_in(period, Event::Tick(node, life));
+        self.look_around(node)?;
         if let Some(adversary) = &mut self.host(node).adversary {
             let mut out = Vec::new();
             adversary.tick(local, &mut out);
@@ -295,6 +298,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             adversary.receive(local, from, message, &mut out);
             return out.into_iter().try_for_each(|(peer, said)| self.put(to, peer, &said));
         }
+        self.hear(to, from, None)?;
         self.step(to, Input::Receive { from, message })
     }
 

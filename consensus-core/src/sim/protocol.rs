@@ -31,6 +31,12 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the input that tells whether the replica has more to apply than it may.
     fn behind(behind: bool) -> Input<Self>;
 
+    /// Makes the input that tells whether a node is present, or silent.
+    fn presence(node: NodeId, present: bool) -> Input<Self>;
+
+    /// Tells whether the process takes its group to be at rest.
+    fn is_at_rest(&self) -> bool;
+
     /// Tells what operators are told.
     fn status(&self) -> Status;
 
@@ -98,6 +104,8 @@ pub struct Setup {
     pub pre_vote: bool,
     /// Whether a leader that hears of no majority gives up, where the protocol leaves that open.
     pub check_quorum: bool,
+    /// Whether the group comes to rest while there is nothing to do.
+    pub rests: bool,
     /// The bytes of commands after which a message is full.
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.

@@ -32,6 +32,8 @@ pub(super) struct Temper {
     pub(super) heartbeat: Duration,
     pub(super) pre_vote: bool,
     pub(super) check_quorum: bool,
+    /// Whether the group comes to rest, for which callers leave it time.
+    pub(super) rests: bool,
     pub(super) append_bytes_max: usize,
     pub(super) append_window: usize,
     pub(super) append_window_bytes: usize,
@@ -146,6 +148,7 @@ impl Temper {
             // Most have both, as users do.
             pre_vote: !random.happens(400_000),
             check_quorum: !random.happens(400_000),
+            rests: faults.has(Fault::Rest),
             append_bytes_max: *random.pick(&[1, 64, 512, 4_096]).unwrap_or(&64),
             append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),
             append_window_bytes: *random.pick(&[1, 512, 16_384]).unwrap_or(&512),
@@ -170,7 +173,7 @@ impl Temper {
 fn rate(fault: Fault) -> u64 {
     match fault {
         Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
-        Fault::LostSuffix => 0,
+        Fault::LostSuffix | Fault::Rest | Fault::Unrest => 0,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
         Fault::Backlog => 3_000,
@@ -213,9 +216,17 @@ fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec
     let first = (temper.election_timeout * 5).min(plan.duration() / 4);
     let mut times = Vec::with_capacity(count);
     let mut together = Time::ZERO;
+    // A group that may rest is used in bursts.
+    let count_bursts = if temper.rests { 3 + random.below(6) } else { 0 };
+    let bursts: Vec<_> =
+        (0..count_bursts).map(|_| random.between(first, plan.duration())).collect();
     for number in 0..count {
         if number % plan.callers() == 0 {
-            together = Time::ZERO + random.between(first, plan.duration());
+            let burst = random.pick(&bursts).copied();
+            let after = random.between(Duration::ZERO, temper.election_timeout * 2);
+            let at = burst.map(|burst| burst + after);
+            let at = at.unwrap_or_else(|| random.between(first, plan.duration()));
+            together = Time::ZERO + at;
             times.push(together);
         } else {
             // Within about the time that an operation takes.

@@ -94,7 +94,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::ClockJump => self.set_clock(strike, node),
             Fault::Transfer => self.ask_for_transfer(strike, node),
             // These have odds, or follow from others.
-            Fault::Loss
+            Fault::Rest
+            | Fault::Unrest
+            | Fault::Loss
             | Fault::Duplication
             | Fault::Reordering
             | Fault::LostSuffix

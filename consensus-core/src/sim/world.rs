@@ -79,6 +79,12 @@ pub(super) enum Event {
     Try(NodeId, Body, Time),
     /// What callers asked of a node's process is handed over.
     Gather(NodeId, u64),
+    /// A node hears that another process runs: the number of its life.
+    Sign {
+        from: NodeId,
+        to: NodeId,
+        life: u64,
+    },
     /// Everything is mended.
     Mend,
 }
@@ -88,6 +94,7 @@ impl Event {
     pub(super) fn source(&self) -> Option<NodeId> {
         match self {
             Self::Message { from, .. }
+            | Self::Sign { from, .. }
             | Self::Request { from, .. }
             | Self::Response { from, .. } => Some(*from),
             Self::Tick(..)
@@ -115,6 +122,7 @@ impl Event {
             | Self::Persisted(node, ..)
             | Self::Apply(node, _)
             | Self::Message { to: node, .. }
+            | Self::Sign { to: node, .. }
             | Self::Request { to: node, .. }
             | Self::Response { to: node, .. } => Some(*node),
             Self::Call(_)
@@ -375,6 +383,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
                 Ok(())
             }
             Event::Gather(node, life) => self.on_gather(node, life),
+            Event::Sign { from, to, life } => self.hear(to, from, Some(life)),
             Event::Mend => self.on_mend(),
         }
     }

@@ -72,6 +72,7 @@ impl Host {
         let members = Members::new((0..NODES).map(id)).expect("there are nodes");
         let config = Config::builder(id(position), GroupId::named("test"), members)
             .append_window(1)
+            .rests(false)
             .pre_vote(false)
             .check_quorum(false)
             .build()

@@ -142,7 +142,9 @@ impl Cluster {
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TimeoutNow { .. } => false,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
         }
     }
 
@@ -161,9 +163,11 @@ impl Cluster {
             // Nobody begins to campaign or lead in a term that it has on its disk already.
             // Nobody reads.
             Message::ReadIndex { .. } | Message::ReadIndexReply { .. } => false,
-            Message::PreVote { .. } | Message::PreVoteReply { .. } | Message::TimeoutNow { .. } => {
-                false
-            }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => false,
             Message::VoteReply { .. } => {
                 letter.term < to.disk_term || letter.term == to.disk_term && !campaigns(to)
             }

@@ -21,7 +21,7 @@ const STEPS: u64 = 150;
 
 /// Draws numbers that are likely to hurt: small ones, and those at the ends of ranges.
 fn number(rng: &mut ChaCha8Rng) -> u64 {
-    match rng.next_u64() % 8 {
+    match rng.next_u64() % 10 {
         0 => u64::MAX - rng.next_u64() % 3,
         1 => (u64::MAX >> 1) - 1 + rng.next_u64() % 3,
         2 => rng.next_u64(),
@@ -45,7 +45,7 @@ fn entries(rng: &mut ChaCha8Rng, term: Term) -> Vec<Entry> {
 fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
     let present = rng.next_u64().is_multiple_of(2);
     let term = if present { term } else { Term(number(rng)) };
-    match rng.next_u64() % 10 {
+    match rng.next_u64() % 12 {
         0 => Message::Vote {
             term,
             last_index: Index(number(rng)),
@@ -74,6 +74,8 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
         6 => Message::HeartbeatReply { term, round: number(rng) },
         7 => Message::ReadIndex { term, id: number(rng) },
         8 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
+        9 => Message::Rest { term, commit: Index(number(rng)) },
+        10 => Message::RestReply { term, commit: Index(number(rng)) },
         _ => {
             let (last_index, last_term) = (Index(number(rng) / 4), Term(number(rng) / 4));
             Message::TimeoutNow { term, last_index, last_term }

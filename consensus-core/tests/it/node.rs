@@ -21,6 +21,7 @@ pub(crate) struct Options {
     /// Off where a script is about something else: its trace is shorter.
     pub(crate) pre_vote: bool,
     pub(crate) check_quorum: bool,
+    pub(crate) rests: bool,
     pub(crate) append_bytes_max: usize,
     pub(crate) append_window: usize,
     pub(crate) append_window_bytes: usize,
@@ -37,6 +38,7 @@ impl Default for Options {
             heartbeat: Duration::from_millis(100),
             pre_vote: false,
             check_quorum: false,
+            rests: false,
             append_bytes_max: 1 << 20,
             append_window: 64,
             append_window_bytes: 1 << 20,
@@ -85,6 +87,7 @@ impl Node {
             .heartbeat(options.heartbeat)
             .pre_vote(options.pre_vote)
             .check_quorum(options.check_quorum)
+            .rests(options.rests)
             .seed(options.seed << 8 | id.number())
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)

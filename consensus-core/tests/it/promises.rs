@@ -50,7 +50,9 @@ impl Promises {
             | Message::HeartbeatReply { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TimeoutNow { .. } => None,
+            | Message::TimeoutNow { .. }
+            | Message::Rest { .. }
+            | Message::RestReply { .. } => None,
         };
         let Some(candidate) = vote else { return };
         assert!(

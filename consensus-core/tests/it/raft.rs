@@ -122,7 +122,8 @@ fn options(verb: &Verb) -> Options {
     let plain = Options::default();
     #[rustfmt::skip]
     let Verb::Cluster {
-        nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum, ..
+        nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum,
+        rests, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
@@ -133,6 +134,7 @@ fn options(verb: &Verb) -> Options {
         proposals_bytes_max: proposals_bytes.unwrap_or(plain.proposals_bytes_max),
         pre_vote: prevote.unwrap_or(plain.pre_vote),
         check_quorum: checkquorum.unwrap_or(plain.check_quorum),
+        rests: rests.unwrap_or(plain.rests),
         ..plain
     }
 }
@@ -213,8 +215,9 @@ impl Runner {
         let state = node.raft.state();
         let role = if node.up { self.cluster.describe(id) } else { "down".into() };
         let log = state.log();
+        let rest = if node.up && state.is_at_rest() { " at rest" } else { "" };
         format!(
-            "{id} {role} leader={} voted_for={} last={} stable={} committed={} applied={}\n",
+            "{id} {role}{rest} leader={} voted_for={} last={} stable={} committed={} applied={}\n",
             trace::node(state.leader()),
             trace::node(state.voted_for()),
             trace::position(log.last_index(), log.last_term()),

@@ -127,6 +127,7 @@ impl Adversary<Raft> for Liar {
                 Message::AppendReply { term, result: AppendResult::Matched(matched) }
             }
             Message::Heartbeat { round, .. } => Message::HeartbeatReply { term, round },
+            Message::Rest { commit, .. } => Message::RestReply { term, commit },
             Message::PreVote { .. } => Message::PreVoteReply { term, granted: true },
             Message::ReadIndex { id, .. } => {
                 Message::ReadIndexReply { term, id, index: Index::ZERO }
@@ -136,6 +137,7 @@ impl Adversary<Raft> for Liar {
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndexReply { .. }
+            | Message::RestReply { .. }
             | Message::TimeoutNow { .. } => return,
         };
         assert!(term > Term(0), "messages have terms");

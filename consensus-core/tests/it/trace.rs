@@ -63,6 +63,8 @@ pub(crate) fn message(message: &Message) -> String {
         Message::Heartbeat { commit, round, .. } => {
             format!("Heartbeat@{term} commit={commit} round={round}")
         }
+        Message::Rest { commit, .. } => format!("Rest@{term} commit={commit}"),
+        Message::RestReply { commit, .. } => format!("RestReply@{term} commit={commit}"),
         Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round={round}"),
         Message::ReadIndex { id, .. } => format!("ReadIndex@{term} id={id}"),
         Message::ReadIndexReply { id, index, .. } => {

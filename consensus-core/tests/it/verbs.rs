@@ -34,6 +34,9 @@ pub(crate) enum Verb {
         /// Whether leaders need to hear of a majority, and voters are loyal.
         #[arg(key)]
         checkquorum: Option<bool>,
+        /// Whether the group comes to rest.
+        #[arg(key)]
+        rests: Option<bool>,
     },
     /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
     Given {
