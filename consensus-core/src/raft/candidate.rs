@@ -162,6 +162,7 @@ impl Step<Raft> for Candidate {
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
+            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay

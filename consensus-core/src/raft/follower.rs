@@ -71,7 +71,7 @@ impl Follower {
                 self.on_heartbeat(state, from, commit, round, out);
             }
             Message::TimeoutNow { last_index, last_term, .. } => {
-                return self.on_timeout_now(state, now, (last_index, last_term), out);
+                return self.on_timeout_now(state, now, from, (last_index, last_term), out);
             }
             // Answers to what this replica asked in a role it no longer holds.
             Message::PreVoteReply { .. }
@@ -179,9 +179,15 @@ impl Follower {
         &mut self,
         state: &mut State,
         now: Time,
+        leader: NodeId,
         (last_index, last_term): (Index, Term),
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
+        if state.willingness().is_none() {
+            // It says so at once: the leader turns to another.
+            state.reply_heartbeat(leader, 0, out);
+            return Next::Stay;
+        }
         let told = state.told_to_campaign(last_index, last_term);
         let Some(summons) = told.map(Summons::Told) else { return Next::Stay };
         Next::Become(Candidate::campaign(summons, state, now, out).into())
@@ -256,6 +262,7 @@ impl Step<Raft> for Follower {
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
+            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay

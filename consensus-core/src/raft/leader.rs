@@ -127,7 +127,7 @@ impl Leader {
             state.follow(None, out);
             return Next::Become(Follower::new().into());
         }
-        self.give_up_transfer(state, now, out);
+        self.look_after_transfers(state, now, out);
         if now >= self.heartbeat_due {
             self.broadcast_heartbeat(state, now, out);
         }
@@ -269,8 +269,9 @@ impl Leader {
                 self.on_append_reply(state, now, from, result, out);
                 self.summon(state, from, out);
             }
-            Message::HeartbeatReply { round, .. } => {
+            Message::HeartbeatReply { round, priority, .. } => {
                 self.hear(state, now, from);
+                self.on_willingness(state, now, (from, priority), out);
                 self.on_heartbeat_reply(state, now, from, round, out);
                 self.summon(state, from, out);
             }
@@ -278,7 +279,7 @@ impl Leader {
     }
 
     fn hear(&mut self, state: &State, now: Time, from: NodeId) {
-        self.heirs.hear(from, now);
+        self.heirs.hear(from, now, state.config.election_timeout());
         if state.config.check_quorum() {
             self.following.hear(from);
         }
@@ -413,6 +414,10 @@ impl Step<Raft> for Leader {
             Input::Control(Control::Read(tickets)) => self.on_read(state, now, tickets, out),
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);
+            }
+            Input::Control(Control::Resign { ticket }) => {
+                state.resign();
+                self.on_transfer(state, now, (ticket, None), out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }

@@ -47,6 +47,7 @@ pub mod log;
 mod candidate;
 mod config;
 mod configurations;
+mod fitness;
 mod follower;
 mod following;
 mod leader;
@@ -63,7 +64,7 @@ mod state;
 mod transfer;
 
 pub use candidate::Candidate;
-pub use config::{Builder, Config, ConfigError, check_timing};
+pub use config::{Builder, Config, ConfigError, PRIORITY_DEFAULT, check_timing};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};
@@ -102,6 +103,12 @@ pub enum Control {
         ticket: Ticket,
         /// Who is to lead.
         to: Option<NodeId>,
+    },
+    /// The process is about to end: hand the lead over if this replica has it, and campaign no more.
+    /// Done when another leads, or when there is no lead to hand over.
+    Resign {
+        /// Correlates the answer.
+        ticket: Ticket,
     },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
@@ -202,6 +209,7 @@ impl Seated for Raft {
         out: &mut Effects<Self>,
     ) -> Option<Role> {
         if matches!(input, Input::Tick) {
+            state.look_at_disk(now);
             state.forget_transfer(now, out);
         }
         let Input::Receive { from, message } = input else { return None };
@@ -237,6 +245,7 @@ impl Seated for Raft {
             committed: state.committed(),
             last: state.log.last_index(),
             transfer: state.transfers_to(),
+            disk_stalls: state.disk_stalls(),
             membership: state.membership().clone(),
         }
     }

@@ -26,7 +26,8 @@ impl Simulated for Raft {
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window)
             .pre_vote(setup.pre_vote)
-            .check_quorum(setup.check_quorum);
+            .check_quorum(setup.check_quorum)
+            .priority(setup.priority);
         #[cfg(feature = "mutants")]
         let config = match setup.bug {
             Some(crate::mutants::Bug::Raft(mutant)) => config.mutant(mutant),
@@ -45,6 +46,10 @@ impl Simulated for Raft {
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
         Input::Control(Control::of(ticket, admin))
+    }
+
+    fn resign(ticket: Ticket) -> Input<Self> {
+        Input::Control(Control::Resign { ticket })
     }
 
     fn status(&self) -> Status {
@@ -83,7 +88,10 @@ impl Simulated for Raft {
             Message::Heartbeat { commit, round, .. } => {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
-            Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+            Message::HeartbeatReply { round, priority, .. } => {
+                let unfit = if priority.is_none() { ", would not lead" } else { "" };
+                format!("HeartbeatReply@{term} round {round}{unfit}")
+            }
             Message::TimeoutNow { last_index, last_term, .. } => {
                 format!("TimeoutNow@{term} log ends at {last_index}@{}", last_term.0)
             }

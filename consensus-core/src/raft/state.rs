@@ -15,6 +15,7 @@ use super::{
     Raft,
     config::Config,
     configurations::Configurations,
+    fitness::Fitness,
     log::Log,
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
@@ -64,6 +65,7 @@ pub struct State {
     heard: Option<Time>,
     timer: ChaCha8Rng,
     pub(super) handover: Handover,
+    pub(super) fitness: Fitness,
 }
 
 impl State {
@@ -95,6 +97,7 @@ impl State {
             heard: None,
             timer,
             handover: Handover::default(),
+            fitness: Fitness::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -232,7 +235,7 @@ impl State {
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, persisting, durable,
             vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
-            timer: _, handover,
+            timer: _, handover, fitness: _,
         } = self;
         handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
@@ -347,10 +350,10 @@ impl State {
 
     // The election timer.
 
-    /// Draws a new timeout from T to 2T (5.2).
+    /// Draws a new timeout, from T to 2T for a replica of the usual priority (5.2).
     pub(super) fn reset_election_timer(&mut self, now: Time) {
-        let shortest = self.config.election_timeout();
-        let spread = shortest.as_nanos() as u64;
+        let (shortest, spread) = self.config.election_timeouts();
+        let spread = spread.as_nanos() as u64;
         let jitter = std::time::Duration::from_nanos(self.timer.next_u64() % spread.max(1));
         self.election_deadline = now + shortest + jitter;
     }
@@ -377,9 +380,10 @@ impl State {
         !entitled && self.is_loyal(now)
     }
 
-    /// Proves that the election timer ran out, if it did.
+    /// Proves that the election timer ran out, if it did. Who is not fit to lead waits for others.
     pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
-        (now >= self.election_deadline).then_some(TimedOut(()))
+        let campaigns = now >= self.election_deadline && self.willingness().is_some();
+        campaigns.then_some(TimedOut(()))
     }
 
     // Durability.
@@ -441,6 +445,11 @@ impl State {
         if let Some(membership) = membership {
             self.configurations.push(index, membership);
         }
+    }
+
+    /// Returns the youngest durable record.
+    pub(super) fn durable(&self) -> Token {
+        self.durable
     }
 
     /// Returns the record that must be durable before a peer may hear of the present term, vote or
@@ -522,7 +531,8 @@ impl State {
         } else {
             self.barrier()
         };
-        let message = Message::HeartbeatReply { term: self.term, round };
+        let priority = self.willingness();
+        let message = Message::HeartbeatReply { term: self.term, round, priority };
         out.push(Effect::Send { to: self.config.peer(to), message, after });
     }
 }

@@ -59,9 +59,15 @@ pub enum Fault {
     ClockJump,
     /// Somebody asks that another node lead, and it comes to that.
     Transfer,
+    /// A leader hands over to a node that is to be preferred.
+    Takeover,
+    /// A leader hands over since its disk stalls.
+    DiskStall,
+    /// A process is told to end, hands over what it leads, and ends.
+    Retirement,
 }
 
-const KINDS: usize = 27;
+const KINDS: usize = 30;
 
 impl Fault {
     /// All kinds.
@@ -93,6 +99,9 @@ impl Fault {
         Self::Drift,
         Self::ClockJump,
         Self::Transfer,
+        Self::Takeover,
+        Self::DiskStall,
+        Self::Retirement,
     ];
 
     /// Returns its name.
@@ -125,6 +134,9 @@ impl Fault {
             Self::Drift => "drift",
             Self::ClockJump => "clock-jump",
             Self::Transfer => "transfer",
+            Self::Takeover => "takeover",
+            Self::DiskStall => "disk-stall",
+            Self::Retirement => "retirement",
         }
     }
 
@@ -233,7 +245,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::Transfer),
+            Self::All => range(Fault::Loss, Fault::Retirement),
         }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Failure, Flaw,
+    drive::Ending,
     fault::Fault,
     host::{Asker, Decision},
     operations::{Ended, Identity},
@@ -389,6 +390,12 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 Decision::Apply(decided) => self.apply(node, &decided)?,
                 Decision::ReadReady(ticket, at) => {
                     self.host(node).waiting.insert((at, ticket));
+                }
+                Decision::Answer(ticket, _) | Decision::Done(ticket)
+                    if self.host(node).retiring == Some(ticket) =>
+                {
+                    self.counts.count(Fault::Retirement);
+                    return self.crash(node, Ending::Process);
                 }
                 Decision::Answer(ticket, error) => {
                     self.respond(node, ticket, Err(Refusal::Refused(error)), None);

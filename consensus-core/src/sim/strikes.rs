@@ -58,7 +58,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 let host = self.host(node);
                 host.armed = Some(CrashPoint::Torn);
                 // What gathers meanwhile makes a write long.
-                host.slow_until = until;
+                (host.slow_until, host.stalls) = (until, false);
             }
             Fault::CrashAll => return self.crash_all(strike, node),
             Fault::Pause => self.pause(strike, node),
@@ -83,18 +83,22 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::SyncError => self.fail_next(strike, node, Operation::Sync),
             Fault::SlowDisk => {
                 self.struck(strike, node, "its disk is slow".to_owned());
-                self.host(node).slow_until = until;
+                let host = self.host(node);
+                (host.slow_until, host.stalls) = (until, strike.pick & 1 == 0);
             }
             // Counted each time that it happens.
             Fault::LateCompletion => self.host(node).late_until = until,
             Fault::ClockJump => self.set_clock(strike, node),
             Fault::Transfer => self.ask_for_transfer(strike, node),
+            Fault::Retirement => return self.retire(strike, node),
             // These have odds, or follow from others.
             Fault::Loss
             | Fault::Duplication
             | Fault::Reordering
             | Fault::LostSuffix
-            | Fault::Drift => {}
+            | Fault::Drift
+            | Fault::Takeover
+            | Fault::DiskStall => {}
         }
         Ok(())
     }
@@ -269,6 +273,15 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         for _ in 0..=(strike.pick >> 24 & 7) / 7 {
             self.administer(node, Admin::Transfer { to }, strike.lasts);
         }
+    }
+
+    /// Tells a process to end. It does when it has handed the lead over, or cannot.
+    fn retire(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
+        self.tell(strike, node, "is told to end".to_owned());
+        let host = self.host(node);
+        let ticket = host.next_ticket();
+        host.retiring = Some(ticket);
+        self.step(node, P::resign(ticket))
     }
 
     // Disks.

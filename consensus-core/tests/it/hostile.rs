@@ -71,7 +71,10 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
             },
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
-        6 => Message::HeartbeatReply { term, round: number(rng) },
+        6 => {
+            let (round, priority) = (number(rng), u8::try_from(rng.next_u64() % 300).ok());
+            Message::HeartbeatReply { term, round, priority }
+        }
         _ => {
             let (last_index, last_term) = (Index(number(rng) / 4), Term(number(rng) / 4));
             Message::TimeoutNow { term, last_index, last_term }

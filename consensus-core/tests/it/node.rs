@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use consensus_core::{
     GroupId, Index, Members, NodeId, Process, Ticket, Time, Token,
-    raft::{Config, Message, Raft, Role},
+    raft::{Config, Message, PRIORITY_DEFAULT, Raft, Role},
     replica::Replica,
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) append_window: usize,
     pub(crate) proposals_max: usize,
     pub(crate) proposals_bytes_max: usize,
+    /// How much the nodes are preferred as leaders, in order; of those that are missing, all alike.
+    pub(crate) priorities: Vec<u8>,
 }
 
 impl Default for Options {
@@ -40,11 +42,17 @@ impl Default for Options {
             append_window: 64,
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
+            priorities: Vec::new(),
         }
     }
 }
 
 impl Options {
+    fn priority(&self, id: NodeId) -> u8 {
+        let place = id.number() as usize - 1;
+        self.priorities.get(place).copied().unwrap_or(PRIORITY_DEFAULT)
+    }
+
     /// Returns the ids of the nodes.
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         (1..=self.nodes).map(id)
@@ -84,7 +92,8 @@ impl Node {
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)
             .proposals_max(options.proposals_max)
-            .proposals_bytes_max(options.proposals_bytes_max);
+            .proposals_bytes_max(options.proposals_bytes_max)
+            .priority(options.priority(id));
         let config = bug::configured(builder).build().expect("test configurations are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");
         Self {

@@ -3,7 +3,7 @@
 
 use consensus_core::{
     Index, NodeId, SubmitError,
-    raft::{AppendResult, Entry, Message, Payload, Record, Term},
+    raft::{AppendResult, Entry, Message, PRIORITY_DEFAULT, Payload, Record, Term},
     replica::Reply,
 };
 
@@ -63,7 +63,14 @@ pub(crate) fn message(message: &Message) -> String {
         Message::Heartbeat { commit, round, .. } => {
             format!("Heartbeat@{term} commit={commit} round={round}")
         }
-        Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round={round}"),
+        Message::HeartbeatReply { round, priority, .. } => {
+            let priority = match priority {
+                Some(PRIORITY_DEFAULT) => String::new(),
+                Some(priority) => format!(" priority={priority}"),
+                None => " unfit".into(),
+            };
+            format!("HeartbeatReply@{term} round={round}{priority}")
+        }
         Message::TimeoutNow { last_index, last_term, .. } => {
             format!("TimeoutNow@{term} last={}", position(*last_index, *last_term))
         }
