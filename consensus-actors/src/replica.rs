@@ -15,7 +15,8 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, Ticket, Time,
+    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
+    TransferError,
     client::{
         Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
         Response,
@@ -49,6 +50,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn read(&self, tickets: Vec<Ticket>);
     /// Asks for what operators want.
     fn admin(&self, requests: Vec<(Ticket, Admin)>);
+    /// Tells that the node is about to end.
+    fn resign(&self, ticket: Ticket);
 }
 
 /// The actor that holds a group's state on this node.
@@ -70,6 +73,8 @@ pub struct Replica<S: StateMachine> {
     backlog: VecDeque<Decision>,
     outbox: Outbox,
     flushing: bool,
+    /// Who waits until no caller of this node's does.
+    idle: Vec<oneshot::Sender<()>>,
 }
 
 /// Where a replica stands, and what it needs of its node.
@@ -91,6 +96,8 @@ pub(crate) struct Place {
 enum Asker {
     Here(Attempt),
     Peer(NodeId, Attempt),
+    /// The node, which is about to end.
+    Node(oneshot::Sender<bool>),
 }
 
 /// What a handler has gathered for others, sent once at its end.
@@ -120,6 +127,7 @@ impl<S: StateMachine> Replica<S> {
             backlog: VecDeque::new(),
             outbox: Outbox::default(),
             flushing: false,
+            idle: Vec::new(),
         }
     }
 
@@ -266,6 +274,19 @@ impl<S: StateMachine> Replica<S> {
             Some((Asker::Peer(node, attempt), _)) => {
                 self.post(node, Kind::Response, &Response { attempt, result });
             }
+            Some((Asker::Node(resigned), _)) => {
+                // Without the lead, or without anybody who could take it, there is nothing to do.
+                let settled = match result {
+                    Ok(_) => true,
+                    Err(Failure::Refused(error)) => matches!(
+                        error,
+                        SubmitError::NotLeader { .. }
+                            | SubmitError::Transfer(TransferError::NoFollower)
+                    ),
+                    Err(Failure::Rejected(_)) => true,
+                };
+                resigned.send(settled).ok();
+            }
             None => tracing::debug!(group = %self.place.name, ?ticket, "answered twice"),
         }
     }
@@ -307,6 +328,11 @@ impl<S: StateMachine> Replica<S> {
         for (to, items) in std::mem::take(&mut self.outbox.items) {
             self.place.links.send(to, items);
         }
+        if self.callers.is_empty() {
+            self.idle.drain(..).for_each(|waits| {
+                waits.send(()).ok();
+            });
+        }
     }
 }
 
@@ -325,6 +351,12 @@ pub(crate) struct Requests(pub(crate) NodeId, pub(crate) Vec<Attempted>);
 
 /// Answers to requests that went to a peer.
 pub(crate) struct Responses(pub(crate) Vec<Response>);
+
+/// The node is about to end: hand the lead over. Answered with whether nothing is left to do.
+pub(crate) struct Resign(pub(crate) oneshot::Sender<bool>);
+
+/// Tells when no caller of this node's waits for an answer.
+pub(crate) struct Idle(pub(crate) oneshot::Sender<()>);
 
 /// An occasion to look at the time.
 pub(crate) struct Tick;
@@ -345,6 +377,14 @@ impl Message for Requests {
 }
 
 impl Message for Responses {
+    type Result = ();
+}
+
+impl Message for Resign {
+    type Result = ();
+}
+
+impl Message for Idle {
     type Result = ();
 }
 
@@ -424,6 +464,27 @@ impl<S: StateMachine> Handler<Responses> for Replica<S> {
         for Response { attempt, result } in responses {
             self.client.answered(now, attempt, result, &mut self.outbox.effects);
         }
+        self.flush();
+    }
+}
+
+impl<S: StateMachine> Handler<Resign> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, Resign(resigned): Resign, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
+        let ticket = self.next_ticket();
+        self.seated.insert(ticket, (Asker::Node(resigned), None));
+        self.place.seat.resign(ticket);
+    }
+}
+
+impl<S: StateMachine> Handler<Idle> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, Idle(idle): Idle, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
+        self.idle.push(idle);
         self.flush();
     }
 }

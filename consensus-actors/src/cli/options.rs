@@ -6,7 +6,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use consensus_core::sim::Profile;
+use consensus_core::{raft::PRIORITY_DEFAULT, sim::Profile};
 
 use crate::client::IntoDuration;
 
@@ -202,6 +202,14 @@ pub(super) struct Serve {
     /// How often a leader is heard; at most a third of the election timeout.
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]
     pub(super) heartbeat: Duration,
+    /// How much this node is preferred as a leader, from 0 to 255; one of priority 0 campaigns only
+    /// when no other has.
+    #[arg(long, value_name = "NUMBER", default_value_t = PRIORITY_DEFAULT)]
+    pub(super) priority: u8,
+    /// How long the node may take to end: to hand over what it leads, and to answer what is in
+    /// flight.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(super) shutdown_grace: Duration,
     /// Ends the node when its standard input ends: a child of `dev` does not outlive its parent.
     #[arg(long, hide = true)]
     pub(super) end_with_stdin: bool,

@@ -28,7 +28,7 @@ where
          {name} dev     (a cluster of three)",
         data.display()
     ));
-    run_node(builder, run)
+    run_node(builder, false, run)
 }
 
 /// Runs one node of a cluster.
@@ -37,31 +37,33 @@ where
     F: FnOnce(Node) -> Fut,
     Fut: Future<Output = Result>,
 {
-    if options.end_with_stdin {
-        end_with_stdin();
-    }
     let mut builder = Node::builder()
         .id(options.id)
         .data(options.data)
         .cluster(options.cluster)
         .election_timeout(options.election_timeout)
-        .heartbeat(options.heartbeat);
+        .heartbeat(options.heartbeat)
+        .priority(options.priority)
+        .shutdown_grace(options.shutdown_grace);
     for (id, address) in options.peers {
         builder = builder.peer(id, address);
     }
     if let Some(http) = options.http {
         builder = builder.http(http);
     }
-    run_node(builder, run)
+    run_node(builder, options.end_with_stdin, run)
 }
 
-fn run_node<F, Fut>(builder: NodeBuilder, run: F) -> Result<ExitCode>
+fn run_node<F, Fut>(builder: NodeBuilder, ends_with_stdin: bool, run: F) -> Result<ExitCode>
 where
     F: FnOnce(Node) -> Fut,
     Fut: Future<Output = Result>,
 {
     trace();
     let node = builder.start()?;
+    if ends_with_stdin {
+        end_with_stdin(node.clone());
+    }
     let done = actix_rt::System::new().block_on(run(node.clone()));
     node.stop();
     done.map(|()| ExitCode::SUCCESS)
@@ -83,11 +85,12 @@ fn trace() {
 }
 
 /// The parent holds the other end of the pipe: however it dies, the pipe closes, and this process
-/// ends.
-fn end_with_stdin() {
-    std::thread::spawn(|| {
+/// ends as if it were asked to.
+fn end_with_stdin(node: Node) {
+    std::thread::spawn(move || {
         let mut rest = Vec::new();
         std::io::stdin().read_to_end(&mut rest).ok();
+        actix_rt::System::new().block_on(node.shutdown());
         std::process::exit(0);
     });
 }

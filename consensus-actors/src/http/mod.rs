@@ -14,6 +14,7 @@
 //! bounds a call.
 
 mod admin;
+mod doors;
 mod origin;
 mod problem;
 mod status;
@@ -46,6 +47,7 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
         App::new()
             .app_data(web::Data::from(Arc::clone(&node)))
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .wrap(from_fn(doors::let_in))
             .wrap(from_fn(origin::refuse_foreign))
             .service(page("/livez", get().to(status::livez)))
             .service(page("/readyz", get().to(status::readyz)))

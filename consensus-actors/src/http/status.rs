@@ -15,8 +15,12 @@ pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Answers 200 when every group knows a leader, 503 with what is missing when not.
+/// Answers 200 when every group knows a leader, 503 with what is missing when not, and while the node
+/// is about to end.
 pub(super) async fn readyz(node: web::Data<Shared>) -> HttpResponse {
+    if node.doors.are_closed() {
+        return HttpResponse::ServiceUnavailable().body("not ready: the node is stopping\n");
+    }
     let groups = node.groups();
     let leaderless = groups.iter().filter(|(_, group)| group.status().1.leader.is_none());
     let waiting: Vec<&str> = leaderless.map(|(name, _)| name.as_str()).collect();
@@ -39,6 +43,8 @@ pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
         "node": node.id.number(),
         "cluster": &*node.cluster,
         "version": env!("CARGO_PKG_VERSION"),
+        "priority": node.priority,
+        "stopping": node.doors.are_closed(),
         "groups": groups,
     }))
 }
@@ -55,6 +61,7 @@ fn describe_status(node: &Shared, name: &str, group: &dyn Group) -> Value {
         "applied": applied.0,
         "last": status.last.0,
         "transfer": status.transfer.map(|to| to.number()),
+        "disk_stalls": status.disk_stalls,
         "members": node.members.iter().map(|member| member.number()).collect::<Vec<_>>(),
     })
 }

@@ -8,12 +8,14 @@ use consensus_core::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::Board;
 use crate::{
     arguments,
     client::{self, Call, Client},
     error::{Code, Error, Result},
+    replica::{Idle, Resign},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
 };
@@ -47,6 +49,12 @@ pub(crate) trait Group: Send + Sync {
 
     /// Does what an operator asks of the group's protocol.
     fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer;
+
+    /// Hands the lead over before the node ends; tells whether nothing is left to do.
+    fn resign(&self) -> oneshot::Receiver<bool>;
+
+    /// Tells when no caller of this node's waits for an answer.
+    fn idle(&self) -> oneshot::Receiver<()>;
 
     /// Returns the group's commands and queries.
     fn interface(&self) -> consensus_core::Interface;
@@ -114,6 +122,18 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer {
         self.answer(Ask::Admin(admin), deadline)
+    }
+
+    fn resign(&self) -> oneshot::Receiver<bool> {
+        let (resigned, settled) = oneshot::channel();
+        self.client.addr().do_send(Resign(resigned));
+        settled
+    }
+
+    fn idle(&self) -> oneshot::Receiver<()> {
+        let (waits, idle) = oneshot::channel();
+        self.client.addr().do_send(Idle(waits));
+        idle
     }
 
     fn interface(&self) -> consensus_core::Interface {

@@ -156,6 +156,7 @@ impl NodeActor {
         let config = raft::Config::builder(self.settings.id, group, members)
             .election_timeout(self.settings.election_timeout)
             .heartbeat(self.settings.heartbeat)
+            .priority(self.settings.priority)
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
@@ -254,6 +255,10 @@ impl<P: Hosted> Proposer for Seat<P> {
 
     fn admin(&self, requests: Vec<(Ticket, Admin)>) {
         self.send(requests.into_iter().map(|(ticket, admin)| P::admin(ticket, admin)).collect());
+    }
+
+    fn resign(&self, ticket: Ticket) {
+        self.send(vec![P::resign(ticket)]);
     }
 
     fn read(&self, tickets: Vec<Ticket>) {

@@ -16,6 +16,7 @@ use super::{
     Node, Shared,
     builder::Settings,
     directory::Directory,
+    ending,
     host::{Draw, NodeActor},
 };
 use crate::{
@@ -64,6 +65,7 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
 
     let (started, start) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
     let ports = Ports { peer: peer_port, http: http_port };
     let thread =
         std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
@@ -81,14 +83,19 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
                 draw: Box::new(|| getrandom::u64().map_err(io::Error::other)),
                 http: http_address,
             };
-            system.block_on(run(parts, ports, started, stopped));
+            let written = system.block_on(run(parts, ports, started, stopped));
             disk_thread.stop();
-            disk_thread.join().ok();
+            // A disk that stalls would hold up the end for as long as it likes.
+            if written {
+                disk_thread.join().ok();
+            }
+            end.send(()).ok();
         })?;
     let shared =
         start.recv().map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))??;
     *lock(&shared.stop) = Some(stop);
     *lock(&shared.thread) = Some(thread);
+    *lock(&shared.ended) = Some(ended);
     Ok(Node { shared })
 }
 
@@ -119,6 +126,7 @@ pub(crate) fn assemble(
     let Parts { settings, identity, recovered, journal, calendar, tick, network, draw, http } =
         parts;
     let (id, cluster, members) = (settings.id, Arc::clone(&identity.cluster), settings.members());
+    let (priority, shutdown_grace) = (settings.priority, settings.shutdown_grace);
     let inlets = Inlets::default();
     let mut links = BTreeMap::new();
     for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != id) {
@@ -140,6 +148,9 @@ pub(crate) fn assemble(
         id,
         cluster,
         members,
+        priority,
+        shutdown_grace,
+        doors: Arc::default(),
         http,
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
@@ -147,23 +158,25 @@ pub(crate) fn assemble(
         actor: actor.start(),
         stop: Mutex::new(None),
         thread: Mutex::new(None),
+        ended: Mutex::new(None),
     });
     let listen = |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets));
     (shared, incoming.map(listen))
 }
 
-/// The life of the node's thread.
+/// The life of the node's thread; tells whether the journal has written all that waited.
 async fn run(
     parts: Parts,
     ports: Ports,
     started: std::sync::mpsc::Sender<Result<Arc<Shared>>>,
-    stopped: oneshot::Receiver<()>,
-) {
+    stopped: oneshot::Receiver<Duration>,
+) -> bool {
+    let journal = parts.journal.clone();
     let incoming = match ports.peer.map(tokio::net::TcpListener::from_std).transpose() {
         Ok(incoming) => incoming,
         Err(error) => {
             started.send(Err(error.into())).ok();
-            return;
+            return true;
         }
     };
     let (shared, listening) = assemble(parts, incoming);
@@ -171,13 +184,14 @@ async fn run(
         Ok(server) => server,
         Err(error) => {
             started.send(Err(error.into())).ok();
-            return;
+            return true;
         }
     };
     let serving = server.map(|server| (server.handle(), actix_rt::spawn(server)));
     tracing::info!(node = %shared.id, cluster = %shared.cluster, "started");
     started.send(Ok(Arc::clone(&shared))).ok();
-    stopped.await.ok();
+    let grace = stopped.await.unwrap_or_default();
+    let written = grace.is_zero() || ending::prepare(&shared, &journal, grace).await;
 
     if let Some((handle, task)) = serving {
         handle.stop(false).await;
@@ -187,6 +201,7 @@ async fn run(
         task.abort();
     }
     shared.actor.send(super::host::Shutdown).await.ok();
+    written
 }
 
 fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 mod directory;
+mod ending;
 mod group;
 mod host;
 pub(crate) mod launch;
@@ -18,9 +19,13 @@ use std::{
 
 use actix::Addr;
 use consensus_core::{Index, NodeId, Status};
-use tokio::sync::oneshot;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 pub use builder::NodeBuilder;
+pub(crate) use ending::{Doors, Visit};
 pub(crate) use group::{Arguments, Group};
 pub use host::Hosting;
 use host::NodeActor;
@@ -46,14 +51,19 @@ pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
     pub(crate) members: Vec<NodeId>,
+    pub(crate) priority: u8,
+    shutdown_grace: Duration,
+    pub(crate) doors: Arc<Doors>,
     pub(crate) http: Option<SocketAddr>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
     started: Instant,
     actor: Addr<NodeActor>,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    /// Ends the node, within so long.
+    stop: Mutex<Option<oneshot::Sender<Duration>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Node {
@@ -85,7 +95,8 @@ impl Node {
         Hosting::new(Arc::clone(&self.shared), name.into())
     }
 
-    /// Runs until the process is asked to end (Ctrl-C or SIGTERM), then stops the node.
+    /// Runs until the process is asked to end (Ctrl-C or SIGTERM), then ends the node gracefully, as
+    /// [`Node::shutdown`] does. A second signal ends the process at once.
     ///
     /// All groups are hosted by then: from now on the HTTP interface calls others unknown, and no
     /// longer not ready.
@@ -94,33 +105,68 @@ impl Node {
     /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
     pub async fn run(self) -> Result {
         self.shared.all_hosted.store(true, Ordering::Release);
-        let until = async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (mut interrupt, mut terminate) =
-                (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+        let mut signals = Signals::listen()?;
+        signals.next().await;
+        tokio::select! {
+            biased;
+            () = self.shutdown() => Ok(()),
+            () = signals.next() => {
+                tracing::warn!(node = %self.shared.id, "ends at once");
+                std::process::exit(INTERRUPTED)
             }
-            std::io::Result::Ok(())
-        };
-        until.await?;
-        tracing::info!(node = %self.shared.id, "stopping");
-        self.stop();
-        Ok(())
+        }
     }
 
-    /// Stops the node's actors and waits until they have ended. What was answered is durable
-    /// already.
+    /// Ends the node gracefully, within the time that [`NodeBuilder::shutdown_grace`] allows: it
+    /// refuses new calls over HTTP, hands over what it leads, answers what is in flight, and writes
+    /// what waits for the disk.
+    pub async fn shutdown(&self) {
+        tracing::info!(node = %self.shared.id, "stopping");
+        let ended = lock(&self.shared.ended).take();
+        if let Some(stop) = lock(&self.shared.stop).take() {
+            stop.send(self.shared.shutdown_grace).ok();
+        }
+        if let Some(ended) = ended {
+            ended.await.ok();
+        }
+        self.stop();
+    }
+
+    /// Stops the node's actors at once and waits until they have ended. What was answered is durable
+    /// already; whoever waits is told that the node stops.
     pub fn stop(&self) {
         let stop = lock(&self.shared.stop).take();
         if let Some(stop) = stop {
-            stop.send(()).ok();
+            stop.send(Duration::ZERO).ok();
         }
         let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {
             thread.join().ok();
+        }
+    }
+}
+
+/// What asks a process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// The exit code after a second signal, as of a process that an interrupt ended.
+const INTERRUPTED: i32 = 130;
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -167,6 +167,8 @@ impl Proposer for Tickets {
     }
 
     fn admin(&self, _: Vec<(Ticket, Admin)>) {}
+
+    fn resign(&self, _: Ticket) {}
 }
 
 /// A calendar of one day.

@@ -5,7 +5,7 @@ use consensus_core::sim::{Fault, Faults, Profile};
 use crate::suggest;
 
 /// Every word with the kinds of fault that it stands for. `consensus-macros` knows them as well.
-const WORDS: [(&str, &[Fault]); 18] = [
+const WORDS: [(&str, &[Fault]); 19] = [
     (
         "crash",
         &[

@@ -193,11 +193,11 @@ fn rate(fault: Fault) -> u64 {
         Fault::LostSuffix | Fault::DiskStall | Fault::Takeover => 0,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
-        Fault::OneWay | Fault::Bridge | Fault::SlowDisk | Fault::LateCompletion => 3_000,
+        Fault::OneWay | Fault::Bridge | Fault::LateCompletion => 3_000,
         Fault::TornWrite | Fault::Retirement => 2_000,
         Fault::ClockJump | Fault::Replacement => 2_000,
         Fault::WriteError | Fault::SyncError => 2_000,
-        Fault::DiskFull => 5_000,
+        Fault::DiskFull | Fault::SlowDisk => 5_000,
         Fault::CrashAll => 1_500,
         Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_000,
     }
