@@ -6,6 +6,10 @@
 //! [`consensus_core::client`]); here are only the mailbox, the tickets, and the way back to whoever
 //! asked.
 
+mod ending;
+
+pub(crate) use ending::{Idle, Resign};
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
@@ -15,8 +19,7 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
-    TransferError,
+    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, Ticket, Time,
     client::{
         Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
         Response,
@@ -33,7 +36,7 @@ use crate::{
     error::Error,
     node::Board,
     role::Decision,
-    transport::{Item, Kind, Links},
+    transport::{Item, Kind, Links, guest::Guest},
 };
 
 /// How long a replica applies before it lets the other actors of its thread have a turn.
@@ -95,9 +98,18 @@ pub(crate) struct Place {
 /// Who asked the seat.
 enum Asker {
     Here(Attempt),
-    Peer(NodeId, Attempt),
+    Away(Origin, Attempt),
     /// The node, which is about to end.
     Node(oneshot::Sender<bool>),
+}
+
+/// Where requests come from that are not this node's own.
+#[derive(Clone)]
+pub(crate) enum Origin {
+    /// A peer, for its callers.
+    Peer(NodeId),
+    /// A client that is no member.
+    Guest(Guest),
 }
 
 /// What a handler has gathered for others, sent once at its end.
@@ -271,23 +283,20 @@ impl<S: StateMachine> Replica<S> {
                 let now = self.place.clock.now();
                 self.client.answered(now, attempt, result, &mut self.outbox.effects);
             }
-            Some((Asker::Peer(node, attempt), _)) => {
-                self.post(node, Kind::Response, &Response { attempt, result });
+            Some((Asker::Away(origin, attempt), _)) => {
+                self.respond(&origin, Response { attempt, result });
             }
             Some((Asker::Node(resigned), _)) => {
-                // Without the lead, or without anybody who could take it, there is nothing to do.
-                let settled = match result {
-                    Ok(_) => true,
-                    Err(Failure::Refused(error)) => matches!(
-                        error,
-                        SubmitError::NotLeader { .. }
-                            | SubmitError::Transfer(TransferError::NoFollower)
-                    ),
-                    Err(Failure::Rejected(_)) => true,
-                };
-                resigned.send(settled).ok();
+                resigned.send(ending::is_settled(&result)).ok();
             }
             None => tracing::debug!(group = %self.place.name, ?ticket, "answered twice"),
+        }
+    }
+
+    fn respond(&mut self, origin: &Origin, response: Response) {
+        match origin {
+            Origin::Peer(node) => self.post(*node, Kind::Response, &response),
+            Origin::Guest(guest) => guest.answer(response),
         }
     }
 
@@ -329,9 +338,7 @@ impl<S: StateMachine> Replica<S> {
             self.place.links.send(to, items);
         }
         if self.callers.is_empty() {
-            self.idle.drain(..).for_each(|waits| {
-                waits.send(()).ok();
-            });
+            self.tell_idle();
         }
     }
 }
@@ -346,17 +353,11 @@ pub(crate) struct Called {
 /// Decisions of the protocol, in order.
 pub(crate) struct Decisions(pub(crate) Vec<Decision>);
 
-/// Requests of a peer's callers.
-pub(crate) struct Requests(pub(crate) NodeId, pub(crate) Vec<Attempted>);
+/// Requests of callers elsewhere.
+pub(crate) struct Requests(pub(crate) Origin, pub(crate) Vec<Attempted>);
 
 /// Answers to requests that went to a peer.
 pub(crate) struct Responses(pub(crate) Vec<Response>);
-
-/// The node is about to end: hand the lead over. Answered with whether nothing is left to do.
-pub(crate) struct Resign(pub(crate) oneshot::Sender<bool>);
-
-/// Tells when no caller of this node's waits for an answer.
-pub(crate) struct Idle(pub(crate) oneshot::Sender<()>);
 
 /// An occasion to look at the time.
 pub(crate) struct Tick;
@@ -377,14 +378,6 @@ impl Message for Requests {
 }
 
 impl Message for Responses {
-    type Result = ();
-}
-
-impl Message for Resign {
-    type Result = ();
-}
-
-impl Message for Idle {
     type Result = ();
 }
 
@@ -440,7 +433,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
         for Attempted { attempt, request } in requests {
             if request.size() > REQUEST_BYTES_MAX {
                 let result = Err(Failure::Rejected(Rejection::Malformed));
-                self.post(from, Kind::Response, &Response { attempt, result });
+                self.respond(&from, Response { attempt, result });
                 continue;
             }
             let request = match request {
@@ -449,7 +442,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
                 }
                 plain @ (Request::Query(_) | Request::Admin(_)) => plain,
             };
-            self.seat(Asker::Peer(from, attempt), request);
+            self.seat(Asker::Away(from.clone(), attempt), request);
         }
         self.flush();
     }
@@ -464,27 +457,6 @@ impl<S: StateMachine> Handler<Responses> for Replica<S> {
         for Response { attempt, result } in responses {
             self.client.answered(now, attempt, result, &mut self.outbox.effects);
         }
-        self.flush();
-    }
-}
-
-impl<S: StateMachine> Handler<Resign> for Replica<S> {
-    type Result = ();
-
-    fn handle(&mut self, Resign(resigned): Resign, _: &mut Self::Context) {
-        let _guard = AbortOnPanic("replica");
-        let ticket = self.next_ticket();
-        self.seated.insert(ticket, (Asker::Node(resigned), None));
-        self.place.seat.resign(ticket);
-    }
-}
-
-impl<S: StateMachine> Handler<Idle> for Replica<S> {
-    type Result = ();
-
-    fn handle(&mut self, Idle(idle): Idle, _: &mut Self::Context) {
-        let _guard = AbortOnPanic("replica");
-        self.idle.push(idle);
         self.flush();
     }
 }

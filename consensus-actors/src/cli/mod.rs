@@ -3,7 +3,9 @@
 mod admin;
 mod call;
 mod check;
+mod config;
 mod dev;
+mod flags;
 mod history;
 mod http;
 #[cfg_attr(not(feature = "mutants"), path = "no_mutants.rs")]
@@ -14,6 +16,7 @@ mod serve;
 mod sim;
 mod status;
 mod tally;
+mod target;
 
 use std::process::ExitCode;
 
@@ -53,12 +56,13 @@ where
         }
     };
     let done = match options.verb {
-        None => serve::alone(application, run),
+        None => serve::alone(application, options.configured, run),
         Some(Verb::Serve(serve)) => serve::serve(application, serve, run),
         Some(Verb::Dev(dev)) => dev::dev(application, dev),
         Some(Verb::Status(status)) => status::status(&status),
         Some(Verb::Call(call)) => call::call(&call),
         Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
+        Some(Verb::Config(config)) => config::config(&config),
     };
     finish(done)
 }
@@ -71,6 +75,7 @@ pub fn tools() -> ExitCode {
         Tool::Status(status) => status::status(&status),
         Tool::Call(call) => call::call(&call),
         Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
+        Tool::Config(config) => config::config(&config),
     };
     finish(done)
 }

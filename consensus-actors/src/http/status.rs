@@ -43,7 +43,6 @@ pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
         "node": node.id.number(),
         "cluster": &*node.cluster,
         "version": env!("CARGO_PKG_VERSION"),
-        "priority": node.priority,
         "stopping": node.doors.are_closed(),
         "groups": groups,
     }))
@@ -61,6 +60,7 @@ fn describe_status(node: &Shared, name: &str, group: &dyn Group) -> Value {
         "applied": applied.0,
         "last": status.last.0,
         "transfer": status.transfer.map(|to| to.number()),
+        "priority": status.priority,
         "disk_stalls": status.disk_stalls,
         "members": node.members.iter().map(|member| member.number()).collect::<Vec<_>>(),
     })

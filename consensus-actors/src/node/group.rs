@@ -1,23 +1,24 @@
 //! A hosted group as tools see it: commands and queries by name, arguments as JSON or as text.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    Index, Operation, Outcome, StateMachine, Status,
-    client::{Admin, Ask},
+    Index, Membership, NodeId, Operation, Outcome, StateMachine, Status,
+    client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::Board;
 use crate::{
     arguments,
     client::{self, Call, Client},
     error::{Code, Error, Result},
-    replica::{Idle, Resign},
+    replica::{Idle, Origin, Requests, Resign},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
+    transport::guest::{Desk, Guest},
 };
 
 /// The arguments of a command or query, as a tool has them.
@@ -33,7 +34,7 @@ pub(crate) enum Arguments {
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 
 /// A group that this node hosts, whatever its state machine.
-pub(crate) trait Group: Send + Sync {
+pub(crate) trait Group: Desk {
     /// Applies a command, once for `key` if there is one.
     fn command(
         &self,
@@ -56,6 +57,9 @@ pub(crate) trait Group: Send + Sync {
     /// Tells when no caller of this node's waits for an answer.
     fn idle(&self) -> oneshot::Receiver<()>;
 
+    /// Returns the stable name of the state machine.
+    fn machine(&self) -> &'static str;
+
     /// Returns the group's commands and queries.
     fn interface(&self) -> consensus_core::Interface;
 
@@ -68,11 +72,17 @@ pub(super) struct HostedGroup<S: Replicated> {
     name: String,
     client: Client<S>,
     board: Arc<Board>,
+    contacts: Arc<BTreeMap<NodeId, String>>,
 }
 
 impl<S: Replicated> HostedGroup<S> {
-    pub(super) fn new(name: String, client: Client<S>, board: Arc<Board>) -> Self {
-        Self { name, client, board }
+    pub(super) fn new(
+        name: String,
+        client: Client<S>,
+        board: Arc<Board>,
+        contacts: Arc<BTreeMap<NodeId, String>>,
+    ) -> Self {
+        Self { name, client, board, contacts }
     }
 
     fn answer(&self, ask: Ask, deadline: Option<Duration>) -> Answer {
@@ -136,6 +146,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
         idle
     }
 
+    fn machine(&self) -> &'static str {
+        S::NAME
+    }
+
     fn interface(&self) -> consensus_core::Interface {
         <S as StateMachine>::INTERFACE
     }
@@ -143,6 +157,30 @@ impl<S: Replicated> Group for HostedGroup<S> {
     fn status(&self) -> (&'static str, Status, Index) {
         let (status, applied) = self.board.read();
         (S::PROTOCOL.name(), status, applied)
+    }
+}
+
+impl<S: Replicated> Desk for HostedGroup<S> {
+    fn ask(&self, guest: Guest, requests: Vec<Attempted>) {
+        self.client.addr().do_send(Requests(Origin::Guest(guest), requests));
+    }
+
+    fn whereabouts(&self) -> Whereabouts {
+        let followed = self.board.follow();
+        let (leader, membership) = &*followed.borrow();
+        // What the log says of a member's address is later than what this node was started with.
+        let known = self.contacts.keys().copied().filter(|_| membership.is_empty());
+        let contact = |member| {
+            let logged = membership.contact(member).filter(|contact| !contact.is_empty());
+            let contact = logged.or_else(|| self.contacts.get(&member).map(String::as_str))?;
+            Some((member, contact.to_owned()))
+        };
+        let members = membership.members().chain(known).filter_map(contact).collect();
+        Whereabouts { leader: *leader, members }
+    }
+
+    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+        self.board.follow()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hosting a group: its replica, its role, and how both are wired to the node.
 
-use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc};
+use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
@@ -12,14 +12,18 @@ use consensus_core::{
     role::Seated,
 };
 
-use super::{Board, Shared, builder::Settings, group::HostedGroup};
+use super::{Board, Shared, group::HostedGroup};
 use crate::{
     abort::AbortOnPanic,
     client::Client,
     clock::{self, Clock, NodeClock, Ticked},
+    config::{
+        Layers, Setting, Settings, Typed,
+        table::{CHECK_QUORUM, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PRIORITY},
+    },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
-    replica::{Decisions, Place, Proposer, Replica, Requests, Responses, Tick},
+    replica::{Decisions, Origin, Place, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
@@ -31,12 +35,27 @@ use crate::{
 pub struct Hosting<S> {
     shared: Arc<Shared>,
     name: String,
+    /// What code says of the group.
+    said: Result<Layers>,
     state: PhantomData<fn() -> S>,
 }
 
 impl<S: Replicated> Hosting<S> {
     pub(super) fn new(shared: Arc<Shared>, name: String) -> Self {
-        Self { shared, name, state: PhantomData }
+        Self { shared, name, said: Ok(Layers::default()), state: PhantomData }
+    }
+
+    /// Sets the deadline of calls that name none, whatever flags, environment and file say.
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.set(&DEADLINE, deadline)
+    }
+
+    fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
+        self.said = self.said.and_then(|mut said| {
+            said.set_of_group(&self.name, setting, value)?;
+            Ok(said)
+        });
+        self
     }
 }
 
@@ -52,7 +71,7 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { shared, name, .. } = self;
+            let Self { shared, name, said, .. } = self;
             if name.is_empty()
                 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             {
@@ -62,10 +81,11 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
                 );
                 return Err(Error::new(Code::Config, message));
             }
-            let host = Host::<S> { name: name.clone(), state: PhantomData };
+            let host = Host::<S> { name: name.clone(), said: said?, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
-            let group = HostedGroup::new(name.clone(), client.clone(), board);
+            let group =
+                HostedGroup::new(name.clone(), client.clone(), board, Arc::clone(&shared.contacts));
             shared.groups().insert(name, Arc::new(group));
             Ok(S::Client::from(client))
         })
@@ -98,6 +118,7 @@ pub(super) struct SeatedGroup {
 
 struct Host<S> {
     name: String,
+    said: Layers,
     state: PhantomData<fn() -> S>,
 }
 
@@ -130,6 +151,7 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
             );
             return Err(Error::new(Code::GroupExists, message));
         }
+        self.settings.add(&name, host.said)?;
         match S::PROTOCOL {
             crate::Protocol::Raft => self.host_raft(name, group),
         }
@@ -153,10 +175,13 @@ impl NodeActor {
     ) -> Result<(Client<S>, Arc<Board>)> {
         let members = Members::new(self.settings.members());
         let members = members.ok_or_else(|| Error::new(Code::Config, "a cluster has members"))?;
+        let settings = self.settings.group(&name);
         let config = raft::Config::builder(self.settings.id, group, members)
-            .election_timeout(self.settings.election_timeout)
-            .heartbeat(self.settings.heartbeat)
-            .priority(self.settings.priority)
+            .election_timeout(settings.get(&ELECTION_TIMEOUT))
+            .heartbeat(settings.get(&HEARTBEAT))
+            .pre_vote(settings.get(&PRE_VOTE))
+            .check_quorum(settings.get(&CHECK_QUORUM))
+            .priority(u8::try_from(settings.get(&PRIORITY)).unwrap_or(u8::MAX))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
@@ -204,7 +229,8 @@ impl NodeActor {
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new());
         let label: Arc<str> = name.as_str().into();
-        let timeout = self.settings.election_timeout;
+        let settings = self.settings.group(&name);
+        let timeout = settings.get(&ELECTION_TIMEOUT);
         let replica = Replica::<S>::new(Place {
             node: self.settings.id,
             group,
@@ -215,7 +241,7 @@ impl NodeActor {
             board: Arc::clone(&board),
             first_attempt,
             patience: Patience { retry_after: timeout, pause: timeout / 10 },
-            deadline: self.settings.deadline,
+            deadline: settings.get(&DEADLINE),
         })
         .start();
 
@@ -335,13 +361,14 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
                 }
                 Kind::Request => requests.push(Attempted::decode_all(item.bytes)?),
                 Kind::Response => responses.push(Response::decode_all(item.bytes)?),
+                Kind::Whereabouts => return Err(DecodeError::Invalid("item of a peer")),
             }
         }
         if !inputs.is_empty() {
             self.seat.send(inputs);
         }
         if !requests.is_empty() {
-            self.replica.do_send(Requests(from, requests));
+            self.replica.do_send(Requests(Origin::Peer(from), requests));
         }
         if !responses.is_empty() {
             self.replica.do_send(Responses(responses));

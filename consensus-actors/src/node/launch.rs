@@ -14,18 +14,21 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     Node, Shared,
-    builder::Settings,
     directory::Directory,
     ending,
     host::{Draw, NodeActor},
 };
 use crate::{
     clock::{Calendar, Clock, MachineCalendar, NodeClock},
+    config::{
+        Settings,
+        table::{HEARTBEAT, JOURNAL_SEGMENT},
+    },
     error::{Code, Error, Result},
     http,
     journal::{FileDisk, JournalActor, NodeDisk, end_process},
     sync::lock,
-    transport::{self, Identity, Incoming, Inlets, Link, Links, Network, Tcp},
+    transport::{self, Identity, Incoming, Inlets, Link, Links, Network, Tcp, guest::Reception},
 };
 
 /// How often roles and replicas look at the time: a fifth of a heartbeat, within reason.
@@ -34,7 +37,7 @@ fn tick_period(heartbeat: Duration) -> Duration {
 }
 
 /// Starts a node and returns once it listens.
-pub(super) fn launch(settings: Settings) -> Result<Node> {
+pub(crate) fn launch(settings: Settings) -> Result<Node> {
     let peer_port = settings.peers.get(&settings.id).map(|address| bind(*address, "peer"));
     let peer_port = peer_port.transpose()?;
     let http_port = settings.http.map(|address| bind(address, "HTTP")).transpose()?;
@@ -44,7 +47,7 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
     let directory = Directory::open(&settings.data, &settings.cluster, settings.id, &members)?;
     let incarnation = directory.incarnation()?;
     let disk: NodeDisk = Box::new(FileDisk::new(directory.journal()));
-    let opened = Journal::open(disk, JournalId(incarnation), journal::Config::default());
+    let opened = Journal::open(disk, JournalId(incarnation), journal_config(&settings));
     let (journal, recovered) = opened.map_err(|error| journal_error(&error, &settings))?;
     if let Some(cut) = &recovered.cut {
         tracing::info!(
@@ -73,7 +76,7 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
             let disk_thread = actix_rt::Arbiter::new();
             let journal = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
             let parts = Parts {
-                tick: tick_period(settings.heartbeat),
+                tick: tick_period(settings.get(&HEARTBEAT)),
                 settings,
                 identity,
                 recovered,
@@ -126,7 +129,8 @@ pub(crate) fn assemble(
     let Parts { settings, identity, recovered, journal, calendar, tick, network, draw, http } =
         parts;
     let (id, cluster, members) = (settings.id, Arc::clone(&identity.cluster), settings.members());
-    let (priority, shutdown_grace) = (settings.priority, settings.shutdown_grace);
+    let contacts = settings.peers.iter().map(|(peer, address)| (*peer, address.to_string()));
+    let contacts = contacts.collect();
     let inlets = Inlets::default();
     let mut links = BTreeMap::new();
     for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != id) {
@@ -134,7 +138,7 @@ pub(crate) fn assemble(
         links.insert(*peer, link);
     }
     let actor = NodeActor {
-        settings,
+        settings: settings.clone(),
         recovered,
         journal,
         clock: Clock::launch(tick),
@@ -148,10 +152,10 @@ pub(crate) fn assemble(
         id,
         cluster,
         members,
-        priority,
-        shutdown_grace,
         doors: Arc::default(),
+        contacts: Arc::new(contacts),
         http,
+        settings,
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),
@@ -160,7 +164,9 @@ pub(crate) fn assemble(
         thread: Mutex::new(None),
         ended: Mutex::new(None),
     });
-    let listen = |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets));
+    let reception = Arc::clone(&shared) as Arc<dyn Reception>;
+    let listen =
+        |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets, reception));
     (shared, incoming.map(listen))
 }
 
@@ -221,6 +227,12 @@ fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
             format!("cannot listen on {what} address {address}: {error}; {hint}"),
         )
     })
+}
+
+fn journal_config(settings: &Settings) -> journal::Config {
+    let segment = usize::try_from(settings.get(&JOURNAL_SEGMENT).0).unwrap_or(usize::MAX);
+    let config = journal::Config::builder().segment_bytes(segment).build();
+    config.expect("the setting's check is the journal's own")
 }
 
 fn journal_error(error: &JournalError, settings: &Settings) -> Error {

@@ -6,6 +6,7 @@ mod ending;
 mod group;
 mod host;
 pub(crate) mod launch;
+mod reception;
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +19,10 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, NodeId, Status};
+use consensus_core::{Index, Membership, NodeId, Status};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 
 pub use builder::NodeBuilder;
@@ -31,6 +32,7 @@ pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
+    config::{Settings, table::SHUTDOWN_GRACE},
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
@@ -51,10 +53,11 @@ pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
     pub(crate) members: Vec<NodeId>,
-    pub(crate) priority: u8,
-    shutdown_grace: Duration,
     pub(crate) doors: Arc<Doors>,
+    /// Where each member takes clients.
+    pub(crate) contacts: Arc<BTreeMap<NodeId, String>>,
     pub(crate) http: Option<SocketAddr>,
+    settings: Settings,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
@@ -105,6 +108,7 @@ impl Node {
     /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
     pub async fn run(self) -> Result {
         self.shared.all_hosted.store(true, Ordering::Release);
+        self.shared.warn_of_unhosted();
         let mut signals = Signals::listen()?;
         signals.next().await;
         tokio::select! {
@@ -124,7 +128,7 @@ impl Node {
         tracing::info!(node = %self.shared.id, "stopping");
         let ended = lock(&self.shared.ended).take();
         if let Some(stop) = lock(&self.shared.stop).take() {
-            stop.send(self.shared.shutdown_grace).ok();
+            stop.send(self.shared.settings.get(&SHUTDOWN_GRACE)).ok();
         }
         if let Some(ended) = ended {
             ended.await.ok();
@@ -177,26 +181,42 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// Where a group's actors write how things stand, for operators.
+/// Where a group's actors write how things stand, for operators and for clients.
 #[derive(Debug)]
-pub(crate) struct Board(Mutex<(Status, Index)>);
+pub(crate) struct Board {
+    now: Mutex<(Status, Index)>,
+    followed: watch::Sender<(Option<NodeId>, Membership)>,
+}
 
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        Self(Mutex::new((status, Index::ZERO)))
+        let followed = watch::Sender::new((status.leader, status.membership.clone()));
+        Self { now: Mutex::new((status, Index::ZERO)), followed }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        lock(&self.0).0 = status;
+        self.followed.send_if_modified(|(leader, membership)| {
+            if (*leader, &*membership) == (status.leader, &status.membership) {
+                return false;
+            }
+            (*leader, *membership) = (status.leader, status.membership.clone());
+            true
+        });
+        lock(&self.now).0 = status;
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
-        lock(&self.0).1 = applied;
+        lock(&self.now).1 = applied;
     }
 
     pub(crate) fn read(&self) -> (Status, Index) {
-        lock(&self.0).clone()
+        lock(&self.now).clone()
+    }
+
+    /// Follows who leads and who the members are.
+    pub(crate) fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+        self.followed.subscribe()
     }
 }
 
@@ -207,6 +227,20 @@ impl Shared {
     /// Returns the hosted groups by name.
     pub(crate) fn groups(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Group>>> {
         lock(&self.groups)
+    }
+
+    /// Says which settings are of no group that is hosted: a name may be misspelled, or the group
+    /// may be another node's.
+    fn warn_of_unhosted(&self) {
+        let groups = self.groups();
+        let known: Vec<&str> = groups.keys().map(String::as_str).collect();
+        for (name, origin) in self.settings.other_groups(&known) {
+            let meant = crate::suggest::did_you_mean(&name, known.iter().copied());
+            tracing::warn!(
+                node = %self.id, "{origin}: this node hosts no group {name:?}{meant}; what is said \
+                 of it has no effect here"
+            );
+        }
     }
 
     /// Returns a hosted group.

@@ -30,10 +30,15 @@ use crate::{
     client::COMMAND_BYTES_MAX,
     clock::{Calendar, NodeClock},
     node::Board,
-    replica::{Decisions, Place, Proposer, Replica, Requests},
+    replica::{Decisions, Origin, Place, Proposer, Replica, Requests},
     role::Decision,
     sync::lock,
-    transport::{Identity, Incarnations, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, listen},
+    transport::{
+        Identity, Incarnations, Inlet, Inlets, Item, Kind, Link, Links, Outgoing,
+        admission::{Greeting, Ground, Refusal},
+        guest::{Desk, Reception},
+        listen,
+    },
 };
 
 /// Starts a cluster of three and waits until one leads; returns it with the leader and a follower.
@@ -94,7 +99,7 @@ fn oversized_request_of_a_peer_is_refused() {
             let envelope = Envelope { at: WallTime(0), body };
             let request = Request::Propose(envelope.encoded().into());
             let attempted = Attempted { attempt: Attempt(name), request };
-            node.client.addr().do_send(Requests(from, vec![attempted]));
+            node.client.addr().do_send(Requests(Origin::Peer(from), vec![attempted]));
         }
         sleep(Duration::from_secs(20)).await;
         for state in world.states().await {
@@ -250,6 +255,15 @@ impl Inlet for Numbers {
     }
 }
 
+/// Takes no clients.
+struct Closed;
+
+impl Reception for Closed {
+    fn receive(&self, _: &Greeting) -> Result<Arc<dyn Desk>, Refusal> {
+        Err(Refusal { ground: Ground::Stopping, reason: "this port is for peers".to_owned() })
+    }
+}
+
 // Goal: a link neither repeats nor reorders items, and loses none but those of a connection that
 // was lost.
 // Method: numbered items over a network that cuts and holds; the last ones come without faults.
@@ -262,7 +276,8 @@ fn link_keeps_the_order() {
         let [from, to] = [1, 2].map(|node| Life { node, generation: 1 });
         let (inlets, numbers) = (Inlets::default(), Arc::new(Numbers::default()));
         inlets.add(GroupId(1), Arc::clone(&numbers) as Arc<dyn Inlet>);
-        let listening = spawn_local(listen(wire.listen(to), identity(2, 1), inlets));
+        let listening =
+            spawn_local(listen(wire.listen(to), identity(2, 1), inlets, Arc::new(Closed)));
         let peer = NodeId::new(2).expect("positive");
         let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2));
         for number in 1..=2 * EACH {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use consensus_core::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -14,17 +15,18 @@ use tokio::{
     time::timeout,
 };
 
-use super::{frame, network::Stream};
+use super::{admission, frame, network::Stream};
 use crate::sync::lock;
 
 /// The layout of frames, items and messages that this build speaks.
-const PROTOCOL_VERSION: u32 = 3;
+pub(super) const PROTOCOL_VERSION: u32 = 3;
 
 /// Says that this port speaks this protocol, to whoever called by mistake.
 const MAGIC: &str = "consensus-peer";
 
-/// A handshake takes less than a kilobyte; whoever sends more is no peer.
-const HELLO_BYTES_MAX: usize = 4_096;
+/// A peer's greeting takes less than a kilobyte, a client's some for the names of what it calls;
+/// whoever sends more is neither.
+const HELLO_BYTES_MAX: usize = 16 << 10;
 
 /// How long a peer may take to greet.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -115,19 +117,27 @@ fn refused(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionRefused, reason.into())
 }
 
-async fn send<W: AsyncWrite + Unpin>(stream: &mut W, message: &impl Serialize) -> io::Result<()> {
-    let body = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
-    stream.write_all(&frame::of(&body)).await
+pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    rmp_serde::to_vec_named(message).map_err(io::Error::other)
 }
 
-async fn receive<R, M>(stream: &mut R) -> io::Result<M>
+pub(super) async fn send<W>(stream: &mut W, message: &impl Serialize) -> io::Result<()>
+where
+    W: AsyncWrite + Unpin,
+{
+    stream.write_all(&frame::of(&encode(message)?)).await
+}
+
+pub(super) async fn receive<R>(stream: &mut R, bytes_max: usize) -> io::Result<Bytes>
 where
     R: AsyncRead + Unpin,
-    M: for<'de> Deserialize<'de>,
 {
-    let body = timeout(PATIENCE, frame::read(stream, HELLO_BYTES_MAX)).await??;
-    let body = body.ok_or(io::ErrorKind::UnexpectedEof)?;
-    rmp_serde::from_slice(&body)
+    let body = timeout(PATIENCE, frame::read(stream, bytes_max)).await??;
+    body.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+pub(super) fn parse<M: for<'de> Deserialize<'de>>(body: &[u8]) -> io::Result<M> {
+    rmp_serde::from_slice(body)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the first frame is no greeting"))
 }
 
@@ -147,23 +157,40 @@ pub(super) async fn call(stream: &mut Stream, identity: &Identity, peer: NodeId)
         features: Vec::new(),
     };
     send(&mut stream.write, &hello).await?;
-    match receive(&mut stream.read).await? {
+    match parse(&receive(&mut stream.read, HELLO_BYTES_MAX).await?)? {
         Welcome::Accepted { incarnation } => identity.recognize(peer, incarnation).map_err(refused),
         Welcome::Refused { reason } => Err(refused(reason)),
     }
 }
 
-/// Answers a caller; returns who it is.
+/// Who calls.
+pub(super) enum Caller {
+    /// A peer, which has been welcomed.
+    Peer(NodeId),
+    /// A client with this greeting, which has not been answered.
+    Client(Bytes),
+}
+
+/// Answers a caller if it is a peer; returns who it is.
 ///
 /// # Errors
 /// As [`call`].
-pub(super) async fn answer(stream: &mut Stream, identity: &Identity) -> io::Result<NodeId> {
-    let hello: Hello = receive(&mut stream.read).await?;
+pub(super) async fn answer(stream: &mut Stream, identity: &Identity) -> io::Result<Caller> {
+    /// What every greeting has.
+    #[derive(Deserialize)]
+    struct Opening {
+        magic: String,
+    }
+    let body = receive(&mut stream.read, HELLO_BYTES_MAX).await?;
+    if parse::<Opening>(&body)?.magic == admission::MAGIC {
+        return Ok(Caller::Client(body));
+    }
+    let hello: Hello = parse(&body)?;
     match judge(&hello, identity) {
         Ok(()) => {
             let incarnation = identity.incarnation;
             send(&mut stream.write, &Welcome::Accepted { incarnation }).await?;
-            Ok(hello.from)
+            Ok(Caller::Peer(hello.from))
         }
         Err(reason) => {
             send(&mut stream.write, &Welcome::Refused { reason: reason.clone() }).await?;

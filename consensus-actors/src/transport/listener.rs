@@ -6,23 +6,28 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
 };
 
-use consensus_core::NodeId;
+use bytes::Bytes;
+use consensus_core::{GroupId, NodeId};
 use tokio::{
     io::AsyncRead,
-    sync::{Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
 };
 
 use super::{
-    FRAME_BYTES_MAX, Inlets, frame,
-    handshake::{self, Identity},
+    FRAME_BYTES_MAX, Inlets,
+    admission::{self, Ground, Refusal},
+    frame,
+    guest::{GUESTS_MAX, Reception, Visit},
+    handshake::{self, Caller, Identity},
     network::{Incoming, Stream},
 };
 use crate::sync::lock;
 
-/// Connections at a time; a cluster has one a peer, and a stranger must not take all of the memory.
+/// Connections at a time of peers and of who has not greeted yet; a cluster has one a peer, and a
+/// stranger must not take all of the memory. Clients leave their place to others once greeted.
 const CONNECTIONS_MAX: usize = 64;
 
 /// The connection by which each peer came last.
@@ -42,9 +47,21 @@ impl Latest {
 }
 
 /// Accepts connections until the task is dropped.
-pub(crate) async fn listen(mut incoming: impl Incoming, identity: Identity, inlets: Inlets) {
+pub(crate) async fn listen(
+    mut incoming: impl Incoming,
+    identity: Identity,
+    inlets: Inlets,
+    reception: Arc<dyn Reception>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let port = Port { identity, inlets, latest: Latest::default() };
+    let port = Port {
+        identity,
+        inlets,
+        latest: Latest::default(),
+        reception,
+        guests: Arc::new(Semaphore::new(GUESTS_MAX)),
+        answers: Arc::default(),
+    };
     loop {
         let (stream, address) = match poll_fn(|cx| incoming.poll_accept(cx)).await {
             Ok(accepted) => accepted,
@@ -61,8 +78,7 @@ pub(crate) async fn listen(mut incoming: impl Incoming, identity: Identity, inle
         };
         let port = port.clone();
         actix_rt::spawn(async move {
-            let _place = place;
-            port.serve(stream, address).await;
+            port.serve(stream, address, place).await;
         });
     }
 }
@@ -73,17 +89,29 @@ struct Port {
     identity: Identity,
     inlets: Inlets,
     latest: Latest,
+    reception: Arc<dyn Reception>,
+    /// Places of clients.
+    guests: Arc<Semaphore>,
+    /// Bytes that wait to be written to all clients.
+    answers: Arc<AtomicUsize>,
 }
 
 impl Port {
     /// Serves one connection to its end, and says why it ended if that was not the peer's wish.
-    async fn serve(&self, mut stream: Stream, address: SocketAddr) {
+    async fn serve(&self, mut stream: Stream, address: SocketAddr, place: OwnedSemaphorePermit) {
         let node = self.identity.node;
-        let peer = match handshake::answer(&mut stream, &self.identity).await {
-            Ok(peer) => peer,
+        let caller = match handshake::answer(&mut stream, &self.identity).await {
+            Ok(caller) => caller,
             Err(reason) => {
                 tracing::warn!(%node, %address, %reason, "connection closed before the handshake");
                 return;
+            }
+        };
+        let peer = match caller {
+            Caller::Peer(peer) => peer,
+            Caller::Client(greeting) => {
+                drop(place);
+                return self.receive(stream, address, &greeting).await;
             }
         };
         let replaced = self.latest.replace(peer);
@@ -101,6 +129,45 @@ impl Port {
                 tracing::warn!(%node, %peer, %address, %reason, "connection closed");
             }
             Err(reason) => tracing::debug!(%node, %peer, %reason, "the connection broke"),
+        }
+    }
+
+    /// Serves a client that is no member to its end.
+    async fn receive(&self, mut stream: Stream, address: SocketAddr, greeting: &Bytes) {
+        let node = self.identity.node;
+        let Ok(_place) = Arc::clone(&self.guests).try_acquire_owned() else {
+            let reason = format!("{node} has {GUESTS_MAX} clients, the most it takes; try later");
+            tracing::warn!(%node, %address, %reason, "a client is sent away");
+            admission::refuse(&mut stream, Refusal { ground: Ground::TooManyClients, reason })
+                .await
+                .ok();
+            return;
+        };
+        match self.admit(stream, greeting).await {
+            Ok(()) => tracing::debug!(%node, %address, "a client closed the connection"),
+            Err(reason) if reason.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(%node, client = %address, %reason, "connection closed");
+            }
+            Err(reason) => tracing::debug!(%node, client = %address, %reason, "a client is gone"),
+        }
+    }
+
+    async fn admit(&self, mut stream: Stream, greeting: &Bytes) -> io::Result<()> {
+        let Identity { cluster, node, .. } = &self.identity;
+        let received = admission::read(greeting, *node)?.and_then(|greeting| {
+            admission::check_cluster(&greeting, cluster, *node)?;
+            let desk = self.reception.receive(&greeting)?;
+            Ok((GroupId::named(&greeting.group), desk))
+        });
+        match received {
+            Ok((group, desk)) => {
+                admission::admit(&mut stream, cluster, *node).await?;
+                Visit::new(stream, group, desk, Arc::clone(&self.answers)).serve().await
+            }
+            Err(refusal) => {
+                tracing::debug!(%node, reason = %refusal.reason, "a client is sent away");
+                admission::refuse(&mut stream, refusal).await
+            }
         }
     }
 }

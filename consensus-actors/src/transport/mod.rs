@@ -11,10 +11,17 @@
 //! so that frames need not repeat them. Whatever does not decode closes its connection with a
 //! logged reason, and nothing else happens.
 //!
+//! Clients that are no members come to the same port with a greeting of their own ([`admission`]).
+//! Their requests and the answers travel over their one connection ([`guest`]); an empty frame asks
+//! for a sign of life.
+//!
 //! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in
 //! [`network`], before the handshake.
 
+pub(crate) mod admission;
+pub(crate) mod conversation;
 mod frame;
+pub(crate) mod guest;
 mod handshake;
 mod link;
 mod listener;
@@ -29,7 +36,7 @@ use actix::Addr;
 use bytes::Bytes;
 use consensus_core::{
     GroupId, NodeId,
-    codec::{DecodeError, put_bytes, put_u64, take_bytes, take_u8, take_u64},
+    codec::{DecodeError, Encode, put_bytes, put_u64, take_bytes, take_u8, take_u64},
 };
 
 use crate::sync::lock;
@@ -49,6 +56,19 @@ pub(crate) enum Kind {
     Request,
     /// The answer to it.
     Response,
+    /// Where the leader and the members are, to a client that is no member.
+    Whereabouts,
+}
+
+impl Kind {
+    fn tag(self) -> u8 {
+        match self {
+            Self::Message => 0,
+            Self::Request => 1,
+            Self::Response => 2,
+            Self::Whereabouts => 3,
+        }
+    }
 }
 
 /// What travels between the members of a group.
@@ -67,24 +87,37 @@ impl Item {
 
     fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.group.0);
-        out.push(match self.kind {
-            Kind::Message => 0,
-            Kind::Request => 1,
-            Kind::Response => 2,
-        });
+        out.push(self.kind.tag());
         put_bytes(out, &self.bytes);
     }
 
-    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+    /// Reads one item from the front of `input`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are no item.
+    pub(crate) fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
         let group = GroupId(take_u64(input)?);
         let kind = match take_u8(input)? {
             0 => Kind::Message,
             1 => Kind::Request,
             2 => Kind::Response,
+            3 => Kind::Whereabouts,
             tag => return Err(DecodeError::UnknownTag { what: "item", tag }),
         };
         Ok(Self { group, kind, bytes: take_bytes(input)? })
     }
+}
+
+/// Appends an item that is encoded where it goes.
+pub(crate) fn put_item(out: &mut Vec<u8>, group: GroupId, kind: Kind, message: &impl Encode) {
+    put_u64(out, group.0);
+    out.push(kind.tag());
+    let length = out.len();
+    put_bytes(out, &[]);
+    let start = out.len();
+    message.encode(out);
+    let bytes = (out.len() - start) as u32;
+    out[length..start].copy_from_slice(&bytes.to_le_bytes());
 }
 
 /// Where the items of a group go.

@@ -245,6 +245,7 @@ impl Seated for Raft {
             committed: state.committed(),
             last: state.log.last_index(),
             transfer: state.transfers_to(),
+            priority: state.config.priority(),
             disk_stalls: state.disk_stalls(),
             membership: state.membership().clone(),
         }

@@ -12,9 +12,7 @@ use super::{
     trace::What,
     world::{Event, World},
 };
-use crate::{
-    client::Admin, journal::Operation, members::NodeId, state_machine::StateMachine, time::Time,
-};
+use crate::{journal::Operation, members::NodeId, state_machine::StateMachine, time::Time};
 
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     pub(super) fn on_strike(&mut self, number: usize) -> Result<(), Failure> {
@@ -126,7 +124,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.tell(strike, node, text);
     }
 
-    fn tell(&mut self, strike: Strike, node: NodeId, text: String) {
+    pub(super) fn tell(&mut self, strike: Strike, node: NodeId, text: String) {
         let lasts = strike.lasts.as_nanos() as u64;
         let digest = twox_hash::XxHash3_64::oneshot(strike.fault.name().as_bytes());
         self.note(Some(node), [10, digest, lasts], || What::Fault {
@@ -259,29 +257,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn may_lose_another(&self) -> bool {
         let lost = self.hosts.values().filter(|host| !host.is_good() || host.is_doomed).count();
         lost < self.script.temper.losses_max
-    }
-
-    // What operators do.
-
-    /// Asks a node, any of them, that some node lead, or any; now and then twice. Counted when it
-    /// comes to that.
-    fn ask_for_transfer(&mut self, strike: Strike, node: NodeId) {
-        let chosen = NodeId::new(strike.pick % self.plan.nodes() + 1);
-        let to = chosen.filter(|_| strike.pick >> 16 & 3 > 0);
-        let asked = to.map_or_else(|| "somebody".to_owned(), |to| to.to_string());
-        self.tell(strike, node, format!("is asked that {asked} lead"));
-        for _ in 0..=(strike.pick >> 24 & 7) / 7 {
-            self.administer(node, Admin::Transfer { to }, strike.lasts);
-        }
-    }
-
-    /// Tells a process to end. It does when it has handed the lead over, or cannot.
-    fn retire(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
-        self.tell(strike, node, "is told to end".to_owned());
-        let host = self.host(node);
-        let ticket = host.next_ticket();
-        host.retiring = Some(ticket);
-        self.step(node, P::resign(ticket))
     }
 
     // Disks.

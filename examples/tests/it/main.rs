@@ -3,6 +3,7 @@
 
 mod cluster;
 mod command_line;
+mod configuration;
 mod contract;
 mod dev;
 mod ending;
@@ -15,5 +16,6 @@ mod peer;
 mod process;
 mod quorum;
 mod refusals;
+mod rolling;
 mod transfer;
 mod transport;
