@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// Starts a cluster of three and waits until one leads; returns it with the leader and a follower.
-async fn three() -> (Rc<World>, u64, u64) {
+pub(super) async fn three() -> (Rc<World>, u64, u64) {
     let world = World::new(3, Random::new(0));
     for node in world.ids() {
         world.start(node).await;
@@ -57,7 +57,7 @@ async fn three() -> (Rc<World>, u64, u64) {
 }
 
 /// Lets all nodes die, so that their tasks end.
-fn end(world: &World) {
+pub(super) fn end(world: &World) {
     world.ids().into_iter().for_each(|node| world.bury(node, false));
 }
 
@@ -65,7 +65,7 @@ fn command(name: u64, padding: usize) -> Commands {
     Commands::Note(Note { name, padding: "x".repeat(padding) })
 }
 
-async fn note(node: &Running, name: u64) -> Standing {
+pub(super) async fn note(node: &Running, name: u64) -> Standing {
     node.client.apply(&command(name, 0)).deadline("30s").await.expect("the cluster serves")
 }
 

@@ -58,8 +58,11 @@ impl Follower {
             Message::PreVote { term, last_index, last_term } => {
                 state.answer_pre_vote(now, from, term, (last_index, last_term), out);
             }
-            Message::Vote { last_index, last_term, .. } => {
-                self.on_vote(state, now, from, (last_index, last_term), out);
+            Message::Vote { last_index, last_term, transfer, .. } => {
+                let end = (state.log.last_index(), state.log.last_term());
+                let unchecked = transfer && state.has_bug(Mutant::TransferVoteUnchecked);
+                let log = if unchecked { end } else { (last_index, last_term) };
+                self.on_vote(state, now, from, log, out);
             }
             Message::Append { prev_index, prev_term, entries, commit, .. } => {
                 self.on_leader(state, now, from, out);

@@ -163,10 +163,7 @@ impl Leader {
         }
 
         if let Some(to) = state.transfers_to() {
-            for Submission { ticket, .. } in submissions {
-                out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
-            }
-            return;
+            return self.refuse_during_transfer(state, to, submissions, out);
         }
 
         let limit = state.config.proposals_max();

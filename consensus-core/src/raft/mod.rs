@@ -35,6 +35,7 @@
 //!   its own.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
+//! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!

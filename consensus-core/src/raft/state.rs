@@ -376,7 +376,9 @@ impl State {
     /// for, and that this replica has no other reason to refuse (dissertation 4.2.3).
     pub(super) fn is_loyal_against(&self, campaign: &Message, now: Time) -> bool {
         let Message::Vote { last_index, last_term, transfer, .. } = campaign else { return false };
-        let entitled = *transfer && self.is_up_to_date(*last_index, *last_term);
+        let electable = self.is_up_to_date(*last_index, *last_term)
+            || self.has_bug(Mutant::TransferVoteUnchecked);
+        let entitled = *transfer && electable;
         !entitled && self.is_loyal(now)
     }
 

@@ -20,13 +20,14 @@ use super::{
     config::PRIORITY_DEFAULT,
     leader::Leader,
     message::{Message, Payload, Term},
+    mutant::Mutant,
     state::State,
 };
 use crate::{
     error::{SubmitError, TransferError},
     log::Index,
     members::NodeId,
-    process::{Effect, Effects, Ticket},
+    process::{Effect, Effects, Submission, Ticket},
     time::Time,
 };
 
@@ -191,6 +192,23 @@ impl Leader {
             return;
         }
         transfer.tickets.push(ticket);
+    }
+
+    /// Refuses commands while the lead is on its way to `to`: they are for the next leader.
+    pub(super) fn refuse_during_transfer(
+        &mut self,
+        state: &mut State,
+        to: NodeId,
+        submissions: Vec<Submission>,
+        out: &mut Effects<Raft>,
+    ) {
+        if state.has_bug(Mutant::TransferTakesRefused) {
+            let commands = submissions.iter().map(|it| Payload::Command(it.command.clone()));
+            self.append(state, commands.collect(), out);
+        }
+        for Submission { ticket, .. } in submissions {
+            out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
+        }
     }
 
     /// Begins a transfer, unless the same is under way.
