@@ -276,6 +276,15 @@ impl Error {
         (code, message.to_owned())
     }
 
+    /// Says that more calls wait to be looked at than the node takes.
+    pub(crate) fn no_place(limit: usize) -> Self {
+        let message = format!(
+            "{limit} calls wait for this node to look at them, the most it takes; back \
+             off, then call again"
+        );
+        Self::new(Code::Busy, message)
+    }
+
     /// Says that a node is stopping while a call was in flight.
     pub(crate) fn stopping(outcome: Outcome) -> Self {
         Self::new(Code::Stopping, "the node is stopping; call another node").with_outcome(outcome)

@@ -11,7 +11,7 @@ mod ending;
 pub(crate) use ending::{Idle, Resign};
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -19,7 +19,7 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, Ticket, Time,
+    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
     client::{
         Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
         Response,
@@ -27,10 +27,11 @@ use consensus_core::{
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     abort::AbortOnPanic,
+    backlog::Backlog,
     client::COMMAND_BYTES_MAX,
     clock::NodeClock,
     error::Error,
@@ -42,6 +43,10 @@ use crate::{
 /// How long a replica applies before it lets the other actors of its thread have a turn.
 const SLICE: Duration = Duration::from_millis(2);
 
+/// How many commands and reads of all nodes' callers may be at the seat. Each node's own window is
+/// smaller; beyond it somebody asks again too often, or follows no window.
+const SEATED_MAX: usize = 1 << 14;
+
 /// The largest request that a peer may send: a command with its envelope, whose parts are bounded.
 const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
 
@@ -51,6 +56,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn submit(&self, submissions: Vec<Submission>);
     /// Asks for linearizable reads.
     fn read(&self, tickets: Vec<Ticket>);
+    /// Tells that more is decided than the replica may have to apply, or that it has caught up.
+    fn behind(&self, behind: bool);
     /// Asks for what operators want.
     fn admin(&self, requests: Vec<(Ticket, Admin)>);
     /// Tells that the node is about to end.
@@ -72,8 +79,7 @@ pub struct Replica<S: StateMachine> {
     seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
     /// Reads that wait for an index to be applied.
     waiting: BTreeSet<(Index, Ticket)>,
-    /// Decisions that are not carried out yet, in order.
-    backlog: VecDeque<Decision>,
+    backlog: Backlog,
     outbox: Outbox,
     flushing: bool,
     /// Who waits until no caller of this node's does.
@@ -136,7 +142,7 @@ impl<S: StateMachine> Replica<S> {
             ticket: Ticket(0),
             seated: HashMap::new(),
             waiting: BTreeSet::new(),
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
             outbox: Outbox::default(),
             flushing: false,
             idle: Vec::new(),
@@ -176,6 +182,11 @@ impl<S: StateMachine> Replica<S> {
     /// Puts a request to the seat.
     fn seat(&mut self, asker: Asker, request: Request) {
         let ticket = self.next_ticket();
+        if self.seated.len() >= SEATED_MAX {
+            let error = SubmitError::Busy { limit: SEATED_MAX };
+            self.seated.insert(ticket, (asker, None));
+            return self.answer(ticket, Err(Failure::Refused(error)));
+        }
         match request {
             Request::Propose(command) => {
                 self.seated.insert(ticket, (asker, None));
@@ -195,14 +206,14 @@ impl<S: StateMachine> Replica<S> {
     /// Carries out decisions until none is left or a slice of time is used up; true if some are.
     fn decide(&mut self) -> bool {
         let until = self.place.clock.now() + SLICE;
-        while let Some(decision) = self.backlog.pop_front() {
+        while let Some(decision) = self.backlog.pop() {
             match decision {
                 Decision::Apply(mut decided) => {
                     let finished = self.apply(&mut decided, until);
                     self.place.board.set_applied(self.replica.applied());
                     self.answer_waiting();
                     if !finished {
-                        self.backlog.push_front(Decision::Apply(decided));
+                        self.backlog.put_back(Decision::Apply(decided));
                         return true;
                     }
                 }
@@ -232,6 +243,7 @@ impl<S: StateMachine> Replica<S> {
                 return false;
             }
             for entry in decided.by_ref().take(ENTRIES) {
+                self.backlog.on_apply(&entry);
                 let reply = self.replica.apply(&entry);
                 if reply == Some(Err(Rejection::Panicked)) {
                     tracing::error!(
@@ -252,7 +264,9 @@ impl<S: StateMachine> Replica<S> {
     /// Carries out what is decided, a slice at a time: the roles on this thread have heartbeats to
     /// send meanwhile.
     fn work(&mut self, ctx: &mut Context<Self>) {
-        if self.decide() {
+        let has_rest = self.decide();
+        self.tell_behind();
+        if has_rest {
             let rest = tokio::task::yield_now().into_actor(self).map(|(), replica, ctx| {
                 let _guard = AbortOnPanic("replica");
                 replica.work(ctx);
@@ -260,6 +274,15 @@ impl<S: StateMachine> Replica<S> {
             ctx.spawn(rest);
         }
         self.flush();
+    }
+
+    /// Tells the protocol when too much waits to be applied, and when that is over.
+    fn tell_behind(&mut self) {
+        if let Some(is_behind) = self.backlog.turns() {
+            let (node, group) = (self.place.node, &self.place.name);
+            tracing::warn!(%node, %group, is_behind, "more is decided than this replica applies");
+            self.place.seat.behind(is_behind);
+        }
     }
 
     /// Answers the reads whose index is applied.
@@ -348,6 +371,8 @@ pub(crate) struct Called {
     pub(crate) ask: Ask,
     pub(crate) deadline: Option<Duration>,
     pub(crate) answer: oneshot::Sender<Result<Bytes, Error>>,
+    /// Its place in the mailbox, free for another once this is handled.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// Decisions of the protocol, in order.
@@ -407,7 +432,9 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
 
     fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        self.call(called.ask, called.deadline, called.answer, ctx);
+        let Called { ask, deadline, answer, place } = called;
+        drop(place);
+        self.call(ask, deadline, answer, ctx);
     }
 }
 
@@ -418,6 +445,7 @@ impl<S: StateMachine> Handler<Decisions> for Replica<S> {
         let _guard = AbortOnPanic("replica");
         let working = !self.backlog.is_empty();
         self.backlog.extend(decisions);
+        self.tell_behind();
         if !working {
             self.work(ctx);
         }

@@ -8,6 +8,7 @@ mod dev;
 mod flags;
 mod history;
 mod http;
+mod members;
 #[cfg_attr(not(feature = "mutants"), path = "no_mutants.rs")]
 mod mutants;
 mod options;
@@ -60,6 +61,7 @@ where
         Some(Verb::Serve(serve)) => serve::serve(application, serve, run),
         Some(Verb::Dev(dev)) => dev::dev(application, dev),
         Some(Verb::Status(status)) => status::status(&status),
+        Some(Verb::Members(options)) => members::members(&options),
         Some(Verb::Call(call)) => call::call(&call),
         Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
         Some(Verb::Config(config)) => config::config(&config),
@@ -73,6 +75,7 @@ pub fn tools() -> ExitCode {
         Tool::Check(check) => check::check(&check),
         Tool::Sim(sim) => sim::sim(&sim),
         Tool::Status(status) => status::status(&status),
+        Tool::Members(options) => members::members(&options),
         Tool::Call(call) => call::call(&call),
         Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
         Tool::Config(config) => config::config(&config),

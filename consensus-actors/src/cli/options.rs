@@ -29,6 +29,8 @@ pub(super) enum Verb {
     Serve(Serve),
     /// Shows how a cluster's nodes and groups stand.
     Status(Status),
+    /// Shows who takes part in a cluster.
+    Members(Members),
     /// Calls a command or a query of a group.
     Call(Call),
     /// Hands the lead of a group over to another node.
@@ -53,6 +55,8 @@ pub(super) enum Tool {
     Sim(Sim),
     /// Shows how a cluster's nodes and groups stand.
     Status(Status),
+    /// Shows who takes part in a cluster.
+    Members(Members),
     /// Calls a command or a query of a group.
     Call(Call),
     /// Hands the lead of a group over to another node.
@@ -233,6 +237,15 @@ pub(super) struct CheckConfig {
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Members {
+    /// Shows only who takes part in this group.
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
 }

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Path,
     /// `HOST:PORT`.
     Address,
+    /// Several of them, with commas.
+    Addresses,
     /// Addresses by the ids of their nodes.
     Peers,
 }
@@ -36,6 +38,7 @@ impl Kind {
             Self::Text => "TEXT",
             Self::Path => "PATH",
             Self::Address => "HOST:PORT",
+            Self::Addresses => "HOST:PORT,..",
             Self::Peers => "ID=HOST:PORT,..",
         }
     }
@@ -50,6 +53,9 @@ impl Kind {
             Self::Text => "is no text; write it as \"name\"",
             Self::Path => "is no path; write it as \"data\"",
             Self::Address => "is no address; write HOST:PORT, as \"127.0.0.1:4801\"",
+            Self::Addresses => {
+                "is no list of addresses; write HOST:PORT, as \"127.0.0.1:4801,127.0.0.1:4802\""
+            }
             Self::Peers => "names no peers; write each as ID=HOST:PORT, as 1=127.0.0.1:4801",
         }
     }
@@ -61,7 +67,9 @@ impl Kind {
             Self::Size => size(text).map(Value::Size),
             Self::Count => text.parse().ok().map(Value::Count),
             Self::Switch => text.parse().ok().map(Value::Switch),
-            Self::Text | Self::Path | Self::Address => Some(Value::Text(text.to_owned())),
+            Self::Text | Self::Path | Self::Address | Self::Addresses => {
+                Some(Value::Text(text.to_owned()))
+            }
             // Peers are read one by one.
             Self::Peers => None,
         }
@@ -155,6 +163,10 @@ pub(crate) struct Size(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address(pub(crate) String);
 
+/// Addresses as they were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses(pub(crate) Vec<String>);
+
 /// The addresses of nodes by their ids; they are given and read one by one.
 #[derive(Debug)]
 pub(crate) enum Peers {}
@@ -187,6 +199,9 @@ typed! {
     PathBuf: Path, Value::Text(path) => path.into(), self => {
         Value::Text(self.to_string_lossy().into_owned())
     };
+    Addresses: Addresses, Value::Text(addresses) => {
+        Self(addresses.split(',').map(|address| address.trim().to_owned()).collect())
+    }, self => Value::Text(self.0.join(","));
     Address: Address, Value::Text(address) => Self(address), self => Value::Text(self.0);
 }
 

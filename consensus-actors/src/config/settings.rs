@@ -11,10 +11,10 @@ use consensus_core::NodeId;
 
 use super::{
     key::Setting,
-    kind::Typed,
+    kind::{Address, Addresses, Typed},
     layers::{At, Layers, Origin, Sourced},
     rules,
-    table::{CLUSTER, DATA, HTTP, ID, PEERS},
+    table::{ADVERTISE, CLUSTER, DATA, HTTP, ID, JOIN, LISTEN, PEERS},
 };
 use crate::error::{Code, Error, Result};
 
@@ -22,8 +22,14 @@ use crate::error::{Code, Error, Result};
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) id: NodeId,
-    /// All members with their peer ports; empty for a single node.
-    pub(crate) peers: BTreeMap<NodeId, SocketAddr>,
+    /// Who founds the cluster, if that is given.
+    pub(crate) peers: BTreeMap<NodeId, String>,
+    /// Peer ports of a cluster to join.
+    pub(crate) join: Vec<String>,
+    /// Where to listen to peers, if that is given.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where peers reach this node, if that is given.
+    pub(crate) address: Option<String>,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) data: PathBuf,
     pub(crate) cluster: String,
@@ -50,46 +56,61 @@ impl Settings {
         for group in layers.groups() {
             rules::check(&layers, At { group: Some(&group), ..at })?;
         }
-        let peers = members(&layers.peers())?;
-        if !peers.is_empty() && !peers.contains_key(&id) {
+        let data: PathBuf = take(&layers, &DATA, at)?.value;
+        let (peers, join) = (founders(&layers.peers())?, find(&layers, &JOIN, at));
+        let is_founder = peers.contains_key(&id);
+        if is_founder && join.is_some() {
+            return Err(config(format!(
+                "node {number} is among {}, which found a cluster, and is to join one; give it one \
+                 of them",
+                peers_origin(&layers)
+            )));
+        }
+        // Who joined is not among the founders that all nodes may have in their file.
+        if !peers.is_empty() && !is_founder && join.is_none() && !crate::node::has_joined(&data) {
             return Err(config(format!(
                 "node {number} is not among {}; add {number}=HOST:PORT, or set --id to one of: {}",
                 peers_origin(&layers),
                 peers.keys().map(|id| id.number().to_string()).collect::<Vec<_>>().join(", ")
             )));
         }
+        let (listen, address) = own_addresses(&layers, at, peers.get(&id))?;
+        let join = addresses(join)?;
+        if !join.is_empty() && listen.is_none() {
+            return Err(config(
+                "a node that joins a cluster is called by its members; set --listen HOST:PORT",
+            ));
+        }
         let http = find(&layers, &HTTP, at);
         let http = http.map(|http| resolve(&http.value.0, &http.origin, "HTTP")).transpose()?;
         if let Some(http) = http
-            && peers.get(&id) == Some(&http)
+            && listen == Some(http)
         {
             return Err(config(format!(
                 "{http} is this node's peer address and its HTTP address; give each its own port"
             )));
         }
-        for (what, address) in [("peer", peers.get(&id)), ("HTTP", http.as_ref())] {
-            let Some(address) = address.filter(|address| !address.ip().is_loopback()) else {
-                continue;
-            };
-            let message = format!(
-                "the {what} address {address} is beyond loopback, and there is no TLS yet: \
-                 whoever reaches it could read and write everything; use a 127.0.0.1 address"
-            );
-            return Err(Error::new(Code::NotLoopback, message));
-        }
+        check_loopback("peer", listen)?;
+        check_loopback("HTTP", http)?;
         Ok(Self {
             id,
             peers,
+            join,
+            listen,
+            address,
             http,
-            data: take(&layers, &DATA, at)?.value,
+            data,
             cluster: take(&layers, &CLUSTER, at)?.value,
             layers: Arc::new(layers),
         })
     }
 
-    /// Returns all members of the cluster, in order.
-    pub(crate) fn members(&self) -> Vec<NodeId> {
-        if self.peers.is_empty() { vec![self.id] } else { self.peers.keys().copied().collect() }
+    /// Returns who founds a cluster, with addresses: this node alone if nobody else is named.
+    pub(crate) fn founders(&self) -> BTreeMap<NodeId, String> {
+        if self.peers.is_empty() {
+            return BTreeMap::from([(self.id, self.address.clone().unwrap_or_default())]);
+        }
+        self.peers.clone()
     }
 
     /// Returns a value that has a default.
@@ -152,15 +173,17 @@ fn take<T: Typed>(layers: &Layers, setting: &'static Setting<T>, at: At<'_>) -> 
     find(layers, setting, at).ok_or_else(|| super::missing(&[&setting.key], at.node))
 }
 
-fn members(given: &[(u64, Sourced<String>)]) -> Result<BTreeMap<NodeId, SocketAddr>> {
+/// Checks who founds the cluster. Names are resolved when they are called: a node may be up before
+/// the others have theirs.
+fn founders(given: &[(u64, Sourced<String>)]) -> Result<BTreeMap<NodeId, String>> {
     let (mut peers, mut by_address) = (BTreeMap::new(), BTreeMap::new());
     for (number, Sourced { value: text, origin }) in given {
         let named = named_peers(origin);
-        let address = resolve(text, origin, "peer")?;
-        if peers.insert(node_id(*number)?, address).is_some() {
+        check_address(text, origin, "peer")?;
+        if peers.insert(node_id(*number)?, text.clone()).is_some() {
             return Err(config(format!("node {number} is named twice in {named}; name each once")));
         }
-        if let Some(other) = by_address.insert(address, number) {
+        if let Some(other) = by_address.insert(text, number) {
             return Err(config(format!(
                 "nodes {other} and {number} have the same address {text} in {named}; give each its \
                  own"
@@ -168,6 +191,56 @@ fn members(given: &[(u64, Sourced<String>)]) -> Result<BTreeMap<NodeId, SocketAd
         }
     }
     Ok(peers)
+}
+
+/// Returns where to listen to peers, and where they reach this node.
+fn own_addresses(
+    layers: &Layers,
+    at: At<'_>,
+    named: Option<&String>,
+) -> Result<(Option<SocketAddr>, Option<String>)> {
+    let (listen, advertise) = (find(layers, &LISTEN, at), find(layers, &ADVERTISE, at));
+    if let Some(Sourced { value: Address(text), origin }) = &advertise {
+        check_address(text, origin, "peer")?;
+    }
+    let own =
+        || named.map(|text| Sourced { value: Address(text.clone()), origin: Origin::Default });
+    let bound = listen.clone().or_else(own).or_else(|| advertise.clone());
+    let bound = bound.map(|it| resolve(&it.value.0, &it.origin, "peer")).transpose()?;
+    let address = advertise.map(|it| it.value.0).or_else(|| named.cloned());
+    Ok((bound, address.or_else(|| listen.map(|it| it.value.0))))
+}
+
+fn addresses(given: Option<Sourced<Addresses>>) -> Result<Vec<String>> {
+    let Some(Sourced { value: Addresses(addresses), origin }) = given else {
+        return Ok(Vec::new());
+    };
+    addresses.iter().try_for_each(|text| check_address(text, &origin, "peer"))?;
+    Ok(addresses)
+}
+
+/// Checks that a text can be an address, whether its name is known at the moment or not.
+fn check_address(text: &str, origin: &Origin, what: &str) -> Result {
+    let parts = text.rsplit_once(':');
+    let parts = parts.map(|(host, port)| (host, port.parse::<u16>().is_ok_and(|port| port != 0)));
+    if parts.is_some_and(|(host, has_port)| has_port && !host.is_empty()) {
+        return Ok(());
+    }
+    Err(config(format!(
+        "{text:?} ({origin}) is no {what} address; write HOST:PORT, as 127.0.0.1:4801"
+    )))
+}
+
+/// Refuses to listen where others than this machine's programs could call.
+fn check_loopback(what: &str, address: Option<SocketAddr>) -> Result {
+    let Some(address) = address.filter(|address| !address.ip().is_loopback()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the {what} address {address} is beyond loopback, and there is no TLS yet: whoever reaches \
+         it could read and write everything; use a 127.0.0.1 address"
+    );
+    Err(Error::new(Code::NotLoopback, message))
 }
 
 fn peers_origin(layers: &Layers) -> String {
@@ -180,7 +253,7 @@ fn named_peers(origin: &Origin) -> String {
     match origin {
         Origin::File { path, .. } => format!("[{}] of {path}", PEERS.key.name),
         Origin::Flag(name) | Origin::Environment(name) => name.clone(),
-        Origin::Code | Origin::Default => format!("--{}", PEERS.key.flag()),
+        Origin::Code | Origin::Attribute | Origin::Default => format!("--{}", PEERS.key.flag()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     key::{Key, Setting},
-    kind::{Address, Peers, Size, Value},
+    kind::{Address, Addresses, Peers, Size, Value},
 };
 use crate::client::COMMAND_BYTES_MAX;
 
@@ -25,9 +25,22 @@ settings! {
     /// The cluster's name; data directories and connections are checked against it.
     CLUSTER: String = Key::node("cluster").required().check(not_empty);
 
-    /// All members with the addresses of their peer ports, this node included. Without any the node
-    /// is a cluster of its own and has no peer port. The layer that names one names all.
+    /// Who founds the cluster, with the addresses of their peer ports, this node included. Later
+    /// starts may leave it out; who belongs to the cluster then is changed with `add`, `remove` and
+    /// `replace`. Without it and `join` the node founds a cluster of its own. The layer that names
+    /// one names all.
     PEERS: Peers = Key::node("peers");
+
+    /// Peer ports of the cluster that this node joins, once `add` has let it in there. It needs
+    /// `listen`. Later starts may leave it out.
+    JOIN: Addresses = Key::node("join");
+
+    /// Where to listen to peers; what `peers` says of this node if not given. Without either the
+    /// node has no peer port.
+    LISTEN: Address = Key::node("listen");
+
+    /// Where peers reach this node, by address or name, if that is not where it listens.
+    ADVERTISE: Address = Key::node("advertise");
 
     /// Where to serve HTTP; not at all if not given.
     HTTP: Address = Key::node("http");

@@ -8,10 +8,10 @@ use std::{
 use super::{Node, launch};
 use crate::{
     config::{
-        Address, Layers, Origin, Setting, Settings, Sources, Typed,
+        Address, Addresses, Layers, Origin, Setting, Settings, Sources, Typed,
         table::{
-            CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, PRIORITY,
-            SHUTDOWN_GRACE,
+            ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN,
+            LISTEN, PRIORITY, SHUTDOWN_GRACE,
         },
     },
     error::{Error, Result},
@@ -74,13 +74,35 @@ impl NodeBuilder {
         self.set(&ID, id)
     }
 
-    /// Adds a member of the cluster and the address of its peer port. This node must be among them.
+    /// Adds a founder of the cluster and the address of its peer port. This node must be among them.
     ///
-    /// Without any the node is a cluster of its own and has no peer port.
+    /// It says who the first members are, once: later starts may leave it out, and
+    /// [`NodeBuilder::join`] is for nodes that come later. Without either the node founds a cluster
+    /// of its own.
     #[must_use]
     pub fn peer(mut self, id: u64, address: impl Into<String>) -> Self {
         self.layers.give_peer(id, address.into(), Origin::Code);
         self
+    }
+
+    /// Names the peer ports of nodes of a cluster that this one is to join; it waits until it is
+    /// added there. It needs an address of its own: [`NodeBuilder::listen`].
+    #[must_use]
+    pub fn join(self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let addresses = addresses.into_iter().map(Into::into).collect();
+        self.set(&JOIN, Addresses(addresses))
+    }
+
+    /// Listens to peers on this address. Default: what [`NodeBuilder::peer`] says of this node.
+    #[must_use]
+    pub fn listen(self, address: impl Into<String>) -> Self {
+        self.set(&LISTEN, Address(address.into()))
+    }
+
+    /// Tells peers to reach this node there, under another address or name than it listens on.
+    #[must_use]
+    pub fn advertise(self, address: impl Into<String>) -> Self {
+        self.set(&ADVERTISE, Address(address.into()))
     }
 
     /// Serves HTTP on this address. Default: not at all.

@@ -1,6 +1,6 @@
 //! A hosted group as tools see it: commands and queries by name, arguments as JSON or as text.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
     Index, Membership, NodeId, Operation, Outcome, StateMachine, Status,
@@ -18,7 +18,10 @@ use crate::{
     replica::{Idle, Origin, Requests, Resign},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
-    transport::guest::{Desk, Guest},
+    transport::{
+        Identity,
+        guest::{Desk, Guest},
+    },
 };
 
 /// The arguments of a command or query, as a tool has them.
@@ -72,7 +75,7 @@ pub(super) struct HostedGroup<S: Replicated> {
     name: String,
     client: Client<S>,
     board: Arc<Board>,
-    contacts: Arc<BTreeMap<NodeId, String>>,
+    identity: Identity,
 }
 
 impl<S: Replicated> HostedGroup<S> {
@@ -80,9 +83,9 @@ impl<S: Replicated> HostedGroup<S> {
         name: String,
         client: Client<S>,
         board: Arc<Board>,
-        contacts: Arc<BTreeMap<NodeId, String>>,
+        identity: Identity,
     ) -> Self {
-        Self { name, client, board, contacts }
+        Self { name, client, board, identity }
     }
 
     fn answer(&self, ask: Ask, deadline: Option<Duration>) -> Answer {
@@ -168,14 +171,9 @@ impl<S: Replicated> Desk for HostedGroup<S> {
     fn whereabouts(&self) -> Whereabouts {
         let followed = self.board.follow();
         let (leader, membership) = &*followed.borrow();
-        // What the log says of a member's address is later than what this node was started with.
-        let known = self.contacts.keys().copied().filter(|_| membership.is_empty());
-        let contact = |member| {
-            let logged = membership.contact(member).filter(|contact| !contact.is_empty());
-            let contact = logged.or_else(|| self.contacts.get(&member).map(String::as_str))?;
-            Some((member, contact.to_owned()))
-        };
-        let members = membership.members().chain(known).filter_map(contact).collect();
+        let addresses = self.identity.addresses();
+        let contact = |member| Some((member, addresses.get(&member)?.clone()));
+        let members = membership.members().filter_map(contact).collect();
         Whereabouts { leader: *leader, members }
     }
 

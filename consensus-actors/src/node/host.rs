@@ -1,10 +1,13 @@
 //! Hosting a group: its replica, its role, and how both are wired to the node.
 
-use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc,
+    time::Duration,
+};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
-    GroupId, Input, Members, NodeId, Status, Submission, Ticket, Token,
+    GroupId, Input, Members, Membership, NodeId, Status, Submission, Ticket, Token,
     client::{Admin, Attempt, Attempted, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
@@ -27,7 +30,7 @@ use crate::{
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
-    transport::{Inlet, Inlets, Item, Kind, Links},
+    transport::{Inlet, Inlets, Item, Kind, Links, Roster},
 };
 
 /// A group about to be hosted: `.await` hosts it and gives its typed client.
@@ -51,10 +54,11 @@ impl<S: Replicated> Hosting<S> {
     }
 
     fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
-        self.said = self.said.and_then(|mut said| {
-            said.set_of_group(&self.name, setting, value)?;
-            Ok(said)
-        });
+        if let Ok(said) = &mut self.said
+            && let Err(error) = said.set_of_group(&self.name, setting, value)
+        {
+            self.said = Err(error);
+        }
         self
     }
 }
@@ -81,11 +85,13 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
                 );
                 return Err(Error::new(Code::Config, message));
             }
-            let host = Host::<S> { name: name.clone(), said: said?, state: PhantomData };
+            let mut said = said?;
+            said.set_of_type(&name, S::SETTINGS)?;
+            let host = Host::<S> { name: name.clone(), said, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
             let group =
-                HostedGroup::new(name.clone(), client.clone(), board, Arc::clone(&shared.contacts));
+                HostedGroup::new(name.clone(), client.clone(), board, shared.identity.clone());
             shared.groups().insert(name, Arc::new(group));
             Ok(S::Client::from(client))
         })
@@ -98,6 +104,8 @@ pub(crate) type Draw = Box<dyn FnMut() -> io::Result<u64> + Send>;
 /// The actor that starts and wires the actors of groups.
 pub(crate) struct NodeActor {
     pub(super) settings: Settings,
+    pub(super) founders: BTreeMap<NodeId, String>,
+    pub(super) roster: Roster,
     pub(super) recovered: Recovered,
     pub(super) journal: Addr<JournalActor>,
     pub(super) clock: Addr<Clock>,
@@ -173,10 +181,8 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let members = Members::new(self.settings.members());
-        let members = members.ok_or_else(|| Error::new(Code::Config, "a cluster has members"))?;
         let settings = self.settings.group(&name);
-        let config = raft::Config::builder(self.settings.id, group, members)
+        let config = raft::Config::builder(self.settings.id, group, self.first_membership())
             .election_timeout(settings.get(&ELECTION_TIMEOUT))
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
@@ -186,6 +192,18 @@ impl NodeActor {
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
         self.seat(process, name, group)
+    }
+
+    /// Returns the membership that groups begin with: of the founders, or, on a node that joins
+    /// them, of nobody.
+    fn first_membership(&self) -> Membership {
+        let Some(founders) = Members::new(self.founders.keys().copied()) else {
+            return Membership::default();
+        };
+        let reached = self.founders.iter().filter(|(_, address)| !address.is_empty());
+        reached.fold(founders.into(), |membership: Membership, (node, address)| {
+            membership.with_contact(*node, address)
+        })
     }
 
     /// Rebuilds a group's process from what the journal holds of it.
@@ -252,6 +270,7 @@ impl NodeActor {
             links: self.links.clone(),
             replica: replica.clone().recipient(),
             board: Arc::clone(&board),
+            roster: self.roster.clone(),
             last: None,
         };
         let labels = Labels { node: self.settings.id, group: label };
@@ -290,6 +309,10 @@ impl<P: Hosted> Proposer for Seat<P> {
     fn read(&self, tickets: Vec<Ticket>) {
         self.send(vec![P::read(tickets)]);
     }
+
+    fn behind(&self, behind: bool) {
+        self.send(vec![P::behind(behind)]);
+    }
 }
 
 impl<P: Hosted> Durability for Seat<P> {
@@ -309,6 +332,7 @@ struct GroupOutlets {
     links: Links,
     replica: actix::Recipient<Decisions>,
     board: Arc<Board>,
+    roster: Roster,
     last: Option<Status>,
 }
 
@@ -319,7 +343,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
-        let mut by_peer = std::collections::BTreeMap::<NodeId, Vec<Item>>::new();
+        let mut by_peer = BTreeMap::<NodeId, Vec<Item>>::new();
         for (to, message) in messages {
             let item =
                 Item { group: to.group, kind: Kind::Message, bytes: message.encoded().into() };
@@ -337,10 +361,14 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn publish(&mut self, status: Status) {
-        if self.last.as_ref() != Some(&status) {
-            self.board.set_status(status.clone());
-            self.last = Some(status);
+        if self.last.as_ref() == Some(&status) {
+            return;
         }
+        if self.last.as_ref().is_none_or(|last| last.membership != status.membership) {
+            self.roster.publish(self.group, &status.membership);
+        }
+        self.board.set_status(status.clone());
+        self.last = Some(status);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A node: the actors of one process, their journal, their links, and their ports.
 
 pub(crate) mod builder;
+mod card;
 mod directory;
 mod ending;
 mod group;
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 pub use builder::NodeBuilder;
+pub(crate) use card::has_joined;
 pub(crate) use ending::{Doors, Visit};
 pub(crate) use group::{Arguments, Group};
 pub use host::Hosting;
@@ -36,6 +38,7 @@ use crate::{
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
+    transport::Identity,
 };
 
 /// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
@@ -52,10 +55,8 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
-    pub(crate) members: Vec<NodeId>,
+    pub(crate) identity: Identity,
     pub(crate) doors: Arc<Doors>,
-    /// Where each member takes clients.
-    pub(crate) contacts: Arc<BTreeMap<NodeId, String>>,
     pub(crate) http: Option<SocketAddr>,
     settings: Settings,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,

@@ -1,6 +1,6 @@
 //! A client's connection to a node: called, greeted, listened to.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -82,18 +82,9 @@ async fn greet(
     address: &str,
     greeting: &Greeting,
 ) -> io::Result<Result<(Conversation, Host), Refusal>> {
-    let mut stream = network.dial(resolve(address).await?).await?;
+    let mut stream = network.dial(address).await?;
     let host = admission::call(&mut stream, greeting).await?;
     Ok(host.map(|host| (Conversation::new(stream, FRAME_BYTES_MAX), host)))
-}
-
-/// Looks an address up; one in numbers needs nobody for that.
-async fn resolve(address: &str) -> io::Result<SocketAddr> {
-    if let Ok(address) = address.parse() {
-        return Ok(address);
-    }
-    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "it resolves to no address");
-    tokio::net::lookup_host(address).await?.next().ok_or_else(invalid)
 }
 
 impl Trouble {

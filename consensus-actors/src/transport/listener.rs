@@ -7,6 +7,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, atomic::AtomicUsize},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use consensus_core::{GroupId, NodeId};
 use tokio::{
     io::AsyncRead,
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::Instant,
 };
 
 use super::{
@@ -23,6 +25,7 @@ use super::{
     guest::{GUESTS_MAX, Reception, Visit},
     handshake::{self, Caller, Identity},
     network::{Incoming, Stream},
+    roster::Exclusion,
 };
 use crate::sync::lock;
 
@@ -46,6 +49,27 @@ impl Latest {
     }
 }
 
+/// What callers were refused for lately.
+#[derive(Clone, Default)]
+struct Exclusions(Arc<Mutex<BTreeMap<String, Instant>>>);
+
+/// How long an exclusion is not said again, and how many are remembered.
+const REPEATED_AFTER: Duration = Duration::from_secs(60);
+const EXCLUSIONS_MAX: usize = 64;
+
+impl Exclusions {
+    /// Tells whether an exclusion was not said lately, and notes that it is.
+    fn is_news(&self, exclusion: &Exclusion) -> bool {
+        let mut said = lock(&self.0);
+        said.retain(|_, at| at.elapsed() < REPEATED_AFTER);
+        let is_news = !said.contains_key(&exclusion.reason);
+        if is_news && said.len() < EXCLUSIONS_MAX {
+            said.insert(exclusion.reason.clone(), Instant::now());
+        }
+        is_news
+    }
+}
+
 /// Accepts connections until the task is dropped.
 pub(crate) async fn listen(
     mut incoming: impl Incoming,
@@ -58,6 +82,7 @@ pub(crate) async fn listen(
         identity,
         inlets,
         latest: Latest::default(),
+        exclusions: Exclusions::default(),
         reception,
         guests: Arc::new(Semaphore::new(GUESTS_MAX)),
         answers: Arc::default(),
@@ -68,7 +93,7 @@ pub(crate) async fn listen(
             Err(error) => {
                 // Out of file descriptors, say: accepting at once again would only spin.
                 tracing::warn!(%error, "cannot accept a connection on the peer port");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -89,6 +114,7 @@ struct Port {
     identity: Identity,
     inlets: Inlets,
     latest: Latest,
+    exclusions: Exclusions,
     reception: Arc<dyn Reception>,
     /// Places of clients.
     guests: Arc<Semaphore>,
@@ -103,12 +129,18 @@ impl Port {
         let caller = match handshake::answer(&mut stream, &self.identity).await {
             Ok(caller) => caller,
             Err(reason) => {
-                tracing::warn!(%node, %address, %reason, "connection closed before the handshake");
+                // One that is refused calls again and again.
+                if Exclusion::find(&reason)
+                    .is_none_or(|exclusion| self.exclusions.is_news(exclusion))
+                {
+                    tracing::warn!(%node, %address, %reason, "connection closed before the handshake");
+                }
                 return;
             }
         };
         let peer = match caller {
             Caller::Peer(peer) => peer,
+            Caller::Looker => return,
             Caller::Client(greeting) => {
                 drop(place);
                 return self.receive(stream, address, &greeting).await;
@@ -121,7 +153,7 @@ impl Port {
                 tracing::debug!(%node, %peer, "the peer came by another connection");
                 return;
             }
-            ended = read_frames(&mut stream.read, peer, &self.inlets) => ended,
+            ended = self.read_frames(&mut stream.read, peer) => ended,
         };
         match ended {
             Ok(()) => tracing::debug!(%node, %peer, "the peer closed the connection"),
@@ -170,16 +202,18 @@ impl Port {
             }
         }
     }
-}
 
-async fn read_frames(
-    stream: &mut (impl AsyncRead + Unpin),
-    peer: NodeId,
-    inlets: &Inlets,
-) -> io::Result<()> {
-    while let Some(body) = frame::read(stream, FRAME_BYTES_MAX).await? {
-        let delivered = inlets.deliver(peer, body);
-        delivered.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    async fn read_frames(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        peer: NodeId,
+    ) -> io::Result<()> {
+        let heard = self.identity.roster.hearing(peer);
+        while let Some(body) = frame::read(stream, FRAME_BYTES_MAX).await? {
+            heard.now();
+            let delivered = self.inlets.deliver(peer, body);
+            delivered.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+        Ok(())
     }
-    Ok(())
 }

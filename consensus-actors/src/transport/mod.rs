@@ -18,21 +18,23 @@
 //! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in
 //! [`network`], before the handshake.
 
+mod acquaintance;
 pub(crate) mod admission;
 pub(crate) mod conversation;
 mod frame;
 pub(crate) mod guest;
 mod handshake;
 mod link;
+mod links;
 mod listener;
 pub(crate) mod network;
+mod roster;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use actix::Addr;
 use bytes::Bytes;
 use consensus_core::{
     GroupId, NodeId,
@@ -41,11 +43,15 @@ use consensus_core::{
 
 use crate::sync::lock;
 
+pub(crate) use acquaintance::acquaint;
 pub(crate) use frame::FRAME_BYTES_MAX;
-pub(crate) use handshake::{Identity, Incarnations};
+pub(crate) use handshake::Identity;
+#[cfg(test)]
 pub(crate) use link::{Link, Outgoing};
+pub(crate) use links::Links;
 pub(crate) use listener::listen;
 pub(crate) use network::{Incoming, Network, Tcp};
+pub(crate) use roster::{Peer, REMOVED, Roster, Standing, Store};
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,24 +161,5 @@ impl Inlets {
             }
         }
         Ok(())
-    }
-}
-
-/// The links to all peers.
-#[derive(Clone, Default)]
-pub(crate) struct Links(Arc<BTreeMap<NodeId, Addr<Link>>>);
-
-impl Links {
-    /// Collects the links of a node.
-    pub(crate) fn new(links: BTreeMap<NodeId, Addr<Link>>) -> Self {
-        Self(Arc::new(links))
-    }
-
-    /// Sends items to a peer; they may be lost.
-    pub(crate) fn send(&self, to: NodeId, items: Vec<Item>) {
-        match self.0.get(&to) {
-            Some(link) => link.do_send(Outgoing(items)),
-            None => tracing::debug!(%to, "no link to this node"),
-        }
     }
 }

@@ -173,6 +173,8 @@ impl Step<Raft> for PreCandidate {
             }
             Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
         }
         Next::Stay
     }

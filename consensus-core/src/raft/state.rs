@@ -46,6 +46,8 @@ pub struct State {
     committed: Index,
     leader: Option<NodeId>,
     storage_full: bool,
+    /// Whether the replica has more to apply than it may.
+    pub(super) behind: bool,
 
     /// The youngest record handed to the host, and the youngest that is durable.
     persisting: Token,
@@ -86,6 +88,7 @@ impl State {
             committed: Index::ZERO,
             leader: None,
             storage_full: false,
+            behind: false,
             persisting: Token::default(),
             durable: Token::default(),
             vote_token: Token::default(),
@@ -233,8 +236,9 @@ impl State {
         // leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
-            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, persisting, durable,
-            vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
+            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
+            behind, persisting, durable, vote_token, log_token, compacted, unsynced, stable,
+            election_deadline: _, heard: _,
             timer: _, handover, fitness: _,
         } = self;
         handover.fingerprint(name, out);
@@ -245,7 +249,8 @@ impl State {
             Some(0) | None => (0, old.iter().filter(|it| token < **it && *it <= durable).count()),
         };
         let unsynced: Vec<_> = unsynced.iter().map(|(token, last)| (rank(*token), last)).collect();
-        (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
+        (log, term, voted_for.map(name), committed, leader.map(name)).hash(out);
+        (storage_full, behind).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
         (unsynced, stable).hash(out);
     }

@@ -31,6 +31,8 @@ pub enum Fault {
     CrashAll,
     /// A process stops for a while and goes on as if nothing had happened.
     Pause,
+    /// A replica has more to apply than it may, for a while.
+    Backlog,
     /// A disk is emptied; the node comes back as another incarnation, which its peers refuse.
     WipedDisk,
     /// A disk goes on in another machine, with another clock.
@@ -67,7 +69,7 @@ pub enum Fault {
     Retirement,
 }
 
-const KINDS: usize = 30;
+const KINDS: usize = 31;
 
 impl Fault {
     /// All kinds.
@@ -85,6 +87,7 @@ impl Fault {
         Self::CrashAfter,
         Self::CrashAll,
         Self::Pause,
+        Self::Backlog,
         Self::WipedDisk,
         Self::Replacement,
         Self::LostSuffix,
@@ -120,6 +123,7 @@ impl Fault {
             Self::CrashAfter => "crash-after",
             Self::CrashAll => "crash-all",
             Self::Pause => "pause",
+            Self::Backlog => "backlog",
             Self::WipedDisk => "wiped-disk",
             Self::Replacement => "replacement",
             Self::LostSuffix => "lost-suffix",

@@ -173,6 +173,9 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     /// What the process was told that it is to end, once this is answered.
     pub(super) retiring: Option<Ticket>,
     pub(super) late_until: Time,
+    /// Until when its replica is behind, and whether its process has been told.
+    pub(super) behind_until: Time,
+    pub(super) is_behind: bool,
 }
 
 const HOSTS: u64 = 3 << 32;
@@ -228,6 +231,8 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             stalls: false,
             retiring: None,
             late_until: Time::ZERO,
+            behind_until: Time::ZERO,
+            is_behind: false,
             place,
         }
     }
@@ -268,6 +273,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.armed = None;
         self.failing = None;
         self.retiring = None;
+        self.is_behind = false;
         self.submissions.clear();
         self.reads.clear();
         self.admins.clear();

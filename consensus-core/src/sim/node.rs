@@ -39,6 +39,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             priority: temper.priority(node.number()),
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
+            append_window_bytes: temper.append_window_bytes,
             #[cfg(feature = "mutants")]
             bug: self.plan.bug(),
         }
@@ -265,6 +266,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             // Nobody asked for it.
             let stalls = self.host(node).stalls_visibly();
             self.counts.count(if stalls { Fault::DiskStall } else { Fault::Takeover });
+        }
+        let host = self.host(node);
+        let is_behind = host.behind_until > now;
+        if std::mem::replace(&mut host.is_behind, is_behind) != is_behind {
+            self.step(node, P::behind(is_behind))?;
         }
         self.pump(node);
         Ok(())

@@ -11,6 +11,7 @@ mod failover;
 mod http;
 mod keys;
 mod load;
+mod members;
 mod panics;
 mod peer;
 mod process;
