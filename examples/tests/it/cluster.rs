@@ -360,7 +360,7 @@ pub(crate) fn serve(flags: Vec<(&'static str, String)>, changed: &[(&str, &str)]
     // The pipe ends with this process, however it ends, and the node with it.
     command.args(["serve", "--end-with-stdin"]).stdin(Stdio::piped());
     for (name, value) in &flags {
-        let new = changed.iter().find(|(changed, _)| *changed == name);
+        let new = changed.iter().find(|(changed, _)| *changed == *name);
         command.arg(name).arg(new.map_or(value.as_str(), |(_, new)| new));
     }
     let known = |name: &str| flags.iter().any(|(flag, _)| *flag == name);
