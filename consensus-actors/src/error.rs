@@ -230,7 +230,7 @@ impl Error {
             CallError::Refused(SubmitError::Transfer(error)) => words_of_transfer(error, group),
             CallError::Unanswered(Rejection::Panicked) => (
                 Code::Panicked,
-                "the query panicked and has no answer; see the log of the leader for the place"
+                "the query panicked and has no answer; see the log of the node that was asked for the place"
                     .to_owned(),
             ),
             CallError::Rejected(rejection) | CallError::Unanswered(rejection) => {

@@ -1,10 +1,10 @@
 //! The replica of a group on this node, as an actor: users' calls come here, and decisions of the
 //! protocol.
 //!
-//! It applies what is decided, answers queries, and stands for the node's callers towards the
-//! leader. What it does with each is decided by the core ([`consensus_core::replica`],
-//! [`consensus_core::client`]); here are only the mailbox, the tickets, and the way back to whoever
-//! asked.
+//! It applies what is decided, answers the queries of the node's callers whichever node leads, and
+//! stands for these towards the leader. What it does with each is decided by the core
+//! ([`consensus_core::replica`], [`consensus_core::client`]); here are only the mailbox, the
+//! tickets, and the way back to whoever asked.
 
 mod ending;
 
@@ -136,7 +136,9 @@ impl<S: StateMachine> Replica<S> {
     pub(crate) fn new(place: Place) -> Self {
         Self {
             replica: replica::Replica::new(place.group),
-            client: Client::new(place.patience).numbering_from(place.first_attempt),
+            client: Client::new(place.patience)
+                .numbering_from(place.first_attempt)
+                .reading_from(place.node),
             place,
             callers: HashMap::new(),
             ticket: Ticket(0),
@@ -299,6 +301,16 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
+    /// Forgets reads that wait for the replica to catch up and whose callers have given up.
+    fn forget_waiting(&mut self) {
+        let Self { waiting, seated, client, .. } = self;
+        waiting.retain(|(_, ticket)| {
+            let asker = seated.get(ticket).map(|(asker, _)| asker);
+            let gone = matches!(asker, Some(Asker::Here(attempt)) if !client.awaits(*attempt));
+            !(gone && seated.remove(ticket).is_some())
+        });
+    }
+
     /// Sends the answer to whoever asked.
     fn answer(&mut self, ticket: Ticket, result: Result<Bytes, Failure>) {
         match self.seated.remove(&ticket) {
@@ -328,25 +340,31 @@ impl<S: StateMachine> Replica<S> {
         self.outbox.items.entry(to).or_default().push(item);
     }
 
+    fn carry_out(&mut self, effect: ClientEffect) {
+        match effect {
+            ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
+                self.seat(Asker::Here(attempt), request);
+            }
+            ClientEffect::Request { to, attempt, request, .. } => {
+                self.post(to, Kind::Request, &Attempted { attempt, request });
+            }
+            ClientEffect::Finish { call, result } => {
+                if let Some(caller) = self.callers.remove(&call) {
+                    let name = &self.place.name;
+                    caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                }
+            }
+        }
+    }
+
     /// Carries out what the handler has gathered, each kind as one batch.
     fn flush(&mut self) {
         let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
         self.client.flush(now, wall, &mut self.outbox.effects);
-        for effect in std::mem::take(&mut self.outbox.effects) {
-            match effect {
-                ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
-                    self.seat(Asker::Here(attempt), request);
-                }
-                ClientEffect::Request { to, attempt, request, .. } => {
-                    self.post(to, Kind::Request, &Attempted { attempt, request });
-                }
-                ClientEffect::Finish { call, result } => {
-                    if let Some(caller) = self.callers.remove(&call) {
-                        let name = &self.place.name;
-                        caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
-                    }
-                }
-            }
+        // What is refused at once has effects of its own.
+        while !self.outbox.effects.is_empty() {
+            let effects = std::mem::take(&mut self.outbox.effects);
+            effects.into_iter().for_each(|effect| self.carry_out(effect));
         }
         if !self.outbox.submissions.is_empty() {
             self.place.seat.submit(std::mem::take(&mut self.outbox.submissions));
@@ -390,29 +408,16 @@ pub(crate) struct Tick;
 /// Sends what has gathered; behind everything that waited when it was sent.
 struct Flush;
 
-impl Message for Called {
-    type Result = ();
+/// Makes messages that nobody waits to be answered.
+macro_rules! messages {
+    ($($message:ty),+ $(,)?) => {
+        $(impl Message for $message {
+            type Result = ();
+        })+
+    };
 }
 
-impl Message for Decisions {
-    type Result = ();
-}
-
-impl Message for Requests {
-    type Result = ();
-}
-
-impl Message for Responses {
-    type Result = ();
-}
-
-impl Message for Tick {
-    type Result = ();
-}
-
-impl Message for Flush {
-    type Result = ();
-}
+messages!(Called, Decisions, Requests, Responses, Tick, Flush);
 
 impl<S: StateMachine> Actor for Replica<S> {
     type Context = Context<Self>;
@@ -495,6 +500,7 @@ impl<S: StateMachine> Handler<Tick> for Replica<S> {
     fn handle(&mut self, _: Tick, _: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
         self.client.tick(self.place.clock.now(), &mut self.outbox.effects);
+        self.forget_waiting();
         self.flush();
     }
 }

@@ -87,9 +87,10 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             }
             let mut said = said?;
             said.set_of_type(&name, S::SETTINGS)?;
-            let host = Host::<S> { name: name.clone(), said, state: PhantomData };
+            let host = Host::<S> { name: name.clone(), said: said.clone(), state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
+            shared.configure(&name, said)?;
             let group =
                 HostedGroup::new(name.clone(), client.clone(), board, shared.identity.clone());
             shared.groups().insert(name, Arc::new(group));
@@ -181,8 +182,10 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
+        let reads_from = self.draw()? >> 1;
         let settings = self.settings.group(&name);
         let config = raft::Config::builder(self.settings.id, group, self.first_membership())
+            .reads_from(reads_from)
             .election_timeout(settings.get(&ELECTION_TIMEOUT))
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
@@ -192,6 +195,12 @@ impl NodeActor {
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
         self.seat(process, name, group)
+    }
+
+    fn draw(&mut self) -> Result<u64> {
+        (self.draw)().map_err(|error| {
+            Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
+        })
     }
 
     /// Returns the membership that groups begin with: of the founders, or, on a node that joins
@@ -240,10 +249,7 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let drawn = (self.draw)().map_err(|error| {
-            Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
-        })?;
-        let first_attempt = Attempt(drawn >> 1);
+        let first_attempt = Attempt(self.draw()? >> 1);
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new());
         let label: Arc<str> = name.as_str().into();

@@ -166,7 +166,7 @@ pub(crate) fn assemble(
         identity: identity.clone(),
         doors: Arc::default(),
         http,
-        settings,
+        settings: Mutex::new(settings),
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),

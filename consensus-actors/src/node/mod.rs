@@ -34,7 +34,7 @@ pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
-    config::{Settings, table::SHUTDOWN_GRACE},
+    config::{Layers, Settings, table::SHUTDOWN_GRACE},
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
@@ -58,7 +58,8 @@ pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) doors: Arc<Doors>,
     pub(crate) http: Option<SocketAddr>,
-    settings: Settings,
+    /// With what code says of the groups that are hosted.
+    settings: Mutex<Settings>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
@@ -129,7 +130,8 @@ impl Node {
         tracing::info!(node = %self.shared.id, "stopping");
         let ended = lock(&self.shared.ended).take();
         if let Some(stop) = lock(&self.shared.stop).take() {
-            stop.send(self.shared.settings.get(&SHUTDOWN_GRACE)).ok();
+            let grace = lock(&self.shared.settings).get(&SHUTDOWN_GRACE);
+            stop.send(grace).ok();
         }
         if let Some(ended) = ended {
             ended.await.ok();
@@ -230,12 +232,22 @@ impl Shared {
         lock(&self.groups)
     }
 
+    /// Adds what code says of a group that is hosted.
+    fn configure(&self, group: &str, said: Layers) -> Result {
+        lock(&self.settings).add(group, said)
+    }
+
+    /// Returns which settings count, and where each comes from.
+    pub(crate) fn configuration(&self) -> serde_json::Value {
+        lock(&self.settings).json()
+    }
+
     /// Says which settings are of no group that is hosted: a name may be misspelled, or the group
     /// may be another node's.
     fn warn_of_unhosted(&self) {
         let groups = self.groups();
         let known: Vec<&str> = groups.keys().map(String::as_str).collect();
-        for (name, origin) in self.settings.other_groups(&known) {
+        for (name, origin) in lock(&self.settings).other_groups(&known) {
             let meant = crate::suggest::did_you_mean(&name, known.iter().copied());
             tracing::warn!(
                 node = %self.id, "{origin}: this node hosts no group {name:?}{meant}; what is said \

@@ -109,7 +109,10 @@ impl Candidate {
             // one.
             Message::PreVoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => Next::Stay,
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndexReply { .. } => Next::Stay,
+            // Only a leader can tell.
+            Message::ReadIndex { .. } => Next::Stay,
         }
     }
 

@@ -25,6 +25,7 @@ pub struct Config {
     check_quorum: bool,
     priority: u8,
     seed: u64,
+    reads_from: u64,
     append_bytes_max: usize,
     append_window: usize,
     append_window_bytes: usize,
@@ -50,6 +51,7 @@ impl Config {
                 check_quorum: true,
                 priority: PRIORITY_DEFAULT,
                 seed: id.number() ^ group.0,
+                reads_from: 0,
                 // A batch that keeps a frame far below the transport's 4 MiB.
                 append_bytes_max: 1 << 20,
                 // Enough to fill a round trip; a follower that falls behind costs no more memory.
@@ -108,6 +110,11 @@ impl Config {
     /// Returns the seed of the election timer.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Returns the id that the requests for read indices of this life come after.
+    pub fn reads_from(&self) -> u64 {
+        self.reads_from
     }
 
     /// Returns the bytes of commands after which an Append is full.
@@ -212,6 +219,18 @@ impl Builder {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.config.seed = seed;
+        self
+    }
+
+    /// Lets this life number its requests for read indices from `id` on. Default 0.
+    ///
+    /// Answers name the request and nothing else, and may outlive the process that asked: a host
+    /// starts each time where no life of the replica has been, for one by drawing `id` at random
+    /// below 2^63. Else an answer to another life's request may confirm a read that came after it
+    /// (RAFT-P17).
+    #[must_use]
+    pub fn reads_from(mut self, id: u64) -> Self {
+        self.config.reads_from = id;
         self
     }
 

@@ -1,7 +1,10 @@
 //! The Follower: answers candidates and leaders, and campaigns when it hears of neither (5.2).
 
+use std::hash::Hasher;
+
 use super::{
     Raft,
+    asking::Asking,
     candidate::Candidate,
     message::{AppendResult, Entry, Message, Term},
     mutant::Mutant,
@@ -18,14 +21,23 @@ use crate::{
     time::Time,
 };
 
-/// The role of a replica that neither leads nor campaigns. It has no data of its own.
+/// The role of a replica that neither leads nor campaigns.
 #[derive(Clone, Debug, Default)]
-pub struct Follower(());
+pub struct Follower {
+    /// Reads that wait for the leader's word.
+    asking: Asking,
+}
 
 impl Follower {
     /// Makes the role that every replica starts in.
     pub(super) fn new() -> Self {
-        Self(())
+        Self::default()
+    }
+
+    /// Feeds what [`Raft::fingerprint`] promises to `out`.
+    pub(super) fn fingerprint(&self, out: &mut impl Hasher) {
+        let Self { asking } = self;
+        asking.fingerprint(out);
     }
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
@@ -38,7 +50,10 @@ impl Follower {
                 let summons = Summons::TimedOut(proof);
                 Next::Become(Candidate::campaign(summons, state, now, out).into())
             }
-            None => Next::Stay,
+            None => {
+                self.asking.on_tick(state, now, out);
+                Next::Stay
+            }
         }
     }
 
@@ -73,14 +88,19 @@ impl Follower {
                 self.on_leader(state, now, from, out);
                 self.on_heartbeat(state, from, commit, round, out);
             }
+            Message::ReadIndexReply { id, index, .. } => {
+                self.asking.on_reply(state, now, (id, index), out);
+            }
             Message::TimeoutNow { last_index, last_term, .. } => {
                 return self.on_timeout_now(state, now, from, (last_index, last_term), out);
             }
-            // Answers to what this replica asked in a role it no longer holds.
+            // Answers to what this replica asked in a role it no longer holds, and a question that
+            // only a leader can answer.
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => {}
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. } => {}
         }
         Next::Stay
     }
@@ -262,7 +282,9 @@ impl Step<Raft> for Follower {
             }
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
-            Input::Control(Control::Read(tickets)) => state.refuse_tickets(tickets, out),
+            Input::Control(Control::Read(tickets)) => {
+                self.asking.on_read(state, now, tickets, out);
+            }
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
@@ -274,5 +296,8 @@ impl Step<Raft> for Follower {
         Next::Stay
     }
 
-    fn retire(&mut self, _: &mut State, _: &mut Effects<Raft>) {}
+    fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
+        // The leader is lost, and with it whatever it may have answered.
+        state.refuse_tickets(self.asking.drain(), out);
+    }
 }

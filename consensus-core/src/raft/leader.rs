@@ -84,7 +84,8 @@ impl Leader {
         following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
-        (noop, proposals, reads).hash(out);
+        (noop, proposals).hash(out);
+        reads.fingerprint(name, out);
     }
 
     /// Appends to the log and replicates at once: the followers' disks work beside this one
@@ -235,7 +236,7 @@ impl Leader {
             let round = quorum.reached(|node| {
                 self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
             });
-            let Some((at, tickets)) = self.reads.confirmed(round) else {
+            let Some((at, reads)) = self.reads.confirmed(round) else {
                 if self.reads.start(state.committed(), reuses_round) {
                     self.broadcast_heartbeat(state, now, out);
                     // A group of one has its majority already.
@@ -243,10 +244,37 @@ impl Leader {
                 }
                 return;
             };
-            for ticket in tickets {
+            for ticket in reads.tickets {
                 out.push(Effect::ReadReady { ticket, at });
             }
+            for (follower, id) in reads.requests {
+                tell_index(state, follower, (id, at), out);
+            }
         }
+    }
+
+    /// Takes a follower's request for an index that its reads must see.
+    fn on_read_index(
+        &mut self,
+        state: &State,
+        now: Time,
+        follower: NodeId,
+        id: u64,
+        out: &mut Effects<Raft>,
+    ) {
+        // It does not count as a sign that the follower follows: reads that keep coming must not
+        // keep a leader in office that nobody acknowledges (L5).
+        let is_first = state.committed() < self.noop;
+        let (early, unconfirmed) = (
+            is_first && state.has_bug(Mutant::ReadIndexBeforeFirstCommit),
+            !is_first && state.has_bug(Mutant::ReadIndexUnconfirmed),
+        );
+        if early || unconfirmed {
+            tell_index(state, follower, (id, state.committed()), out);
+            return;
+        }
+        self.reads.ask(follower, id);
+        self.advance_reads(state, now, out);
     }
 
     fn on_receive(
@@ -286,6 +314,9 @@ impl Leader {
                 self.on_heartbeat_reply(state, now, from, round, out);
                 self.summon(state, from, out);
             }
+            Message::ReadIndex { id, .. } => self.on_read_index(state, now, from, id, out),
+            // What this replica asked for as a follower is refused since.
+            Message::ReadIndexReply { .. } => {}
         }
     }
 
@@ -371,6 +402,12 @@ impl Leader {
         state.commit_to(held, |at| self.proposals.commit(at), out);
         self.advance_reads(state, now, out);
     }
+}
+
+/// Answers a follower's request: its reads must see everything up to `index`.
+fn tell_index(state: &State, follower: NodeId, (id, index): (u64, Index), out: &mut Effects<Raft>) {
+    let message = Message::ReadIndexReply { term: state.term(), id, index };
+    out.push(Effect::Send { to: state.config.peer(follower), message, after: None });
 }
 
 /// Returns the bytes of commands that a new leader finds in its log and that are not committed.

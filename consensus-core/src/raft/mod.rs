@@ -18,7 +18,7 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex, leadership transfer, restart.
+//! and log durable before they count, ReadIndex from every replica, leadership transfer, restart.
 //!
 //! What is not here yet: membership changes, snapshots and compaction of the log, lease reads.
 //! [`log::Log`] has a base where a snapshot will end.
@@ -45,6 +45,7 @@
 pub mod invariants;
 pub mod log;
 
+mod asking;
 mod candidate;
 mod config;
 mod configurations;
@@ -61,8 +62,10 @@ mod proposals;
 mod reads;
 mod record;
 mod refusals;
+mod sending;
 mod simulated;
 mod state;
+mod timer;
 mod transfer;
 
 pub use candidate::Candidate;
@@ -171,7 +174,7 @@ impl Raft {
         self.state.fingerprint(name, out);
         mem::discriminant(&self.role).hash(out);
         match &self.role {
-            Role::Follower(_) => {}
+            Role::Follower(follower) => follower.fingerprint(out),
             Role::PreCandidate(candidate) => candidate.fingerprint(name, out),
             Role::Candidate(candidate) => candidate.fingerprint(name, out),
             Role::Leader(leader) => leader.fingerprint(name, out),

@@ -6,7 +6,8 @@ use super::{
     candidate::Candidate,
     follower::Follower,
     message::{Message, Term},
-    state::{State, TimedOut},
+    state::State,
+    timer::TimedOut,
     transfer::Summons,
 };
 use crate::{
@@ -99,7 +100,10 @@ impl PreCandidate {
             // Answers to what this replica asked in a role it no longer holds.
             Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => Next::Stay,
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndexReply { .. } => Next::Stay,
+            // Only a leader can tell.
+            Message::ReadIndex { .. } => Next::Stay,
         }
     }
 

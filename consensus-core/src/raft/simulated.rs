@@ -23,6 +23,7 @@ impl Simulated for Raft {
             .election_timeout(setup.election_timeout)
             .heartbeat(setup.heartbeat)
             .seed(setup.seed)
+            .reads_from(setup.reads_from)
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window)
             .append_window_bytes(setup.append_window_bytes)
@@ -96,6 +97,10 @@ impl Simulated for Raft {
             Message::HeartbeatReply { round, priority, .. } => {
                 let unfit = if priority.is_none() { ", would not lead" } else { "" };
                 format!("HeartbeatReply@{term} round {round}{unfit}")
+            }
+            Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
+            Message::ReadIndexReply { id, index, .. } => {
+                format!("ReadIndexReply@{term} request {id}, see {index}")
             }
             Message::TimeoutNow { last_index, last_term, .. } => {
                 format!("TimeoutNow@{term} log ends at {last_index}@{}", last_term.0)

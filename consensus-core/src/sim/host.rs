@@ -257,7 +257,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
     }
 
     fn new_client(&self) -> Client {
-        let client = Client::new(self.patience);
+        let client = Client::new(self.patience).reading_from(self.place.node);
         #[cfg(feature = "mutants")]
         if let Some(Bug::Client(mutant)) = self.place.bug {
             return client.with_mutant(mutant);

@@ -91,6 +91,8 @@ pub struct Setup {
     pub membership: Membership,
     /// What the replica may draw from.
     pub seed: u64,
+    /// Where the replica may begin to number what its peers answer: no life before it was there.
+    pub reads_from: u64,
     /// The shortest time without a leader after which one is elected.
     pub election_timeout: Duration,
     /// How often a leader is heard of.

@@ -276,6 +276,7 @@ impl Cluster {
         let host = self.node_mut(node);
         assert!(!host.up, "{node} runs");
         host.clock = Duration::ZERO;
+        host.begin_life();
         host.raft = host.recovered();
         host.up = true;
         let line = format!("{node} restarts as {}", self.describe(node));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use consensus_core::{
     GroupId, Index, Members, NodeId, Process, Ticket, Time, Token,
-    raft::{Config, Message, PRIORITY_DEFAULT, Raft, Role},
+    raft::{self, Config, Message, PRIORITY_DEFAULT, Raft, Role},
     replica::Replica,
 };
 
@@ -64,7 +64,10 @@ impl Options {
 /// A replica and its host.
 #[derive(Debug)]
 pub(crate) struct Node {
+    /// What the configuration of each life is made of.
+    builder: raft::Builder,
     pub(crate) config: Config,
+    lives: u64,
     /// What runs, or what the disk would bring back while the node is down.
     pub(crate) raft: Raft,
     pub(crate) up: bool,
@@ -97,10 +100,13 @@ impl Node {
             .proposals_max(options.proposals_max)
             .proposals_bytes_max(options.proposals_bytes_max)
             .priority(options.priority(id));
-        let config = bug::configured(builder).build().expect("test configurations are valid");
+        let builder = bug::configured(builder);
+        let config = builder.clone().build().expect("test configurations are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");
         Self {
+            builder,
             config,
+            lives: 1,
             raft,
             up: true,
             clock: Duration::ZERO,
@@ -130,6 +136,13 @@ impl Node {
             "{} takes entries for durable that are not",
             self.config.id()
         );
+    }
+
+    /// Begins another life, which numbers its requests where none was before.
+    pub(crate) fn begin_life(&mut self) {
+        let config = self.builder.clone().reads_from(self.lives * 100).build();
+        self.config = config.expect("test configurations are valid");
+        self.lives += 1;
     }
 
     /// Rebuilds the replica from its disk, as a restart would.

@@ -71,6 +71,10 @@ pub(crate) fn message(message: &Message) -> String {
             };
             format!("HeartbeatReply@{term} round={round}{priority}")
         }
+        Message::ReadIndex { id, .. } => format!("ReadIndex@{term} id={id}"),
+        Message::ReadIndexReply { id, index, .. } => {
+            format!("ReadIndexReply@{term} id={id} index={index}")
+        }
         Message::TimeoutNow { last_index, last_term, .. } => {
             format!("TimeoutNow@{term} last={}", position(*last_index, *last_term))
         }

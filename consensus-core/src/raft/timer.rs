@@ -1,0 +1,71 @@
+//! The election timer (5.2), and loyalty to a leader that is heard of (dissertation 4.2.3).
+
+use std::time::Duration;
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+use super::{message::Message, mutant::Mutant, state::State};
+use crate::time::Time;
+
+/// Proof that the election timer ran out.
+#[derive(Clone, Debug)]
+pub(super) struct TimedOut(());
+
+/// When a replica gives its leader up.
+#[derive(Clone, Debug)]
+pub(super) struct Timer {
+    deadline: Time,
+    /// When a leader was heard of last; a restart forgets it.
+    heard: Option<Time>,
+    draw: ChaCha8Rng,
+}
+
+impl Timer {
+    /// Makes a timer that has run out.
+    pub(super) fn new(seed: u64, now: Time) -> Self {
+        Self { deadline: now, heard: None, draw: ChaCha8Rng::seed_from_u64(seed) }
+    }
+}
+
+impl State {
+    /// Draws a new timeout, from T to 2T for a replica of the usual priority (5.2).
+    pub(super) fn reset_election_timer(&mut self, now: Time) {
+        let (shortest, spread) = self.config.election_timeouts();
+        let spread = spread.as_nanos() as u64;
+        let jitter = Duration::from_nanos(self.timer.draw.next_u64() % spread.max(1));
+        self.timer.deadline = now + shortest + jitter;
+    }
+
+    /// Notes that the leader of the present term was heard of.
+    pub(super) fn hear_of_leader(&mut self, now: Time) {
+        self.timer.heard = Some(now);
+        self.reset_election_timer(now);
+    }
+
+    /// Tells whether others that campaign are refused: the leader leads, or was heard of within the
+    /// shortest election timeout (dissertation 4.2.3).
+    pub(super) fn is_loyal(&self, now: Time) -> bool {
+        let is_recent = |heard: Time| now < heard + self.config.election_timeout();
+        let hears = self.leader().is_some() && self.timer.heard.is_some_and(is_recent);
+        self.config.check_quorum() && (hears || self.leader() == Some(self.id()))
+    }
+
+    /// Tells whether a campaign is ignored out of loyalty: but for one that the leader itself asked
+    /// for, and that this replica has no other reason to refuse (dissertation 4.2.3).
+    pub(super) fn is_loyal_against(&self, campaign: &Message, now: Time) -> bool {
+        let Message::Vote { last_index, last_term, transfer, .. } = campaign else { return false };
+        let electable = self.is_up_to_date(*last_index, *last_term)
+            || self.has_bug(Mutant::TransferVoteUnchecked);
+        let entitled = *transfer && electable;
+        !entitled && self.is_loyal(now)
+    }
+
+    /// Proves that the election timer ran out, if it did. Who is not fit to lead waits for others.
+    pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
+        let campaigns = now >= self.timer.deadline && self.willingness().is_some();
+        campaigns.then_some(TimedOut(()))
+    }
+}
