@@ -282,6 +282,16 @@ fn what_is_of_the_wrong_kind_is_refused_with_an_example() {
             "consensus.toml:1: group.hits.deadline = [group.hits.deadline] is no duration; write \
              it as \"250ms\", \"2s\" or \"1m\"",
         ),
+        (
+            "append_bytes_max = \"2MiB\"",
+            "consensus.toml:1: append_bytes_max = \"2MiB\" cannot be: it must fit into a frame; \
+             set 1MiB or less, and above zero",
+        ),
+        (
+            "[group.hits]\nproposals_bytes_max = 1024",
+            "consensus.toml:2: group.hits.proposals_bytes_max = \"1KiB\" cannot be: the longest \
+             command must pass; set 1MiB or more",
+        ),
         ("id = 1\nid = 2", "consensus.toml:2: this is no TOML: duplicate key"),
     ];
     for (text, problem) in cases {

@@ -22,7 +22,10 @@ use crate::{
     clock::{self, Clock, NodeClock, Ticked},
     config::{
         Layers, Setting, Settings, Typed,
-        table::{CHECK_QUORUM, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PRIORITY},
+        table::{
+            APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CHECK_QUORUM, DEADLINE,
+            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX,
+        },
     },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
@@ -97,6 +100,11 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             Ok(S::Client::from(client))
         })
     }
+}
+
+/// Takes a bound; one beyond what the machine can address bounds nothing.
+fn usize_of(bound: u64) -> usize {
+    usize::try_from(bound).unwrap_or(usize::MAX)
 }
 
 /// Draws a random number that nobody has drawn before.
@@ -191,6 +199,11 @@ impl NodeActor {
             .pre_vote(settings.get(&PRE_VOTE))
             .check_quorum(settings.get(&CHECK_QUORUM))
             .priority(u8::try_from(settings.get(&PRIORITY)).unwrap_or(u8::MAX))
+            .append_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
+            .append_window(usize_of(settings.get(&APPEND_WINDOW)))
+            .append_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
+            .proposals_max(usize_of(settings.get(&PROPOSALS_MAX)))
+            .proposals_bytes_max(usize_of(settings.get(&PROPOSALS_BYTES_MAX).0))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;

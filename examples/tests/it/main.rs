@@ -17,6 +17,7 @@ mod peer;
 mod process;
 mod quorum;
 mod refusals;
+mod remote;
 mod rolling;
 mod transfer;
 mod transport;
