@@ -221,6 +221,11 @@ fn what_is_unknown_is_refused_with_a_suggestion() {
             "[group.hits]\nhttp = \"a:1\"",
             "consensus.toml:2: \"http\" is a node's, and cannot stand here",
         ),
+        (
+            "[group]\ndeadline = \"1s\"",
+            "consensus.toml:2: what is said of a group stands below its name: group.hits.deadline",
+        ),
+        ("node = 1", "consensus.toml:1: what is said of a node stands below its id: node.1.http"),
         ("[node.1]\nid = 2", "consensus.toml:2: \"id\" is not said of a single node"),
         ("[node.one]\ndata = \"a\"", "consensus.toml:2: \"one\" is no node id; ids count from 1"),
         (
