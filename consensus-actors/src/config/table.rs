@@ -175,3 +175,37 @@ fn segment(value: &Value) -> Result<(), String> {
     let config = consensus_core::journal::Config::builder().segment_bytes(bytes).build();
     config.map(drop).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::kind::Kind;
+
+    // Goal: the table can be relied on: names are written alike and differ in every layer, all defaults
+    // can be read and pass their checks, and every entry says what it is.
+    #[test]
+    fn the_table_is_in_order() {
+        let mut spelled = BTreeSet::new();
+        for key in TABLE {
+            let small = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.".contains(&b);
+            assert!(key.name.bytes().all(small), "{}", key.name);
+            assert!(!key.name.contains("__"), "{}: two underscores are a section", key.name);
+            for spelling in [key.flag(), key.variable()] {
+                assert!(spelled.insert(spelling.clone()), "{spelling} is there twice");
+            }
+            for text in [key.default, key.dev].into_iter().flatten() {
+                let value = key.kind.read(text).expect("a default can be read");
+                assert_eq!((key.check)(&value), Ok(()), "{}", key.name);
+                assert_eq!(value.to_string(), text, "{} is written as it is shown", key.name);
+            }
+            assert!(key.doc().ends_with('.'), "{} says what it is", key.name);
+            assert!(key.default.is_none() || !key.required, "{}", key.name);
+        }
+        assert_eq!(PEERS.key.kind, Kind::Peers);
+        assert_eq!(ELECTION_TIMEOUT.key.variable(), "CONSENSUS_ELECTION_TIMEOUT");
+        assert_eq!(JOURNAL_SEGMENT.key.variable(), "CONSENSUS_JOURNAL__SEGMENT_BYTES");
+        assert_eq!(JOURNAL_SEGMENT.key.flag(), "journal-segment-bytes");
+    }
+}

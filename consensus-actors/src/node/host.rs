@@ -33,7 +33,7 @@ use crate::{
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
-    transport::{Inlet, Inlets, Item, Kind, Links, Roster},
+    transport::{Inlet, Inlets, Item, Kind, Links, Presence, Roster},
 };
 
 /// A group about to be hosted: `.await` hosts it and gives its typed client.
@@ -122,6 +122,7 @@ pub(crate) struct NodeActor {
     pub(super) draw: Draw,
     pub(super) links: Links,
     pub(super) inlets: Inlets,
+    pub(super) presence: Presence,
     pub(super) hosted: Vec<SeatedGroup>,
 }
 
@@ -305,6 +306,7 @@ impl NodeActor {
         let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };
         let inlet = Arc::new(inlet);
         self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
+        self.presence.introduce(&*inlet);
         self.clock.do_send(clock::Register(inlet));
         let vacate = Box::new(move || seat.vacate());
         self.hosted.push(SeatedGroup { id: group, name, vacate });
@@ -421,6 +423,10 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
             self.replica.do_send(Responses(responses));
         }
         Ok(())
+    }
+
+    fn reach(&self, peer: NodeId, present: bool) {
+        self.seat.send(vec![P::reach(peer, present)]);
     }
 }
 
