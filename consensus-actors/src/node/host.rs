@@ -24,7 +24,8 @@ use crate::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CHECK_QUORUM, DEADLINE,
-            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, REST,
+            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX,
+            REST,
         },
     },
     error::{Code, Error, Result},
@@ -200,6 +201,7 @@ impl NodeActor {
             .pre_vote(settings.get(&PRE_VOTE))
             .check_quorum(settings.get(&CHECK_QUORUM))
             .rests(settings.get(&REST))
+            .priority(u8::try_from(settings.get(&PRIORITY)).unwrap_or(u8::MAX))
             .append_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
             .append_window(usize_of(settings.get(&APPEND_WINDOW)))
             .append_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
@@ -325,6 +327,10 @@ impl<P: Hosted> Proposer for Seat<P> {
 
     fn admin(&self, requests: Vec<(Ticket, Admin)>) {
         self.send(requests.into_iter().map(|(ticket, admin)| P::admin(ticket, admin)).collect());
+    }
+
+    fn resign(&self, ticket: Ticket) {
+        self.send(vec![P::resign(ticket)]);
     }
 
     fn read(&self, tickets: Vec<Ticket>) {

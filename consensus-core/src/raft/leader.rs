@@ -41,7 +41,7 @@ pub struct Leader {
     heartbeat_due: Time,
     /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
     interval_due: Time,
-    following: Following,
+    pub(super) following: Following,
     pub(super) heirs: Heirs,
     pub(super) repose: Repose,
 }
@@ -132,9 +132,6 @@ impl Leader {
         // It hears of itself: should it lose the lead, it waits as any follower would.
         state.reset_election_timer(now);
         let (period, group) = (state.config.election_timeout(), (state.id(), state.membership()));
-        if self.has_woken() {
-            self.following = Following::begin(now, period);
-        }
         if state.config.check_quorum() && !self.following.holds(now, period, group) {
             // Others may have elected somebody else, and whoever asks here waits in vain.
             state.follow(None, out);
@@ -144,7 +141,7 @@ impl Leader {
             self.interval_due = now + state.config.heartbeat();
             self.progress.values_mut().for_each(Progress::on_interval);
         }
-        self.give_up_transfer(state, now, out);
+        self.look_after_transfers(state, now, out);
         if now >= self.heartbeat_due {
             if self.offers_rest(state, out) {
                 self.heartbeat_due = now + state.config.heartbeat();
@@ -190,10 +187,7 @@ impl Leader {
         }
 
         if let Some(to) = state.transfers_to() {
-            for Submission { ticket, .. } in submissions {
-                out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
-            }
-            return;
+            return self.refuse_during_transfer(state, to, submissions, out);
         }
 
         let limit = state.config.proposals_max();
@@ -340,8 +334,9 @@ impl Leader {
                 self.hear(state, now, from);
                 self.on_rest_reply(state, from, commit);
             }
-            Message::HeartbeatReply { round, .. } => {
+            Message::HeartbeatReply { round, priority, .. } => {
                 self.hear(state, now, from);
+                self.on_willingness(state, now, (from, priority), out);
                 self.on_heartbeat_reply(state, now, from, round, out);
                 self.summon(state, from, out);
             }
@@ -352,7 +347,7 @@ impl Leader {
     }
 
     fn hear(&mut self, state: &State, now: Time, from: NodeId) {
-        self.heirs.hear(from, now);
+        self.heirs.hear(from, now, state.config.election_timeout());
         if state.config.check_quorum() {
             self.following.hear(from);
         }
@@ -483,6 +478,7 @@ impl Step<Raft> for Leader {
         input: Input<Raft>,
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
+        self.get_up(state, now);
         match input {
             Input::Tick => return self.on_tick(state, now, out),
             Input::Receive { from, message } => self.on_receive(state, now, from, message, out),
@@ -494,6 +490,10 @@ impl Step<Raft> for Leader {
             Input::Control(Control::Read(tickets)) => self.on_read(state, now, tickets, out),
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);
+            }
+            Input::Control(Control::Resign { ticket }) => {
+                state.resign();
+                self.on_transfer(state, now, (ticket, None), out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,

@@ -35,6 +35,7 @@
 //!   its own.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
+//! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!
@@ -48,6 +49,7 @@ mod asking;
 mod candidate;
 mod config;
 mod configurations;
+mod fitness;
 mod follower;
 mod following;
 mod leader;
@@ -68,7 +70,7 @@ mod timer;
 mod transfer;
 
 pub use candidate::Candidate;
-pub use config::{Builder, Config, ConfigError, check_timing};
+pub use config::{Builder, Config, ConfigError, PRIORITY_DEFAULT, check_timing};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};
@@ -107,6 +109,12 @@ pub enum Control {
         ticket: Ticket,
         /// Who is to lead.
         to: Option<NodeId>,
+    },
+    /// The process is about to end: hand the lead over if this replica has it, and campaign no more.
+    /// Done when another leads, or when there is no lead to hand over.
+    Resign {
+        /// Correlates the answer.
+        ticket: Ticket,
     },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
@@ -213,6 +221,7 @@ impl Seated for Raft {
         out: &mut Effects<Self>,
     ) -> Option<Role> {
         if matches!(input, Input::Tick) {
+            state.look_at_disk(now);
             state.forget_transfer(now, out);
         }
         let rested = state.is_at_rest();
@@ -250,6 +259,8 @@ impl Seated for Raft {
             committed: state.committed(),
             last: state.log.last_index(),
             transfer: state.transfers_to(),
+            priority: state.config.priority(),
+            disk_stalls: state.disk_stalls(),
             membership: state.membership().clone(),
         }
     }

@@ -26,10 +26,12 @@ impl State {
                 self.reply(to, Message::AppendReply { term, result }, out);
             }
             Message::Rest { .. } => {
-                self.reply(to, Message::HeartbeatReply { term, round: 0 }, out);
+                let priority = self.willingness();
+                self.reply(to, Message::HeartbeatReply { term, round: 0, priority }, out);
             }
             Message::Heartbeat { round, .. } => {
-                self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
+                let (round, priority) = (*round, self.willingness());
+                self.reply(to, Message::HeartbeatReply { term, round, priority }, out);
             }
             Message::PreVote { .. } => {
                 self.reply(to, Message::PreVoteReply { term, granted: false }, out);

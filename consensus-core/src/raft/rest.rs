@@ -18,8 +18,8 @@ use std::{
 };
 
 use super::{
-    Control, Raft, follower::Follower, leader::Leader, message::Message, mutant::Mutant,
-    state::State,
+    Control, Raft, follower::Follower, following::Following, leader::Leader, message::Message,
+    mutant::Mutant, state::State,
 };
 use crate::{
     log::Index,
@@ -175,7 +175,9 @@ impl Leader {
         let last = state.log.last_index();
         let settled = state.committed() == last && state.stable() == last && last >= self.noop;
         let free = self.reads.len() == 0 && !state.storage_full() && !state.behind;
-        let stays = state.transfers_to().is_none() && !state.may_be_succeeded();
+        let stays = state.transfers_to().is_none()
+            && !state.may_be_succeeded()
+            && !self.awaits_superior(state);
         settled && free && stays && !state.membership().is_joint() && self.all_present(state, last)
     }
 
@@ -227,13 +229,14 @@ impl Leader {
         }
     }
 
-    /// Tells whether the leader was woken since it looked last: whom it heard of before counts for
-    /// nothing now.
-    pub(super) fn has_woken(&mut self) -> bool {
-        let rested = std::mem::take(&mut self.repose.rested);
-        if rested {
-            self.repose.disturb();
+    /// Begins anew if the leader was woken: it counts its majority from now on, and whoever was
+    /// there all the time is as fit to lead as before.
+    pub(super) fn get_up(&mut self, state: &State, now: Time) {
+        if !self.repose.rested || state.is_at_rest() {
+            return;
         }
-        rested
+        self.repose = Repose::default();
+        self.following = Following::begin(now, state.config.election_timeout());
+        self.vouch_for_heirs(state, now);
     }
 }

@@ -29,7 +29,8 @@ impl Simulated for Raft {
             .append_window_bytes(setup.append_window_bytes)
             .pre_vote(setup.pre_vote)
             .check_quorum(setup.check_quorum)
-            .rests(setup.rests);
+            .rests(setup.rests)
+            .priority(setup.priority);
         #[cfg(feature = "mutants")]
         let config = match setup.bug {
             Some(crate::mutants::Bug::Raft(mutant)) => config.mutant(mutant),
@@ -60,6 +61,10 @@ impl Simulated for Raft {
 
     fn is_at_rest(&self) -> bool {
         self.state.is_at_rest()
+    }
+
+    fn resign(ticket: Ticket) -> Input<Self> {
+        Input::Control(Control::Resign { ticket })
     }
 
     fn status(&self) -> Status {
@@ -98,7 +103,10 @@ impl Simulated for Raft {
             Message::Heartbeat { commit, round, .. } => {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
-            Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+            Message::HeartbeatReply { round, priority, .. } => {
+                let unfit = if priority.is_none() { ", would not lead" } else { "" };
+                format!("HeartbeatReply@{term} round {round}{unfit}")
+            }
             Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
             Message::ReadIndexReply { id, index, .. } => {
                 format!("ReadIndexReply@{term} request {id}, see {index}")

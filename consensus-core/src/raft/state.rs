@@ -9,6 +9,7 @@ use super::{
     Raft,
     config::Config,
     configurations::Configurations,
+    fitness::Fitness,
     log::Log,
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
@@ -58,6 +59,7 @@ pub struct State {
     pub(super) read_id: u64,
     pub(super) handover: Handover,
     pub(super) rest: Rest,
+    pub(super) fitness: Fitness,
 }
 
 impl State {
@@ -92,6 +94,7 @@ impl State {
             read_id,
             handover: Handover::default(),
             rest: Rest::default(),
+            fitness: Fitness::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -229,7 +232,7 @@ impl State {
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
             behind, persisting, durable, vote_token, log_token, compacted, unsynced, stable,
-            timer: _, read_id, handover, rest,
+            timer: _, read_id, handover, rest, fitness: _,
         } = self;
         handover.fingerprint(name, out);
         rest.fingerprint(name, out);
@@ -404,6 +407,11 @@ impl State {
         if let Some(membership) = membership {
             self.configurations.push(index, membership);
         }
+    }
+
+    /// Returns the youngest durable record.
+    pub(super) fn durable(&self) -> Token {
+        self.durable
     }
 
     /// Returns the record that must be durable before a peer may hear of the present term, vote or

@@ -7,7 +7,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{message::Message, state::State};
+use super::{message::Message, mutant::Mutant, state::State};
 use crate::time::Time;
 
 /// Proof that the election timer ran out.
@@ -31,16 +31,23 @@ impl Timer {
 }
 
 impl State {
-    /// Draws a new timeout from T to 2T (5.2).
+    /// Draws a new timeout, from T to 2T for a replica of the usual priority (5.2).
     pub(super) fn reset_election_timer(&mut self, now: Time) {
-        self.hurry_election_timer(now + self.config.election_timeout());
+        let (shortest, spread) = self.config.election_timeouts();
+        self.draw_timeout(now + shortest, spread);
     }
 
     /// Draws a new timeout from nothing to T, for who has waited for T already.
     pub(super) fn hurry_election_timer(&mut self, now: Time) {
-        let spread = self.config.election_timeout().as_nanos() as u64;
+        let (shortest, spread) = self.config.election_timeouts();
+        let waited = self.config.election_timeout();
+        self.draw_timeout(now + shortest.saturating_sub(waited), spread);
+    }
+
+    fn draw_timeout(&mut self, earliest: Time, spread: Duration) {
+        let spread = spread.as_nanos() as u64;
         let jitter = Duration::from_nanos(self.timer.draw.next_u64() % spread.max(1));
-        self.timer.deadline = now + jitter;
+        self.timer.deadline = earliest + jitter;
     }
 
     /// Notes that the leader of the present term was heard of.
@@ -61,12 +68,15 @@ impl State {
     /// for, and that this replica has no other reason to refuse (dissertation 4.2.3).
     pub(super) fn is_loyal_against(&self, campaign: &Message, now: Time) -> bool {
         let Message::Vote { last_index, last_term, transfer, .. } = campaign else { return false };
-        let entitled = *transfer && self.is_up_to_date(*last_index, *last_term);
+        let electable = self.is_up_to_date(*last_index, *last_term)
+            || self.has_bug(Mutant::TransferVoteUnchecked);
+        let entitled = *transfer && electable;
         !entitled && self.is_loyal(now)
     }
 
-    /// Proves that the election timer ran out, if it did.
+    /// Proves that the election timer ran out, if it did. Who is not fit to lead waits for others.
     pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
-        (now >= self.timer.deadline).then_some(TimedOut(()))
+        let campaigns = now >= self.timer.deadline && self.willingness().is_some();
+        campaigns.then_some(TimedOut(()))
     }
 }

@@ -65,9 +65,15 @@ pub enum Fault {
     Rest,
     /// A replica of a group at rest hears no more of the leader's node.
     Unrest,
+    /// A leader hands over to a node that is to be preferred.
+    Takeover,
+    /// A leader hands over since its disk stalls.
+    DiskStall,
+    /// A process is told to end, hands over what it leads, and ends.
+    Retirement,
 }
 
-const KINDS: usize = 30;
+const KINDS: usize = 33;
 
 impl Fault {
     /// All kinds.
@@ -102,6 +108,9 @@ impl Fault {
         Self::Transfer,
         Self::Rest,
         Self::Unrest,
+        Self::Takeover,
+        Self::DiskStall,
+        Self::Retirement,
     ];
 
     /// Returns its name.
@@ -137,6 +146,9 @@ impl Fault {
             Self::Transfer => "transfer",
             Self::Rest => "rest",
             Self::Unrest => "unrest",
+            Self::Takeover => "takeover",
+            Self::DiskStall => "disk-stall",
+            Self::Retirement => "retirement",
         }
     }
 
@@ -161,7 +173,7 @@ impl FromStr for Fault {
 
 /// A set of faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults(u32);
+pub struct Faults(u64);
 
 impl Faults {
     /// No fault.
@@ -245,7 +257,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::Unrest),
+            Self::All => range(Fault::Loss, Fault::Retirement),
         }
     }
 }
@@ -259,8 +271,14 @@ impl FromStr for Profile {
 }
 
 /// How many faults of each kind there were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts([u64; KINDS]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; KINDS])
+    }
+}
 
 impl Counts {
     /// Counts one.

@@ -27,6 +27,7 @@ mod host;
 mod network;
 mod node;
 mod operations;
+mod operators;
 mod plan;
 mod presence;
 mod protocol;

@@ -25,6 +25,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
+    /// Makes the input that tells that the process is about to end.
+    fn resign(ticket: Ticket) -> Input<Self>;
+
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
 
@@ -106,6 +109,8 @@ pub struct Setup {
     pub check_quorum: bool,
     /// Whether the group comes to rest while there is nothing to do.
     pub rests: bool,
+    /// How much the replica is to be preferred as a leader, where the protocol has one.
+    pub priority: u8,
     /// The bytes of commands after which a message is full.
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.

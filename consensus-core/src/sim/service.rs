@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{
     Failure, Flaw,
-    fault::Fault,
     host::{Asker, Decision},
     operations::{Ended, Identity},
     protocol::Simulated,
@@ -219,26 +218,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
     }
 
-    /// Asks a node for what an operator wants.
-    pub(super) fn administer(&mut self, node: NodeId, admin: Admin, patience: Duration) {
-        let now = self.now;
-        let host = self.host(node);
-        let (local, wall) = (host.clock.now(now), host.clock.wall(now));
-        // With too many calls in flight an operator gives up.
-        if let Ok(call) = host.client.call(Ask::Admin(admin.clone()), wall, local + patience) {
-            host.requests.insert(call, admin);
-            self.pump(node);
-        }
-    }
-
-    /// Notes how an operator's request ended.
-    fn administered(&mut self, admin: &Admin, result: &Result<Bytes, CallError>) {
-        match (admin, result) {
-            (Admin::Transfer { .. }, Ok(_)) => self.counts.count(Fault::Transfer),
-            (Admin::Transfer { .. }, Err(_)) => {}
-        }
-    }
-
     fn identify(&mut self, node: NodeId, call: CallId, request: &Request) {
         let Request::Propose(envelope) = request else { return };
         let Some(operation) = self.host(node).calls.get(&call).copied() else { return };
@@ -389,6 +368,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 Decision::Apply(decided) => self.apply(node, &decided)?,
                 Decision::ReadReady(ticket, at) => {
                     self.host(node).waiting.insert((at, ticket));
+                }
+                Decision::Answer(ticket, _) | Decision::Done(ticket)
+                    if self.ends_with(node, ticket)? =>
+                {
+                    return Ok(());
                 }
                 Decision::Answer(ticket, error) => {
                     self.respond(node, ticket, Err(Refusal::Refused(error)), None);

@@ -12,9 +12,7 @@ use super::{
     trace::What,
     world::{Event, World},
 };
-use crate::{
-    client::Admin, journal::Operation, members::NodeId, state_machine::StateMachine, time::Time,
-};
+use crate::{journal::Operation, members::NodeId, state_machine::StateMachine, time::Time};
 
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     pub(super) fn on_strike(&mut self, number: usize) -> Result<(), Failure> {
@@ -58,7 +56,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 let host = self.host(node);
                 host.armed = Some(CrashPoint::Torn);
                 // What gathers meanwhile makes a write long.
-                host.slow_until = until;
+                (host.slow_until, host.stalls) = (until, false);
             }
             Fault::CrashAll => return self.crash_all(strike, node),
             Fault::Pause => self.pause(strike, node),
@@ -87,12 +85,14 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::SyncError => self.fail_next(strike, node, Operation::Sync),
             Fault::SlowDisk => {
                 self.struck(strike, node, "its disk is slow".to_owned());
-                self.host(node).slow_until = until;
+                let host = self.host(node);
+                (host.slow_until, host.stalls) = (until, strike.pick & 1 == 0);
             }
             // Counted each time that it happens.
             Fault::LateCompletion => self.host(node).late_until = until,
             Fault::ClockJump => self.set_clock(strike, node),
             Fault::Transfer => self.ask_for_transfer(strike, node),
+            Fault::Retirement => return self.retire(strike, node),
             // These have odds, or follow from others.
             Fault::Rest
             | Fault::Unrest
@@ -100,7 +100,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             | Fault::Duplication
             | Fault::Reordering
             | Fault::LostSuffix
-            | Fault::Drift => {}
+            | Fault::Drift
+            | Fault::Takeover
+            | Fault::DiskStall => {}
         }
         Ok(())
     }
@@ -128,7 +130,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.tell(strike, node, text);
     }
 
-    fn tell(&mut self, strike: Strike, node: NodeId, text: String) {
+    pub(super) fn tell(&mut self, strike: Strike, node: NodeId, text: String) {
         let lasts = strike.lasts.as_nanos() as u64;
         let digest = twox_hash::XxHash3_64::oneshot(strike.fault.name().as_bytes());
         self.note(Some(node), [10, digest, lasts], || What::Fault {
@@ -261,20 +263,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn may_lose_another(&self) -> bool {
         let lost = self.hosts.values().filter(|host| !host.is_good() || host.is_doomed).count();
         lost < self.script.temper.losses_max
-    }
-
-    // What operators do.
-
-    /// Asks a node, any of them, that some node lead, or any; now and then twice. Counted when it
-    /// comes to that.
-    fn ask_for_transfer(&mut self, strike: Strike, node: NodeId) {
-        let chosen = NodeId::new(strike.pick % self.plan.nodes() + 1);
-        let to = chosen.filter(|_| strike.pick >> 16 & 3 > 0);
-        let asked = to.map_or_else(|| "somebody".to_owned(), |to| to.to_string());
-        self.tell(strike, node, format!("is asked that {asked} lead"));
-        for _ in 0..=(strike.pick >> 24 & 7) / 7 {
-            self.administer(node, Admin::Transfer { to }, strike.lasts);
-        }
     }
 
     // Disks.

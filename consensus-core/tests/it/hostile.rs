@@ -71,7 +71,10 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
             },
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
-        6 => Message::HeartbeatReply { term, round: number(rng) },
+        6 => {
+            let (round, priority) = (number(rng), u8::try_from(rng.next_u64() % 300).ok());
+            Message::HeartbeatReply { term, round, priority }
+        }
         7 => Message::ReadIndex { term, id: number(rng) },
         8 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
         9 => Message::Rest { term, commit: Index(number(rng)) },
