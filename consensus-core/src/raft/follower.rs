@@ -38,7 +38,10 @@ impl Follower {
                 let summons = Summons::TimedOut(proof);
                 Next::Become(Candidate::campaign(summons, state, now, out).into())
             }
-            None => Next::Stay,
+            None => {
+                state.lose_leader(now, out);
+                Next::Stay
+            }
         }
     }
 
@@ -256,6 +259,7 @@ impl Step<Raft> for Follower {
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
+            Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay

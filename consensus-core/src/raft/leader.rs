@@ -8,6 +8,7 @@ use std::{
 use super::{
     Raft,
     candidate::Elected,
+    changes::Changes,
     follower::Follower,
     following::Following,
     message::{AppendResult, Entry, Message, Payload},
@@ -41,6 +42,7 @@ pub struct Leader {
     heartbeat_due: Time,
     following: Following,
     pub(super) heirs: Heirs,
+    pub(super) changes: Changes,
 }
 
 impl Leader {
@@ -58,6 +60,7 @@ impl Leader {
             heartbeat_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
             heirs: Heirs::default(),
+            changes: Changes::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
@@ -73,12 +76,38 @@ impl Leader {
         self.progress.iter().map(|(peer, progress)| (*peer, progress))
     }
 
+    /// Returns the last index at which a follower's log is known to agree.
+    pub(super) fn matched(&self, follower: NodeId) -> Index {
+        self.progress.get(&follower).map_or(Index::ZERO, Progress::matched)
+    }
+
+    /// Returns the first entry of the tenure.
+    pub(super) fn noop(&self) -> Index {
+        self.noop
+    }
+
+    /// Begins to replicate to members that the configuration brought.
+    pub(super) fn enlist(&mut self, state: &State, out: &mut Effects<Raft>) {
+        let last = state.log.last_index();
+        for peer in state.peers() {
+            let progress = self.progress.entry(peer).or_insert_with(|| Progress::new(last));
+            replicate(state, peer, progress, out);
+        }
+    }
+
+    /// Ceases to replicate to whoever is no member any more.
+    pub(super) fn dismiss(&mut self, state: &State) {
+        self.progress.retain(|peer, _| state.membership().is_member(*peer));
+    }
+
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         #[rustfmt::skip]
         let Self {
-            progress, noop, tickets, ticket_bytes, reads, following, heirs: _, heartbeat_due: _,
+            progress, noop, tickets, ticket_bytes, reads, following, heirs: _, changes,
+            heartbeat_due: _,
         } = self;
+        changes.fingerprint(out);
         following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
@@ -128,13 +157,23 @@ impl Leader {
             return Next::Become(Follower::new().into());
         }
         self.give_up_transfer(state, now, out);
+        if self.changes.is_leaving(now) {
+            state.follow(None, out);
+            return Next::Become(Follower::new().into());
+        }
+        self.advance_changes(state, now, out);
         if now >= self.heartbeat_due {
             self.broadcast_heartbeat(state, now, out);
         }
         Next::Stay
     }
 
-    fn broadcast_heartbeat(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
+    pub(super) fn broadcast_heartbeat(
+        &mut self,
+        state: &State,
+        now: Time,
+        out: &mut Effects<Raft>,
+    ) {
         self.heartbeat_due = now + state.config.heartbeat();
         for (peer, progress) in &self.progress {
             let known = state.committed().min(progress.matched());
@@ -222,7 +261,10 @@ impl Leader {
         let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
         loop {
             let round = quorum.reached(|node| {
-                self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
+                if node == state.id() {
+                    return self.reads.round();
+                }
+                self.progress.get(&node).map_or(0, Progress::round)
             });
             let Some((at, tickets)) = self.reads.confirmed(round) else {
                 if self.reads.start(state.committed(), reuses_round) {
@@ -278,6 +320,9 @@ impl Leader {
     }
 
     fn hear(&mut self, state: &State, now: Time, from: NodeId) {
+        if !self.progress.contains_key(&from) {
+            return;
+        }
         self.heirs.hear(from, now);
         if state.config.check_quorum() {
             self.following.hear(from);
@@ -344,9 +389,14 @@ impl Leader {
     fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let unsynced = state.has_bug(Mutant::LeaderCountsUnsynced);
         let own = if unsynced { state.log.last_index() } else { state.stable() };
-        let held = state
-            .quorum(Mutant::CommitQuorumOffByOne)
-            .reached(|node| self.progress.get(&node).map_or(own, Progress::matched));
+        let stand_in = self.stand_in(state, own);
+        let held = state.quorum(Mutant::CommitQuorumOffByOne).reached(|node| {
+            if node == state.id() {
+                return own;
+            }
+            let borrowed = stand_in.filter(|(voter, _)| *voter == node).map(|(_, index)| index);
+            self.matched(node).max(borrowed.unwrap_or_default())
+        });
         if held <= state.committed() {
             return;
         }
@@ -363,6 +413,7 @@ impl Leader {
             Some(ticket)
         };
         state.commit_to(held, ticket_of, out);
+        self.advance_changes(state, now, out);
         self.advance_reads(state, now, out);
     }
 }
@@ -370,10 +421,19 @@ impl Leader {
 /// Sends `peer` what it lacks, as far as its window has room.
 fn replicate(state: &State, peer: NodeId, progress: &mut Progress, out: &mut Effects<Raft>) {
     let (last, window) = (state.log.last_index(), state.config.append_window());
+    let (strips, membership) = (state.strips_for(peer), state.membership());
+    // A learner that is to be a witness, which is not decided yet, is spared what it will not keep.
+    if membership.is_learner(peer) && membership.is_witness(peer) && !strips {
+        return;
+    }
     while progress.may_send(last, window) {
         let prev_index = progress.next().previous();
         let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
-        let entries = state.log.batch(progress.next(), state.config.append_bytes_max()).to_vec();
+        let batch = state.log.batch(progress.next(), state.config.append_bytes_max());
+        let entries = match strips {
+            true => batch.iter().map(Entry::stripped).collect(),
+            false => batch.to_vec(),
+        };
         let sent = Index(prev_index.0 + entries.len() as u64);
         progress.on_sent(sent);
         if state.has_bug(Mutant::SentCountsAsMatched) {
@@ -414,6 +474,9 @@ impl Step<Raft> for Leader {
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);
             }
+            Input::Control(Control::Change { ticket, change }) => {
+                self.on_change(state, now, (ticket, change), out);
+            }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
         }
         Next::Stay
@@ -431,6 +494,9 @@ impl Step<Raft> for Leader {
             let at = state.committed();
             let reads = self.reads.drain().into_iter();
             reads.for_each(|ticket| out.push(Effect::ReadReady { ticket, at }));
+        }
+        for ticket in self.changes.drain() {
+            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
         }
         state.refuse_tickets(self.reads.drain(), out);
     }

@@ -45,6 +45,7 @@ pub mod invariants;
 pub mod log;
 
 mod candidate;
+mod changes;
 mod config;
 mod configurations;
 mod follower;
@@ -82,6 +83,7 @@ use std::{
 };
 
 use crate::{
+    change::Change,
     client::Admin,
     error::RecoverError,
     members::NodeId,
@@ -103,6 +105,13 @@ pub enum Control {
         /// Who is to lead.
         to: Option<NodeId>,
     },
+    /// Changes who takes part.
+    Change {
+        /// Correlates the answer.
+        ticket: Ticket,
+        /// What is asked for.
+        change: Change,
+    },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
 }
@@ -112,6 +121,7 @@ impl Control {
     pub fn of(ticket: Ticket, admin: Admin) -> Self {
         match admin {
             Admin::Transfer { to } => Self::Transfer { ticket, to },
+            Admin::Change(change) => Self::Change { ticket, change },
         }
     }
 }
@@ -210,6 +220,10 @@ impl Seated for Raft {
         }
         // A pre-vote is about a term that nobody is in yet.
         if message.is_tentative() {
+            return None;
+        }
+        // An answer of a later term comes from somebody who campaigned: if no member, in vain.
+        if message.is_reply() && !state.membership().is_member(*from) {
             return None;
         }
         // Who campaigns while a leader is heard of is not followed into its term: it would end a

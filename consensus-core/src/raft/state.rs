@@ -25,7 +25,6 @@ use crate::{
     error::RecoverError,
     log::{Decided, Index},
     members::NodeId,
-    membership::Membership,
     process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
@@ -39,12 +38,14 @@ pub(super) struct TimedOut(());
 pub struct State {
     pub(super) config: Config,
     pub(super) log: Log,
-    configurations: Configurations,
+    pub(super) configurations: Configurations,
     term: Term,
     voted_for: Option<NodeId>,
     committed: Index,
     leader: Option<NodeId>,
     storage_full: bool,
+    /// The log has commands without their bytes.
+    pub(super) is_blind: bool,
 
     /// The youngest record handed to the host, and the youngest that is durable.
     persisting: Token,
@@ -84,6 +85,7 @@ impl State {
             committed: Index::ZERO,
             leader: None,
             storage_full: false,
+            is_blind: false,
             persisting: Token::default(),
             durable: Token::default(),
             vote_token: Token::default(),
@@ -115,6 +117,9 @@ impl State {
         if state.log.last_term() > state.term && !state.has_bug(Mutant::TermNotDurable) {
             let reason = "an entry is of a later term than the replica";
             return Err(RecoverError::Contradiction { token: state.durable.0, reason });
+        }
+        if state.has_bug(Mutant::ConfigurationForgotten) {
+            state.configurations.truncate_after(Index::ZERO);
         }
         state.stable = state.log.last_index();
         // Who is a majority alone has nobody to wait for.
@@ -187,29 +192,6 @@ impl State {
         &self.log
     }
 
-    /// Returns the latest configuration in the log, committed or not: it is the one in effect
-    /// (dissertation 4.1).
-    pub fn membership(&self) -> &Membership {
-        self.configurations.latest().1
-    }
-
-    /// Returns the configuration that stands at `index` of the log.
-    pub fn membership_at(&self, index: Index) -> &Membership {
-        self.configurations.at(index)
-    }
-
-    /// Returns all members but this replica.
-    pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let id = self.id();
-        self.membership().members().filter(move |node| *node != id)
-    }
-
-    /// Returns all whose votes count but this replica.
-    pub(super) fn other_voters(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let membership = self.membership().clone();
-        self.peers().filter(move |node| membership.is_voter(*node))
-    }
-
     /// Returns the last index up to which the log is durable.
     pub fn stable(&self) -> Index {
         self.stable
@@ -230,7 +212,7 @@ impl State {
         // leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
-            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, persisting, durable,
+            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, is_blind: _, persisting, durable,
             vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
             timer: _, handover,
         } = self;
@@ -245,29 +227,6 @@ impl State {
         (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
         (unsynced, stable).hash(out);
-    }
-
-    /// Tells whether a message is to be read: it comes from another member and could be a
-    /// replica's.
-    pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        from != self.id() && self.membership().is_member(from) && self.believes(message)
-    }
-
-    /// Tells whether a message is to be acted on: it is admitted and of the present term. The
-    /// sender of an earlier term is told that it is over (5.1).
-    pub(super) fn hears(&self, from: NodeId, message: &Message, out: &mut Effects<Raft>) -> bool {
-        if !self.admits(from, message) {
-            return false;
-        }
-        if self.takes_for_present(message) {
-            return true;
-        }
-        if message.term() < self.term {
-            self.answer_stale(from, message, out);
-            return false;
-        }
-        // A later term was adopted before, but for a campaign against a leader that is heard of.
-        message.term() == self.term || message.is_tentative()
     }
 
     pub(super) fn storage_full(&self) -> bool {
@@ -377,9 +336,14 @@ impl State {
         !entitled && self.is_loyal(now)
     }
 
-    /// Proves that the election timer ran out, if it did.
+    /// Tells whether the election timer ran out.
+    pub(super) fn is_overdue(&self, now: Time) -> bool {
+        now >= self.election_deadline
+    }
+
+    /// Proves that the election timer ran out, if it did and the replica may campaign.
     pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
-        (now >= self.election_deadline).then_some(TimedOut(()))
+        (self.is_overdue(now) && self.may_campaign()).then_some(TimedOut(()))
     }
 
     // Durability.
@@ -416,7 +380,9 @@ impl State {
 
     fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
         self.log.truncate_after(after);
-        self.configurations.truncate_after(after);
+        if !self.has_bug(Mutant::ConfigurationNotRolledBack) {
+            self.configurations.truncate_after(after);
+        }
         // An older record, durable or not, vouches for nothing that has been rewritten since
         // (RAFT-P27).
         if !self.has_bug(Mutant::StableNotClamped) {
@@ -434,8 +400,9 @@ impl State {
     fn push(&mut self, entry: Entry) {
         let membership = match &entry.payload {
             Payload::Membership(membership) => Some(membership.clone()),
-            Payload::NoOp | Payload::Command(_) => None,
+            Payload::NoOp | Payload::Command(_) | Payload::Stripped => None,
         };
+        self.is_blind |= entry.payload == Payload::Stripped;
         let index = self.log.push(entry);
         // It takes effect at once, committed or not (dissertation 4.1).
         if let Some(membership) = membership {
@@ -494,13 +461,16 @@ impl State {
         for entry in newly.iter().take(count) {
             at = at.next();
             let command = match &entry.payload {
-                Payload::NoOp | Payload::Membership(_) => None,
+                Payload::NoOp | Payload::Stripped | Payload::Membership(_) => None,
                 Payload::Command(command) => Some(command.clone()),
             };
             decided.push(Decided { index: at, command, ticket: ticket_of(at) });
         }
         self.committed = index;
-        out.push(Effect::Apply(decided));
+        // A witness has nothing to apply, and its replica stays as it is.
+        if !self.is_witness() {
+            out.push(Effect::Apply(decided));
+        }
     }
 
     // Sending.

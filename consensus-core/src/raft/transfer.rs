@@ -81,6 +81,12 @@ impl Heirs {
     pub(super) fn hear(&mut self, follower: NodeId, now: Time) {
         self.heard.insert(follower, now);
     }
+
+    /// Tells whether a follower was heard of within an election timeout.
+    pub(super) fn is_heard(&self, state: &State, now: Time, follower: NodeId) -> bool {
+        let recent = |heard: &Time| now < *heard + state.config.election_timeout();
+        self.heard.get(&follower).is_some_and(recent)
+    }
 }
 
 impl State {
@@ -110,7 +116,7 @@ impl State {
     /// comes late finds a longer one (RAFT-P19).
     pub(super) fn told_to_campaign(&self, last_index: Index, last_term: Term) -> Option<Told> {
         let same = (last_index, last_term) == (self.log.last_index(), self.log.last_term());
-        same.then_some(Told(()))
+        (same && self.may_campaign()).then_some(Told(()))
     }
 
     /// Ends a transfer: `leader` leads a term after it.
@@ -196,10 +202,8 @@ impl Leader {
     /// Returns the follower that is fit best to lead: heard of within an election timeout, and the
     /// most caught up of those.
     fn best_heir(&self, state: &State, now: Time) -> Option<NodeId> {
-        let recent = |heard: &Time| now < *heard + state.config.election_timeout();
-        let heirs = self.progress().filter(|(node, _)| {
-            state.may_lead(*node) && self.heirs.heard.get(node).is_some_and(recent)
-        });
+        let fit = |node| state.may_lead(node) && self.heirs.is_heard(state, now, node);
+        let heirs = self.progress().filter(|(node, _)| fit(*node));
         heirs.max_by_key(|(_, progress)| progress.matched()).map(|(node, _)| node)
     }
 

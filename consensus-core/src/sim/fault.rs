@@ -59,9 +59,11 @@ pub enum Fault {
     ClockJump,
     /// Somebody asks that another node lead, and it comes to that.
     Transfer,
+    /// Who takes part changes, since an operator asked for it.
+    MembershipChange,
 }
 
-const KINDS: usize = 27;
+const KINDS: usize = 28;
 
 impl Fault {
     /// All kinds.
@@ -93,6 +95,7 @@ impl Fault {
         Self::Drift,
         Self::ClockJump,
         Self::Transfer,
+        Self::MembershipChange,
     ];
 
     /// Returns its name.
@@ -125,6 +128,7 @@ impl Fault {
             Self::Drift => "drift",
             Self::ClockJump => "clock-jump",
             Self::Transfer => "transfer",
+            Self::MembershipChange => "membership-change",
         }
     }
 
@@ -233,7 +237,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::Transfer),
+            Self::All => range(Fault::Loss, Fault::MembershipChange),
         }
     }
 }

@@ -30,7 +30,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Setup {
             id: node,
             group: self.group,
-            membership: self.membership.clone(),
+            membership: self.first_membership(node),
             seed: self.plan.seed() << 8 | node.number(),
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
@@ -38,6 +38,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             check_quorum: temper.check_quorum,
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
+            catch_up_slack: temper.catch_up_slack,
             #[cfg(feature = "mutants")]
             bug: self.plan.bug(),
         }
@@ -103,13 +104,12 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let host = self.host(node);
         host.standing = Standing::Lost(why.clone());
         let is_harmed = host.is_harmed;
-        let lost = self.hosts.values().filter(|host| !host.is_good()).count();
         self.note(Some(node), [3, 0, 0], || What::Down { text: format!("for good: {why}") });
         if !is_harmed {
             let what = format!("{node} cannot start, and nothing was done to its disk: {why}");
             return Err(self.broken(Flaw::Durability, what));
         }
-        if lost > (self.plan.nodes() as usize - 1) / 2 {
+        if !self.keeps_a_majority(None, self.judge.membership()) {
             let what = format!("{node} is the last of a majority that is lost: {why}");
             return Err(self.broken(Flaw::Durability, what));
         }

@@ -48,7 +48,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     fn awake(&self) -> Vec<NodeId> {
-        let awake = self.hosts.iter().filter(|(_, host)| host.is_awake() && host.is_good());
+        let awake = self.hosts.iter().filter(|(node, host)| host.is_awake() && self.serves(**node));
         awake.map(|(node, _)| *node).collect()
     }
 
@@ -137,7 +137,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.operations.end(operation, self.now, ended);
         // A session may have expired meanwhile, or too many wait: whoever asks again is served.
         if let (Some(node), Some((body, deadline)), false) = (probed, asked, serves) {
-            self.operations.will_retry();
+            self.operations.will_retry(node);
             let pause = self.script.temper.election_timeout / 4;
             self.schedule_in(pause, Event::Try(node, body, deadline));
         }
@@ -174,7 +174,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     pub(super) fn on_try(&mut self, node: NodeId, body: Body, deadline: Time) {
         // Too late, it stays unanswered, and the run ends by that.
         if deadline > self.now {
-            self.operations.retries();
+            self.operations.retries(node);
             self.try_node(node, body, deadline);
         }
     }
@@ -236,6 +236,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         match (admin, result) {
             (Admin::Transfer { .. }, Ok(_)) => self.counts.count(Fault::Transfer),
             (Admin::Transfer { .. }, Err(_)) => {}
+            (Admin::Change(change), Ok(_)) => self.change_is_over(change, true),
+            (Admin::Change(change), Err(CallError::Refused(_))) => {
+                self.change_is_over(change, false);
+            }
+            (Admin::Change(_), Err(_)) => {}
         }
     }
 

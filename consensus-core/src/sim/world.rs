@@ -12,6 +12,7 @@ use super::{
     Adversary, Failure, Flaw,
     fault::{Counts, Fault},
     host::{Host, Place},
+    membership::Asked,
     network::Network,
     operations::Operations,
     plan::Plan,
@@ -171,6 +172,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) group: GroupId,
     /// The first membership of the group.
     pub(super) membership: Membership,
+    /// The change of it that operators asked for last, until it is over.
+    pub(super) asked: Option<Asked>,
     pub(super) hosts: BTreeMap<NodeId, Host<P, S>>,
     pub(super) network: Network,
     pub(super) judge: P::Judge,
@@ -213,10 +216,15 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     ) -> Result<Self, Failure> {
         let nodes: Vec<NodeId> = (1..=plan.nodes()).filter_map(NodeId::new).collect();
         let members = Members::new(nodes.iter().copied()).expect("a plan has nodes");
+        let mut membership = Membership::from(members);
+        if let Some(last) = nodes.last().filter(|_| script.temper.witness) {
+            membership = membership.with_witness(*last);
+        }
         let mut world = Self {
             plan,
             group: GroupId::named("simulated"),
-            membership: members.into(),
+            membership,
+            asked: None,
             hosts: BTreeMap::new(),
             network: Network::new(plan.seed(), &nodes),
             judge: P::Judge::default(),
@@ -239,15 +247,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             world.counts.count(Fault::Drift);
         }
         for node in nodes {
-            let place = Place {
-                group: world.group,
-                node,
-                seed: plan.seed(),
-                #[cfg(feature = "mutants")]
-                bug: plan.bug(),
-            };
-            let host = Host::new(place, &world.script.temper, adversaries.remove(&node));
-            world.hosts.insert(node, host);
+            world.add_host(node, adversaries.remove(&node));
             world.start(node)?;
         }
         for call in 0..world.script.calls.len() {
@@ -262,8 +262,20 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         Ok(world)
     }
 
+    /// Adds a node that was never started.
+    pub(super) fn add_host(&mut self, node: NodeId, adversary: Option<Box<dyn Adversary<P>>>) {
+        let place = Place {
+            group: self.group,
+            node,
+            seed: self.plan.seed(),
+            #[cfg(feature = "mutants")]
+            bug: self.plan.bug(),
+        };
+        self.hosts.insert(node, Host::new(place, &self.script.temper, adversary));
+    }
+
     pub(super) fn host(&mut self, node: NodeId) -> &mut Host<P, S> {
-        self.hosts.get_mut(&node).expect("every member has a host")
+        self.hosts.get_mut(&node).expect("every node that is spoken of has a host")
     }
 
     pub(super) fn schedule(&mut self, at: Time, event: Event) {
@@ -455,7 +467,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
 
     /// Returns the nodes of which service is expected.
     pub(super) fn good(&self) -> Vec<NodeId> {
-        self.hosts.iter().filter(|(_, host)| host.is_good()).map(|(node, _)| *node).collect()
+        self.hosts.keys().copied().filter(|node| self.serves(*node)).collect()
     }
 
     /// Returns how soon every node must serve, once everything is mended.
@@ -465,13 +477,14 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     }
 
     fn serves_everywhere(&self) -> bool {
-        self.operations.probes_are_answered()
+        self.operations.probes_are_answered(|node| self.serves(node))
     }
 
     fn is_settled(&self) -> bool {
         let goal = Index(self.decided.len() as u64);
-        let same = |host: &Host<P, S>| !host.is_good() || host.replica.applied() == goal;
-        self.operations.all_ended() && self.serves_everywhere() && self.hosts.values().all(same)
+        let mut replicas = self.hosts.iter().filter(|(node, _)| self.serves(**node));
+        let is_same = replicas.all(|(_, host)| host.replica.applied() == goal);
+        is_same && self.operations.all_ended() && self.serves_everywhere()
     }
 
     fn unsettled(&self, what: String) -> Failure {
