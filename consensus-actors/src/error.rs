@@ -74,7 +74,13 @@ pub enum Code {
     Undecodable,
     /// CX190: no node answers at the address.
     Unreachable,
-    /// CX401: the data directory belongs to another cluster.
+    /// CX191: the nodes speak another version of the protocol.
+    OtherVersion,
+    /// CX192: the group is of another type than the client.
+    OtherType,
+    /// CX193: the node has as many clients as it takes.
+    TooManyClients,
+    /// CX401: the data directory, or the node that was called, belongs to another cluster.
     OtherCluster,
     /// CX402: the data directory belongs to another node.
     OtherNode,
@@ -125,6 +131,9 @@ impl Code {
             Self::Starting => "CX171",
             Self::Undecodable => "CX180",
             Self::Unreachable => "CX190",
+            Self::OtherVersion => "CX191",
+            Self::OtherType => "CX192",
+            Self::TooManyClients => "CX193",
             Self::OtherCluster => "CX401",
             Self::OtherNode => "CX402",
             Self::DirectoryInUse => "CX403",

@@ -32,7 +32,7 @@ use crate::{
     error::Error,
     node::Board,
     role::Decision,
-    transport::{Item, Kind, Links},
+    transport::{Item, Kind, Links, guest::Guest},
 };
 
 /// How long a replica applies before it lets the other actors of its thread have a turn.
@@ -90,7 +90,16 @@ pub(crate) struct Place {
 /// Who asked the seat.
 enum Asker {
     Here(Attempt),
-    Peer(NodeId, Attempt),
+    Away(Origin, Attempt),
+}
+
+/// Where requests come from that are not this node's own.
+#[derive(Clone)]
+pub(crate) enum Origin {
+    /// A peer, for its callers.
+    Peer(NodeId),
+    /// A client that is no member.
+    Guest(Guest),
 }
 
 /// What a handler has gathered for others, sent once at its end.
@@ -263,10 +272,17 @@ impl<S: StateMachine> Replica<S> {
                 let now = self.place.clock.now();
                 self.client.answered(now, attempt, result, &mut self.outbox.effects);
             }
-            Some((Asker::Peer(node, attempt), _)) => {
-                self.post(node, Kind::Response, &Response { attempt, result });
+            Some((Asker::Away(origin, attempt), _)) => {
+                self.respond(&origin, Response { attempt, result });
             }
             None => tracing::debug!(group = %self.place.name, ?ticket, "answered twice"),
+        }
+    }
+
+    fn respond(&mut self, origin: &Origin, response: Response) {
+        match origin {
+            Origin::Peer(node) => self.post(*node, Kind::Response, &response),
+            Origin::Guest(guest) => guest.answer(response),
         }
     }
 
@@ -320,8 +336,8 @@ pub(crate) struct Called {
 /// Decisions of the protocol, in order.
 pub(crate) struct Decisions(pub(crate) Vec<Decision>);
 
-/// Requests of a peer's callers.
-pub(crate) struct Requests(pub(crate) NodeId, pub(crate) Vec<Attempted>);
+/// Requests of callers elsewhere.
+pub(crate) struct Requests(pub(crate) Origin, pub(crate) Vec<Attempted>);
 
 /// Answers to requests that went to a peer.
 pub(crate) struct Responses(pub(crate) Vec<Response>);
@@ -400,7 +416,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
         for Attempted { attempt, request } in requests {
             if request.size() > REQUEST_BYTES_MAX {
                 let result = Err(Failure::Rejected(Rejection::Malformed));
-                self.post(from, Kind::Response, &Response { attempt, result });
+                self.respond(&from, Response { attempt, result });
                 continue;
             }
             let request = match request {
@@ -409,7 +425,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
                 }
                 plain @ (Request::Query(_) | Request::Admin(_)) => plain,
             };
-            self.seat(Asker::Peer(from, attempt), request);
+            self.seat(Asker::Away(from.clone(), attempt), request);
         }
         self.flush();
     }

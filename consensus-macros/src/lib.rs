@@ -242,6 +242,15 @@ pub fn derive_deterministic(item: TokenStream) -> TokenStream {
 ///     pub struct CounterClient(Client<Counter>);
 ///
 ///     impl CounterClient {
+///         /// Finds the group `name` from a program that is no member, at any of `addresses`,
+///         /// which are peer ports of its nodes. `.await` what it returns.
+///         pub fn connect(
+///             addresses: impl IntoIterator<Item = impl Into<String>>,
+///             name: impl Into<String>,
+///         ) -> Connecting<Counter> {
+///             Client::connect(addresses, name)
+///         }
+///
 ///         /// Returns the client without the typed methods.
 ///         pub fn client(&self) -> &Client<Counter> {
 ///             &self.0

@@ -30,10 +30,15 @@ use crate::{
     client::COMMAND_BYTES_MAX,
     clock::{Calendar, NodeClock},
     node::Board,
-    replica::{Decisions, Place, Proposer, Replica, Requests},
+    replica::{Decisions, Origin, Place, Proposer, Replica, Requests},
     role::Decision,
     sync::lock,
-    transport::{Identity, Incarnations, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, listen},
+    transport::{
+        Identity, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, Peer, Roster, Store,
+        admission::{Greeting, Ground, Refusal},
+        guest::{Desk, Reception},
+        listen,
+    },
 };
 
 /// Starts a cluster of three and waits until one leads; returns it with the leader and a follower.
@@ -94,7 +99,7 @@ fn oversized_request_of_a_peer_is_refused() {
             let envelope = Envelope { at: WallTime(0), body };
             let request = Request::Propose(envelope.encoded().into());
             let attempted = Attempted { attempt: Attempt(name), request };
-            node.client.addr().do_send(Requests(from, vec![attempted]));
+            node.client.addr().do_send(Requests(Origin::Peer(from), vec![attempted]));
         }
         sleep(Duration::from_secs(20)).await;
         for state in world.states().await {
@@ -219,19 +224,20 @@ fn read_waits_until_its_index_is_applied() {
     });
 }
 
-/// Incarnations that nobody asks for again.
+/// A roster that nobody reads again.
 struct Forgetful;
 
-impl Incarnations for Forgetful {
-    fn remember(&mut self, _: NodeId, _: u128) -> std::io::Result<()> {
+impl Store for Forgetful {
+    fn store(&mut self, _: &BTreeMap<NodeId, Peer>) -> std::io::Result<()> {
         Ok(())
     }
 }
 
 fn identity(node: u64, peer: u64) -> Identity {
     let [node, peer] = [node, peer].map(|number| NodeId::new(number).expect("positive"));
-    let peers = BTreeMap::from([(peer, None)]);
-    Identity::new("paused".into(), node, 1, peers, Box::new(Forgetful))
+    let peers = BTreeMap::from([(peer, Peer::default())]);
+    let roster = Roster::new(node, true, peers, Box::new(Forgetful));
+    Identity { cluster: "paused".into(), node, incarnation: 1, address: None, roster }
 }
 
 /// Collects the numbers that items carry.
@@ -248,6 +254,15 @@ impl Inlet for Numbers {
     }
 }
 
+/// Takes no clients.
+struct Closed;
+
+impl Reception for Closed {
+    fn receive(&self, _: &Greeting) -> Result<Arc<dyn Desk>, Refusal> {
+        Err(Refusal { ground: Ground::Stopping, reason: "this port is for peers".to_owned() })
+    }
+}
+
 // Goal: a link neither repeats nor reorders items, and loses none but those of a connection that
 // was lost.
 // Method: numbered items over a network that cuts and holds; the last ones come without faults.
@@ -260,9 +275,10 @@ fn link_keeps_the_order() {
         let [from, to] = [1, 2].map(|node| Life { node, generation: 1 });
         let (inlets, numbers) = (Inlets::default(), Arc::new(Numbers::default()));
         inlets.add(GroupId(1), Arc::clone(&numbers) as Arc<dyn Inlet>);
-        let listening = spawn_local(listen(wire.listen(to), identity(2, 1), inlets));
+        let listening =
+            spawn_local(listen(wire.listen(to), identity(2, 1), inlets, Arc::new(Closed)));
         let peer = NodeId::new(2).expect("positive");
-        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2));
+        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2).to_string());
         for number in 1..=2 * EACH {
             let bytes = Bytes::copy_from_slice(&number.to_le_bytes());
             link.do_send(Outgoing(vec![Item { group: GroupId(1), kind: Kind::Message, bytes }]));

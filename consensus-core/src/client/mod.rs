@@ -8,6 +8,7 @@
 //! a log.
 
 mod admin;
+mod lookout;
 mod mutant;
 mod wire;
 
@@ -19,6 +20,7 @@ use std::{
 use bytes::Bytes;
 
 pub use admin::Admin;
+pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]

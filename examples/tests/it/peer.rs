@@ -39,7 +39,7 @@ enum Welcome {
 impl Peer {
     /// Connects and greets the node `to`; returns the connection, or why the node refused.
     pub(crate) fn greet(self, port: SocketAddr, to: u64) -> Result<TcpStream, String> {
-        greet(self.hello(2, to), port)
+        greet(self.hello(3, to), port)
     }
 
     fn hello(self, version: u32, to: u64) -> Hello {
