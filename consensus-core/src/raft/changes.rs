@@ -168,7 +168,10 @@ impl Leader {
         } else {
             None
         };
-        copy.and_then(|copy| Some((state.other_voter()?, copy)))
+        copy.and_then(|copy| {
+            let voters = membership.voters().voters().filter(|voter| *voter != state.id());
+            Some((voters.min_by_key(|voter| self.matched(*voter))?, copy))
+        })
     }
 
     /// Returns the next configuration on the way to `target`.

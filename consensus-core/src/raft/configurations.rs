@@ -25,10 +25,21 @@ impl Configurations {
         (*index, membership)
     }
 
+    /// Returns the one before the latest; the latest where there is no other.
+    fn previous(&self) -> &Membership {
+        let before = self.list.len().checked_sub(2).and_then(|place| self.list.get(place));
+        before.map_or_else(|| self.latest().1, |(_, membership)| membership)
+    }
+
     /// Returns the one that stood at `index`.
     pub(super) fn at(&self, index: Index) -> &Membership {
         let known = self.list.iter().rev().find(|(at, _)| *at <= index);
         known.map_or_else(|| self.latest().1, |(_, membership)| membership)
+    }
+
+    /// Returns those that stood up to `index`.
+    fn upto(&self, index: Index) -> impl Iterator<Item = &Membership> {
+        self.list.iter().take_while(move |(at, _)| *at <= index).map(|(_, membership)| membership)
     }
 
     /// Notes that the entry at `index` holds `membership`.
@@ -69,28 +80,33 @@ impl State {
         self.membership_at(self.committed()).is_witness(node)
     }
 
-    /// Tells whether this replica stores no commands, so that it neither applies nor leads.
+    /// Tells whether this replica stores no commands, or did not at some time, so that it neither
+    /// applies nor leads.
     pub fn is_witness(&self) -> bool {
-        self.is_blind || self.strips_for(self.id())
+        let mut decided = self.configurations.upto(self.committed());
+        self.is_blind || decided.any(|it| it.is_witness(self.id()))
     }
 
     /// Tells whether this replica may campaign: it votes, as far as it knows, and has what it would
     /// lead with (RAFT-P23).
+    ///
+    /// Who votes no more does so until that is committed: nobody else may have the entry that says
+    /// so, and those that do not have it cannot be elected without its vote (dissertation 4.2.2,
+    /// figure 4.6).
     pub(super) fn may_campaign(&self) -> bool {
-        let membership = self.membership();
-        let is_witness = membership.is_witness(self.id()) || self.is_witness();
-        membership.is_voter(self.id()) && (!is_witness || self.has_bug(Mutant::WitnessLeads))
+        let (membership, id) = (self.membership(), self.id());
+        let is_witness = membership.is_witness(id) || self.is_witness();
+        let is_open = self.configured_at() > self.committed();
+        let is_needed = is_open && self.configurations.previous().is_voter(id);
+        let gives_up = self.has_bug(Mutant::RemovedNeverCampaigns);
+        (membership.is_voter(id) || is_needed && !gives_up)
+            && (!is_witness || self.has_bug(Mutant::WitnessLeads))
     }
 
     /// Returns all members but this replica.
     pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
         let id = self.id();
         self.membership().members().filter(move |node| *node != id)
-    }
-
-    /// Returns one of the voters that is not this replica, the lowest.
-    pub(super) fn other_voter(&self) -> Option<NodeId> {
-        self.membership().voters().voters().find(|voter| *voter != self.id())
     }
 
     /// Returns all whose votes count but this replica.

@@ -206,6 +206,9 @@ crate::mutants::mutants! {
     /// A leader that was removed counts its own copy.
     RemovedLeaderCounts = "removed-leader-counts", "member_remove_leader.txt",
         "a leader that does not vote does not count itself (RAFT-P33, R19; dissertation 4.2.2)";
+    /// Who is removed gives up, though nobody else has the entry that says so.
+    RemovedNeverCampaigns = "removed-never-campaigns", "member_needed.txt",
+        "who is removed campaigns until that is committed (dissertation 4.2.2, figure 4.6)";
     /// A change begins while another is under way.
     ChangesOverlap = "changes-overlap", "member_one_at_a_time.txt",
         "one change of the membership is under way at a time (RAFT-P31; dissertation 4.3)";

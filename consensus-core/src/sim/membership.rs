@@ -7,14 +7,15 @@
 use super::{
     Failure,
     fault::Fault,
-    host::Host,
+    host::{CrashPoint, Host},
     protocol::{Judge, Simulated},
     script::Strike,
-    world::World,
+    world::{Event, World},
 };
 use crate::{
     change::Change,
     client::Admin,
+    log::Index,
     members::{Members, NodeId},
     membership::Membership,
     state_machine::StateMachine,
@@ -47,6 +48,24 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         takes_part && self.hosts.get(&node).is_some_and(Host::is_good)
     }
 
+    /// Returns the nodes of which service is expected.
+    pub(super) fn good(&self) -> Vec<NodeId> {
+        self.hosts.keys().copied().filter(|node| self.serves(*node)).collect()
+    }
+
+    /// Tells whether every node of which service is expected has served.
+    pub(super) fn serves_everywhere(&self) -> bool {
+        self.operations.probes_are_answered(|node| self.serves(node))
+    }
+
+    /// Tells whether nothing is left to happen.
+    pub(super) fn is_settled(&self) -> bool {
+        let goal = Index(self.decided.len() as u64);
+        let mut replicas = self.hosts.iter().filter(|(node, _)| self.serves(**node));
+        let is_same = replicas.all(|(_, host)| host.replica.applied() == goal);
+        is_same && self.operations.all_ended() && self.serves_everywhere()
+    }
+
     /// Tells whether, `lost` being lost too, each half of a membership has a majority of voters that
     /// can be counted on and store commands.
     ///
@@ -64,61 +83,98 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         keeps(membership.voters()) && keeps(membership.outgoing())
     }
 
+    /// Returns every membership that may come to decide: what is committed or in a log, and what may
+    /// become of it by the changes that operators asked for.
+    fn possible(&self) -> Vec<Membership> {
+        let mut possible = self.judge.pending();
+        possible.push(self.judge.membership().clone());
+        for asked in &self.asked {
+            let changed = possible.iter().filter_map(|it| asked.change.apply(it).ok());
+            let changed: Vec<_> = changed.collect();
+            possible.extend(changed);
+        }
+        let later: Vec<_> = possible.iter().flat_map(|it| [it.left(), it.grown()]).collect();
+        possible.extend(later);
+        possible
+    }
+
     /// Tells whether a node may be lost for good: the group goes on without it, and without those
     /// that are lost already, whatever becomes of the changes that are under way.
     pub(super) fn may_lose(&self, node: NodeId) -> bool {
-        let (committed, mut memberships) = (self.judge.membership(), self.judge.pending());
         let is_lost =
             |it: &NodeId| self.hosts.get(it).is_some_and(|host| !host.is_good() || host.is_doomed);
-        if committed.members().filter(is_lost).count() >= self.script.temper.losses_max {
-            return false;
-        }
-        memberships.push(committed.clone());
-        let changed: Vec<Membership> = match &self.asked {
-            Some(asked) => {
-                memberships.iter().filter_map(|it| asked.change.apply(it).ok()).collect()
-            }
-            None => Vec::new(),
-        };
-        memberships.extend(changed);
-        let may = |membership: &Membership| {
-            let (left, grown) = (membership.left(), membership.grown());
-            [membership, &left, &grown].iter().all(|it| self.keeps_a_majority(Some(node), it))
-        };
-        memberships.iter().all(may)
+        let lost = self.judge.membership().members().filter(is_lost).count();
+        lost < self.script.temper.losses_max
+            && self.possible().iter().all(|it| self.keeps_a_majority(Some(node), it))
     }
 
     /// Asks a node, any of them, to change who takes part. Counted when it comes to that.
     pub(super) fn ask_for_change(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
-        if self.asked.as_ref().is_some_and(|asked| self.now < asked.until) {
+        let now = self.now;
+        self.asked.retain(|asked| now < asked.until);
+        // Now and then somebody asks for another while one is under way.
+        if self.asked.len() > usize::from(strike.pick >> 5 & 3 == 0) {
             return Ok(());
         }
         let Some(change) = self.draw_change(strike) else { return Ok(()) };
-        for membership in self.judge.pending().iter().chain([self.judge.membership()]) {
-            // What makes no sense is asked for all the same now and then, and refused.
-            let Ok(target) = change.apply(membership) else { continue };
-            let sound = [&target, &target.grown()]
-                .iter()
-                .all(|membership| self.keeps_a_majority(None, membership));
-            if !sound {
-                return Ok(());
-            }
+        // What makes no sense is asked for all the same now and then, and refused.
+        let targets: Vec<Membership> =
+            self.possible().iter().filter_map(|it| change.apply(it).ok()).collect();
+        let is_sound = |it: &Membership| {
+            self.keeps_a_majority(None, it) && self.keeps_a_majority(None, &it.grown())
+        };
+        if !targets.iter().all(is_sound) {
+            return Ok(());
         }
         self.welcome(&change)?;
         self.tell(strike, node, format!("is asked for {change:?}"));
         let patience = strike.lasts + self.script.temper.election_timeout * 4;
         // A request may be heard long after whoever sent it has given it up.
         let until = self.now + patience + self.script.temper.election_timeout * 15;
-        self.asked = Some(Asked { change: change.clone(), until });
+        self.asked.push(Asked { change: change.clone(), until });
         self.administer(node, Admin::Change(change), patience);
         Ok(())
     }
 
     /// Notes that what operators asked for is over.
     pub(super) fn change_is_over(&mut self, change: &Change, is_done: bool) {
-        self.asked.take_if(|asked| asked.change == *change);
+        self.asked.retain(|asked| asked.change != *change);
         if is_done {
             self.counts.count(Fault::MembershipChange);
+        }
+    }
+
+    /// Now and then who leads ends, or is cut off with some of the others, at the moment when it
+    /// changes who takes part: some hear of it and others do not.
+    pub(super) fn quarrel(&mut self, node: NodeId, effects: usize) -> Option<CrashPoint> {
+        let membership = self.hosts.get(&node)?.process.as_ref()?.status().membership;
+        let host = self.host(node);
+        let changed = std::mem::replace(&mut host.membership, membership.clone()) != membership;
+        if !changed || !host.leads() || !host.is_judged() || self.mended {
+            return None;
+        }
+        let host = self.host(node);
+        match host.random.below(4) {
+            0 => Some(CrashPoint::Between(host.random.below(effects as u64))),
+            1 | 2 => {
+                let sides = host.random.any();
+                let inside = |other: NodeId| other == node || sides >> other.number() & 1 == 0;
+                let links = self.network.cut(|from, to| inside(from) != inside(to));
+                let timeouts = 2 + (sides >> 32) as u32 % 8;
+                self.quarrels.push(links);
+                let pause = self.script.temper.election_timeout * timeouts;
+                self.schedule_in(pause, Event::Reconciled);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Mends the links of the oldest quarrel.
+    pub(super) fn on_reconciled(&mut self) {
+        if !self.quarrels.is_empty() {
+            let links = self.quarrels.remove(0);
+            self.network.mend(&links);
         }
     }
 

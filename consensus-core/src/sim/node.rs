@@ -94,6 +94,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             text: format!("term {}, log up to {}", status.term, status.last),
         });
         let host = self.host(node);
+        host.membership = status.membership;
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
         Ok(())
@@ -157,6 +158,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
 
         let armed = armed.or_else(|| self.feud(node, out.as_slice()));
+        let armed = armed.or_else(|| self.quarrel(node, out.as_slice().len()));
         if armed == Some(CrashPoint::Before) {
             self.counts.count(Fault::CrashBefore);
             return self.crash(node, Ending::Power);

@@ -318,6 +318,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.note(None, [11, 0, 0], || What::Mended);
         self.network.calm();
         self.cuts.clear();
+        self.quarrels.clear();
         let temper = &mut self.script.temper;
         temper.transit.1 = temper.transit.1.min(Duration::from_millis(5));
         temper.sync.1 = temper.sync.1.min(Duration::from_millis(5));

@@ -80,6 +80,8 @@ pub(super) enum Event {
     Try(NodeId, Body, Time),
     /// What callers asked of a node's process is handed over.
     Gather(NodeId, u64),
+    /// The links that were cut when a leader changed who takes part are mended.
+    Reconciled,
     /// Everything is mended.
     Mend,
 }
@@ -103,6 +105,7 @@ impl Event {
             | Self::Resume(..)
             | Self::Try(..)
             | Self::CutOff(..)
+            | Self::Reconciled
             | Self::Mend => None,
         }
     }
@@ -125,6 +128,7 @@ impl Event {
             | Self::Resume(..)
             | Self::Try(..)
             | Self::CutOff(..)
+            | Self::Reconciled
             | Self::Mend => None,
         }
     }
@@ -172,8 +176,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) group: GroupId,
     /// The first membership of the group.
     pub(super) membership: Membership,
-    /// The change of it that operators asked for last, until it is over.
-    pub(super) asked: Option<Asked>,
+    /// The changes of it that operators asked for, until they are over.
+    pub(super) asked: Vec<Asked>,
     pub(super) hosts: BTreeMap<NodeId, Host<P, S>>,
     pub(super) network: Network,
     pub(super) judge: P::Judge,
@@ -184,6 +188,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) terms: BTreeSet<u64>,
     /// The links that strikes have cut and not mended yet.
     pub(super) cuts: BTreeMap<usize, Vec<(NodeId, NodeId)>>,
+    /// The links that were cut when a leader changed who takes part, the oldest first.
+    pub(super) quarrels: Vec<Vec<(NodeId, NodeId)>>,
     pub(super) mended: bool,
     /// When an entry was applied last.
     pub(super) progressed: Time,
@@ -224,7 +230,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             plan,
             group: GroupId::named("simulated"),
             membership,
-            asked: None,
+            asked: Vec::new(),
             hosts: BTreeMap::new(),
             network: Network::new(plan.seed(), &nodes),
             judge: P::Judge::default(),
@@ -234,6 +240,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             counts: Counts::default(),
             terms: BTreeSet::new(),
             cuts: BTreeMap::new(),
+            quarrels: Vec::new(),
             mended: false,
             progressed: Time::ZERO,
             describe,
@@ -387,6 +394,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
                 Ok(())
             }
             Event::Gather(node, life) => self.on_gather(node, life),
+            Event::Reconciled => {
+                self.on_reconciled();
+                Ok(())
+            }
             Event::Mend => self.on_mend(),
         }
     }
@@ -465,26 +476,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         self.network.send(from, to, self.now, &self.script.temper, &mut self.counts)
     }
 
-    /// Returns the nodes of which service is expected.
-    pub(super) fn good(&self) -> Vec<NodeId> {
-        self.hosts.keys().copied().filter(|node| self.serves(*node)).collect()
-    }
-
     /// Returns how soon every node must serve, once everything is mended.
     pub(super) fn service_within(&self) -> Duration {
         let load = OPERATION_TAKES * self.plan.operations() as u32;
         SERVICE_WITHIN + self.script.temper.election_timeout * 20 + load
-    }
-
-    fn serves_everywhere(&self) -> bool {
-        self.operations.probes_are_answered(|node| self.serves(node))
-    }
-
-    fn is_settled(&self) -> bool {
-        let goal = Index(self.decided.len() as u64);
-        let mut replicas = self.hosts.iter().filter(|(node, _)| self.serves(**node));
-        let is_same = replicas.all(|(_, host)| host.replica.applied() == goal);
-        is_same && self.operations.all_ended() && self.serves_everywhere()
     }
 
     fn unsettled(&self, what: String) -> Failure {
