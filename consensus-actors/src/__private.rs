@@ -23,6 +23,8 @@ pub trait Declared {
     const NAME: &'static str;
     /// The protocol that replicates it.
     const PROTOCOL: Protocol;
+    /// The settings of its groups.
+    const SETTINGS: &'static [(&'static str, &'static str)];
 }
 
 /// Returns the protocol that an attribute names; the macros have looked that there is one.

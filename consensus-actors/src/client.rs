@@ -1,6 +1,6 @@
 //! Clients: what a program calls a group with.
 
-use std::{future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+use std::{future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use actix::{Addr, Context, ResponseFuture};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use consensus_core::{
     replica::KEY_BYTES_MAX,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::{mpsc::error::SendError, oneshot};
+use tokio::sync::{Semaphore, mpsc::error::SendError, oneshot};
 
 use crate::{
     error::{Code, Error, Result},
@@ -32,6 +32,8 @@ pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// remote, where [`Client::connect`] did: the calls are the same.
 pub struct Client<S: StateMachine> {
     backend: Backend<S>,
+    /// Places where calls wait to be looked at, shared by all clones: else there were no bound.
+    places: Arc<Semaphore>,
 }
 
 /// Where calls go.
@@ -64,9 +66,12 @@ impl<S: StateMachine> Clone for Backend<S> {
     }
 }
 
+/// How many calls may wait to be looked at, beyond those that are in flight.
+const CALLS_WAITING_MAX: usize = 4_096;
+
 impl<S: StateMachine> Clone for Client<S> {
     fn clone(&self) -> Self {
-        Self { backend: self.backend.clone() }
+        Self { backend: self.backend.clone(), places: Arc::clone(&self.places) }
     }
 }
 
@@ -78,11 +83,15 @@ impl<S: StateMachine> std::fmt::Debug for Client<S> {
 
 impl<S: StateMachine> From<Addr<Replica<S>>> for Client<S> {
     fn from(addr: Addr<Replica<S>>) -> Self {
-        Self { backend: Backend::Here(addr) }
+        Self::of(Backend::Here(addr))
     }
 }
 
 impl<S: StateMachine> Client<S> {
+    fn of(backend: Backend<S>) -> Self {
+        Self { backend, places: Arc::new(Semaphore::new(CALLS_WAITING_MAX)) }
+    }
+
     /// Finds the group `name` from a program that is no member: at any of `addresses`, which are
     /// peer ports of its nodes.
     ///
@@ -122,7 +131,7 @@ impl<S: StateMachine> Client<S> {
     }
 
     pub(crate) fn remote(calls: Calls) -> Self {
-        Self { backend: Backend::Remote(calls) }
+        Self::of(Backend::Remote(calls))
     }
 
     /// Returns the address of this node's replica, which takes the group's messages.
@@ -188,11 +197,16 @@ impl<S: StateMachine> Client<S> {
     }
 
     pub(crate) fn start<R>(&self, ask: Result<Ask>) -> Call<R> {
-        let backend = self.backend.clone();
+        let Self { backend, places } = self.clone();
         let start = move |deadline| {
             let (answer, answered) = oneshot::channel();
-            match ask {
-                Ok(ask) => backend.call(Called { ask, deadline, answer }),
+            let placed = ask.and_then(|ask| {
+                let place =
+                    places.try_acquire_owned().map_err(|_| Error::no_place(CALLS_WAITING_MAX))?;
+                Ok((ask, place))
+            });
+            match placed {
+                Ok((ask, place)) => backend.call(Called { ask, deadline, answer, place }),
                 Err(error) => {
                     answer.send(Err(error)).ok();
                 }

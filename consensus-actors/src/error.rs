@@ -230,7 +230,7 @@ impl Error {
             CallError::Refused(SubmitError::Transfer(error)) => words_of_transfer(error, group),
             CallError::Unanswered(Rejection::Panicked) => (
                 Code::Panicked,
-                "the query panicked and has no answer; see the log of the leader for the place"
+                "the query panicked and has no answer; see the log of the node that was asked for the place"
                     .to_owned(),
             ),
             CallError::Rejected(rejection) | CallError::Unanswered(rejection) => {
@@ -274,6 +274,15 @@ impl Error {
             _ => (Code::Application, "the replicas rejected the command"),
         };
         (code, message.to_owned())
+    }
+
+    /// Says that more calls wait to be looked at than the node takes.
+    pub(crate) fn no_place(limit: usize) -> Self {
+        let message = format!(
+            "{limit} calls wait for this node to look at them, the most it takes; back \
+             off, then call again"
+        );
+        Self::new(Code::Busy, message)
     }
 
     /// Says that a node is stopping while a call was in flight.

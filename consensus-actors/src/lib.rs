@@ -39,6 +39,7 @@
 
 mod abort;
 mod arguments;
+mod backlog;
 mod cli;
 mod client;
 mod clock;

@@ -1,13 +1,13 @@
 //! The replica of a group on this node, as an actor: users' calls come here, and decisions of the
 //! protocol.
 //!
-//! It applies what is decided, answers queries, and stands for the node's callers towards the
-//! leader. What it does with each is decided by the core ([`consensus_core::replica`],
-//! [`consensus_core::client`]); here are only the mailbox, the tickets, and the way back to whoever
-//! asked.
+//! It applies what is decided, answers the queries of the node's callers whichever node leads, and
+//! stands for these towards the leader. What it does with each is decided by the core
+//! ([`consensus_core::replica`], [`consensus_core::client`]); here are only the mailbox, the
+//! tickets, and the way back to whoever asked.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, Ticket, Time,
+    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
     client::{
         Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
         Response,
@@ -23,10 +23,11 @@ use consensus_core::{
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     abort::AbortOnPanic,
+    backlog::Backlog,
     client::COMMAND_BYTES_MAX,
     clock::NodeClock,
     error::Error,
@@ -38,6 +39,10 @@ use crate::{
 /// How long a replica applies before it lets the other actors of its thread have a turn.
 const SLICE: Duration = Duration::from_millis(2);
 
+/// How many commands and reads of all nodes' callers may be at the seat. Each node's own window is
+/// smaller; beyond it somebody asks again too often, or follows no window.
+const SEATED_MAX: usize = 1 << 14;
+
 /// The largest request that a peer may send: a command with its envelope, whose parts are bounded.
 const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
 
@@ -47,6 +52,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn submit(&self, submissions: Vec<Submission>);
     /// Asks for linearizable reads.
     fn read(&self, tickets: Vec<Ticket>);
+    /// Tells that more is decided than the replica may have to apply, or that it has caught up.
+    fn behind(&self, behind: bool);
     /// Asks for what operators want.
     fn admin(&self, requests: Vec<(Ticket, Admin)>);
 }
@@ -66,8 +73,7 @@ pub struct Replica<S: StateMachine> {
     seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
     /// Reads that wait for an index to be applied.
     waiting: BTreeSet<(Index, Ticket)>,
-    /// Decisions that are not carried out yet, in order.
-    backlog: VecDeque<Decision>,
+    backlog: Backlog,
     outbox: Outbox,
     flushing: bool,
 }
@@ -120,13 +126,15 @@ impl<S: StateMachine> Replica<S> {
     pub(crate) fn new(place: Place) -> Self {
         Self {
             replica: replica::Replica::new(place.group),
-            client: Client::new(place.patience).numbering_from(place.first_attempt),
+            client: Client::new(place.patience)
+                .numbering_from(place.first_attempt)
+                .reading_from(place.node),
             place,
             callers: HashMap::new(),
             ticket: Ticket(0),
             seated: HashMap::new(),
             waiting: BTreeSet::new(),
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
             outbox: Outbox::default(),
             flushing: false,
         }
@@ -165,6 +173,11 @@ impl<S: StateMachine> Replica<S> {
     /// Puts a request to the seat.
     fn seat(&mut self, asker: Asker, request: Request) {
         let ticket = self.next_ticket();
+        if self.seated.len() >= SEATED_MAX {
+            let error = SubmitError::Busy { limit: SEATED_MAX };
+            self.seated.insert(ticket, (asker, None));
+            return self.answer(ticket, Err(Failure::Refused(error)));
+        }
         match request {
             Request::Propose(command) => {
                 self.seated.insert(ticket, (asker, None));
@@ -184,14 +197,14 @@ impl<S: StateMachine> Replica<S> {
     /// Carries out decisions until none is left or a slice of time is used up; true if some are.
     fn decide(&mut self) -> bool {
         let until = self.place.clock.now() + SLICE;
-        while let Some(decision) = self.backlog.pop_front() {
+        while let Some(decision) = self.backlog.pop() {
             match decision {
                 Decision::Apply(mut decided) => {
                     let finished = self.apply(&mut decided, until);
                     self.place.board.set_applied(self.replica.applied());
                     self.answer_waiting();
                     if !finished {
-                        self.backlog.push_front(Decision::Apply(decided));
+                        self.backlog.put_back(Decision::Apply(decided));
                         return true;
                     }
                 }
@@ -221,6 +234,7 @@ impl<S: StateMachine> Replica<S> {
                 return false;
             }
             for entry in decided.by_ref().take(ENTRIES) {
+                self.backlog.on_apply(&entry);
                 let reply = self.replica.apply(&entry);
                 if reply == Some(Err(Rejection::Panicked)) {
                     tracing::error!(
@@ -241,7 +255,9 @@ impl<S: StateMachine> Replica<S> {
     /// Carries out what is decided, a slice at a time: the roles on this thread have heartbeats to
     /// send meanwhile.
     fn work(&mut self, ctx: &mut Context<Self>) {
-        if self.decide() {
+        let has_rest = self.decide();
+        self.tell_behind();
+        if has_rest {
             let rest = tokio::task::yield_now().into_actor(self).map(|(), replica, ctx| {
                 let _guard = AbortOnPanic("replica");
                 replica.work(ctx);
@@ -249,6 +265,15 @@ impl<S: StateMachine> Replica<S> {
             ctx.spawn(rest);
         }
         self.flush();
+    }
+
+    /// Tells the protocol when too much waits to be applied, and when that is over.
+    fn tell_behind(&mut self) {
+        if let Some(is_behind) = self.backlog.turns() {
+            let (node, group) = (self.place.node, &self.place.name);
+            tracing::warn!(%node, %group, is_behind, "more is decided than this replica applies");
+            self.place.seat.behind(is_behind);
+        }
     }
 
     /// Answers the reads whose index is applied.
@@ -263,6 +288,16 @@ impl<S: StateMachine> Replica<S> {
                 query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
             self.answer(ticket, reply.map_err(Failure::Rejected));
         }
+    }
+
+    /// Forgets reads that wait for the replica to catch up and whose callers have given up.
+    fn forget_waiting(&mut self) {
+        let Self { waiting, seated, client, .. } = self;
+        waiting.retain(|(_, ticket)| {
+            let asker = seated.get(ticket).map(|(asker, _)| asker);
+            let gone = matches!(asker, Some(Asker::Here(attempt)) if !client.awaits(*attempt));
+            !(gone && seated.remove(ticket).is_some())
+        });
     }
 
     /// Sends the answer to whoever asked.
@@ -291,25 +326,31 @@ impl<S: StateMachine> Replica<S> {
         self.outbox.items.entry(to).or_default().push(item);
     }
 
+    fn carry_out(&mut self, effect: ClientEffect) {
+        match effect {
+            ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
+                self.seat(Asker::Here(attempt), request);
+            }
+            ClientEffect::Request { to, attempt, request, .. } => {
+                self.post(to, Kind::Request, &Attempted { attempt, request });
+            }
+            ClientEffect::Finish { call, result } => {
+                if let Some(caller) = self.callers.remove(&call) {
+                    let name = &self.place.name;
+                    caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                }
+            }
+        }
+    }
+
     /// Carries out what the handler has gathered, each kind as one batch.
     fn flush(&mut self) {
         let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
         self.client.flush(now, wall, &mut self.outbox.effects);
-        for effect in std::mem::take(&mut self.outbox.effects) {
-            match effect {
-                ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
-                    self.seat(Asker::Here(attempt), request);
-                }
-                ClientEffect::Request { to, attempt, request, .. } => {
-                    self.post(to, Kind::Request, &Attempted { attempt, request });
-                }
-                ClientEffect::Finish { call, result } => {
-                    if let Some(caller) = self.callers.remove(&call) {
-                        let name = &self.place.name;
-                        caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
-                    }
-                }
-            }
+        // What is refused at once has effects of its own.
+        while !self.outbox.effects.is_empty() {
+            let effects = std::mem::take(&mut self.outbox.effects);
+            effects.into_iter().for_each(|effect| self.carry_out(effect));
         }
         if !self.outbox.submissions.is_empty() {
             self.place.seat.submit(std::mem::take(&mut self.outbox.submissions));
@@ -331,6 +372,8 @@ pub(crate) struct Called {
     pub(crate) ask: Ask,
     pub(crate) deadline: Option<Duration>,
     pub(crate) answer: oneshot::Sender<Result<Bytes, Error>>,
+    /// Its place in the mailbox, free for another once this is handled.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// Decisions of the protocol, in order.
@@ -348,29 +391,16 @@ pub(crate) struct Tick;
 /// Sends what has gathered; behind everything that waited when it was sent.
 struct Flush;
 
-impl Message for Called {
-    type Result = ();
+/// Makes messages that nobody waits to be answered.
+macro_rules! messages {
+    ($($message:ty),+ $(,)?) => {
+        $(impl Message for $message {
+            type Result = ();
+        })+
+    };
 }
 
-impl Message for Decisions {
-    type Result = ();
-}
-
-impl Message for Requests {
-    type Result = ();
-}
-
-impl Message for Responses {
-    type Result = ();
-}
-
-impl Message for Tick {
-    type Result = ();
-}
-
-impl Message for Flush {
-    type Result = ();
-}
+messages!(Called, Decisions, Requests, Responses, Tick, Flush);
 
 impl<S: StateMachine> Actor for Replica<S> {
     type Context = Context<Self>;
@@ -390,7 +420,9 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
 
     fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        self.call(called.ask, called.deadline, called.answer, ctx);
+        let Called { ask, deadline, answer, place } = called;
+        drop(place);
+        self.call(ask, deadline, answer, ctx);
     }
 }
 
@@ -401,6 +433,7 @@ impl<S: StateMachine> Handler<Decisions> for Replica<S> {
         let _guard = AbortOnPanic("replica");
         let working = !self.backlog.is_empty();
         self.backlog.extend(decisions);
+        self.tell_behind();
         if !working {
             self.work(ctx);
         }
@@ -450,6 +483,7 @@ impl<S: StateMachine> Handler<Tick> for Replica<S> {
     fn handle(&mut self, _: Tick, _: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
         self.client.tick(self.place.clock.now(), &mut self.outbox.effects);
+        self.forget_waiting();
         self.flush();
     }
 }

@@ -63,6 +63,10 @@ impl Reader<'_> {
             }
             (DeValue::String(_), Kind::Count | Kind::Switch) => None,
             (DeValue::String(text), _) => Some(text.to_string()),
+            (DeValue::Array(items), Kind::Addresses) => {
+                let texts = items.iter().map(|item| item.get_ref().as_str());
+                texts.collect::<Option<Vec<&str>>>().map(|texts| texts.join(","))
+            }
             _ => None,
         };
         let given = match text {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     key::{Key, Setting},
     kind::{Kind, Typed, Value, toml_string},
-    place::{Of, Place},
+    place::{Of, Place, Spelling},
     table::{ID, PEERS, TABLE},
 };
 use crate::error::{Code, Error, Result};
@@ -26,6 +26,8 @@ pub(crate) enum Origin {
         /// From 1 on.
         line: usize,
     },
+    /// The type of a group's state says it: `#[replica(settings(..))]`.
+    Attribute,
     /// Nothing gives it.
     Default,
 }
@@ -37,7 +39,8 @@ impl Origin {
             Self::Flag(_) => 1,
             Self::Environment(_) => 2,
             Self::File { .. } => 3,
-            Self::Default => 4,
+            Self::Attribute => 4,
+            Self::Default => 5,
         }
     }
 
@@ -48,6 +51,7 @@ impl Origin {
             Self::Flag(_) => "flag",
             Self::Environment(_) => "environment",
             Self::File { .. } => "file",
+            Self::Attribute => "attribute",
             Self::Default => "default",
         }
     }
@@ -57,7 +61,7 @@ impl Origin {
         match self {
             Self::Flag(name) => name.clone(),
             Self::Environment(name) => name.clone(),
-            Self::File { .. } | Self::Code => key.name.to_owned(),
+            Self::File { .. } | Self::Attribute | Self::Code => key.name.to_owned(),
             Self::Default => format!("--{}", key.flag()),
         }
     }
@@ -68,7 +72,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Flag(name) | Self::Environment(name) => f.write_str(name),
             Self::File { path, line } => write!(f, "{path}:{line}"),
-            Self::Code | Self::Default => f.write_str(self.layer()),
+            Self::Code | Self::Attribute | Self::Default => f.write_str(self.layer()),
         }
     }
 }
@@ -113,7 +117,12 @@ impl Layers {
         let kind = if place.peer.is_some() { Kind::Address } else { place.key.kind };
         match kind.read(text) {
             Some(value) => self.give(place.clone(), value, origin.clone()),
-            None => Err(refuse(origin, &place.name(), &format!("{text:?}"), kind.refusal())),
+            None => Err(refuse(
+                origin,
+                &shown_name(place, origin),
+                &format!("{text:?}"),
+                kind.refusal(),
+            )),
         }
     }
 
@@ -141,7 +150,7 @@ impl Layers {
         (place.key.check)(&value).map_err(|reason| {
             let shown =
                 if value.is_bare() { value.to_string() } else { toml_string(&value.to_string()) };
-            refuse(&origin, &place.name(), &shown, &format!("cannot be: {reason}"))
+            refuse(&origin, &shown_name(&place, &origin), &shown, &format!("cannot be: {reason}"))
         })?;
         self.given.push(Given { place, value, origin });
         Ok(())
@@ -165,6 +174,18 @@ impl Layers {
         let place = Place { key: &setting.key, of: Of::Group(group.to_owned()), peer: None };
         self.given.retain(|given| given.origin != Origin::Code || given.place != place);
         self.give(place, value.into_value(), Origin::Code)
+    }
+
+    /// Takes what the type of a group's state says, by name.
+    pub(crate) fn set_of_type(&mut self, group: &str, said: &[(&str, &str)]) -> Result {
+        for (name, text) in said {
+            let parts = ["group", group, *name];
+            let place = Place::parse(&parts, Spelling::File).map_err(|reason| {
+                Error::new(Code::Config, format!("#[replica(settings({name} = ..))]: {reason}"))
+            })?;
+            self.read(&place, text, &Origin::Attribute)?;
+        }
+        Ok(())
     }
 
     /// Adds what others have.
@@ -301,6 +322,11 @@ impl Layers {
     }
 }
 
+/// Names a setting as its layer does: an attribute stands at one type.
+fn shown_name(place: &Place, origin: &Origin) -> String {
+    if *origin == Origin::Attribute { place.key.name.to_owned() } else { place.name() }
+}
+
 /// Refuses a value with its origin: `--heartbeat "x" is no duration`, `consensus.toml:3: heartbeat
 /// = "x" is ..`.
 pub(super) fn refuse(origin: &Origin, name: &str, shown: &str, reason: &str) -> Error {
@@ -309,6 +335,7 @@ pub(super) fn refuse(origin: &Origin, name: &str, shown: &str, reason: &str) -> 
         Origin::Flag(flag) => format!("{flag} {shown} {reason}"),
         Origin::Environment(variable) => format!("{variable}={shown} {reason}"),
         Origin::File { .. } => format!("{origin}: {name} = {shown} {reason}"),
+        Origin::Attribute => format!("#[replica(settings({name} = {shown}))] {reason}"),
         Origin::Code | Origin::Default => format!("{name} = {shown} {reason}"),
     };
     Error::new(Code::Config, message)

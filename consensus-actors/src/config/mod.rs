@@ -3,9 +3,9 @@
 //!
 //! [`table`] has one entry a setting. From it come the flag of `serve`, the variable of the
 //! environment, the key of `consensus.toml`, what they say of themselves, what `config show` prints
-//! and the table in `docs/configuration.md`. The first layer that has a value gives it: code, flag,
-//! environment, file, default; within a layer, what is said of a group goes before what is said of
-//! a node, and that before what is said of all.
+//! and the list in `docs/configuration.md`. The first layer that has a value gives it: code, flag,
+//! environment, file, attribute, default; within a layer, what is said of a group goes before what
+//! is said of a node, and that before what is said of all.
 //!
 //! # Adding a setting
 //!
@@ -35,10 +35,9 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use effective::Row;
 pub(crate) use key::{Key, Setting};
-pub(crate) use kind::{Address, Addresses, Typed, Value, toml_string};
-pub(crate) use layers::{At, Layers, Origin, Sourced};
+pub(crate) use kind::{Address, Addresses, Typed, toml_string};
+pub(crate) use layers::{At, Layers, Origin};
 pub(crate) use settings::Settings;
 pub(crate) use source::{Flag, Sources};
 

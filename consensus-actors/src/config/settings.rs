@@ -123,6 +123,11 @@ impl Settings {
         Some(find(&self.layers, setting, self.at(None))?.value)
     }
 
+    /// Returns what counts, as [`Layers::json`] does.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        self.layers.json()
+    }
+
     /// Returns the groups that something is said of and that are none of these, each with the first
     /// place where it is named.
     pub(crate) fn other_groups(&self, known: &[&str]) -> Vec<(String, Origin)> {
@@ -253,7 +258,7 @@ fn named_peers(origin: &Origin) -> String {
     match origin {
         Origin::File { path, .. } => format!("[{}] of {path}", PEERS.key.name),
         Origin::Flag(name) | Origin::Environment(name) => name.clone(),
-        Origin::Code | Origin::Default => format!("--{}", PEERS.key.flag()),
+        Origin::Code | Origin::Attribute | Origin::Default => format!("--{}", PEERS.key.flag()),
     }
 }
 

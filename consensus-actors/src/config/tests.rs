@@ -6,8 +6,8 @@ use super::{
     Address, At, Flag, Layers, Origin, Settings, Sources,
     kind::{Kind, Value, toml_string},
     table::{
-        CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOURNAL_SEGMENT, PEERS,
-        PRE_VOTE, TABLE,
+        CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, JOURNAL_SEGMENT,
+        PEERS, PRE_VOTE, TABLE,
     },
 };
 use crate::{error::Error, node::Node};
@@ -168,6 +168,23 @@ fn values_are_read_by_their_kinds() {
         [("CONSENSUS_PEERS__1", "127.0.0.1:4801"), ("CONSENSUS_PEERS__2", "127.0.0.1:4802")];
     let of_peers = settings(variable(&peers).layers()).expect("the settings can work");
     assert_eq!(of_peers.peers, of_file.peers);
+}
+
+// Goal: a list of addresses is a list in a file, and one text elsewhere.
+#[test]
+fn addresses_are_a_list() {
+    let join = |layers: Layers| {
+        let found = layers.find(&JOIN.key, At::default()).expect("it was said");
+        found.value.to_string()
+    };
+    assert_eq!(join(file("join = [\"a:1\", \"b:2\"]").layers()), "a:1,b:2");
+    assert_eq!(join(file("join = \"a:1,b:2\"").layers()), "a:1,b:2");
+    assert_eq!(join(variable(&[("CONSENSUS_JOIN", "a:1,b:2")]).layers()), "a:1,b:2");
+    assert_eq!(
+        file("join = [\"a:1\", 2]").problem(),
+        "consensus.toml:1: join = [\"a:1\", 2] is no list of addresses; write HOST:PORT, as \
+         \"127.0.0.1:4801,127.0.0.1:4802\""
+    );
 }
 
 // Goal: the layer that names one member names all.
@@ -342,8 +359,52 @@ fn code_says_what_counts_for_its_group() {
     settings.add("hits", code).expect("the settings can work");
     assert_eq!(settings.group("hits").get(&DEADLINE), Duration::from_secs(9));
     assert_eq!(settings.group("kv").get(&DEADLINE), Duration::from_secs(5));
+    let shown = settings.json();
+    let shown = shown["settings"].as_array().expect("settings");
+    let deadline = shown.iter().find(|setting| setting["key"] == "group.hits.deadline");
+    assert_eq!(
+        deadline,
+        Some(&serde_json::json!({
+            "key": "group.hits.deadline", "section": ["group", "hits"], "name": "deadline",
+            "value": "9s", "layer": "code", "origin": "code",
+        }))
+    );
     let zero = Layers::default().set_of_group("hits", &DEADLINE, Duration::ZERO);
     assert!(zero.is_err(), "a deadline of zero");
+}
+
+// Goal: what the type of a state says counts for its groups if no layer says otherwise, and is
+// refused by its place.
+#[test]
+fn a_type_says_what_counts_if_nothing_else_does() {
+    let deadline = |said: Said<'_>, group| {
+        let mut layers = said.layers();
+        layers.set_of_type("hits", &[("deadline", "3s"), ("pre_vote", "false")]).expect("settings");
+        let found = layers.find(&DEADLINE.key, At { node: None, group: Some(group) });
+        let found = found.expect("it has a default");
+        (found.value.to_string(), found.origin)
+    };
+    assert_eq!(deadline(Said::default(), "hits"), ("3s".to_owned(), Origin::Attribute));
+    assert_eq!(deadline(Said::default(), "kv"), ("5s".to_owned(), Origin::Default));
+    assert_eq!(deadline(file("deadline = \"4s\""), "hits").0, "4s");
+    let refused = |name, text| {
+        let refused = Layers::default().set_of_type("hits", &[(name, text)]);
+        refused.expect_err("it cannot be").message().to_owned()
+    };
+    assert_eq!(
+        refused("deadline", "x"),
+        "#[replica(settings(deadline = \"x\"))] is no duration; write it as \"250ms\", \"2s\" or \
+         \"1m\""
+    );
+    assert_eq!(
+        refused("dedline", "1s"),
+        "#[replica(settings(dedline = ..))]: there is no setting \"dedline\"; did you mean \
+         \"deadline\"?"
+    );
+    assert_eq!(
+        refused("http", "127.0.0.1:1"),
+        "#[replica(settings(http = ..))]: \"http\" is a node's, and cannot stand here"
+    );
 }
 
 // Goal: a program's own `main` reads a file only if it asks for it, and what it sets goes before.

@@ -54,10 +54,11 @@ impl<S: Replicated> Hosting<S> {
     }
 
     fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
-        self.said = self.said.and_then(|mut said| {
-            said.set_of_group(&self.name, setting, value)?;
-            Ok(said)
-        });
+        if let Ok(said) = &mut self.said
+            && let Err(error) = said.set_of_group(&self.name, setting, value)
+        {
+            self.said = Err(error);
+        }
         self
     }
 }
@@ -84,9 +85,12 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
                 );
                 return Err(Error::new(Code::Config, message));
             }
-            let host = Host::<S> { name: name.clone(), said: said?, state: PhantomData };
+            let mut said = said?;
+            said.set_of_type(&name, S::SETTINGS)?;
+            let host = Host::<S> { name: name.clone(), said: said.clone(), state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
+            shared.configure(&name, said)?;
             let group =
                 HostedGroup::new(name.clone(), client.clone(), board, shared.identity.clone());
             shared.groups().insert(name, Arc::new(group));
@@ -178,8 +182,10 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
+        let reads_from = self.draw()? >> 1;
         let settings = self.settings.group(&name);
         let config = raft::Config::builder(self.settings.id, group, self.first_membership())
+            .reads_from(reads_from)
             .election_timeout(settings.get(&ELECTION_TIMEOUT))
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
@@ -188,6 +194,12 @@ impl NodeActor {
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
         self.seat(process, name, group)
+    }
+
+    fn draw(&mut self) -> Result<u64> {
+        (self.draw)().map_err(|error| {
+            Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
+        })
     }
 
     /// Returns the membership that groups begin with: of the founders, or, on a node that joins
@@ -236,10 +248,7 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let drawn = (self.draw)().map_err(|error| {
-            Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
-        })?;
-        let first_attempt = Attempt(drawn >> 1);
+        let first_attempt = Attempt(self.draw()? >> 1);
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new());
         let label: Arc<str> = name.as_str().into();
@@ -300,6 +309,10 @@ impl<P: Hosted> Proposer for Seat<P> {
 
     fn read(&self, tickets: Vec<Ticket>) {
         self.send(vec![P::read(tickets)]);
+    }
+
+    fn behind(&self, behind: bool) {
+        self.send(vec![P::behind(behind)]);
     }
 }
 

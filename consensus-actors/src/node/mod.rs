@@ -29,7 +29,7 @@ pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
-    config::Settings,
+    config::{Layers, Settings},
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
@@ -52,7 +52,8 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<str>,
     pub(crate) identity: Identity,
     pub(crate) http: Option<SocketAddr>,
-    settings: Settings,
+    /// With what code says of the groups that are hosted.
+    settings: Mutex<Settings>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
@@ -186,12 +187,22 @@ impl Shared {
         lock(&self.groups)
     }
 
+    /// Adds what code says of a group that is hosted.
+    fn configure(&self, group: &str, said: Layers) -> Result {
+        lock(&self.settings).add(group, said)
+    }
+
+    /// Returns which settings count, and where each comes from.
+    pub(crate) fn configuration(&self) -> serde_json::Value {
+        lock(&self.settings).json()
+    }
+
     /// Says which settings are of no group that is hosted: a name may be misspelled, or the group
     /// may be another node's.
     fn warn_of_unhosted(&self) {
         let groups = self.groups();
         let known: Vec<&str> = groups.keys().map(String::as_str).collect();
-        for (name, origin) in self.settings.other_groups(&known) {
+        for (name, origin) in lock(&self.settings).other_groups(&known) {
             let meant = crate::suggest::did_you_mean(&name, known.iter().copied());
             tracing::warn!(
                 node = %self.id, "{origin}: this node hosts no group {name:?}{meant}; what is said \

@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    future::IntoFuture,
     rc::Rc,
     sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use bytes::Bytes;
 use consensus_core::{
     Decided, GroupId, Index, NodeId, Outcome, Submission, Ticket, WallTime,
@@ -160,15 +162,19 @@ fn power_losses_use_up_no_connections() {
     });
 }
 
-/// A seat that only remembers who asked.
+/// A seat that only remembers who asked, and what it was told.
 #[derive(Default)]
-struct Tickets(Mutex<Vec<Ticket>>);
+struct Tickets(Mutex<Vec<Ticket>>, Mutex<Vec<bool>>);
 
 impl Proposer for Tickets {
     fn submit(&self, _: Vec<Submission>) {}
 
     fn read(&self, tickets: Vec<Ticket>) {
         lock(&self.0).extend(tickets);
+    }
+
+    fn behind(&self, behind: bool) {
+        lock(&self.1).push(behind);
     }
 
     fn admin(&self, _: Vec<(Ticket, Admin)>) {}
@@ -183,27 +189,29 @@ impl Calendar for Noon {
     }
 }
 
+/// Starts a replica that has nothing but its seat.
+fn alone(node: NodeId, seat: &Arc<Tickets>) -> Addr<Replica<Chronicle>> {
+    Replica::<Chronicle>::new(Place {
+        node,
+        group: GroupId(1),
+        name: "chronicle".into(),
+        seat: Arc::clone(seat) as Arc<dyn Proposer>,
+        links: Links::default(),
+        clock: NodeClock::start(Arc::new(Noon)),
+        board: Arc::new(Board::new()),
+        patience: Patience { retry_after: Duration::from_secs(9), pause: Duration::from_secs(1) },
+        first_attempt: Attempt(1),
+        deadline: Duration::from_secs(9),
+    })
+    .start()
+}
+
 // Goal: a read that is ready at an index is answered once that is applied, and not from before.
 #[test]
 fn read_waits_until_its_index_is_applied() {
     paused(async {
         let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
-        let replica = Replica::<Chronicle>::new(Place {
-            node,
-            group: GroupId(1),
-            name: "chronicle".into(),
-            seat: Arc::clone(&seat) as Arc<dyn Proposer>,
-            links: Links::default(),
-            clock: NodeClock::start(Arc::new(Noon)),
-            board: Arc::new(Board::new()),
-            patience: Patience {
-                retry_after: Duration::from_secs(9),
-                pause: Duration::from_secs(1),
-            },
-            first_attempt: Attempt(1),
-            deadline: Duration::from_secs(9),
-        })
-        .start();
+        let replica = alone(node, &seat);
         let client = Client::from(replica.clone());
         replica.do_send(Decisions(vec![Decision::Route { leader: Some(node) }]));
         let asking =
@@ -221,6 +229,54 @@ fn read_waits_until_its_index_is_applied() {
         let decided = Decided { index: Index(1), command: Some(entry), ticket: None };
         replica.do_send(Decisions(vec![Decision::Apply(vec![decided].into_iter())]));
         assert_eq!(asking.await.expect("it ends").expect("it is answered").length, 1);
+    });
+}
+
+// Goal: calls that wait to be looked at are bounded: beyond, a caller is told at once that there
+// are too many, and when they have been looked at there is room again.
+#[test]
+fn mailbox_of_a_replica_is_bounded() {
+    const PLACES: usize = 4_096;
+    paused(async {
+        let node = NodeId::new(1).expect("positive");
+        let client = Client::from(alone(node, &Arc::default()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut ask = || {
+            let mut asked = client.answer(&Queries::Standing { asked: 7 }).into_future();
+            let answer = asked.as_mut().poll(&mut cx);
+            (asked, answer)
+        };
+        let waiting: Vec<_> = (0..PLACES).map(|_| ask()).collect();
+        assert!(waiting.iter().all(|(_, answer)| answer.is_pending()));
+        let Poll::Ready(Err(error)) = ask().1 else { panic!("there is no place left") };
+        assert_eq!((error.code(), error.outcome()), (Code::Busy, Outcome::NotApplied));
+        assert!(error.message().starts_with("4096 calls wait"), "{error}");
+
+        sleep(Duration::from_millis(1)).await;
+        drop(waiting);
+        assert!(ask().1.is_pending(), "all were looked at, and there is room");
+    });
+}
+
+// Goal: a replica that has more to apply than it may says so to its protocol, and says when it has
+// caught up.
+#[test]
+fn backlog_of_a_replica_is_bounded() {
+    const ENTRIES_MAX: u64 = 1 << 18;
+    paused(async {
+        let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
+        let replica = alone(node, &seat);
+        let decided = |index| Decided { index: Index(index), command: None, ticket: None };
+        let decide = |entries: std::ops::RangeInclusive<u64>| {
+            let entries: Vec<_> = entries.map(decided).collect();
+            replica.do_send(Decisions(vec![Decision::Apply(entries.into_iter())]));
+        };
+        decide(1..=ENTRIES_MAX);
+        sleep(Duration::from_millis(1)).await;
+        assert!(lock(&seat.1).is_empty(), "so many it may have");
+        decide(ENTRIES_MAX + 1..=2 * ENTRIES_MAX + 1);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(*lock(&seat.1), [true, false]);
     });
 }
 

@@ -183,7 +183,7 @@ impl Courier {
         }
     }
 
-    fn on_called(&mut self, Called { ask, deadline, answer }: Called) {
+    fn on_called(&mut self, Called { ask, deadline, answer, .. }: Called) {
         let deadline = self.now() + deadline.unwrap_or(DEADLINE);
         match self.client.call(ask, self.parts.clock.wall(), deadline) {
             Ok(call) => {

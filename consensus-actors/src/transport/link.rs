@@ -50,6 +50,10 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 /// The pause after a refusal that only an operator can change.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
+/// How long a frame may take to be written. A peer that reads nothing for so long is not there, and
+/// its connection is closed: what waits for it is better lost than kept.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a connection attempt may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -201,8 +205,8 @@ impl Link {
 
         let generation = self.generation;
         let write = async move {
-            let written = stream.write_all(&frame).await;
-            written.map(|()| (stream, frame))
+            timeout(WRITE_PATIENCE, stream.write_all(&frame)).await??;
+            io::Result::Ok((stream, frame))
         };
         ctx.spawn(write.into_actor(self).map(move |written, link, ctx| {
             if link.generation != generation {

@@ -2,12 +2,15 @@
 //! believe.
 //!
 //! A [`Client`] stands for all callers of one group in one process. It opens a session through the
-//! log, numbers commands in it, sends every call to the leader that its own replica knows, sends it
-//! again under the same number when the leader changed or stays silent, and finishes it at its
-//! deadline at the latest. It claims [`Outcome::NotApplied`] only where no attempt can have reached
-//! a log.
+//! log, numbers commands in it, sends them to the leader that its own replica knows, sends them
+//! again under the same number when the leader changed or stays silent, and finishes each call at
+//! its deadline at the latest. Queries go to the replica beside it, if there is one, which asks the
+//! leader no more than how far it must have applied. It claims [`Outcome::NotApplied`] only where
+//! no attempt can have reached a log.
 
 mod admin;
+mod call;
+mod error;
 mod lookout;
 mod mutant;
 mod wire;
@@ -20,6 +23,8 @@ use std::{
 use bytes::Bytes;
 
 pub use admin::Admin;
+use call::Call;
+pub use error::CallError;
 pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
@@ -85,54 +90,6 @@ pub enum ClientEffect {
     },
 }
 
-/// Why a call has no reply.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The deadline passed.
-    #[error("no answer before the deadline")]
-    Deadline {
-        /// Whether the command may have been applied.
-        outcome: Outcome,
-        /// The leader that was asked last, if any.
-        leader: Option<NodeId>,
-    },
-    /// Too many calls are in flight, here or at the leader. Nothing was applied.
-    #[error("{limit} calls are in flight, the most that are taken")]
-    Busy {
-        /// The window.
-        limit: usize,
-    },
-    /// The leader's disk is full. Nothing was applied.
-    #[error("the leader's disk is full")]
-    StorageFull,
-    /// The session expired while the command was retried: it may have been applied.
-    #[error("the session expired while the command was on its way")]
-    SessionExpired,
-    /// The replicas decided that there is no reply.
-    #[error(transparent)]
-    Rejected(Rejection),
-    /// A query has no answer. Queries change nothing.
-    #[error("{0}")]
-    Unanswered(Rejection),
-    /// The leader does not do what an operator asked for, and would not if asked again.
-    #[error(transparent)]
-    Refused(SubmitError),
-}
-
-impl CallError {
-    /// Tells whether the command has been applied.
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Deadline { outcome, .. } => *outcome,
-            Self::Busy { .. } | Self::StorageFull | Self::Unanswered(_) => Outcome::NotApplied,
-            Self::SessionExpired => Outcome::Unknown,
-            Self::Rejected(rejection) => rejection.outcome(),
-            Self::Refused(error) => error.outcome(),
-        }
-    }
-}
-
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -148,6 +105,8 @@ pub struct Patience {
 pub struct Client {
     patience: Patience,
     leader: Option<NodeId>,
+    /// Where queries go; to the leader if there is no replica beside the client.
+    home: Option<NodeId>,
     session: Session,
     /// Requests of the session that have no answer yet.
     unanswered: BTreeSet<RequestId>,
@@ -168,29 +127,13 @@ enum Session {
     Open(SessionId),
 }
 
-#[derive(Clone, Debug)]
-struct Call {
-    ask: Option<Ask>,
-    born: WallTime,
-    deadline: Option<Time>,
-    /// The session and number it was given, with the request as it goes over the wire.
-    identity: Option<(SessionId, RequestId)>,
-    request: Option<Request>,
-    /// Attempts that may have reached a log, or may yet.
-    open: BTreeSet<Attempt>,
-    sent: u32,
-    /// Who was asked first.
-    asked: Option<NodeId>,
-    /// When to send again.
-    due: Option<Time>,
-}
-
 impl Client {
     /// Makes a client that knows no leader yet.
     pub fn new(patience: Patience) -> Self {
         Self {
             patience,
             leader: None,
+            home: None,
             session: Session::Closed,
             unanswered: BTreeSet::new(),
             request: RequestId(0),
@@ -222,6 +165,16 @@ impl Client {
         if !self.bugs.has(Mutant::NumberingRestarts) {
             self.attempt = Attempt(first.0.saturating_sub(1));
         }
+        self
+    }
+
+    /// Lets the replica on `node` answer queries, whichever leads.
+    ///
+    /// It must be one that loses no request: either it answers, or the client ends with it. Who has
+    /// none such sends queries to the leader.
+    #[must_use]
+    pub fn reading_from(mut self, node: NodeId) -> Self {
+        self.home = Some(node);
         self
     }
 
@@ -265,8 +218,19 @@ impl Client {
     pub fn route(&mut self, leader: Option<NodeId>) {
         self.leader = leader;
         if leader.is_some() {
-            self.ready.extend(self.calls.keys());
+            let home = self.home;
+            // A read at home is answered or refused there: a second one would only crowd it.
+            let waits = self
+                .calls
+                .iter()
+                .filter(|(_, call)| call.open.is_empty() || home.is_none() || !call.is_query());
+            self.ready.extend(waits.map(|(id, _)| *id));
         }
+    }
+
+    /// Tells whether somebody still waits for the answer to an attempt.
+    pub fn awaits(&self, attempt: Attempt) -> bool {
+        self.attempts.contains_key(&attempt)
     }
 
     /// Takes the answer to an attempt.
@@ -401,19 +365,25 @@ impl Client {
     fn expire(&mut self, id: CallId, out: &mut Vec<ClientEffect>) {
         let Some(call) = self.calls.get(&id) else { return };
         let denies = self.bugs.has(Mutant::DeadlineDeniesOpenAttempt);
-        let harmless = denies || call.open.is_empty() || matches!(call.ask, Some(Ask::Query(_)));
+        let harmless = denies || call.open.is_empty() || call.is_query();
         let outcome = if harmless { Outcome::NotApplied } else { Outcome::Unknown };
         let leader = self.leader;
         self.finish(id, Err(CallError::Deadline { outcome, leader }), out);
     }
 
-    /// Sends whatever is ready, to the leader if there is one.
+    /// Sends whatever is ready: commands to the leader if there is one, queries home.
     pub fn flush(&mut self, now: Time, wall: WallTime, out: &mut Vec<ClientEffect>) {
-        let Some(leader) = self.leader else { return };
-        self.open_session(wall);
+        if self.leader.is_none() && self.home.is_none() {
+            return;
+        }
+        if self.leader.is_some() {
+            self.open_session(wall);
+        }
         let mut waiting = BTreeSet::new();
         for id in std::mem::take(&mut self.ready) {
-            if !self.send(id, leader, now, out) {
+            let is_query = self.calls.get(&id).is_some_and(Call::is_query);
+            let to = self.home.filter(|_| is_query).or(self.leader);
+            if !to.is_some_and(|to| self.send(id, to, now, out)) {
                 waiting.insert(id);
             }
         }
@@ -436,7 +406,8 @@ impl Client {
     }
 
     /// Sends a call; false while it waits for a session, or for room in it.
-    fn send(&mut self, id: CallId, leader: NodeId, now: Time, out: &mut Vec<ClientEffect>) -> bool {
+    fn send(&mut self, id: CallId, to: NodeId, now: Time, out: &mut Vec<ClientEffect>) -> bool {
+        let is_home = self.home == Some(to);
         let Some(call) = self.calls.get_mut(&id) else { return true };
         if self.bugs.has(Mutant::RetryUnderNewNumber)
             && let Some((_, number)) = call.identity.take()
@@ -480,19 +451,20 @@ impl Client {
         }
         let Some(request) = call.request.clone() else { return true };
         if let Some(Ask::Admin(admin)) = &call.ask
-            && admin.is_met_by(leader, call.asked)
+            && admin.is_met_by(to, call.asked)
         {
-            self.finish(id, Ok(Admin::reply(Some(leader))), out);
+            self.finish(id, Ok(Admin::reply(Some(to))), out);
             return true;
         }
 
         self.attempt = Attempt(self.attempt.0 + 1);
         call.open.insert(self.attempt);
-        call.due = Some(now + self.patience.retry_after * 2_u32.pow(call.sent.min(5)));
+        let patience = self.patience.retry_after * 2_u32.pow(call.sent.min(5));
+        call.due = Some(now + patience).filter(|_| !(is_home && call.is_query()));
         call.sent += 1;
-        call.asked.get_or_insert(leader);
+        call.asked.get_or_insert(to);
         self.attempts.insert(self.attempt, id);
-        out.push(ClientEffect::Request { to: leader, attempt: self.attempt, call: id, request });
+        out.push(ClientEffect::Request { to, attempt: self.attempt, call: id, request });
         true
     }
 

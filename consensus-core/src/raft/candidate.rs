@@ -109,7 +109,10 @@ impl Candidate {
             // one.
             Message::PreVoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => Next::Stay,
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndexReply { .. } => Next::Stay,
+            // Only a leader can tell.
+            Message::ReadIndex { .. } => Next::Stay,
         }
     }
 
@@ -166,6 +169,8 @@ impl Step<Raft> for Candidate {
             }
             Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
         }
         Next::Stay
     }

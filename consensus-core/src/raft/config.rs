@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::mutant::Mutant;
+use super::{mutant::Mutant, progress::Window};
 use crate::{
     members::NodeId,
     membership::Membership,
@@ -21,9 +21,11 @@ pub struct Config {
     pre_vote: bool,
     check_quorum: bool,
     seed: u64,
+    reads_from: u64,
     append_bytes_max: usize,
     append_window: usize,
     catch_up_slack: u64,
+    append_window_bytes: usize,
     proposals_max: usize,
     proposals_bytes_max: usize,
     bugs: Bugs<Mutant>,
@@ -45,12 +47,14 @@ impl Config {
                 pre_vote: true,
                 check_quorum: true,
                 seed: id.number() ^ group.0,
+                reads_from: 0,
                 // A batch that keeps a frame far below the transport's 4 MiB.
                 append_bytes_max: 1 << 20,
                 // Enough to fill a round trip; a follower that falls behind costs no more memory.
                 append_window: 64,
                 // About what is on its way to a follower under load.
                 catch_up_slack: 1_000,
+                append_window_bytes: 16 << 20,
                 // Beyond it waiting only adds latency.
                 proposals_max: 4_096,
                 // The log in memory grows by what is in flight, here and at each follower.
@@ -101,6 +105,11 @@ impl Config {
         self.seed
     }
 
+    /// Returns the id that the requests for read indices of this life come after.
+    pub fn reads_from(&self) -> u64 {
+        self.reads_from
+    }
+
     /// Returns the bytes of commands after which an Append is full.
     pub fn append_bytes_max(&self) -> usize {
         self.append_bytes_max
@@ -116,6 +125,11 @@ impl Config {
         self.catch_up_slack
     }
 
+    /// Returns the bytes of commands to which a follower may owe an answer.
+    pub fn append_window_bytes(&self) -> usize {
+        self.append_window_bytes
+    }
+
     /// Returns how many commands, and how many reads, may be in flight.
     pub fn proposals_max(&self) -> usize {
         self.proposals_max
@@ -124,6 +138,11 @@ impl Config {
     /// Returns how many bytes of commands may be in flight before more are refused.
     pub fn proposals_bytes_max(&self) -> usize {
         self.proposals_bytes_max
+    }
+
+    /// Returns how much a follower may owe an answer to.
+    pub(super) fn window(&self) -> Window {
+        Window { appends: self.append_window, bytes: self.append_window_bytes }
     }
 
     /// Tells whether this known bug was put back.
@@ -188,6 +207,18 @@ impl Builder {
         self
     }
 
+    /// Lets this life number its requests for read indices from `id` on. Default 0.
+    ///
+    /// Answers name the request and nothing else, and may outlive the process that asked: a host
+    /// starts each time where no life of the replica has been, for one by drawing `id` at random
+    /// below 2^63. Else an answer to another life's request may confirm a read that came after it
+    /// (RAFT-P17).
+    #[must_use]
+    pub fn reads_from(mut self, id: u64) -> Self {
+        self.config.reads_from = id;
+        self
+    }
+
     /// Sets the bytes of commands after which an Append is full. Default 1 MiB.
     #[must_use]
     pub fn append_bytes_max(mut self, bytes: usize) -> Self {
@@ -209,6 +240,16 @@ impl Builder {
     #[must_use]
     pub fn catch_up_slack(mut self, entries: u64) -> Self {
         self.config.catch_up_slack = entries;
+        self
+    }
+
+    /// Sets the bytes of commands from which on a follower owes an answer before it gets more.
+    /// Default 16 MiB.
+    ///
+    /// The last Append may exceed it, so that one always goes out.
+    #[must_use]
+    pub fn append_window_bytes(mut self, bytes: usize) -> Self {
+        self.config.append_window_bytes = bytes;
         self
     }
 
@@ -246,6 +287,7 @@ impl Builder {
         check_timing(config.election_timeout, config.heartbeat)?;
         let bounds = [
             config.append_window,
+            config.append_window_bytes,
             config.append_bytes_max,
             config.proposals_max,
             config.proposals_bytes_max,

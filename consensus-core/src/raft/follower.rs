@@ -1,7 +1,10 @@
 //! The Follower: answers candidates and leaders, and campaigns when it hears of neither (5.2).
 
+use std::hash::Hasher;
+
 use super::{
     Raft,
+    asking::Asking,
     candidate::Candidate,
     message::{AppendResult, Entry, Message, Term},
     mutant::Mutant,
@@ -18,14 +21,23 @@ use crate::{
     time::Time,
 };
 
-/// The role of a replica that neither leads nor campaigns. It has no data of its own.
+/// The role of a replica that neither leads nor campaigns.
 #[derive(Clone, Debug, Default)]
-pub struct Follower(());
+pub struct Follower {
+    /// Reads that wait for the leader's word.
+    asking: Asking,
+}
 
 impl Follower {
     /// Makes the role that every replica starts in.
     pub(super) fn new() -> Self {
-        Self(())
+        Self::default()
+    }
+
+    /// Feeds what [`Raft::fingerprint`] promises to `out`.
+    pub(super) fn fingerprint(&self, out: &mut impl Hasher) {
+        let Self { asking } = self;
+        asking.fingerprint(out);
     }
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
@@ -40,6 +52,7 @@ impl Follower {
             }
             None => {
                 state.lose_leader(now, out);
+                self.asking.on_tick(state, now, out);
                 Next::Stay
             }
         }
@@ -73,14 +86,19 @@ impl Follower {
                 self.on_leader(state, now, from, out);
                 self.on_heartbeat(state, from, commit, round, out);
             }
+            Message::ReadIndexReply { id, index, .. } => {
+                self.asking.on_reply(state, now, (id, index), out);
+            }
             Message::TimeoutNow { last_index, last_term, .. } => {
                 return self.on_timeout_now(state, now, (last_index, last_term), out);
             }
-            // Answers to what this replica asked in a role it no longer holds.
+            // Answers to what this replica asked in a role it no longer holds, and a question that
+            // only a leader can answer.
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => {}
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. } => {}
         }
         Next::Stay
     }
@@ -143,8 +161,9 @@ impl Follower {
         // (RAFT-P06).
         let commit = append.commit.min(covered);
         let (after, missing) = append.beyond(state);
-        // A full disk takes no entries: no answer is the truth, and the leader will ask again.
-        if state.storage_full() && !missing.is_empty() {
+        // A full disk takes no entries, nor does a replica that is far behind: no answer is the
+        // truth, and the leader will ask again.
+        if (state.storage_full() || state.behind) && !missing.is_empty() {
             if state.has_bug(Mutant::FullDiskAcknowledges) {
                 reply(state, AppendResult::Matched(covered), out);
             }
@@ -255,15 +274,22 @@ impl Step<Raft> for Follower {
             }
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
-            Input::Control(Control::Read(tickets)) => state.refuse_tickets(tickets, out),
+            Input::Control(Control::Read(tickets)) => {
+                self.asking.on_read(state, now, tickets, out);
+            }
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
             Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
         }
         Next::Stay
     }
 
-    fn retire(&mut self, _: &mut State, _: &mut Effects<Raft>) {}
+    fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
+        // The leader is lost, and with it whatever it may have answered.
+        state.refuse_tickets(self.asking.drain(), out);
+    }
 }

@@ -274,6 +274,8 @@ impl Observer {
             | Message::AppendReply { result: AppendResult::Conflict { .. }, .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. } => return Ok(()),
         };
         if is_present && durable.voted_for != Some(candidate) {

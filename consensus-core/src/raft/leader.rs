@@ -1,7 +1,7 @@
 //! The Leader: takes commands, replicates its log, and decides what is committed (5.3, 5.4.2).
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     hash::{Hash, Hasher},
 };
 
@@ -14,7 +14,9 @@ use super::{
     message::{AppendResult, Entry, Message, Payload},
     mutant::Mutant,
     progress::Progress,
+    proposals::Proposals,
     reads::Reads,
+    replicating::replicate,
     state::State,
     transfer::Heirs,
 };
@@ -31,15 +33,15 @@ use crate::{
 /// The role of the replica that was elected in its term.
 #[derive(Clone, Debug)]
 pub struct Leader {
-    progress: BTreeMap<NodeId, Progress>,
+    pub(super) progress: BTreeMap<NodeId, Progress>,
     /// The first entry of the tenure; once it is committed, everything before it is known to be
     /// (8).
     noop: Index,
-    /// Commands of the tenure that are not committed yet, ascending, with the bytes of each.
-    tickets: VecDeque<(Index, Ticket, usize)>,
-    ticket_bytes: usize,
-    reads: Reads,
-    heartbeat_due: Time,
+    proposals: Proposals,
+    pub(super) reads: Reads,
+    pub(super) heartbeat_due: Time,
+    /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
+    interval_due: Time,
     following: Following,
     pub(super) heirs: Heirs,
     pub(super) changes: Changes,
@@ -54,10 +56,10 @@ impl Leader {
         let mut leader = Self {
             progress: peers.map(|peer| (peer, Progress::new(last))).collect(),
             noop: last.next(),
-            tickets: VecDeque::new(),
-            ticket_bytes: 0,
+            proposals: Proposals::begin(last.next(), inherited_bytes(state)),
             reads: Reads::default(),
             heartbeat_due: now + state.config.heartbeat(),
+            interval_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
             heirs: Heirs::default(),
             changes: Changes::default(),
@@ -76,42 +78,24 @@ impl Leader {
         self.progress.iter().map(|(peer, progress)| (*peer, progress))
     }
 
-    /// Returns the last index at which a follower's log is known to agree.
-    pub(super) fn matched(&self, follower: NodeId) -> Index {
-        self.progress.get(&follower).map_or(Index::ZERO, Progress::matched)
-    }
-
     /// Returns the first entry of the tenure.
     pub(super) fn noop(&self) -> Index {
         self.noop
-    }
-
-    /// Begins to replicate to members that the configuration brought.
-    pub(super) fn enlist(&mut self, state: &State, out: &mut Effects<Raft>) {
-        let last = state.log.last_index();
-        for peer in state.peers() {
-            let progress = self.progress.entry(peer).or_insert_with(|| Progress::new(last));
-            replicate(state, peer, progress, out);
-        }
-    }
-
-    /// Ceases to replicate to whoever is no member any more.
-    pub(super) fn dismiss(&mut self, state: &State) {
-        self.progress.retain(|peer, _| state.membership().is_member(*peer));
     }
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         #[rustfmt::skip]
         let Self {
-            progress, noop, tickets, ticket_bytes, reads, following, heirs: _, changes,
-            heartbeat_due: _,
+            progress, noop, proposals, reads, following, heirs: _, changes, heartbeat_due: _,
+            interval_due: _,
         } = self;
         changes.fingerprint(out);
         following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
-        (noop, tickets, ticket_bytes, reads).hash(out);
+        (noop, proposals).hash(out);
+        reads.fingerprint(name, out);
     }
 
     /// Appends to the log and replicates at once: the followers' disks work beside this one
@@ -141,12 +125,6 @@ impl Leader {
         persist.drain().for_each(|effect| out.push(effect));
     }
 
-    fn replicate_all(&mut self, state: &State, out: &mut Effects<Raft>) {
-        for (peer, progress) in &mut self.progress {
-            replicate(state, *peer, progress, out);
-        }
-    }
-
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         // It hears of itself: should it lose the lead, it waits as any follower would.
         state.reset_election_timer(now);
@@ -155,6 +133,10 @@ impl Leader {
             // Others may have elected somebody else, and whoever asks here waits in vain.
             state.follow(None, out);
             return Next::Become(Follower::new().into());
+        }
+        if now >= self.interval_due {
+            self.interval_due = now + state.config.heartbeat();
+            self.progress.values_mut().for_each(Progress::on_interval);
         }
         self.give_up_transfer(state, now, out);
         if self.changes.is_leaving(now) {
@@ -166,25 +148,6 @@ impl Leader {
             self.broadcast_heartbeat(state, now, out);
         }
         Next::Stay
-    }
-
-    pub(super) fn broadcast_heartbeat(
-        &mut self,
-        state: &State,
-        now: Time,
-        out: &mut Effects<Raft>,
-    ) {
-        self.heartbeat_due = now + state.config.heartbeat();
-        for (peer, progress) in &self.progress {
-            let known = state.committed().min(progress.matched());
-            let unbounded = state.has_bug(Mutant::HeartbeatCommitUnbounded);
-            let message = Message::Heartbeat {
-                term: state.term(),
-                commit: if unbounded { state.committed() } else { known },
-                round: self.reads.round(),
-            };
-            out.push(Effect::Send { to: state.config.peer(*peer), message, after: None });
-        }
     }
 
     /// Takes commands into the log, as many as the window has room for.
@@ -212,20 +175,28 @@ impl Leader {
         let mut index = state.log.last_index();
         let mut payloads = Vec::with_capacity(submissions.len());
         for Submission { ticket, command } in submissions {
-            let room = self.ticket_bytes < state.config.proposals_bytes_max();
-            if self.tickets.len() >= limit || !room {
+            if state.behind || !self.proposals.has_room(&state.config) {
                 out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
                 continue;
             }
             index = index.next();
-            self.tickets.push_back((index, ticket, command.len()));
-            self.ticket_bytes += command.len();
+            self.proposals.push(index, ticket, command.len());
             payloads.push(Payload::Command(command));
         }
         if !payloads.is_empty() {
             self.append(state, payloads, out);
         }
-        assert!(self.tickets.len() <= limit, "the window bounds what is in flight");
+    }
+
+    /// A peer can be reached no more, or again.
+    fn on_reach(&mut self, state: &State, peer: NodeId, reached: bool, out: &mut Effects<Raft>) {
+        let Some(progress) = self.progress.get_mut(&peer) else { return };
+        if reached {
+            progress.on_alive();
+            replicate(state, peer, progress, out);
+        } else {
+            progress.on_silent();
+        }
     }
 
     fn on_read(
@@ -266,7 +237,7 @@ impl Leader {
                 }
                 self.progress.get(&node).map_or(0, Progress::round)
             });
-            let Some((at, tickets)) = self.reads.confirmed(round) else {
+            let Some((at, reads)) = self.reads.confirmed(round) else {
                 if self.reads.start(state.committed(), reuses_round) {
                     self.broadcast_heartbeat(state, now, out);
                     // A group of one has its majority already.
@@ -274,10 +245,37 @@ impl Leader {
                 }
                 return;
             };
-            for ticket in tickets {
+            for ticket in reads.tickets {
                 out.push(Effect::ReadReady { ticket, at });
             }
+            for (follower, id) in reads.requests {
+                tell_index(state, follower, (id, at), out);
+            }
         }
+    }
+
+    /// Takes a follower's request for an index that its reads must see.
+    fn on_read_index(
+        &mut self,
+        state: &State,
+        now: Time,
+        follower: NodeId,
+        id: u64,
+        out: &mut Effects<Raft>,
+    ) {
+        // It does not count as a sign that the follower follows: reads that keep coming must not
+        // keep a leader in office that nobody acknowledges (L5).
+        let is_first = state.committed() < self.noop;
+        let (early, unconfirmed) = (
+            is_first && state.has_bug(Mutant::ReadIndexBeforeFirstCommit),
+            !is_first && state.has_bug(Mutant::ReadIndexUnconfirmed),
+        );
+        if early || unconfirmed {
+            tell_index(state, follower, (id, state.committed()), out);
+            return;
+        }
+        self.reads.ask(follower, id);
+        self.advance_reads(state, now, out);
     }
 
     fn on_receive(
@@ -316,6 +314,9 @@ impl Leader {
                 self.on_heartbeat_reply(state, now, from, round, out);
                 self.summon(state, from, out);
             }
+            Message::ReadIndex { id, .. } => self.on_read_index(state, now, from, id, out),
+            // What this replica asked for as a follower is refused since.
+            Message::ReadIndexReply { .. } => {}
         }
     }
 
@@ -406,48 +407,23 @@ impl Leader {
             return;
         }
 
-        let (tickets, ticket_bytes) = (&mut self.tickets, &mut self.ticket_bytes);
-        let ticket_of = |at| {
-            let (_, ticket, bytes) = tickets.pop_front_if(|(index, ..)| *index == at)?;
-            *ticket_bytes -= bytes;
-            Some(ticket)
-        };
-        state.commit_to(held, ticket_of, out);
+        state.commit_to(held, |at| self.proposals.commit(at), out);
         self.advance_changes(state, now, out);
         self.advance_reads(state, now, out);
     }
 }
 
-/// Sends `peer` what it lacks, as far as its window has room.
-fn replicate(state: &State, peer: NodeId, progress: &mut Progress, out: &mut Effects<Raft>) {
-    let (last, window) = (state.log.last_index(), state.config.append_window());
-    let (strips, membership) = (state.strips_for(peer), state.membership());
-    // A learner that is to be a witness, which is not decided yet, is spared what it will not keep.
-    if membership.is_learner(peer) && membership.is_witness(peer) && !strips {
-        return;
-    }
-    while progress.may_send(last, window) {
-        let prev_index = progress.next().previous();
-        let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
-        let batch = state.log.batch(progress.next(), state.config.append_bytes_max());
-        let entries = match strips {
-            true => batch.iter().map(Entry::stripped).collect(),
-            false => batch.to_vec(),
-        };
-        let sent = Index(prev_index.0 + entries.len() as u64);
-        progress.on_sent(sent);
-        if state.has_bug(Mutant::SentCountsAsMatched) {
-            progress.on_matched(sent);
-        }
-        let message = Message::Append {
-            term: state.term(),
-            prev_index,
-            prev_term,
-            entries,
-            commit: state.committed(),
-        };
-        out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
-    }
+/// Answers a follower's request: its reads must see everything up to `index`.
+fn tell_index(state: &State, follower: NodeId, (id, index): (u64, Index), out: &mut Effects<Raft>) {
+    let message = Message::ReadIndexReply { term: state.term(), id, index };
+    out.push(Effect::Send { to: state.config.peer(follower), message, after: None });
+}
+
+/// Returns the bytes of commands that a new leader finds in its log and that are not committed.
+fn inherited_bytes(state: &State) -> usize {
+    // After a restart nobody has told yet what of the log is committed: most of it is.
+    let is_told = state.log.get(state.committed()).is_some();
+    if is_told { state.log.bytes_after(state.committed()) } else { 0 }
 }
 
 impl Step<Raft> for Leader {
@@ -478,6 +454,9 @@ impl Step<Raft> for Leader {
                 self.on_change(state, now, (ticket, change), out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(peer)) => self.on_reach(state, peer, false, out),
+            Input::Control(Control::Alive(peer)) => self.on_reach(state, peer, true, out),
         }
         Next::Stay
     }
@@ -485,7 +464,7 @@ impl Step<Raft> for Leader {
     fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
         // The entries are in the log and a later leader may commit them: nobody knows yet.
         let denies = state.has_bug(Mutant::LostLeadDeniesCommands);
-        for (_, ticket, _) in self.tickets.drain(..) {
+        for ticket in self.proposals.end() {
             let unknown = SubmitError::LeadershipLost;
             let error = if denies { SubmitError::NotLeader { leader: None } } else { unknown };
             out.push(Effect::Answer { ticket, error });

@@ -143,6 +143,22 @@ pub enum Message {
         /// The round of the heartbeat that it answers.
         round: u64,
     },
+    /// Asks the leader how far reads must see (dissertation 6.4).
+    ReadIndex {
+        /// The follower's term.
+        term: Term,
+        /// Names the answer. The sender never uses it for other reads.
+        id: u64,
+    },
+    /// Answers [`Message::ReadIndex`], once the leader is known to have led after it arrived.
+    ReadIndexReply {
+        /// The leader's term.
+        term: Term,
+        /// The id of the request.
+        id: u64,
+        /// The index that the reads must see.
+        index: Index,
+    },
     /// Tells a follower to campaign at once (dissertation 3.10), if its log is the one named.
     TimeoutNow {
         /// The leader's term.
@@ -212,7 +228,9 @@ impl Message {
             | Self::VoteReply { .. }
             | Self::AppendReply { result: AppendResult::Matched(_), .. }
             | Self::Heartbeat { .. }
-            | Self::HeartbeatReply { .. } => true,
+            | Self::HeartbeatReply { .. }
+            | Self::ReadIndex { .. }
+            | Self::ReadIndexReply { .. } => true,
         }
     }
 
@@ -228,12 +246,14 @@ impl Message {
             Self::PreVoteReply { .. }
             | Self::VoteReply { .. }
             | Self::AppendReply { .. }
-            | Self::HeartbeatReply { .. } => true,
+            | Self::HeartbeatReply { .. }
+            | Self::ReadIndexReply { .. } => true,
             Self::PreVote { .. }
             | Self::Vote { .. }
             | Self::Append { .. }
             | Self::Heartbeat { .. }
-            | Self::TimeoutNow { .. } => false,
+            | Self::TimeoutNow { .. }
+            | Self::ReadIndex { .. } => false,
         }
     }
 
@@ -248,6 +268,8 @@ impl Message {
             | Self::AppendReply { term, .. }
             | Self::Heartbeat { term, .. }
             | Self::HeartbeatReply { term, .. }
+            | Self::ReadIndex { term, .. }
+            | Self::ReadIndexReply { term, .. }
             | Self::TimeoutNow { term, .. } => *term,
         }
     }
@@ -372,6 +394,17 @@ impl Encode for Message {
                 put_u64(out, last_index.0);
                 put_u64(out, last_term.0);
             }
+            Self::ReadIndex { term, id } => {
+                out.push(11);
+                put_u64(out, term.0);
+                put_u64(out, *id);
+            }
+            Self::ReadIndexReply { term, id, index } => {
+                out.push(12);
+                put_u64(out, term.0);
+                put_u64(out, *id);
+                put_u64(out, index.0);
+            }
         }
     }
 }
@@ -417,6 +450,10 @@ impl Decode for Message {
                 last_index: Index(take_u64(input)?),
                 last_term: Term(take_u64(input)?),
             },
+            11 => Self::ReadIndex { term, id: take_u64(input)? },
+            12 => {
+                Self::ReadIndexReply { term, id: take_u64(input)?, index: Index(take_u64(input)?) }
+            }
             tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
         })
     }

@@ -18,7 +18,7 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex, leadership transfer, restart.
+//! and log durable before they count, ReadIndex from every replica, leadership transfer, restart.
 //!
 //! What is not here yet: membership changes, snapshots and compaction of the log, lease reads.
 //! [`log::Log`] has a base where a snapshot will end.
@@ -44,6 +44,7 @@
 pub mod invariants;
 pub mod log;
 
+mod asking;
 mod candidate;
 mod changes;
 mod config;
@@ -56,11 +57,15 @@ mod mirror;
 mod mutant;
 mod pre_candidate;
 mod progress;
+mod proposals;
 mod reads;
 mod record;
 mod refusals;
+mod replicating;
+mod sending;
 mod simulated;
 mod state;
+mod timer;
 mod transfer;
 
 pub use candidate::Candidate;
@@ -114,6 +119,12 @@ pub enum Control {
     },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
+    /// The replica has more to apply than it may (true), or can take more again (false).
+    Behind(bool),
+    /// Nothing is heard of this node, or nothing reaches it.
+    Silent(NodeId),
+    /// This node is heard of, and can be reached.
+    Alive(NodeId),
 }
 
 impl Control {
@@ -166,7 +177,7 @@ impl Raft {
         self.state.fingerprint(name, out);
         mem::discriminant(&self.role).hash(out);
         match &self.role {
-            Role::Follower(_) => {}
+            Role::Follower(follower) => follower.fingerprint(out),
             Role::PreCandidate(candidate) => candidate.fingerprint(name, out),
             Role::Candidate(candidate) => candidate.fingerprint(name, out),
             Role::Leader(leader) => leader.fingerprint(name, out),

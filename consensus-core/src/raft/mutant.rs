@@ -40,6 +40,8 @@ impl State {
             | Message::Vote { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. } => false,
         }
     }
@@ -55,6 +57,8 @@ impl State {
             | Message::Append { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. } => false,
         }
     }
@@ -239,6 +243,24 @@ crate::mutants::mutants! {
     /// An answer out of a later term counts, instead of ending the tenure.
     LaterReplyCounts = "later-reply-counts", "read_later_term.txt",
         "an answer of a later term deposes the leader (5.1)";
+    /// A follower whose log ends before the index that the leader named reads at the end of its log.
+    FollowerReadsAtLogEnd = "follower-reads-at-log-end", "read_follower.txt",
+        "a follower's read waits until all that the leader named is applied (dissertation 6.4)";
+    /// A leader names an index to a follower without knowing whether it leads still.
+    ReadIndexUnconfirmed = "read-index-unconfirmed", "read_follower_stale_leader.txt",
+        "a follower hears of an index that a majority has confirmed (T21; dissertation 6.4)";
+    /// A leader that is new in its term names an index to a follower.
+    ReadIndexBeforeFirstCommit = "read-index-before-first-commit", "read_follower_before_noop.txt",
+        "no follower is told an index before an entry of the term is committed (RAFT-P16, L1; 8)";
+    /// When a request is sent again it stands for the reads, too, that have come since.
+    ReadJoinsRepeatedRequest = "read-joins-repeated-request", "read_follower_batch.txt",
+        "a request answers only reads that came before it left first (L2; dissertation 6.4)";
+    /// Every request of a follower has the same id.
+    ReadIdReused = "read-id-reused", "read_follower_old_reply.txt",
+        "an id of a follower's request names one request (RAFT-P17, L2)";
+    /// The ids of a follower's requests start again with the process.
+    ReadIdsRestart = "read-ids-restart", "read_follower_restart.txt",
+        "an id of a follower's request names one of all its lives (RAFT-P17)";
     /// A leader that is deposed answers the reads that nobody has confirmed.
     DeposedLeaderAnswersReads = "deposed-leader-answers-reads", "leader_deposed_overwritten.txt",
         "who loses the lead refuses the reads that wait (8)";

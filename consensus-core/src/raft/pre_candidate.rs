@@ -6,7 +6,8 @@ use super::{
     candidate::Candidate,
     follower::Follower,
     message::{Message, Term},
-    state::{State, TimedOut},
+    state::State,
+    timer::TimedOut,
     transfer::Summons,
 };
 use crate::{
@@ -99,7 +100,10 @@ impl PreCandidate {
             // Answers to what this replica asked in a role it no longer holds.
             Message::VoteReply { .. }
             | Message::AppendReply { .. }
-            | Message::HeartbeatReply { .. } => Next::Stay,
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndexReply { .. } => Next::Stay,
+            // Only a leader can tell.
+            Message::ReadIndex { .. } => Next::Stay,
         }
     }
 
@@ -175,6 +179,8 @@ impl Step<Raft> for PreCandidate {
             }
             Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
         }
         Next::Stay
     }

@@ -2,25 +2,42 @@
 //!
 //! A read sees everything that was committed when it arrived, so it waits until a round of
 //! heartbeats that started after its arrival has confirmed that no later leader could have
-//! committed more. One round confirms all that waited for it; whoever comes while a round is out
-//! waits for the next.
+//! committed more. One round confirms all that waited for it, the leader's own reads and those of
+//! followers that ask how far theirs must see; whoever comes while a round is out waits for the
+//! next.
 
-use crate::{log::Index, process::Ticket};
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+    mem,
+};
+
+use crate::{log::Index, members::NodeId, process::Ticket};
 
 /// The reads of a tenure.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reads {
     /// The latest round; it never repeats within the tenure, whatever clients send (RAFT-P17).
     round: u64,
-    waiting: Vec<Ticket>,
+    waiting: Batch,
     /// The round that is out, the index that its reads must see, and the reads.
-    confirming: Option<(u64, Index, Vec<Ticket>)>,
+    confirming: Option<(u64, Index, Batch)>,
+}
+
+/// Reads that one round confirms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Batch {
+    /// The leader's own.
+    pub(super) tickets: Vec<Ticket>,
+    /// Followers that ask, each with its latest request: who asks anew has given up the last.
+    pub(super) requests: BTreeMap<NodeId, u64>,
 }
 
 impl Reads {
-    /// Returns how many reads wait.
+    /// Returns how many of the leader's own reads wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len() + self.confirming.as_ref().map_or(0, |(_, _, reads)| reads.len())
+        self.waiting.tickets.len()
+            + self.confirming.as_ref().map_or(0, |(_, _, reads)| reads.tickets.len())
     }
 
     /// Returns the latest round, for heartbeats.
@@ -30,14 +47,24 @@ impl Reads {
 
     /// Adds a read.
     pub(super) fn push(&mut self, ticket: Ticket) {
-        self.waiting.push(ticket);
+        self.waiting.tickets.push(ticket);
     }
 
     /// Adds a read to the round that is out, as a known bug does.
     pub(super) fn join(&mut self, ticket: Ticket) {
         match &mut self.confirming {
-            Some((_, _, reads)) => reads.push(ticket),
+            Some((_, _, reads)) => reads.tickets.push(ticket),
             None => self.push(ticket),
+        }
+    }
+
+    /// Adds a follower's request. One that comes again while a round for it is out waits for that.
+    pub(super) fn ask(&mut self, follower: NodeId, id: u64) {
+        let is_out = self.confirming.as_ref().is_some_and(|(_, _, reads)| {
+            reads.requests.get(&follower).is_some_and(|asked| *asked == id)
+        });
+        if !is_out {
+            self.waiting.requests.insert(follower, id);
         }
     }
 
@@ -49,19 +76,42 @@ impl Reads {
         if !(reuses_round && self.round > 0) {
             self.round += 1;
         }
-        self.confirming = Some((self.round, committed, std::mem::take(&mut self.waiting)));
+        self.confirming = Some((self.round, committed, mem::take(&mut self.waiting)));
         true
     }
 
     /// Takes the reads of the round that is out, if a majority has answered it.
-    pub(super) fn confirmed(&mut self, by_majority: u64) -> Option<(Index, Vec<Ticket>)> {
+    pub(super) fn confirmed(&mut self, by_majority: u64) -> Option<(Index, Batch)> {
         let (_, index, reads) = self.confirming.take_if(|(round, _, _)| *round <= by_majority)?;
         Some((index, reads))
     }
 
-    /// Takes all reads, answered or not: the tenure ends.
+    /// Takes the leader's own reads, answered or not: the tenure ends. Followers learn that of the
+    /// next leader.
     pub(super) fn drain(&mut self) -> Vec<Ticket> {
         let confirming = self.confirming.take().map(|(_, _, reads)| reads).unwrap_or_default();
-        confirming.into_iter().chain(self.waiting.drain(..)).collect()
+        let waiting = mem::take(&mut self.waiting);
+        confirming.tickets.into_iter().chain(waiting.tickets).collect()
+    }
+
+    pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        let Self { round, waiting, confirming } = self;
+        round.hash(out);
+        waiting.fingerprint(name, out);
+        confirming.as_ref().map(|(round, index, _)| (round, index)).hash(out);
+        confirming.iter().for_each(|(_, _, reads)| reads.fingerprint(name, out));
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.requests.is_empty()
+    }
+
+    fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+        let Self { tickets, requests } = self;
+        tickets.hash(out);
+        let requests = requests.iter().map(|(follower, id)| (name(*follower), id));
+        requests.collect::<BTreeMap<_, _>>().hash(out);
     }
 }

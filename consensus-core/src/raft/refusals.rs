@@ -63,6 +63,9 @@ impl State {
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
+            // Who asks has not heard of the new leader yet, and soon will.
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. } => {}
         }
     }

@@ -24,9 +24,11 @@ impl Simulated for Raft {
             .election_timeout(setup.election_timeout)
             .heartbeat(setup.heartbeat)
             .seed(setup.seed)
+            .reads_from(setup.reads_from)
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window)
             .catch_up_slack(setup.catch_up_slack)
+            .append_window_bytes(setup.append_window_bytes)
             .pre_vote(setup.pre_vote)
             .check_quorum(setup.check_quorum);
         #[cfg(feature = "mutants")]
@@ -43,6 +45,10 @@ impl Simulated for Raft {
 
     fn storage_full(full: bool) -> Input<Self> {
         Input::Control(Control::StorageFull(full))
+    }
+
+    fn behind(behind: bool) -> Input<Self> {
+        Input::Control(Control::Behind(behind))
     }
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
@@ -86,6 +92,10 @@ impl Simulated for Raft {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
             Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+            Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
+            Message::ReadIndexReply { id, index, .. } => {
+                format!("ReadIndexReply@{term} request {id}, see {index}")
+            }
             Message::TimeoutNow { last_index, last_term, .. } => {
                 format!("TimeoutNow@{term} log ends at {last_index}@{}", last_term.0)
             }

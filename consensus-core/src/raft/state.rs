@@ -1,14 +1,8 @@
-//! What the roles share: the persistent state of figure 2, what of it is durable, and the election
-//! timer.
+//! What the roles share: the persistent state of figure 2, and what of it is durable.
 
 use std::{
     collections::VecDeque,
     hash::{Hash, Hasher},
-};
-
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng, SeedableRng},
 };
 
 use super::{
@@ -16,9 +10,10 @@ use super::{
     config::Config,
     configurations::Configurations,
     log::Log,
-    message::{Entry, Message, Payload, Term},
+    message::{Entry, Payload, Term},
     mutant::Mutant,
     record::Record,
+    timer::Timer,
     transfer::Handover,
 };
 use crate::{
@@ -28,10 +23,6 @@ use crate::{
     process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
-
-/// Proof that the election timer ran out.
-#[derive(Clone, Debug)]
-pub(super) struct TimedOut(());
 
 /// What a replica is besides its role.
 #[derive(Clone, Debug)]
@@ -46,6 +37,8 @@ pub struct State {
     storage_full: bool,
     /// The log has commands without their bytes.
     pub(super) is_blind: bool,
+    /// Whether the replica has more to apply than it may.
+    pub(super) behind: bool,
 
     /// The youngest record handed to the host, and the youngest that is durable.
     persisting: Token,
@@ -60,10 +53,9 @@ pub struct State {
     unsynced: VecDeque<(Token, Index)>,
     stable: Index,
 
-    election_deadline: Time,
-    /// When a leader was heard of last; a restart forgets it.
-    heard: Option<Time>,
-    timer: ChaCha8Rng,
+    pub(super) timer: Timer,
+    /// The id of the last request for a read index; no life of the replica uses it again.
+    pub(super) read_id: u64,
     pub(super) handover: Handover,
 }
 
@@ -74,7 +66,9 @@ impl State {
         now: Time,
         records: impl IntoIterator<Item = (Token, Record)>,
     ) -> Result<Self, RecoverError> {
-        let timer = ChaCha8Rng::seed_from_u64(config.seed());
+        let timer = Timer::new(config.seed(), now);
+        let restarts = config.has_bug(Mutant::ReadIdsRestart);
+        let read_id = if restarts { 0 } else { config.reads_from() };
         let first = config.membership().clone();
         let mut state = Self {
             config,
@@ -86,6 +80,7 @@ impl State {
             leader: None,
             storage_full: false,
             is_blind: false,
+            behind: false,
             persisting: Token::default(),
             durable: Token::default(),
             vote_token: Token::default(),
@@ -93,9 +88,8 @@ impl State {
             compacted: Token::default(),
             unsynced: VecDeque::new(),
             stable: Index::ZERO,
-            election_deadline: now,
-            heard: None,
             timer,
+            read_id,
             handover: Handover::default(),
         };
         let mut orphan = None;
@@ -208,13 +202,13 @@ impl State {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        // The configuration never changes but by the log, and the timer decides nothing but when; so does when a
-        // leader was heard of, but with check-quorum.
+        // The configuration never changes but by the log, and the timer decides nothing but when; so
+        // does when a leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
-            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full, is_blind: _, persisting, durable,
-            vote_token, log_token, compacted, unsynced, stable, election_deadline: _, heard: _,
-            timer: _, handover,
+            config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
+            is_blind: _, behind, persisting, durable, vote_token, log_token, compacted, unsynced,
+            stable, timer: _, read_id, handover,
         } = self;
         handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
@@ -224,9 +218,10 @@ impl State {
             Some(0) | None => (0, old.iter().filter(|it| token < **it && *it <= durable).count()),
         };
         let unsynced: Vec<_> = unsynced.iter().map(|(token, last)| (rank(*token), last)).collect();
-        (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
+        (log, term, voted_for.map(name), committed, leader.map(name)).hash(out);
+        (storage_full, behind).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
-        (unsynced, stable).hash(out);
+        (unsynced, stable, read_id).hash(out);
     }
 
     pub(super) fn storage_full(&self) -> bool {
@@ -304,48 +299,6 @@ impl State {
         }
     }
 
-    // The election timer.
-
-    /// Draws a new timeout from T to 2T (5.2).
-    pub(super) fn reset_election_timer(&mut self, now: Time) {
-        let shortest = self.config.election_timeout();
-        let spread = shortest.as_nanos() as u64;
-        let jitter = std::time::Duration::from_nanos(self.timer.next_u64() % spread.max(1));
-        self.election_deadline = now + shortest + jitter;
-    }
-
-    /// Notes that the leader of the present term was heard of.
-    pub(super) fn hear_of_leader(&mut self, now: Time) {
-        self.heard = Some(now);
-        self.reset_election_timer(now);
-    }
-
-    /// Tells whether others that campaign are refused: the leader leads, or was heard of within the
-    /// shortest election timeout (dissertation 4.2.3).
-    pub(super) fn is_loyal(&self, now: Time) -> bool {
-        let is_recent = |heard: Time| now < heard + self.config.election_timeout();
-        let hears = self.leader.is_some() && self.heard.is_some_and(is_recent);
-        self.config.check_quorum() && (hears || self.leader == Some(self.id()))
-    }
-
-    /// Tells whether a campaign is ignored out of loyalty: but for one that the leader itself asked
-    /// for, and that this replica has no other reason to refuse (dissertation 4.2.3).
-    pub(super) fn is_loyal_against(&self, campaign: &Message, now: Time) -> bool {
-        let Message::Vote { last_index, last_term, transfer, .. } = campaign else { return false };
-        let entitled = *transfer && self.is_up_to_date(*last_index, *last_term);
-        !entitled && self.is_loyal(now)
-    }
-
-    /// Tells whether the election timer ran out.
-    pub(super) fn is_overdue(&self, now: Time) -> bool {
-        now >= self.election_deadline
-    }
-
-    /// Proves that the election timer ran out, if it did and the replica may campaign.
-    pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
-        (self.is_overdue(now) && self.may_campaign()).then_some(TimedOut(()))
-    }
-
     // Durability.
 
     fn persist(&mut self, record: Record, out: &mut Effects<Raft>) -> Token {
@@ -416,6 +369,11 @@ impl State {
         (self.persisting > self.durable).then_some(self.persisting)
     }
 
+    /// Returns the record that must be durable before a peer may hear of the present term.
+    pub(super) fn term_barrier(&self) -> Option<Token> {
+        (self.vote_token > self.durable).then_some(self.vote_token)
+    }
+
     /// Notes that everything up to `upto` is durable, and gives up records that nothing needs.
     pub(super) fn on_persisted(&mut self, upto: Token, out: &mut Effects<Raft>) {
         assert!(upto <= self.persisting, "only what was handed over can become durable");
@@ -471,28 +429,5 @@ impl State {
         if !self.is_witness() {
             out.push(Effect::Apply(decided));
         }
-    }
-
-    // Sending.
-
-    /// Sends `message` once everything that it rests on is durable.
-    pub(super) fn reply(&self, to: NodeId, message: Message, out: &mut Effects<Raft>) {
-        let after = self.barrier().filter(|_| !self.is_hasty(&message));
-        out.push(Effect::Send { to: self.config.peer(to), message, after });
-    }
-
-    /// Answers a heartbeat of the present term.
-    ///
-    /// The answer promises no more than the term. It keeps its place behind answers that wait for
-    /// the disk all the same, or the leader would take those for lost; but a full disk, which may
-    /// hold them up for hours, must not hold up reads.
-    pub(super) fn reply_heartbeat(&self, to: NodeId, round: u64, out: &mut Effects<Raft>) {
-        let after = if self.storage_full {
-            (self.vote_token > self.durable).then_some(self.vote_token)
-        } else {
-            self.barrier()
-        };
-        let message = Message::HeartbeatReply { term: self.term, round };
-        out.push(Effect::Send { to: self.config.peer(to), message, after });
     }
 }

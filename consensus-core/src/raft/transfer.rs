@@ -32,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) enum Summons {
     /// Its election timer ran out.
-    TimedOut(super::state::TimedOut),
+    TimedOut(super::timer::TimedOut),
     /// The leader of its term told it to.
     Told(Told),
 }

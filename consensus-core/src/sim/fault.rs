@@ -31,6 +31,8 @@ pub enum Fault {
     CrashAll,
     /// A process stops for a while and goes on as if nothing had happened.
     Pause,
+    /// A replica has more to apply than it may, for a while.
+    Backlog,
     /// A disk is emptied; the node comes back as another incarnation, which its peers refuse.
     WipedDisk,
     /// A disk goes on in another machine, with another clock.
@@ -63,7 +65,7 @@ pub enum Fault {
     MembershipChange,
 }
 
-const KINDS: usize = 28;
+const KINDS: usize = 29;
 
 impl Fault {
     /// All kinds.
@@ -81,6 +83,7 @@ impl Fault {
         Self::CrashAfter,
         Self::CrashAll,
         Self::Pause,
+        Self::Backlog,
         Self::WipedDisk,
         Self::Replacement,
         Self::LostSuffix,
@@ -114,6 +117,7 @@ impl Fault {
             Self::CrashAfter => "crash-after",
             Self::CrashAll => "crash-all",
             Self::Pause => "pause",
+            Self::Backlog => "backlog",
             Self::WipedDisk => "wiped-disk",
             Self::Replacement => "replacement",
             Self::LostSuffix => "lost-suffix",

@@ -171,6 +171,9 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) gathering: bool,
     pub(super) slow_until: Time,
     pub(super) late_until: Time,
+    /// Until when its replica is behind, and whether its process has been told.
+    pub(super) behind_until: Time,
+    pub(super) is_behind: bool,
 }
 
 const HOSTS: u64 = 3 << 32;
@@ -225,6 +228,8 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             gathering: false,
             slow_until: Time::ZERO,
             late_until: Time::ZERO,
+            behind_until: Time::ZERO,
+            is_behind: false,
             place,
         }
     }
@@ -249,7 +254,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
     }
 
     fn new_client(&self) -> Client {
-        let client = Client::new(self.patience);
+        let client = Client::new(self.patience).reading_from(self.place.node);
         #[cfg(feature = "mutants")]
         if let Some(Bug::Client(mutant)) = self.place.bug {
             return client.with_mutant(mutant);
@@ -264,6 +269,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.parked = None;
         self.armed = None;
         self.failing = None;
+        self.is_behind = false;
         self.submissions.clear();
         self.reads.clear();
         self.admins.clear();

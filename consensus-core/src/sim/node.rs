@@ -27,11 +27,13 @@ use crate::{
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn setup(&self, node: NodeId) -> Setup {
         let temper = &self.script.temper;
+        let life = self.hosts.get(&node).map_or(0, |host| host.life);
         Setup {
             id: node,
             group: self.group,
             membership: self.first_membership(node),
             seed: self.plan.seed() << 8 | node.number(),
+            reads_from: life << 32,
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
             pre_vote: temper.pre_vote,
@@ -39,6 +41,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
             catch_up_slack: temper.catch_up_slack,
+            append_window_bytes: temper.append_window_bytes,
             #[cfg(feature = "mutants")]
             bug: self.plan.bug(),
         }
@@ -46,9 +49,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     /// Starts a node's process from what its disk holds.
     pub(super) fn start(&mut self, node: NodeId) -> Result<(), Failure> {
-        let (setup, now) = (self.setup(node), self.now);
+        let now = self.now;
+        self.host(node).begin_life(now);
+        let setup = self.setup(node);
         let host = self.host(node);
-        host.begin_life(now);
         let life = host.life;
         let mut offset = host.random.between(Duration::ZERO, Duration::from_millis(5));
         // Without faults one node looks at the clock before all others: even two candidates at once
@@ -261,6 +265,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return out.into_iter().try_for_each(|(to, message)| self.put(node, to, &message));
         }
         self.step(node, Input::Tick)?;
+        let host = self.host(node);
+        let is_behind = host.behind_until > now;
+        if std::mem::replace(&mut host.is_behind, is_behind) != is_behind {
+            self.step(node, P::behind(is_behind))?;
+        }
         self.pump(node);
         Ok(())
     }

@@ -28,6 +28,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
 
+    /// Makes the input that tells whether the replica has more to apply than it may.
+    fn behind(behind: bool) -> Input<Self>;
+
     /// Tells what operators are told.
     fn status(&self) -> Status;
 
@@ -91,6 +94,8 @@ pub struct Setup {
     pub membership: Membership,
     /// What the replica may draw from.
     pub seed: u64,
+    /// Where the replica may begin to number what its peers answer: no life before it was there.
+    pub reads_from: u64,
     /// The shortest time without a leader after which one is elected.
     pub election_timeout: Duration,
     /// How often a leader is heard of.
@@ -105,6 +110,8 @@ pub struct Setup {
     pub append_window: usize,
     /// How many entries a learner may lack to be let vote.
     pub catch_up_slack: u64,
+    /// The bytes of commands in them.
+    pub append_window_bytes: usize,
     /// The bug that is put back.
     #[cfg(feature = "mutants")]
     pub bug: Option<crate::mutants::Bug>,

@@ -140,6 +140,8 @@ impl Cluster {
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. } => false,
         }
     }
@@ -157,6 +159,8 @@ impl Cluster {
         match letter.message {
             // An answer is for who campaigns or leads in its term, or is news of a later one.
             // Nobody begins to campaign or lead in a term that it has on its disk already.
+            // Nobody reads.
+            Message::ReadIndex { .. } | Message::ReadIndexReply { .. } => false,
             Message::PreVote { .. } | Message::PreVoteReply { .. } | Message::TimeoutNow { .. } => {
                 false
             }

@@ -45,7 +45,7 @@ fn entries(rng: &mut ChaCha8Rng, term: Term) -> Vec<Entry> {
 fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
     let present = rng.next_u64().is_multiple_of(2);
     let term = if present { term } else { Term(number(rng)) };
-    match rng.next_u64() % 8 {
+    match rng.next_u64() % 10 {
         0 => Message::Vote {
             term,
             last_index: Index(number(rng)),
@@ -72,6 +72,8 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
         6 => Message::HeartbeatReply { term, round: number(rng) },
+        7 => Message::ReadIndex { term, id: number(rng) },
+        8 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
         _ => {
             let (last_index, last_term) = (Index(number(rng) / 4), Term(number(rng) / 4));
             Message::TimeoutNow { term, last_index, last_term }

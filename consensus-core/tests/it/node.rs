@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use consensus_core::{
     GroupId, Index, Members, Membership, NodeId, Process, Ticket, Time, Token,
-    raft::{Config, Message, Raft, Role},
+    raft::{self, Config, Message, Raft, Role},
     replica::Replica,
 };
 
@@ -28,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) check_quorum: bool,
     pub(crate) append_bytes_max: usize,
     pub(crate) append_window: usize,
+    pub(crate) append_window_bytes: usize,
     pub(crate) proposals_max: usize,
     pub(crate) proposals_bytes_max: usize,
 }
@@ -46,6 +47,7 @@ impl Default for Options {
             check_quorum: false,
             append_bytes_max: 1 << 20,
             append_window: 64,
+            append_window_bytes: 1 << 20,
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
         }
@@ -71,7 +73,10 @@ impl Options {
 /// A replica and its host.
 #[derive(Debug)]
 pub(crate) struct Node {
+    /// What the configuration of each life is made of.
+    builder: raft::Builder,
     pub(crate) config: Config,
+    lives: u64,
     /// What runs, or what the disk would bring back while the node is down.
     pub(crate) raft: Raft,
     pub(crate) up: bool,
@@ -100,12 +105,16 @@ impl Node {
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)
             .catch_up_slack(options.catch_up_slack)
+            .append_window_bytes(options.append_window_bytes)
             .proposals_max(options.proposals_max)
             .proposals_bytes_max(options.proposals_bytes_max);
-        let config = bug::configured(builder).build().expect("test configurations are valid");
+        let builder = bug::configured(builder);
+        let config = builder.clone().build().expect("test configurations are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");
         Self {
+            builder,
             config,
+            lives: 1,
             raft,
             up: true,
             clock: Duration::ZERO,
@@ -135,6 +144,13 @@ impl Node {
             "{} takes entries for durable that are not",
             self.config.id()
         );
+    }
+
+    /// Begins another life, which numbers its requests where none was before.
+    pub(crate) fn begin_life(&mut self) {
+        let config = self.builder.clone().reads_from(self.lives * 100).build();
+        self.config = config.expect("test configurations are valid");
+        self.lives += 1;
     }
 
     /// Rebuilds the replica from its disk, as a restart would.

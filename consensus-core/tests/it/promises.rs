@@ -48,6 +48,8 @@ impl Promises {
             | Message::AppendReply { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. } => None,
         };
         let Some(candidate) = vote else { return };

@@ -128,10 +128,14 @@ impl Adversary<Raft> for Liar {
             }
             Message::Heartbeat { round, .. } => Message::HeartbeatReply { term, round },
             Message::PreVote { .. } => Message::PreVoteReply { term, granted: true },
+            Message::ReadIndex { id, .. } => {
+                Message::ReadIndexReply { term, id, index: Index::ZERO }
+            }
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
+            | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. } => return,
         };
         assert!(term > Term(0), "messages have terms");

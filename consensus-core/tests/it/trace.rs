@@ -65,6 +65,10 @@ pub(crate) fn message(message: &Message) -> String {
             format!("Heartbeat@{term} commit={commit} round={round}")
         }
         Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round={round}"),
+        Message::ReadIndex { id, .. } => format!("ReadIndex@{term} id={id}"),
+        Message::ReadIndexReply { id, index, .. } => {
+            format!("ReadIndexReply@{term} id={id} index={index}")
+        }
         Message::TimeoutNow { last_index, last_term, .. } => {
             format!("TimeoutNow@{term} last={}", position(*last_index, *last_term))
         }

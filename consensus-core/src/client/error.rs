@@ -1,0 +1,55 @@
+//! What callers are told when a call has no reply.
+
+use crate::{
+    error::{Outcome, SubmitError},
+    members::NodeId,
+    replica::Rejection,
+};
+
+/// Why a call has no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The deadline passed.
+    #[error("no answer before the deadline")]
+    Deadline {
+        /// Whether the command may have been applied.
+        outcome: Outcome,
+        /// The leader that was asked last, if any.
+        leader: Option<NodeId>,
+    },
+    /// Too many calls are in flight, here or at the leader. Nothing was applied.
+    #[error("{limit} calls are in flight, the most that are taken")]
+    Busy {
+        /// The window.
+        limit: usize,
+    },
+    /// The leader's disk is full. Nothing was applied.
+    #[error("the leader's disk is full")]
+    StorageFull,
+    /// The session expired while the command was retried: it may have been applied.
+    #[error("the session expired while the command was on its way")]
+    SessionExpired,
+    /// The replicas decided that there is no reply.
+    #[error(transparent)]
+    Rejected(Rejection),
+    /// A query has no answer. Queries change nothing.
+    #[error("{0}")]
+    Unanswered(Rejection),
+    /// The leader does not do what an operator asked for, and would not if asked again.
+    #[error(transparent)]
+    Refused(SubmitError),
+}
+
+impl CallError {
+    /// Tells whether the command has been applied.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Deadline { outcome, .. } => *outcome,
+            Self::Busy { .. } | Self::StorageFull | Self::Unanswered(_) => Outcome::NotApplied,
+            Self::SessionExpired => Outcome::Unknown,
+            Self::Rejected(rejection) => rejection.outcome(),
+            Self::Refused(error) => error.outcome(),
+        }
+    }
+}

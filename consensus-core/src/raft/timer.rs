@@ -1,0 +1,73 @@
+//! The election timer (5.2), and loyalty to a leader that is heard of (dissertation 4.2.3).
+
+use std::time::Duration;
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+use super::{message::Message, state::State};
+use crate::time::Time;
+
+/// Proof that the election timer ran out.
+#[derive(Clone, Debug)]
+pub(super) struct TimedOut(());
+
+/// When a replica gives its leader up.
+#[derive(Clone, Debug)]
+pub(super) struct Timer {
+    deadline: Time,
+    /// When a leader was heard of last; a restart forgets it.
+    heard: Option<Time>,
+    draw: ChaCha8Rng,
+}
+
+impl Timer {
+    /// Makes a timer that has run out.
+    pub(super) fn new(seed: u64, now: Time) -> Self {
+        Self { deadline: now, heard: None, draw: ChaCha8Rng::seed_from_u64(seed) }
+    }
+}
+
+impl State {
+    /// Draws a new timeout from T to 2T (5.2).
+    pub(super) fn reset_election_timer(&mut self, now: Time) {
+        let shortest = self.config.election_timeout();
+        let spread = shortest.as_nanos() as u64;
+        let jitter = Duration::from_nanos(self.timer.draw.next_u64() % spread.max(1));
+        self.timer.deadline = now + shortest + jitter;
+    }
+
+    /// Notes that the leader of the present term was heard of.
+    pub(super) fn hear_of_leader(&mut self, now: Time) {
+        self.timer.heard = Some(now);
+        self.reset_election_timer(now);
+    }
+
+    /// Tells whether others that campaign are refused: the leader leads, or was heard of within the
+    /// shortest election timeout (dissertation 4.2.3).
+    pub(super) fn is_loyal(&self, now: Time) -> bool {
+        let is_recent = |heard: Time| now < heard + self.config.election_timeout();
+        let hears = self.leader().is_some() && self.timer.heard.is_some_and(is_recent);
+        self.config.check_quorum() && (hears || self.leader() == Some(self.id()))
+    }
+
+    /// Tells whether a campaign is ignored out of loyalty: but for one that the leader itself asked
+    /// for, and that this replica has no other reason to refuse (dissertation 4.2.3).
+    pub(super) fn is_loyal_against(&self, campaign: &Message, now: Time) -> bool {
+        let Message::Vote { last_index, last_term, transfer, .. } = campaign else { return false };
+        let entitled = *transfer && self.is_up_to_date(*last_index, *last_term);
+        !entitled && self.is_loyal(now)
+    }
+
+    /// Tells whether the election timer ran out.
+    pub(super) fn is_overdue(&self, now: Time) -> bool {
+        now >= self.timer.deadline
+    }
+
+    /// Proves that the election timer ran out, if it did and the replica may campaign.
+    pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
+        (self.is_overdue(now) && self.may_campaign()).then_some(TimedOut(()))
+    }
+}
