@@ -19,8 +19,8 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, Membership, NodeId, Status};
-use tokio::sync::{oneshot, watch};
+use consensus_core::{Index, NodeId, Status};
+use tokio::sync::{broadcast, oneshot};
 
 pub use builder::NodeBuilder;
 pub(crate) use card::has_joined;
@@ -143,25 +143,26 @@ impl std::fmt::Debug for Node {
 #[derive(Debug)]
 pub(crate) struct Board {
     now: Mutex<(Status, Index)>,
-    followed: watch::Sender<(Option<NodeId>, Membership)>,
+    /// Says that the leader or the membership is another. (It wakes whoever follows in their order,
+    /// as a `watch` does not, whose runs under test would differ.)
+    changes: broadcast::Sender<()>,
 }
 
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        let followed = watch::Sender::new((status.leader, status.membership.clone()));
-        Self { now: Mutex::new((status, Index::ZERO)), followed }
+        Self { now: Mutex::new((status, Index::ZERO)), changes: broadcast::Sender::new(1) }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        self.followed.send_if_modified(|(leader, membership)| {
-            if (*leader, &*membership) == (status.leader, &status.membership) {
-                return false;
-            }
-            (*leader, *membership) = (status.leader, status.membership.clone());
-            true
-        });
-        lock(&self.now).0 = status;
+        let mut now = lock(&self.now);
+        let Status { leader, membership, .. } = &now.0;
+        let changes = (*leader, membership) != (status.leader, &status.membership);
+        now.0 = status;
+        drop(now);
+        if changes {
+            self.changes.send(()).ok();
+        }
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
@@ -173,8 +174,8 @@ impl Board {
     }
 
     /// Follows who leads and who the members are.
-    pub(crate) fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
-        self.followed.subscribe()
+    pub(crate) fn follow(&self) -> broadcast::Receiver<()> {
+        self.changes.subscribe()
     }
 }
 

@@ -17,5 +17,6 @@ mod peer;
 mod process;
 mod quorum;
 mod refusals;
+mod remote;
 mod transfer;
 mod transport;
