@@ -87,8 +87,9 @@ pub enum TransferError {
         /// Who is to lead.
         to: NodeId,
     },
-    /// The one that was to lead has not caught up, or has not won, within an election timeout.
-    #[error("{to} did not take the lead within an election timeout")]
+    /// The one that was to lead has not caught up, or has not won, within an election timeout; or it
+    /// would not lead.
+    #[error("{to} did not take the lead in time, or would not")]
     Aborted {
         /// Who was to lead.
         to: NodeId,

@@ -168,6 +168,7 @@ impl Step<Raft> for Candidate {
                 state.refuse_tickets([ticket], out);
             }
             Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
+            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,
             Input::Control(Control::Silent(_) | Control::Alive(_)) => {}

@@ -138,7 +138,7 @@ impl Leader {
             self.interval_due = now + state.config.heartbeat();
             self.progress.values_mut().for_each(Progress::on_interval);
         }
-        self.give_up_transfer(state, now, out);
+        self.look_after_transfers(state, now, out);
         if self.changes.is_leaving(now) {
             state.follow(None, out);
             return Next::Become(Follower::new().into());
@@ -165,10 +165,7 @@ impl Leader {
         }
 
         if let Some(to) = state.transfers_to() {
-            for Submission { ticket, .. } in submissions {
-                out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
-            }
-            return;
+            return self.refuse_during_transfer(state, to, submissions, out);
         }
 
         let limit = state.config.proposals_max();
@@ -309,8 +306,9 @@ impl Leader {
                 self.on_append_reply(state, now, from, result, out);
                 self.summon(state, from, out);
             }
-            Message::HeartbeatReply { round, .. } => {
+            Message::HeartbeatReply { round, priority, .. } => {
                 self.hear(state, now, from);
+                self.on_willingness(state, now, (from, priority), out);
                 self.on_heartbeat_reply(state, now, from, round, out);
                 self.summon(state, from, out);
             }
@@ -324,7 +322,7 @@ impl Leader {
         if !self.progress.contains_key(&from) {
             return;
         }
-        self.heirs.hear(from, now);
+        self.heirs.hear(from, now, state.config.election_timeout());
         if state.config.check_quorum() {
             self.following.hear(from);
         }
@@ -452,6 +450,10 @@ impl Step<Raft> for Leader {
             }
             Input::Control(Control::Change { ticket, change }) => {
                 self.on_change(state, now, (ticket, change), out);
+            }
+            Input::Control(Control::Resign { ticket }) => {
+                state.resign();
+                self.on_transfer(state, now, (ticket, None), out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,

@@ -142,6 +142,8 @@ pub enum Message {
         term: Term,
         /// The round of the heartbeat that it answers.
         round: u64,
+        /// The priority with which the follower would lead; `None` while it would not.
+        priority: Option<u8>,
     },
     /// Asks the leader how far reads must see (dissertation 6.4).
     ReadIndex {
@@ -372,10 +374,12 @@ impl Encode for Message {
                 put_u64(out, commit.0);
                 put_u64(out, *round);
             }
-            Self::HeartbeatReply { term, round } => {
+            Self::HeartbeatReply { term, round, priority } => {
                 out.push(7);
                 put_u64(out, term.0);
                 put_u64(out, *round);
+                out.push(u8::from(priority.is_some()));
+                out.extend(priority);
             }
             Self::PreVote { term, last_index, last_term } => {
                 out.push(8);
@@ -438,7 +442,11 @@ impl Decode for Message {
                 },
             },
             6 => Self::Heartbeat { term, commit: Index(take_u64(input)?), round: take_u64(input)? },
-            7 => Self::HeartbeatReply { term, round: take_u64(input)? },
+            7 => {
+                let (round, willing) = (take_u64(input)?, take_bool(input)?);
+                let priority = if willing { Some(take_u8(input)?) } else { None };
+                Self::HeartbeatReply { term, round, priority }
+            }
             8 => Self::PreVote {
                 term,
                 last_index: Index(take_u64(input)?),

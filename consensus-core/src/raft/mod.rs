@@ -40,6 +40,7 @@
 //!   so; whoever is removed is told for four election timeouts.
 //! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a member
 //!   of a configuration that is not known yet, and is heard.
+//! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!
@@ -61,6 +62,7 @@ mod candidate;
 mod changes;
 mod config;
 mod configurations;
+mod fitness;
 mod follower;
 mod following;
 mod leader;
@@ -81,7 +83,7 @@ mod timer;
 mod transfer;
 
 pub use candidate::Candidate;
-pub use config::{Builder, Config, ConfigError, check_timing};
+pub use config::{Builder, Config, ConfigError, PRIORITY_DEFAULT, check_timing};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};
@@ -128,6 +130,12 @@ pub enum Control {
         ticket: Ticket,
         /// What is asked for.
         change: Change,
+    },
+    /// The process is about to end: hand the lead over if this replica has it, and campaign no more.
+    /// Done when another leads, or when there is no lead to hand over.
+    Resign {
+        /// Correlates the answer.
+        ticket: Ticket,
     },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
@@ -235,6 +243,7 @@ impl Seated for Raft {
         out: &mut Effects<Self>,
     ) -> Option<Role> {
         if matches!(input, Input::Tick) {
+            state.look_at_disk(now);
             state.forget_transfer(now, out);
         }
         let Input::Receive { from, message } = input else { return None };
@@ -274,6 +283,8 @@ impl Seated for Raft {
             committed: state.committed(),
             last: state.log.last_index(),
             transfer: state.transfers_to(),
+            priority: state.config.priority(),
+            disk_stalls: state.disk_stalls(),
             membership: state.membership().clone(),
         }
     }

@@ -223,6 +223,15 @@ crate::mutants::mutants! {
     LostLeadDeniesCommands = "lost-lead-denies-commands", "leader_deposed_committed.txt",
         "who loses the lead does not know what becomes of its commands (5.3)";
 
+    // Transfers of the lead (dissertation 3.10).
+
+    /// Who was told to campaign gets every vote, whatever its log lacks.
+    TransferVoteUnchecked = "transfer-vote-unchecked", "transfer_late_behind.txt",
+        "who was told to campaign needs an up to date log like any other (5.4.1, dissertation 3.10)";
+    /// Commands that a leader refuses while it hands over are in its log all the same.
+    TransferTakesRefused = "transfer-takes-refused", "transfer.txt",
+        "what a leader refuses while it hands over is not in its log (dissertation 3.10)";
+
     // Reads (8; dissertation 6.4).
 
     /// A new leader answers before it knows what is committed.

@@ -54,7 +54,8 @@ impl State {
                 self.reply(to, Message::AppendReply { term, result }, out);
             }
             Message::Heartbeat { round, .. } => {
-                self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
+                let (round, priority) = (*round, self.willingness());
+                self.reply(to, Message::HeartbeatReply { term, round, priority }, out);
             }
             Message::PreVote { .. } => {
                 self.reply(to, Message::PreVoteReply { term, granted: false }, out);

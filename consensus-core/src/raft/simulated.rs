@@ -30,7 +30,8 @@ impl Simulated for Raft {
             .catch_up_slack(setup.catch_up_slack)
             .append_window_bytes(setup.append_window_bytes)
             .pre_vote(setup.pre_vote)
-            .check_quorum(setup.check_quorum);
+            .check_quorum(setup.check_quorum)
+            .priority(setup.priority);
         #[cfg(feature = "mutants")]
         let config = match setup.bug {
             Some(crate::mutants::Bug::Raft(mutant)) => config.mutant(mutant),
@@ -53,6 +54,10 @@ impl Simulated for Raft {
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
         Input::Control(Control::of(ticket, admin))
+    }
+
+    fn resign(ticket: Ticket) -> Input<Self> {
+        Input::Control(Control::Resign { ticket })
     }
 
     fn status(&self) -> Status {
@@ -91,7 +96,10 @@ impl Simulated for Raft {
             Message::Heartbeat { commit, round, .. } => {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
-            Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+            Message::HeartbeatReply { round, priority, .. } => {
+                let unfit = if priority.is_none() { ", would not lead" } else { "" };
+                format!("HeartbeatReply@{term} round {round}{unfit}")
+            }
             Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
             Message::ReadIndexReply { id, index, .. } => {
                 format!("ReadIndexReply@{term} request {id}, see {index}")

@@ -9,6 +9,7 @@ use super::{
     Raft,
     config::Config,
     configurations::Configurations,
+    fitness::Fitness,
     log::Log,
     message::{Entry, Payload, Term},
     mutant::Mutant,
@@ -57,6 +58,7 @@ pub struct State {
     /// The id of the last request for a read index; no life of the replica uses it again.
     pub(super) read_id: u64,
     pub(super) handover: Handover,
+    pub(super) fitness: Fitness,
 }
 
 impl State {
@@ -91,6 +93,7 @@ impl State {
             timer,
             read_id,
             handover: Handover::default(),
+            fitness: Fitness::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -208,7 +211,7 @@ impl State {
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
             is_blind: _, behind, persisting, durable, vote_token, log_token, compacted, unsynced,
-            stable, timer: _, read_id, handover,
+            stable, timer: _, read_id, handover, fitness: _,
         } = self;
         handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
@@ -361,6 +364,11 @@ impl State {
         if let Some(membership) = membership {
             self.configurations.push(index, membership);
         }
+    }
+
+    /// Returns the youngest durable record.
+    pub(super) fn durable(&self) -> Token {
+        self.durable
     }
 
     /// Returns the record that must be durable before a peer may hear of the present term, vote or

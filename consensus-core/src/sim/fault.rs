@@ -63,9 +63,15 @@ pub enum Fault {
     Transfer,
     /// Who takes part changes, since an operator asked for it.
     MembershipChange,
+    /// A leader hands over to a node that is to be preferred.
+    Takeover,
+    /// A leader hands over since its disk stalls.
+    DiskStall,
+    /// A process is told to end, hands over what it leads, and ends.
+    Retirement,
 }
 
-const KINDS: usize = 29;
+const KINDS: usize = 32;
 
 impl Fault {
     /// All kinds.
@@ -99,6 +105,9 @@ impl Fault {
         Self::ClockJump,
         Self::Transfer,
         Self::MembershipChange,
+        Self::Takeover,
+        Self::DiskStall,
+        Self::Retirement,
     ];
 
     /// Returns its name.
@@ -133,6 +142,9 @@ impl Fault {
             Self::ClockJump => "clock-jump",
             Self::Transfer => "transfer",
             Self::MembershipChange => "membership-change",
+            Self::Takeover => "takeover",
+            Self::DiskStall => "disk-stall",
+            Self::Retirement => "retirement",
         }
     }
 
@@ -241,7 +253,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::MembershipChange),
+            Self::All => range(Fault::Loss, Fault::Retirement),
         }
     }
 }

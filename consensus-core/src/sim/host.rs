@@ -170,6 +170,10 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) admins: Vec<(Ticket, Admin)>,
     pub(super) gathering: bool,
     pub(super) slow_until: Time,
+    /// Whether a slow disk does nothing at all meanwhile.
+    pub(super) stalls: bool,
+    /// What the process was told that it is to end, once this is answered.
+    pub(super) retiring: Option<Ticket>,
     pub(super) late_until: Time,
     /// Until when its replica is behind, and whether its process has been told.
     pub(super) behind_until: Time,
@@ -227,6 +231,8 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             admins: Vec::new(),
             gathering: false,
             slow_until: Time::ZERO,
+            stalls: false,
+            retiring: None,
             late_until: Time::ZERO,
             behind_until: Time::ZERO,
             is_behind: false,
@@ -269,6 +275,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.parked = None;
         self.armed = None;
         self.failing = None;
+        self.retiring = None;
         self.is_behind = false;
         self.submissions.clear();
         self.reads.clear();
@@ -321,6 +328,16 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
     pub(super) fn leads(&self) -> bool {
         let status = self.process.as_ref().map(Simulated::status);
         self.is_up() && status.is_some_and(|status| status.leader == Some(self.place.node))
+    }
+
+    /// Returns whom its process hands the lead over to.
+    pub(super) fn handing_over(&self) -> Option<NodeId> {
+        self.process.as_ref().and_then(|process| process.status().transfer)
+    }
+
+    /// Tells whether its process sees that the disk stalls.
+    pub(super) fn stalls_visibly(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.status().disk_stalls)
     }
 
     /// Tells how it stands, for people.

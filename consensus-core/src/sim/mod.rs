@@ -28,6 +28,7 @@ mod membership;
 mod network;
 mod node;
 mod operations;
+mod operators;
 mod plan;
 mod protocol;
 mod random;

@@ -38,6 +38,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             heartbeat: temper.heartbeat,
             pre_vote: temper.pre_vote,
             check_quorum: temper.check_quorum,
+            priority: temper.priority(node.number()),
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
             catch_up_slack: temper.catch_up_slack,
@@ -264,7 +265,13 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             adversary.tick(local, &mut out);
             return out.into_iter().try_for_each(|(to, message)| self.put(node, to, &message));
         }
+        let before = self.host(node).handing_over();
         self.step(node, Input::Tick)?;
+        if let (None, Some(_)) = (before, self.host(node).handing_over()) {
+            // Nobody asked for it.
+            let stalls = self.host(node).stalls_visibly();
+            self.counts.count(if stalls { Fault::DiskStall } else { Fault::Takeover });
+        }
         let host = self.host(node);
         let is_behind = host.behind_until > now;
         if std::mem::replace(&mut host.is_behind, is_behind) != is_behind {
@@ -313,7 +320,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let mut pause = host.random.between(shortest, longest);
         let is_slow = host.slow_until > now;
         if is_slow {
-            pause *= 50;
+            let rest = host.slow_until.since(now);
+            pause = if host.stalls { rest } else { pause * 50 };
         }
         let life = host.life;
         self.schedule_in(pause, Event::Commit(node, life));

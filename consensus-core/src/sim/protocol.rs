@@ -25,6 +25,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
+    /// Makes the input that tells that the process is about to end.
+    fn resign(ticket: Ticket) -> Input<Self>;
+
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
 
@@ -104,6 +107,8 @@ pub struct Setup {
     pub pre_vote: bool,
     /// Whether a leader that hears of no majority gives up, where the protocol leaves that open.
     pub check_quorum: bool,
+    /// How much the replica is to be preferred as a leader, where the protocol has one.
+    pub priority: u8,
     /// The bytes of commands after which a message is full.
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{
     Failure, Flaw,
-    fault::Fault,
     host::{Asker, Decision},
     operations::{Ended, Identity},
     protocol::Simulated,
@@ -173,8 +172,17 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     pub(super) fn on_try(&mut self, node: NodeId, body: Body, deadline: Time) {
         // Too late, it stays unanswered, and the run ends by that.
-        if deadline > self.now {
-            self.operations.retries(node);
+        if deadline <= self.now {
+            return;
+        }
+        if !self.host(node).is_up() && self.serves(node) {
+            let pause = self.script.temper.election_timeout / 4;
+            self.schedule_in(pause, Event::Try(node, body, deadline));
+            return;
+        }
+        self.operations.retries(node);
+        // Meanwhile it may have been removed, or found what a fault had done to its disk.
+        if self.serves(node) {
             self.try_node(node, body, deadline);
         }
     }
@@ -216,31 +224,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                     }
                 }
             }
-        }
-    }
-
-    /// Asks a node for what an operator wants.
-    pub(super) fn administer(&mut self, node: NodeId, admin: Admin, patience: Duration) {
-        let now = self.now;
-        let host = self.host(node);
-        let (local, wall) = (host.clock.now(now), host.clock.wall(now));
-        // With too many calls in flight an operator gives up.
-        if let Ok(call) = host.client.call(Ask::Admin(admin.clone()), wall, local + patience) {
-            host.requests.insert(call, admin);
-            self.pump(node);
-        }
-    }
-
-    /// Notes how an operator's request ended.
-    fn administered(&mut self, admin: &Admin, result: &Result<Bytes, CallError>) {
-        match (admin, result) {
-            (Admin::Transfer { .. }, Ok(_)) => self.counts.count(Fault::Transfer),
-            (Admin::Transfer { .. }, Err(_)) => {}
-            (Admin::Change(change), Ok(_)) => self.change_is_over(change, true),
-            (Admin::Change(change), Err(CallError::Refused(_))) => {
-                self.change_is_over(change, false);
-            }
-            (Admin::Change(_), Err(_)) => {}
         }
     }
 
@@ -394,6 +377,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 Decision::Apply(decided) => self.apply(node, &decided)?,
                 Decision::ReadReady(ticket, at) => {
                     self.host(node).waiting.insert((at, ticket));
+                }
+                Decision::Answer(ticket, _) | Decision::Done(ticket)
+                    if self.ends_with(node, ticket)? =>
+                {
+                    return Ok(());
                 }
                 Decision::Answer(ticket, error) => {
                     self.respond(node, ticket, Err(Refusal::Refused(error)), None);

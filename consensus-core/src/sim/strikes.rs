@@ -12,9 +12,7 @@ use super::{
     trace::What,
     world::{Event, World},
 };
-use crate::{
-    client::Admin, journal::Operation, members::NodeId, state_machine::StateMachine, time::Time,
-};
+use crate::{journal::Operation, members::NodeId, state_machine::StateMachine, time::Time};
 
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     pub(super) fn on_strike(&mut self, number: usize) -> Result<(), Failure> {
@@ -58,7 +56,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 let host = self.host(node);
                 host.armed = Some(CrashPoint::Torn);
                 // What gathers meanwhile makes a write long.
-                host.slow_until = until;
+                (host.slow_until, host.stalls) = (until, false);
             }
             Fault::CrashAll => return self.crash_all(strike, node),
             Fault::Pause => self.pause(strike, node),
@@ -87,19 +85,23 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::SyncError => self.fail_next(strike, node, Operation::Sync),
             Fault::SlowDisk => {
                 self.struck(strike, node, "its disk is slow".to_owned());
-                self.host(node).slow_until = until;
+                let host = self.host(node);
+                (host.slow_until, host.stalls) = (until, strike.pick & 1 == 0);
             }
             // Counted each time that it happens.
             Fault::LateCompletion => self.host(node).late_until = until,
             Fault::ClockJump => self.set_clock(strike, node),
             Fault::Transfer => self.ask_for_transfer(strike, node),
             Fault::MembershipChange => return self.ask_for_change(strike, node),
+            Fault::Retirement => return self.retire(strike, node),
             // These have odds, or follow from others.
             Fault::Loss
             | Fault::Duplication
             | Fault::Reordering
             | Fault::LostSuffix
-            | Fault::Drift => {}
+            | Fault::Drift
+            | Fault::Takeover
+            | Fault::DiskStall => {}
         }
         Ok(())
     }
@@ -265,21 +267,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let offset = (strike.pick % (2 * most)) as i64 - most as i64;
         self.struck(strike, node, format!("its wall clock is off by {offset} ms"));
         self.host(node).clock.set(offset);
-    }
-
-    // What operators do.
-
-    /// Asks a node, any of them, that some node lead, or any; now and then twice. Counted when it
-    /// comes to that.
-    fn ask_for_transfer(&mut self, strike: Strike, node: NodeId) {
-        let members: Vec<NodeId> = self.judge.membership().members().collect();
-        let chosen = members.get(strike.pick as usize % members.len().max(1)).copied();
-        let to = chosen.filter(|_| strike.pick >> 16 & 3 > 0);
-        let asked = to.map_or_else(|| "somebody".to_owned(), |to| to.to_string());
-        self.tell(strike, node, format!("is asked that {asked} lead"));
-        for _ in 0..=(strike.pick >> 24 & 7) / 7 {
-            self.administer(node, Admin::Transfer { to }, strike.lasts);
-        }
     }
 
     // Disks.

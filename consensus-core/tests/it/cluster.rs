@@ -122,6 +122,13 @@ impl Cluster {
         ticket
     }
 
+    /// Tells a replica that its process is about to end.
+    pub(crate) fn resign(&mut self, node: NodeId) -> Ticket {
+        let ticket = self.ticket(node, None);
+        self.step(node, Input::Control(Control::Resign { ticket }));
+        ticket
+    }
+
     /// Asks a replica to hand over the lead.
     pub(crate) fn transfer(&mut self, node: NodeId, to: Option<NodeId>) -> Ticket {
         let ticket = self.ticket(node, None);

@@ -71,7 +71,10 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
             },
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
-        6 => Message::HeartbeatReply { term, round: number(rng) },
+        6 => {
+            let (round, priority) = (number(rng), u8::try_from(rng.next_u64() % 300).ok());
+            Message::HeartbeatReply { term, round, priority }
+        }
         7 => Message::ReadIndex { term, id: number(rng) },
         8 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
         _ => {
@@ -207,7 +210,7 @@ fn strangers_and_echoes_change_nothing() {
                     host.receive(from, Message::VoteReply { term, granted: true }),
                     host.receive(from, Message::VoteReply { term, granted: false }),
                     host.receive(from, Message::AppendReply { term, result }),
-                    host.receive(from, Message::HeartbeatReply { term, round: 0 }),
+                    host.receive(from, Message::HeartbeatReply { term, round: 0, priority: None }),
                 ];
                 assert!(effects.iter().all(Vec::is_empty), "{from} is not answered");
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use consensus_core::{
     GroupId, Index, Members, Membership, NodeId, Process, Ticket, Time, Token,
-    raft::{self, Config, Message, Raft, Role},
+    raft::{self, Config, Message, PRIORITY_DEFAULT, Raft, Role},
     replica::Replica,
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) append_window_bytes: usize,
     pub(crate) proposals_max: usize,
     pub(crate) proposals_bytes_max: usize,
+    /// How much the nodes are preferred as leaders, in order; of those that are missing, all alike.
+    pub(crate) priorities: Vec<u8>,
 }
 
 impl Default for Options {
@@ -50,11 +52,17 @@ impl Default for Options {
             append_window_bytes: 1 << 20,
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
+            priorities: Vec::new(),
         }
     }
 }
 
 impl Options {
+    fn priority(&self, id: NodeId) -> u8 {
+        let place = id.number() as usize - 1;
+        self.priorities.get(place).copied().unwrap_or(PRIORITY_DEFAULT)
+    }
+
     /// Returns the ids of the nodes.
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         (1..=self.nodes + self.spares).map(id)
@@ -107,7 +115,8 @@ impl Node {
             .catch_up_slack(options.catch_up_slack)
             .append_window_bytes(options.append_window_bytes)
             .proposals_max(options.proposals_max)
-            .proposals_bytes_max(options.proposals_bytes_max);
+            .proposals_bytes_max(options.proposals_bytes_max)
+            .priority(options.priority(id));
         let builder = bug::configured(builder);
         let config = builder.clone().build().expect("test configurations are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");

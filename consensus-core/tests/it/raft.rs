@@ -68,6 +68,10 @@ impl goldenscript::Runner for Runner {
             Verb::Read { node, key } => {
                 self.cluster.read(*node, kv::encode(&Query::Get { key: key.clone() }));
             }
+            Verb::Run { passed, stalled } => self.live(passed.0, *stalled)?,
+            Verb::Resign(node) => {
+                self.cluster.resign(*node);
+            }
             Verb::Transfer { node, to } => {
                 self.cluster.transfer(*node, *to);
             }
@@ -127,8 +131,8 @@ fn options(verb: &Verb) -> Options {
     let plain = Options::default();
     #[rustfmt::skip]
     let Verb::Cluster {
-        nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum, spares,
-        witness, slack, ..
+        nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum,
+        priorities, spares, witness, slack, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
@@ -142,8 +146,13 @@ fn options(verb: &Verb) -> Options {
         witness: *witness,
         catch_up_slack: slack.unwrap_or(plain.catch_up_slack),
         check_quorum: checkquorum.unwrap_or(plain.check_quorum),
+        priorities: priorities.iter().flat_map(|list| list.split(' ')).map(priority).collect(),
         ..plain
     }
+}
+
+fn priority(text: &str) -> u8 {
+    text.parse().expect("priorities are written 100 100 200")
 }
 
 /// Beyond it every election timer has run out: timeouts are drawn from T to 2T.
@@ -198,10 +207,25 @@ impl Runner {
         }
     }
 
+    fn live(&mut self, passed: Duration, stalled: Option<NodeId>) -> Result<(), Box<dyn Error>> {
+        let (all, step) = (self.all(), Options::default().heartbeat);
+        let mut left = passed;
+        while !left.is_zero() {
+            self.pass(&all, step);
+            left = left.saturating_sub(step);
+            self.settle(&all, stalled)?;
+        }
+        Ok(())
+    }
+
     fn stabilize(&mut self, nodes: &[NodeId]) -> Result<(), Box<dyn Error>> {
+        self.settle(nodes, None)
+    }
+
+    fn settle(&mut self, nodes: &[NodeId], stalled: Option<NodeId>) -> Result<(), Box<dyn Error>> {
         for _ in 0..1_000 {
             let mut moved = 0;
-            for node in nodes {
+            for node in nodes.iter().filter(|node| Some(**node) != stalled) {
                 moved += self.cluster.persist(*node, usize::MAX);
             }
             for ((from, to), count) in self.cluster.busy_links() {

@@ -43,6 +43,9 @@ pub(crate) enum Verb {
         /// Whether leaders need to hear of a majority, and voters are loyal.
         #[arg(key)]
         checkquorum: Option<bool>,
+        /// How much the nodes are preferred as leaders, in order: `100 100 200`.
+        #[arg(key)]
+        priorities: Option<String>,
     },
     /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
     Given {
@@ -69,6 +72,15 @@ pub(crate) enum Verb {
     },
     /// Asks for the value of a key.
     Read { node: NodeId, key: String },
+    /// Lets time pass on all nodes, a heartbeat at a time, while everything arrives and all disks
+    /// write, but one that stalls.
+    Run {
+        passed: Millis,
+        #[arg(key)]
+        stalled: Option<NodeId>,
+    },
+    /// Tells a node that it is about to end.
+    Resign(NodeId),
     /// Asks a node to hand over the lead.
     Transfer { node: NodeId, to: Option<NodeId> },
     /// Asks a node to change who takes part, all in one step: `change 1 "voter 4" "remove 3"`, with

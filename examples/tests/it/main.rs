@@ -18,5 +18,6 @@ mod process;
 mod quorum;
 mod refusals;
 mod remote;
+mod rolling;
 mod transfer;
 mod transport;
