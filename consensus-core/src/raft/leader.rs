@@ -429,6 +429,10 @@ impl Step<Raft> for Leader {
         "leader"
     }
 
+    fn followers(&self) -> Vec<(NodeId, Index)> {
+        self.progress().map(|(peer, progress)| (peer, progress.matched())).collect()
+    }
+
     fn step(
         &mut self,
         state: &mut State,
