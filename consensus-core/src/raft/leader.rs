@@ -8,6 +8,7 @@ use std::{
 use super::{
     Raft,
     candidate::Elected,
+    changes::Changes,
     follower::Follower,
     following::Following,
     message::{AppendResult, Entry, Message, Payload},
@@ -15,6 +16,7 @@ use super::{
     progress::Progress,
     proposals::Proposals,
     reads::Reads,
+    replicating::replicate,
     rest::Repose,
     state::State,
     transfer::Heirs,
@@ -38,12 +40,13 @@ pub struct Leader {
     pub(super) noop: Index,
     proposals: Proposals,
     pub(super) reads: Reads,
-    heartbeat_due: Time,
+    pub(super) heartbeat_due: Time,
     /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
     interval_due: Time,
     pub(super) following: Following,
     pub(super) heirs: Heirs,
     pub(super) repose: Repose,
+    pub(super) changes: Changes,
 }
 
 impl Leader {
@@ -62,6 +65,7 @@ impl Leader {
             following: Following::begin(now, state.config.election_timeout()),
             heirs: Heirs::default(),
             repose: Repose::default(),
+            changes: Changes::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
@@ -77,13 +81,20 @@ impl Leader {
         self.progress.iter().map(|(peer, progress)| (*peer, progress))
     }
 
+    /// Returns the first entry of the tenure.
+    pub(super) fn noop(&self) -> Index {
+        self.noop
+    }
+
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         #[rustfmt::skip]
         let Self {
-            progress, noop, proposals, reads, following, heirs: _, repose, heartbeat_due: _,
+            progress, noop, proposals, reads, following, heirs: _, changes, repose,
+            heartbeat_due: _,
             interval_due: _,
         } = self;
+        changes.fingerprint(out);
         following.fingerprint(name, out);
         repose.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
@@ -119,12 +130,6 @@ impl Leader {
         persist.drain().for_each(|effect| out.push(effect));
     }
 
-    fn replicate_all(&mut self, state: &State, out: &mut Effects<Raft>) {
-        for (peer, progress) in &mut self.progress {
-            replicate(state, *peer, progress, out);
-        }
-    }
-
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         if state.is_at_rest() {
             return Next::Stay;
@@ -142,6 +147,11 @@ impl Leader {
             self.progress.values_mut().for_each(Progress::on_interval);
         }
         self.look_after_transfers(state, now, out);
+        if self.changes.is_leaving(now) {
+            state.follow(None, out);
+            return Next::Become(Follower::new().into());
+        }
+        self.advance_changes(state, now, out);
         if now >= self.heartbeat_due {
             if self.offers_rest(state, out) {
                 self.heartbeat_due = now + state.config.heartbeat();
@@ -150,26 +160,6 @@ impl Leader {
             }
         }
         Next::Stay
-    }
-
-    fn broadcast_heartbeat(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
-        self.heartbeat_due = now + state.config.heartbeat();
-        self.repose.wake();
-        for (peer, progress) in &self.progress {
-            let message = self.heartbeat(state, progress);
-            out.push(Effect::Send { to: state.config.peer(*peer), message, after: None });
-        }
-    }
-
-    /// Makes the heartbeat for a follower of that progress.
-    pub(super) fn heartbeat(&self, state: &State, progress: &Progress) -> Message {
-        let known = state.committed().min(progress.matched());
-        let unbounded = state.has_bug(Mutant::HeartbeatCommitUnbounded);
-        Message::Heartbeat {
-            term: state.term(),
-            commit: if unbounded { state.committed() } else { known },
-            round: self.reads.round(),
-        }
     }
 
     /// Takes commands into the log, as many as the window has room for.
@@ -253,7 +243,10 @@ impl Leader {
         let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
         loop {
             let round = quorum.reached(|node| {
-                self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
+                if node == state.id() {
+                    return self.reads.round();
+                }
+                self.progress.get(&node).map_or(0, Progress::round)
             });
             let Some((at, reads)) = self.reads.confirmed(round) else {
                 if self.reads.start(state.committed(), reuses_round) {
@@ -347,6 +340,9 @@ impl Leader {
     }
 
     fn hear(&mut self, state: &State, now: Time, from: NodeId) {
+        if !self.progress.contains_key(&from) {
+            return;
+        }
         self.heirs.hear(from, now, state.config.election_timeout());
         if state.config.check_quorum() {
             self.following.hear(from);
@@ -413,9 +409,14 @@ impl Leader {
     fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let unsynced = state.has_bug(Mutant::LeaderCountsUnsynced);
         let own = if unsynced { state.log.last_index() } else { state.stable() };
-        let held = state
-            .quorum(Mutant::CommitQuorumOffByOne)
-            .reached(|node| self.progress.get(&node).map_or(own, Progress::matched));
+        let stand_in = self.stand_in(state, own);
+        let held = state.quorum(Mutant::CommitQuorumOffByOne).reached(|node| {
+            if node == state.id() {
+                return own;
+            }
+            let borrowed = stand_in.filter(|(voter, _)| *voter == node).map(|(_, index)| index);
+            self.matched(node).max(borrowed.unwrap_or_default())
+        });
         if held <= state.committed() {
             return;
         }
@@ -426,6 +427,7 @@ impl Leader {
         }
 
         state.commit_to(held, |at| self.proposals.commit(at), out);
+        self.advance_changes(state, now, out);
         self.advance_reads(state, now, out);
     }
 }
@@ -443,32 +445,13 @@ fn inherited_bytes(state: &State) -> usize {
     if is_told { state.log.bytes_after(state.committed()) } else { 0 }
 }
 
-/// Sends `peer` what it lacks, as far as its window has room.
-fn replicate(state: &State, peer: NodeId, progress: &mut Progress, out: &mut Effects<Raft>) {
-    let (last, window) = (state.log.last_index(), state.config.window());
-    while progress.may_send(last, window) {
-        let prev_index = progress.next().previous();
-        let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
-        let entries = state.log.batch(progress.next(), state.config.append_bytes_max()).to_vec();
-        let sent = Index(prev_index.0 + entries.len() as u64);
-        progress.on_sent(sent, entries.iter().map(|entry| entry.payload.size()).sum());
-        if state.has_bug(Mutant::SentCountsAsMatched) {
-            progress.on_matched(sent);
-        }
-        let message = Message::Append {
-            term: state.term(),
-            prev_index,
-            prev_term,
-            entries,
-            commit: state.committed(),
-        };
-        out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
-    }
-}
-
 impl Step<Raft> for Leader {
     fn name(&self) -> &'static str {
         "leader"
+    }
+
+    fn followers(&self) -> Vec<(NodeId, Index)> {
+        self.progress().map(|(peer, progress)| (peer, progress.matched())).collect()
     }
 
     fn step(
@@ -490,6 +473,9 @@ impl Step<Raft> for Leader {
             Input::Control(Control::Read(tickets)) => self.on_read(state, now, tickets, out),
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);
+            }
+            Input::Control(Control::Change { ticket, change }) => {
+                self.on_change(state, now, (ticket, change), out);
             }
             Input::Control(Control::Resign { ticket }) => {
                 state.resign();
@@ -515,6 +501,9 @@ impl Step<Raft> for Leader {
             let at = state.committed();
             let reads = self.reads.drain().into_iter();
             reads.for_each(|ticket| out.push(Effect::ReadReady { ticket, at }));
+        }
+        for ticket in self.changes.drain() {
+            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
         }
         state.refuse_tickets(self.reads.drain(), out);
     }

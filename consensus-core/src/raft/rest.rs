@@ -128,7 +128,7 @@ impl State {
                 self.reset_election_timer(now);
             }
             Input::Receive { from, message } => {
-                if message.is_answer() || !self.admits(*from, message) {
+                if message.is_reply() || !self.admits(*from, message) {
                     return;
                 }
                 self.rest.is_on = false;
@@ -177,8 +177,9 @@ impl Leader {
         let free = self.reads.len() == 0 && !state.storage_full() && !state.behind;
         let stays = state.transfers_to().is_none()
             && !state.may_be_succeeded()
-            && !self.awaits_superior(state);
-        settled && free && stays && !state.membership().is_joint() && self.all_present(state, last)
+            && !self.awaits_superior(state)
+            && self.changes.is_at_rest();
+        settled && free && stays && self.all_present(state, last)
     }
 
     fn all_present(&self, state: &State, last: Index) -> bool {

@@ -65,6 +65,8 @@ pub enum Fault {
     Rest,
     /// A replica of a group at rest hears no more of the leader's node.
     Unrest,
+    /// Who takes part changes, since an operator asked for it.
+    MembershipChange,
     /// A leader hands over to a node that is to be preferred.
     Takeover,
     /// A leader hands over since its disk stalls.
@@ -73,7 +75,7 @@ pub enum Fault {
     Retirement,
 }
 
-const KINDS: usize = 33;
+const KINDS: usize = 34;
 
 impl Fault {
     /// All kinds.
@@ -108,6 +110,7 @@ impl Fault {
         Self::Transfer,
         Self::Rest,
         Self::Unrest,
+        Self::MembershipChange,
         Self::Takeover,
         Self::DiskStall,
         Self::Retirement,
@@ -146,6 +149,7 @@ impl Fault {
             Self::Transfer => "transfer",
             Self::Rest => "rest",
             Self::Unrest => "unrest",
+            Self::MembershipChange => "membership-change",
             Self::Takeover => "takeover",
             Self::DiskStall => "disk-stall",
             Self::Retirement => "retirement",

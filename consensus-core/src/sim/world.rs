@@ -12,6 +12,7 @@ use super::{
     Adversary, Failure, Flaw,
     fault::{Counts, Fault},
     host::{Host, Place},
+    membership::Asked,
     network::Network,
     operations::Operations,
     plan::Plan,
@@ -85,6 +86,8 @@ pub(super) enum Event {
         to: NodeId,
         life: u64,
     },
+    /// The links that were cut when a leader changed who takes part are mended.
+    Reconciled,
     /// Everything is mended.
     Mend,
 }
@@ -109,6 +112,7 @@ impl Event {
             | Self::Resume(..)
             | Self::Try(..)
             | Self::CutOff(..)
+            | Self::Reconciled
             | Self::Mend => None,
         }
     }
@@ -132,6 +136,7 @@ impl Event {
             | Self::Resume(..)
             | Self::Try(..)
             | Self::CutOff(..)
+            | Self::Reconciled
             | Self::Mend => None,
         }
     }
@@ -179,6 +184,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) group: GroupId,
     /// The first membership of the group.
     pub(super) membership: Membership,
+    /// The changes of it that operators asked for, until they are over.
+    pub(super) asked: Vec<Asked>,
     pub(super) hosts: BTreeMap<NodeId, Host<P, S>>,
     pub(super) network: Network,
     pub(super) judge: P::Judge,
@@ -189,6 +196,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) terms: BTreeSet<u64>,
     /// The links that strikes have cut and not mended yet.
     pub(super) cuts: BTreeMap<usize, Vec<(NodeId, NodeId)>>,
+    /// The links that were cut when a leader changed who takes part, the oldest first.
+    pub(super) quarrels: Vec<Vec<(NodeId, NodeId)>>,
     pub(super) mended: bool,
     /// When an entry was applied last.
     pub(super) progressed: Time,
@@ -221,10 +230,15 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     ) -> Result<Self, Failure> {
         let nodes: Vec<NodeId> = (1..=plan.nodes()).filter_map(NodeId::new).collect();
         let members = Members::new(nodes.iter().copied()).expect("a plan has nodes");
+        let mut membership = Membership::from(members);
+        if let Some(last) = nodes.last().filter(|_| script.temper.witness) {
+            membership = membership.with_witness(*last);
+        }
         let mut world = Self {
             plan,
             group: GroupId::named("simulated"),
-            membership: members.into(),
+            membership,
+            asked: Vec::new(),
             hosts: BTreeMap::new(),
             network: Network::new(plan.seed(), &nodes),
             judge: P::Judge::default(),
@@ -234,6 +248,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             counts: Counts::default(),
             terms: BTreeSet::new(),
             cuts: BTreeMap::new(),
+            quarrels: Vec::new(),
             mended: false,
             progressed: Time::ZERO,
             describe,
@@ -247,15 +262,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             world.counts.count(Fault::Drift);
         }
         for node in nodes {
-            let place = Place {
-                group: world.group,
-                node,
-                seed: plan.seed(),
-                #[cfg(feature = "mutants")]
-                bug: plan.bug(),
-            };
-            let host = Host::new(place, &world.script.temper, adversaries.remove(&node));
-            world.hosts.insert(node, host);
+            world.add_host(node, adversaries.remove(&node));
             world.start(node)?;
         }
         for call in 0..world.script.calls.len() {
@@ -270,8 +277,20 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         Ok(world)
     }
 
+    /// Adds a node that was never started.
+    pub(super) fn add_host(&mut self, node: NodeId, adversary: Option<Box<dyn Adversary<P>>>) {
+        let place = Place {
+            group: self.group,
+            node,
+            seed: self.plan.seed(),
+            #[cfg(feature = "mutants")]
+            bug: self.plan.bug(),
+        };
+        self.hosts.insert(node, Host::new(place, &self.script.temper, adversary));
+    }
+
     pub(super) fn host(&mut self, node: NodeId) -> &mut Host<P, S> {
-        self.hosts.get_mut(&node).expect("every member has a host")
+        self.hosts.get_mut(&node).expect("every node that is spoken of has a host")
     }
 
     pub(super) fn schedule(&mut self, at: Time, event: Event) {
@@ -384,6 +403,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             }
             Event::Gather(node, life) => self.on_gather(node, life),
             Event::Sign { from, to, life } => self.hear(to, from, Some(life)),
+            Event::Reconciled => {
+                self.on_reconciled();
+                Ok(())
+            }
             Event::Mend => self.on_mend(),
         }
     }
@@ -462,25 +485,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         self.network.send(from, to, self.now, &self.script.temper, &mut self.counts)
     }
 
-    /// Returns the nodes of which service is expected.
-    pub(super) fn good(&self) -> Vec<NodeId> {
-        self.hosts.iter().filter(|(_, host)| host.is_good()).map(|(node, _)| *node).collect()
-    }
-
     /// Returns how soon every node must serve, once everything is mended.
     pub(super) fn service_within(&self) -> Duration {
         let load = OPERATION_TAKES * self.plan.operations() as u32;
         SERVICE_WITHIN + self.script.temper.election_timeout * 20 + load
-    }
-
-    fn serves_everywhere(&self) -> bool {
-        self.operations.probes_are_answered()
-    }
-
-    fn is_settled(&self) -> bool {
-        let goal = Index(self.decided.len() as u64);
-        let same = |host: &Host<P, S>| !host.is_good() || host.replica.applied() == goal;
-        self.operations.all_ended() && self.serves_everywhere() && self.hosts.values().all(same)
     }
 
     fn unsettled(&self, what: String) -> Failure {
