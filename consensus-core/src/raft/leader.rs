@@ -41,7 +41,7 @@ pub struct Leader {
     /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
     interval_due: Time,
     following: Following,
-    pub(super) heirs: Heirs,
+    pub(super) heirs: Box<Heirs>,
 }
 
 impl Leader {
@@ -58,7 +58,7 @@ impl Leader {
             heartbeat_due: now + state.config.heartbeat(),
             interval_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
-            heirs: Heirs::default(),
+            heirs: Box::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
