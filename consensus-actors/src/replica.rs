@@ -62,6 +62,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn admin(&self, requests: Vec<(Ticket, Admin)>);
     /// Tells that the node is about to end.
     fn resign(&self, ticket: Ticket);
+    /// Asks how far the log of each follower is known to agree.
+    fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>);
 }
 
 /// The actor that holds a group's state on this node.
@@ -393,6 +395,9 @@ pub(crate) struct Called {
     pub(crate) place: OwnedSemaphorePermit,
 }
 
+/// Asks how far the log of each follower is known to agree.
+pub(crate) struct Inspect(pub(crate) oneshot::Sender<Vec<(NodeId, Index)>>);
+
 /// Decisions of the protocol, in order.
 pub(crate) struct Decisions(pub(crate) Vec<Decision>);
 
@@ -417,7 +422,7 @@ macro_rules! messages {
     };
 }
 
-messages!(Called, Decisions, Requests, Responses, Tick, Flush);
+messages!(Called, Decisions, Inspect, Requests, Responses, Tick, Flush);
 
 impl<S: StateMachine> Actor for Replica<S> {
     type Context = Context<Self>;
@@ -440,6 +445,15 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
         let Called { ask, deadline, answer, place } = called;
         drop(place);
         self.call(ask, deadline, answer, ctx);
+    }
+}
+
+impl<S: StateMachine> Handler<Inspect> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, Inspect(answer): Inspect, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
+        self.place.seat.inspect(answer);
     }
 }
 

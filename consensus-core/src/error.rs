@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::members::NodeId;
+use crate::{change::ChangeError, members::NodeId};
 
 /// Whether the operation that failed has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub enum SubmitError {
     /// Leadership does not go where it was asked to go; this replica leads.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// The membership does not change as it was asked to; nothing was appended.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The leadership ended while the command was on its way: it may still be committed.
     #[error("leadership ended while the command was in flight")]
     LeadershipLost,
@@ -58,7 +61,8 @@ impl SubmitError {
             | Self::Busy { .. }
             | Self::StorageFull
             | Self::Transferring { .. }
-            | Self::Transfer(_) => Outcome::NotApplied,
+            | Self::Transfer(_)
+            | Self::Change(_) => Outcome::NotApplied,
             Self::LeadershipLost => Outcome::Unknown,
         }
     }

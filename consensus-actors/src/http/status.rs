@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use consensus_core::NodeId;
 use serde_json::{Value, json};
 
+use super::changes;
 use crate::{
     error::Result,
     node::{Group, Shared},
@@ -96,7 +97,8 @@ pub(super) async fn group(
     node: web::Data<Shared>,
     name: web::Path<String>,
 ) -> Result<HttpResponse> {
-    let interface = node.group(&name)?.interface();
+    let group = node.group(&name)?;
+    let interface = group.interface();
     let describe = |operations: &[consensus_core::Operation]| -> Vec<Value> {
         let describe = |operation: &consensus_core::Operation| {
             let arguments: Vec<BTreeMap<&str, &str>> = operation
@@ -112,5 +114,6 @@ pub(super) async fn group(
         "name": *name,
         "commands": describe(interface.commands),
         "queries": describe(interface.queries),
+        "members": changes::parts(group.as_ref()),
     })))
 }

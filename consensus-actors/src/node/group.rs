@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    Index, Operation, Outcome, StateMachine, Status,
+    Index, NodeId, Operation, Outcome, StateMachine, Status,
     client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use crate::{
     arguments,
     client::{self, Call, Client},
     error::{Code, Error, Result},
-    replica::{Idle, Origin, Requests, Resign},
+    replica::{Idle, Inspect, Origin, Requests, Resign},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
     transport::{
@@ -59,6 +59,9 @@ pub(crate) trait Group: Desk {
 
     /// Tells when no caller of this node's waits for an answer.
     fn idle(&self) -> oneshot::Receiver<()>;
+
+    /// Tells how far the log of each follower is known to agree, if this node leads.
+    fn followers(&self) -> oneshot::Receiver<Vec<(NodeId, Index)>>;
 
     /// Returns the stable name of the state machine.
     fn machine(&self) -> &'static str;
@@ -147,6 +150,12 @@ impl<S: Replicated> Group for HostedGroup<S> {
         let (waits, idle) = oneshot::channel();
         self.client.addr().do_send(Idle(waits));
         idle
+    }
+
+    fn followers(&self) -> oneshot::Receiver<Vec<(NodeId, Index)>> {
+        let (answer, answered) = oneshot::channel();
+        self.client.addr().do_send(Inspect(answer));
+        answered
     }
 
     fn machine(&self) -> &'static str {

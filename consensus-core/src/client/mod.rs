@@ -291,11 +291,15 @@ impl Client {
             SubmitError::Transfer(_) if alone => {
                 self.finish(id, Err(CallError::Refused(error)), out);
             }
+            SubmitError::Change(ref reason) if alone && !reason.is_passing() => {
+                self.finish(id, Err(CallError::Refused(error)), out);
+            }
             SubmitError::Busy { .. }
             | SubmitError::StorageFull
             | SubmitError::NotLeader { .. }
             | SubmitError::Transferring { .. }
             | SubmitError::Transfer(_)
+            | SubmitError::Change(_)
             | SubmitError::LeadershipLost => {}
         }
     }

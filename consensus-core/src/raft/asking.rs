@@ -41,7 +41,8 @@ impl Asking {
         tickets: Vec<Ticket>,
         out: &mut Effects<Raft>,
     ) {
-        if state.leader().is_none() {
+        // A witness would wait for ever until what it does not apply is applied.
+        if state.leader().is_none() || state.is_witness() {
             state.refuse_tickets(tickets, out);
             return;
         }

@@ -28,6 +28,7 @@ pub struct Config {
     reads_from: u64,
     append_bytes_max: usize,
     append_window: usize,
+    catch_up_slack: u64,
     append_window_bytes: usize,
     proposals_max: usize,
     proposals_bytes_max: usize,
@@ -56,6 +57,8 @@ impl Config {
                 append_bytes_max: 1 << 20,
                 // Enough to fill a round trip; a follower that falls behind costs no more memory.
                 append_window: 64,
+                // About what is on its way to a follower under load.
+                catch_up_slack: 1_000,
                 append_window_bytes: 16 << 20,
                 // Beyond it waiting only adds latency.
                 proposals_max: 4_096,
@@ -125,6 +128,11 @@ impl Config {
     /// Returns how many Appends a follower may owe an answer to.
     pub fn append_window(&self) -> usize {
         self.append_window
+    }
+
+    /// Returns how many entries a learner may lack to be let vote.
+    pub fn catch_up_slack(&self) -> u64 {
+        self.catch_up_slack
     }
 
     /// Returns the bytes of commands to which a follower may owe an answer.
@@ -245,6 +253,16 @@ impl Builder {
     #[must_use]
     pub fn append_window(mut self, appends: usize) -> Self {
         self.config.append_window = appends;
+        self
+    }
+
+    /// Sets how many entries a learner may lack to be let vote (dissertation 4.2.1). Default 1,000.
+    ///
+    /// With more it may hold up commits for as long as it takes to catch up; with fewer it may never
+    /// be let vote under load.
+    #[must_use]
+    pub fn catch_up_slack(mut self, entries: u64) -> Self {
+        self.config.catch_up_slack = entries;
         self
     }
 

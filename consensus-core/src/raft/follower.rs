@@ -51,6 +51,7 @@ impl Follower {
                 Next::Become(Candidate::campaign(summons, state, now, out).into())
             }
             None => {
+                state.lose_leader(now, out);
                 self.asking.on_tick(state, now, out);
                 Next::Stay
             }
@@ -288,6 +289,7 @@ impl Step<Raft> for Follower {
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
+            Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
             Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,

@@ -18,9 +18,10 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex from every replica, leadership transfer, restart.
+//! and log durable before they count, ReadIndex from every replica, leadership transfer, changes of the
+//! membership through joint consensus, learners, witnesses, restart.
 //!
-//! What is not here yet: membership changes, snapshots and compaction of the log, lease reads.
+//! What is not here yet: snapshots and compaction of the log, lease reads.
 //! [`log::Log`] has a base where a snapshot will end.
 //!
 //! Deviations from the paper:
@@ -35,9 +36,20 @@
 //!   its own.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
+//! * A leader that is removed stays for one heartbeat after that is committed, and tells its followers
+//!   so; whoever is removed is told for four election timeouts.
+//! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a member
+//!   of a configuration that is not known yet, and is heard.
 //! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
+//!
+//! Witnesses (dissertation 11.7.2) store terms, indices, kinds of entries and configurations, and no
+//! commands. They vote by their logs and never campaign. With two others and a witness, what a leader
+//! has committed with the witness alone is nowhere else: while that leader is lost nobody is elected,
+//! by design, until its disk is back. Electing the other all the same would lose what was
+//! acknowledged. Witnesses are fewer than half of the voters, so whatever is decided has somebody who
+//! stores it.
 //!
 //! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's
 //! message not to be stale, repeated, reordered or nonsense.
@@ -47,6 +59,7 @@ pub mod log;
 
 mod asking;
 mod candidate;
+mod changes;
 mod config;
 mod configurations;
 mod fitness;
@@ -62,6 +75,7 @@ mod proposals;
 mod reads;
 mod record;
 mod refusals;
+mod replicating;
 mod sending;
 mod simulated;
 mod state;
@@ -88,6 +102,7 @@ use std::{
 };
 
 use crate::{
+    change::Change,
     client::Admin,
     error::RecoverError,
     members::NodeId,
@@ -108,6 +123,13 @@ pub enum Control {
         ticket: Ticket,
         /// Who is to lead.
         to: Option<NodeId>,
+    },
+    /// Changes who takes part.
+    Change {
+        /// Correlates the answer.
+        ticket: Ticket,
+        /// What is asked for.
+        change: Change,
     },
     /// The process is about to end: hand the lead over if this replica has it, and campaign no more.
     /// Done when another leads, or when there is no lead to hand over.
@@ -130,6 +152,7 @@ impl Control {
     pub fn of(ticket: Ticket, admin: Admin) -> Self {
         match admin {
             Admin::Transfer { to } => Self::Transfer { ticket, to },
+            Admin::Change(change) => Self::Change { ticket, change },
         }
     }
 }
@@ -143,6 +166,7 @@ pub struct Raft {
 
 /// The roles, of which a replica holds one at a time.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a replica, which leads in its turn")]
 pub enum Role {
     /// Neither leads nor campaigns.
     Follower(Follower),
@@ -229,6 +253,10 @@ impl Seated for Raft {
         }
         // A pre-vote is about a term that nobody is in yet.
         if message.is_tentative() {
+            return None;
+        }
+        // An answer of a later term comes from somebody who campaigned: if no member, in vain.
+        if message.is_reply() && !state.membership().is_member(*from) {
             return None;
         }
         // Who campaigns while a leader is heard of is not followed into its term: it would end a

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     client::Admin,
     members::NodeId,
+    membership::Membership,
     process::{Effect, Input, Status, Ticket, Token},
     role::{Seated, Step},
     sim::{Broken, Judge, Setup, Simulated},
@@ -26,6 +27,7 @@ impl Simulated for Raft {
             .reads_from(setup.reads_from)
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window)
+            .catch_up_slack(setup.catch_up_slack)
             .append_window_bytes(setup.append_window_bytes)
             .pre_vote(setup.pre_vote)
             .check_quorum(setup.check_quorum)
@@ -116,6 +118,7 @@ impl Simulated for Raft {
                 let entry = |entry: &super::Entry| match &entry.payload {
                     Payload::NoOp => format!("noop@{}", entry.term.0),
                     Payload::Command(command) => format!("{}B@{}", command.len(), entry.term.0),
+                    Payload::Stripped => format!("stripped@{}", entry.term.0),
                     Payload::Membership(membership) => {
                         format!("{}@{}", membership.describe(), entry.term.0)
                     }
@@ -134,6 +137,14 @@ impl Judge<Raft> for Observer {
 
     fn stepped(&mut self, process: &Raft, effects: &[Effect<Raft>]) -> Result<(), Broken> {
         self.observe(process, effects).map_err(|violation| self.broken(&violation))
+    }
+
+    fn membership(&self) -> &Membership {
+        Self::membership(self)
+    }
+
+    fn pending(&self) -> Vec<Membership> {
+        Self::pending(self)
     }
 
     fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), Broken> {

@@ -63,9 +63,15 @@ impl State {
         !entitled && self.is_loyal(now)
     }
 
-    /// Proves that the election timer ran out, if it did. Who is not fit to lead waits for others.
+    /// Tells whether the election timer ran out.
+    pub(super) fn is_overdue(&self, now: Time) -> bool {
+        now >= self.timer.deadline
+    }
+
+    /// Proves that the election timer ran out, if it did and the replica may campaign. Who is not fit
+    /// to lead waits for others.
     pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
-        let campaigns = now >= self.timer.deadline && self.willingness().is_some();
+        let campaigns = self.is_overdue(now) && self.may_campaign() && self.willingness().is_some();
         campaigns.then_some(TimedOut(()))
     }
 }

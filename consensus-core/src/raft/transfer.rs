@@ -106,6 +106,12 @@ impl Heirs {
         }
         heir.heard = now;
     }
+
+    /// Tells whether a follower was heard of within an election timeout.
+    pub(super) fn is_heard(&self, state: &State, now: Time, follower: NodeId) -> bool {
+        let recent = |heir: &Heir| now < heir.heard + state.config.election_timeout();
+        self.known.get(&follower).is_some_and(recent)
+    }
 }
 
 impl State {
@@ -135,7 +141,7 @@ impl State {
     /// comes late finds a longer one (RAFT-P19).
     pub(super) fn told_to_campaign(&self, last_index: Index, last_term: Term) -> Option<Told> {
         let same = (last_index, last_term) == (self.log.last_index(), self.log.last_term());
-        same.then_some(Told(()))
+        (same && self.may_campaign()).then_some(Told(()))
     }
 
     /// Ends a transfer: `leader` leads a term after it.

@@ -61,6 +61,8 @@ pub enum Fault {
     ClockJump,
     /// Somebody asks that another node lead, and it comes to that.
     Transfer,
+    /// Who takes part changes, since an operator asked for it.
+    MembershipChange,
     /// A leader hands over to a node that is to be preferred.
     Takeover,
     /// A leader hands over since its disk stalls.
@@ -69,7 +71,7 @@ pub enum Fault {
     Retirement,
 }
 
-const KINDS: usize = 31;
+const KINDS: usize = 32;
 
 impl Fault {
     /// All kinds.
@@ -102,6 +104,7 @@ impl Fault {
         Self::Drift,
         Self::ClockJump,
         Self::Transfer,
+        Self::MembershipChange,
         Self::Takeover,
         Self::DiskStall,
         Self::Retirement,
@@ -138,6 +141,7 @@ impl Fault {
             Self::Drift => "drift",
             Self::ClockJump => "clock-jump",
             Self::Transfer => "transfer",
+            Self::MembershipChange => "membership-change",
             Self::Takeover => "takeover",
             Self::DiskStall => "disk-stall",
             Self::Retirement => "retirement",

@@ -22,6 +22,7 @@ use crate::{
     journal::Config,
     log::{Decided, Index},
     members::NodeId,
+    membership::Membership,
     process::{GroupId, Submission, Ticket, Token},
     replica::Replica,
     state_machine::StateMachine,
@@ -134,8 +135,9 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) is_harmed: bool,
     pub(super) adversary: Option<Box<dyn Adversary<P>>>,
     pub(super) process: Option<P>,
-    /// The role and term that were noted last.
+    /// The role and term that were noted last, and the membership.
     pub(super) role: (&'static str, u64),
+    pub(super) membership: Membership,
     pub(super) drive: Drive,
     pub(super) durable: Token,
     pub(super) committing: bool,
@@ -203,6 +205,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             adversary,
             process: None,
             role: ("", 0),
+            membership: Membership::default(),
             drive: Drive::new(place.seed, number, place.group, config, temper.faults),
             durable: Token::default(),
             committing: false,
@@ -342,9 +345,10 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         let Some(process) = &self.process else { return format!("is {:?}", self.standing) };
         let status = process.status();
         format!(
-            "is {} of term {}, commits up to {} of {}, applied up to {}, {} calls wait",
+            "is {} of term {} among {}, commits up to {} of {}, applied up to {}, {} calls wait",
             status.role,
             status.term,
+            status.membership.describe(),
             status.committed,
             status.last,
             self.replica.applied(),

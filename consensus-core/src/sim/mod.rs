@@ -24,6 +24,7 @@ mod alone;
 mod drive;
 mod fault;
 mod host;
+mod membership;
 mod network;
 mod node;
 mod operations;

@@ -31,7 +31,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Setup {
             id: node,
             group: self.group,
-            membership: self.membership.clone(),
+            membership: self.first_membership(node),
             seed: self.plan.seed() << 8 | node.number(),
             reads_from: life << 32,
             election_timeout: temper.election_timeout,
@@ -41,6 +41,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             priority: temper.priority(node.number()),
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
+            catch_up_slack: temper.catch_up_slack,
             append_window_bytes: temper.append_window_bytes,
             #[cfg(feature = "mutants")]
             bug: self.plan.bug(),
@@ -98,6 +99,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             text: format!("term {}, log up to {}", status.term, status.last),
         });
         let host = self.host(node);
+        host.membership = status.membership;
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
         Ok(())
@@ -108,13 +110,12 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let host = self.host(node);
         host.standing = Standing::Lost(why.clone());
         let is_harmed = host.is_harmed;
-        let lost = self.hosts.values().filter(|host| !host.is_good()).count();
         self.note(Some(node), [3, 0, 0], || What::Down { text: format!("for good: {why}") });
         if !is_harmed {
             let what = format!("{node} cannot start, and nothing was done to its disk: {why}");
             return Err(self.broken(Flaw::Durability, what));
         }
-        if lost > (self.plan.nodes() as usize - 1) / 2 {
+        if !self.keeps_a_majority(None, self.judge.membership()) {
             let what = format!("{node} is the last of a majority that is lost: {why}");
             return Err(self.broken(Flaw::Durability, what));
         }
@@ -162,6 +163,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
 
         let armed = armed.or_else(|| self.feud(node, out.as_slice()));
+        let armed = armed.or_else(|| self.quarrel(node, out.as_slice().len()));
         if armed == Some(CrashPoint::Before) {
             self.counts.count(Fault::CrashBefore);
             return self.crash(node, Ending::Power);

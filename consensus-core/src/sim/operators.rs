@@ -5,7 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Failure, drive::Ending, fault::Fault, protocol::Simulated, script::Strike, world::World,
+    Failure,
+    drive::Ending,
+    fault::Fault,
+    protocol::{Judge, Simulated},
+    script::Strike,
+    world::World,
 };
 use crate::{
     client::{Admin, Ask, CallError},
@@ -18,7 +23,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     /// Asks a node, any of them, that some node lead, or any; now and then twice. Counted when it
     /// comes to that.
     pub(super) fn ask_for_transfer(&mut self, strike: Strike, node: NodeId) {
-        let chosen = NodeId::new(strike.pick % self.plan.nodes() + 1);
+        let members: Vec<NodeId> = self.judge.membership().members().collect();
+        let chosen = members.get(strike.pick as usize % members.len().max(1)).copied();
         let to = chosen.filter(|_| strike.pick >> 16 & 3 > 0);
         let asked = to.map_or_else(|| "somebody".to_owned(), |to| to.to_string());
         self.tell(strike, node, format!("is asked that {asked} lead"));
@@ -37,7 +43,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     /// Asks a node for what an operator wants.
-    fn administer(&mut self, node: NodeId, admin: Admin, patience: Duration) {
+    pub(super) fn administer(&mut self, node: NodeId, admin: Admin, patience: Duration) {
         let now = self.now;
         let host = self.host(node);
         let (local, wall) = (host.clock.now(now), host.clock.wall(now));
@@ -53,6 +59,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         match (admin, result) {
             (Admin::Transfer { .. }, Ok(_)) => self.counts.count(Fault::Transfer),
             (Admin::Transfer { .. }, Err(_)) => {}
+            (Admin::Change(change), Ok(_)) => self.change_is_over(change, true),
+            (Admin::Change(change), Err(CallError::Refused(_))) => {
+                self.change_is_over(change, false);
+            }
+            (Admin::Change(_), Err(_)) => {}
         }
     }
 

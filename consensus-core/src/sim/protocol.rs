@@ -67,6 +67,12 @@ pub trait Judge<P: Simulated>: Default {
     /// What does not hold.
     fn stepped(&mut self, process: &P, effects: &[Effect<P>]) -> Result<(), Broken>;
 
+    /// Returns the latest membership that is committed.
+    fn membership(&self) -> &Membership;
+
+    /// Returns the memberships that follow it in any replica's log.
+    fn pending(&self) -> Vec<Membership>;
+
     /// Notes that a replica's records up to `upto` are durable.
     ///
     /// # Errors
@@ -107,6 +113,8 @@ pub struct Setup {
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.
     pub append_window: usize,
+    /// How many entries a learner may lack to be let vote.
+    pub catch_up_slack: u64,
     /// The bytes of commands in them.
     pub append_window_bytes: usize,
     /// The bug that is put back.

@@ -54,8 +54,12 @@ pub(super) struct Temper {
     /// Whether wall clocks jump so far that sessions expire. Keys would too, and who repeats one
     /// then may apply it again: nobody uses any.
     pub(super) sessions_expire: bool,
-    /// How many nodes may be lost for good.
+    /// How many nodes may be lost for good, and not replaced, at a time.
     pub(super) losses_max: usize,
+    /// How many entries a learner may lack to be let vote.
+    pub(super) catch_up_slack: u64,
+    /// Whether one of the first voters stores no commands.
+    pub(super) witness: bool,
 }
 
 /// A fault at a moment.
@@ -164,6 +168,10 @@ impl Temper {
             priorities: priorities(plan),
             sessions_expire: faults.has(Fault::ClockJump) && random.happens(300_000),
             faults,
+            catch_up_slack: *random.pick(&[0, 3, 20]).unwrap_or(&3),
+            witness: faults.has(Fault::MembershipChange)
+                && plan.nodes() > 2
+                && random.happens(150_000),
             losses_max: if random.happens(250_000) { minority } else { minority.min(1) },
         }
     }
@@ -194,6 +202,7 @@ fn rate(fault: Fault) -> u64 {
         Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
         Fault::LostSuffix | Fault::DiskStall | Fault::Takeover => 0,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,
+        Fault::MembershipChange => 10_000,
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
         Fault::Backlog | Fault::OneWay | Fault::Bridge | Fault::LateCompletion => 3_000,
         Fault::TornWrite | Fault::Retirement => 2_000,

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    Decided, Effect, Effects, Index, Input, NodeId, Process, Submission, Ticket, Token,
+    Change, Decided, Effect, Effects, Index, Input, NodeId, Process, Submission, Ticket, Token,
     codec::{Decode, Encode},
     raft::{
         Control, Message, Raft, Record, Role,
@@ -133,6 +133,14 @@ impl Cluster {
     pub(crate) fn transfer(&mut self, node: NodeId, to: Option<NodeId>) -> Ticket {
         let ticket = self.ticket(node, None);
         self.step(node, Input::Control(Control::Transfer { ticket, to }));
+        ticket
+    }
+
+    /// Asks a replica to change who takes part.
+    pub(crate) fn change(&mut self, node: NodeId, mut steps: Vec<Change>) -> Ticket {
+        let ticket = self.ticket(node, None);
+        let change = if steps.len() == 1 { steps.remove(0) } else { Change::All(steps) };
+        self.step(node, Input::Control(Control::Change { ticket, change }));
         ticket
     }
 

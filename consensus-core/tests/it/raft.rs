@@ -11,7 +11,7 @@
 use std::{error::Error, fmt::Write, path::Path, time::Duration};
 
 use consensus_core::{
-    Index, NodeId, Token, WallTime,
+    Change, Index, NodeId, Token, WallTime,
     raft::{Control, Entry, Message, Payload, Record, Term},
 };
 use test_each_file::test_each_path;
@@ -75,6 +75,10 @@ impl goldenscript::Runner for Runner {
             Verb::Transfer { node, to } => {
                 self.cluster.transfer(*node, *to);
             }
+            Verb::Change { node, steps } => {
+                let steps = steps.iter().map(|step| changed(step)).collect::<Result<_, _>>()?;
+                self.cluster.change(*node, steps);
+            }
             Verb::Persist { node, count } => {
                 self.cluster.persist(*node, count.unwrap_or(usize::MAX));
             }
@@ -112,6 +116,7 @@ impl goldenscript::Runner for Runner {
             Verb::Stabilize(nodes) if nodes.is_empty() => self.stabilize(&self.all())?,
             Verb::Stabilize(nodes) => self.stabilize(nodes)?,
             Verb::Status => self.all().iter().for_each(|node| shown += &self.status(*node)),
+            Verb::Members => self.all().iter().for_each(|node| shown += &self.members(*node)),
             Verb::Log(nodes) => nodes.iter().for_each(|node| shown += &self.log(*node)),
             Verb::State => self.all().iter().for_each(|node| shown += &self.state(*node)),
             Verb::Network => shown = self.network(),
@@ -127,7 +132,7 @@ fn options(verb: &Verb) -> Options {
     #[rustfmt::skip]
     let Verb::Cluster {
         nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum,
-        priorities, ..
+        priorities, spares, witness, slack, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
@@ -137,6 +142,9 @@ fn options(verb: &Verb) -> Options {
         proposals_max: proposals.unwrap_or(plain.proposals_max),
         proposals_bytes_max: proposals_bytes.unwrap_or(plain.proposals_bytes_max),
         pre_vote: prevote.unwrap_or(plain.pre_vote),
+        spares: spares.unwrap_or(plain.spares),
+        witness: *witness,
+        catch_up_slack: slack.unwrap_or(plain.catch_up_slack),
         check_quorum: checkquorum.unwrap_or(plain.check_quorum),
         priorities: priorities.iter().flat_map(|list| list.split(' ')).map(priority).collect(),
         ..plain
@@ -249,6 +257,13 @@ impl Runner {
         )
     }
 
+    fn members(&self, id: NodeId) -> String {
+        let state = self.cluster.node(id).raft.state();
+        let (latest, committed) = (state.membership(), state.membership_at(state.committed()));
+        let known = if latest == committed { "committed" } else { "not committed" };
+        format!("{id} [{}] {known}\n", latest.describe())
+    }
+
     fn log(&self, id: NodeId) -> String {
         let state = self.cluster.node(id).raft.state();
         let entries = state.log().from(Index(1));
@@ -280,6 +295,24 @@ impl Runner {
         });
         messages.collect()
     }
+}
+
+fn changed(step: &str) -> Result<Change, Box<dyn Error>> {
+    let words: Vec<&str> = step.split(' ').collect();
+    let contact = String::new();
+    Ok(match words[..] {
+        ["learner", node] => Change::AddLearner { node: node.parse()?, contact },
+        ["voter", node] => Change::AddVoter { node: node.parse()?, contact },
+        ["promote", node] => Change::Promote { node: node.parse()? },
+        ["demote", node] => Change::Demote { node: node.parse()? },
+        ["remove", node] => Change::Remove { node: node.parse()? },
+        ["replace", old, new] => Change::Replace { old: old.parse()?, new: new.parse()?, contact },
+        ["witness", node] => Change::Witness { node: node.parse()? },
+        ["move", node, contact] => {
+            Change::Move { node: node.parse()?, contact: contact.to_owned() }
+        }
+        _ => return Err(format!("{step:?} is no change").into()),
+    })
 }
 
 fn parse(words: &[String]) -> Result<Command, Box<dyn Error>> {

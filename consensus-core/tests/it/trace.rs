@@ -19,6 +19,7 @@ pub(crate) fn payload(payload: &Payload) -> String {
     match payload {
         Payload::NoOp => "noop".into(),
         Payload::Command(envelope) => kv::describe(envelope),
+        Payload::Stripped => "stripped".into(),
         Payload::Membership(membership) => format!("[{}]", membership.describe()),
     }
 }

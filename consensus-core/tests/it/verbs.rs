@@ -28,6 +28,15 @@ pub(crate) enum Verb {
         /// The bytes of commands in flight from which on no more are taken.
         #[arg(key)]
         proposals_bytes: Option<usize>,
+        /// How many nodes there are besides that are no members.
+        #[arg(key)]
+        spares: Option<u64>,
+        /// A member that stores no commands.
+        #[arg(key)]
+        witness: Option<NodeId>,
+        /// How many entries a learner may lack to be let vote.
+        #[arg(key)]
+        slack: Option<u64>,
         /// Whether replicas ask before they campaign.
         #[arg(key)]
         prevote: Option<bool>,
@@ -74,6 +83,9 @@ pub(crate) enum Verb {
     Resign(NodeId),
     /// Asks a node to hand over the lead.
     Transfer { node: NodeId, to: Option<NodeId> },
+    /// Asks a node to change who takes part, all in one step: `change 1 "voter 4" "remove 3"`, with
+    /// `learner`, `voter`, `promote`, `demote`, `remove`, `replace 3 4`, `witness` and `move`.
+    Change { node: NodeId, steps: Vec<String> },
     /// Makes the oldest records of a node durable, all by default.
     Persist { node: NodeId, count: Option<usize> },
     /// Tells a replica once more that its records up to this one are durable.
@@ -148,6 +160,8 @@ pub(crate) enum Verb {
     Stabilize(#[arg(optional)] Vec<NodeId>),
     /// Shows all nodes.
     Status,
+    /// Shows who takes part, as each node knows it.
+    Members,
     /// Shows the logs of some nodes.
     Log(Vec<NodeId>),
     /// Shows what the replicas hold.
