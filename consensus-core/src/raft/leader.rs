@@ -44,7 +44,7 @@ pub struct Leader {
     /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
     interval_due: Time,
     pub(super) following: Following,
-    pub(super) heirs: Heirs,
+    pub(super) heirs: Box<Heirs>,
     pub(super) repose: Repose,
     pub(super) changes: Changes,
 }
@@ -63,7 +63,7 @@ impl Leader {
             heartbeat_due: now + state.config.heartbeat(),
             interval_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
-            heirs: Heirs::default(),
+            heirs: Box::default(),
             repose: Repose::default(),
             changes: Changes::default(),
         };
@@ -195,17 +195,6 @@ impl Leader {
         if !payloads.is_empty() {
             self.repose.disturb();
             self.append(state, payloads, out);
-        }
-    }
-
-    /// A peer can be reached no more, or again.
-    fn on_reach(&mut self, state: &State, peer: NodeId, reached: bool, out: &mut Effects<Raft>) {
-        let Some(progress) = self.progress.get_mut(&peer) else { return };
-        if reached {
-            progress.on_alive();
-            replicate(state, peer, progress, out);
-        } else {
-            progress.on_silent();
         }
     }
 

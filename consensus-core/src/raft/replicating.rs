@@ -42,6 +42,23 @@ impl Leader {
         }
     }
 
+    /// A peer can be reached no more, or again.
+    pub(super) fn on_reach(
+        &mut self,
+        state: &State,
+        peer: NodeId,
+        reached: bool,
+        out: &mut Effects<Raft>,
+    ) {
+        let Some(progress) = self.progress.get_mut(&peer) else { return };
+        if reached {
+            progress.on_alive();
+            replicate(state, peer, progress, out);
+        } else {
+            progress.on_silent();
+        }
+    }
+
     pub(super) fn broadcast_heartbeat(
         &mut self,
         state: &State,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{history::Moment, workload::Body};
 use crate::{
+    client::CallError,
     log::Index,
     members::NodeId,
     replica::{self, Rejection, RequestId, SessionId},
@@ -213,5 +214,17 @@ impl Operations {
     pub(super) fn probes_are_answered(&self, serves: impl Fn(NodeId) -> bool) -> bool {
         let mut waiting = self.probes.iter().map(|(node, _)| node).chain(&self.retried);
         !waiting.any(|node| serves(*node))
+    }
+}
+
+/// Returns why a call has no reply.
+pub(super) fn rejection(error: &CallError) -> Rejection {
+    match error {
+        CallError::Rejected(rejection) | CallError::Unanswered(rejection) => *rejection,
+        CallError::Deadline { .. }
+        | CallError::Busy { .. }
+        | CallError::StorageFull
+        | CallError::SessionExpired
+        | CallError::Refused(_) => unreachable!("only a decided call is applied and silent"),
     }
 }

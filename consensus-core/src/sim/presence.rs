@@ -1,4 +1,5 @@
-//! Signs of life between nodes, by which hosts tell their processes who is there.
+//! What hosts tell their processes of their surroundings: who is there, by signs of life between
+//! nodes, and how far the replica is behind.
 
 use std::collections::BTreeMap;
 
@@ -104,6 +105,17 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             self.counts.count(Fault::Unrest);
         }
         Ok(())
+    }
+
+    /// Tells a process that its replica is behind, or is not any more.
+    pub(super) fn tell_backlog(&mut self, node: NodeId) -> Result<(), Failure> {
+        let now = self.now;
+        let host = self.host(node);
+        let is_behind = host.behind_until > now;
+        if std::mem::replace(&mut host.is_behind, is_behind) == is_behind {
+            return Ok(());
+        }
+        self.step(node, P::behind(is_behind))
     }
 
     /// Notes that a group comes to rest: its leader does.

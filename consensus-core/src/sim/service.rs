@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Failure, Flaw,
     host::{Asker, Decision},
-    operations::{Ended, Identity},
+    operations::{Ended, Identity, rejection},
     protocol::Simulated,
     trace::{What, nanoseconds},
     witness,
@@ -23,7 +23,7 @@ use crate::{
     log::{Decided, Index},
     members::NodeId,
     process::{Input, Submission, Ticket},
-    replica::{Body as Stamped, Envelope, Rejection, Reply},
+    replica::{Body as Stamped, Envelope, Reply},
     state_machine::StateMachine,
     time::Time,
 };
@@ -478,18 +478,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             let answer = host.replica.query(&query);
             self.respond(node, ticket, answer.map_err(Refusal::Rejected), Some(applied));
         }
-    }
-}
-
-/// Returns why a call has no reply.
-fn rejection(error: &CallError) -> Rejection {
-    match error {
-        CallError::Rejected(rejection) | CallError::Unanswered(rejection) => *rejection,
-        CallError::Deadline { .. }
-        | CallError::Busy { .. }
-        | CallError::StorageFull
-        | CallError::SessionExpired
-        | CallError::Refused(_) => unreachable!("only a decided call is applied and silent"),
     }
 }
 
