@@ -1,5 +1,7 @@
 //! What can go wrong, one enum an operation, each with what it says about the effect.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::members::NodeId;
@@ -45,6 +47,12 @@ pub enum SubmitError {
     /// Leadership does not go where it was asked to go; this replica leads.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// The state cannot be proven to be as fresh as a read wants it, and there is no leader to ask.
+    #[error("the state may be older than the read allows")]
+    TooStale {
+        /// How old it is at most; `None` if nothing is known since the replica started.
+        age: Option<Duration>,
+    },
     /// The leadership ended while the command was on its way: it may still be committed.
     #[error("leadership ended while the command was in flight")]
     LeadershipLost,
@@ -58,6 +66,7 @@ impl SubmitError {
             | Self::Busy { .. }
             | Self::StorageFull
             | Self::Transferring { .. }
+            | Self::TooStale { .. }
             | Self::Transfer(_) => Outcome::NotApplied,
             Self::LeadershipLost => Outcome::Unknown,
         }

@@ -50,6 +50,7 @@ mod config;
 mod configurations;
 mod follower;
 mod following;
+mod freshness;
 mod leader;
 mod message;
 mod mirror;
@@ -89,6 +90,7 @@ use crate::{
     error::RecoverError,
     members::NodeId,
     process::{Effects, Input, Process, Status, Ticket, Token},
+    read::Read,
     role::{self, Seated},
     time::Time,
 };
@@ -96,8 +98,8 @@ use crate::{
 /// Raft's own inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Linearizable reads.
-    Read(Vec<Ticket>),
+    /// Reads, each at its level.
+    Read(Vec<Read>),
     /// Hand the lead over, to this member or to whoever is fit best (dissertation 3.10). Done when
     /// it leads.
     Transfer {

@@ -11,6 +11,7 @@ use crate::{
     client::Admin,
     members::NodeId,
     process::{Effect, Input, Status, Ticket, Token},
+    read::Read,
     role::{Seated, Step},
     sim::{Broken, Judge, Setup, Simulated},
 };
@@ -36,8 +37,8 @@ impl Simulated for Raft {
         config.build().expect("the simulator draws values that fit")
     }
 
-    fn read(tickets: Vec<Ticket>) -> Input<Self> {
-        Input::Control(Control::Read(tickets))
+    fn read(reads: Vec<Read>) -> Input<Self> {
+        Input::Control(Control::Read(reads))
     }
 
     fn storage_full(full: bool) -> Input<Self> {

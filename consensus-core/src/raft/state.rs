@@ -9,6 +9,7 @@ use super::{
     Raft,
     config::Config,
     configurations::Configurations,
+    freshness::Confirmed,
     log::Log,
     message::{Entry, Message, Payload, Term},
     mutant::Mutant,
@@ -53,6 +54,7 @@ pub struct State {
     pub(super) timer: Timer,
     /// The id of the last request for a read index; no life of the replica uses it again.
     pub(super) read_id: u64,
+    pub(super) confirmed: Option<Confirmed>,
     pub(super) handover: Handover,
 }
 
@@ -85,6 +87,7 @@ impl State {
             stable: Index::ZERO,
             timer,
             read_id,
+            confirmed: None,
             handover: Handover::default(),
         };
         let mut orphan = None;
@@ -223,7 +226,7 @@ impl State {
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
             persisting, durable, vote_token, log_token, compacted, unsynced, stable, timer: _,
-            read_id, handover,
+            read_id, confirmed, handover,
         } = self;
         handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
@@ -235,7 +238,7 @@ impl State {
         let unsynced: Vec<_> = unsynced.iter().map(|(token, last)| (rank(*token), last)).collect();
         (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
-        (unsynced, stable, read_id).hash(out);
+        (unsynced, stable, read_id, confirmed.map(|it| it.index)).hash(out);
     }
 
     /// Tells whether a message is to be read: it comes from another member and could be a

@@ -55,8 +55,17 @@ pub(crate) enum Verb {
         #[arg(key)]
         key: Option<String>,
     },
-    /// Asks for the value of a key.
-    Read { node: NodeId, key: String },
+    /// Asks for the value of a key, linearizably or at another level.
+    Read {
+        node: NodeId,
+        key: String,
+        /// How old the state may be.
+        #[arg(key)]
+        stale: Option<Millis>,
+        /// The index that the state must have seen.
+        #[arg(key)]
+        after: Option<u64>,
+    },
     /// Asks a node to hand over the lead.
     Transfer { node: NodeId, to: Option<NodeId> },
     /// Makes the oldest records of a node durable, all by default.
