@@ -6,8 +6,9 @@ pub use serde;
 
 use crate::client;
 pub use crate::{
-    Answer, Apply, Argument, Call, Client, Command, Commands, Cx, Deterministic, Error, Interface,
-    Operation, Protocol, Query, Replica, Replicated, Sim, StateMachine, cli::main, cli::tools,
+    Answer, Apply, Argument, Call, Client, Command, Commands, Connecting, Cx, Deterministic, Error,
+    Interface, Operation, Protocol, Query, Replica, Replicated, Sim, StateMachine, cli::main,
+    cli::tools,
 };
 
 /// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of
@@ -22,6 +23,8 @@ pub trait Declared {
     const NAME: &'static str;
     /// The protocol that replicates it.
     const PROTOCOL: Protocol;
+    /// The settings of its groups.
+    const SETTINGS: &'static [(&'static str, &'static str)];
 }
 
 /// Returns the protocol that an attribute names; the macros have looked that there is one.

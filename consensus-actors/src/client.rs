@@ -1,6 +1,6 @@
 //! Clients: what a program calls a group with.
 
-use std::{future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+use std::{future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use actix::{Addr, Context, ResponseFuture};
 use bytes::Bytes;
@@ -10,12 +10,13 @@ use consensus_core::{
     replica::KEY_BYTES_MAX,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, mpsc::error::SendError, oneshot};
 
 use crate::{
     error::{Code, Error, Result},
+    remote::{Calls, Connecting},
     replica::{Called, Replica},
-    replicated::{Command, Query},
+    replicated::{Command, Query, Replicated},
 };
 
 /// The largest command or query, encoded: it must fit into a log entry, and that into a frame.
@@ -26,13 +27,51 @@ pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Calls are routed to the leader and sent again under the same request number when an answer is
 /// lost, so that a command is applied once. `#[replicated]` wraps it in a client with a method for
 /// each command and query.
+///
+/// It calls a replica in this process, where [`Node::host`](crate::Node::host) returned it, or is
+/// remote, where [`Client::connect`] did: the calls are the same.
 pub struct Client<S: StateMachine> {
-    addr: Addr<Replica<S>>,
+    backend: Backend<S>,
+    /// Places where calls wait to be looked at, shared by all clones: else there were no bound.
+    places: Arc<Semaphore>,
 }
+
+/// Where calls go.
+enum Backend<S: StateMachine> {
+    /// To the replica in this process.
+    Here(Addr<Replica<S>>),
+    /// To the task that talks to the nodes.
+    Remote(Calls),
+}
+
+impl<S: StateMachine> Backend<S> {
+    fn call(&self, called: Called) {
+        match self {
+            Self::Here(addr) => addr.do_send(called),
+            Self::Remote(calls) => {
+                if let Err(SendError(Called { answer, .. })) = calls.send(called) {
+                    answer.send(Err(Error::stopping(Outcome::NotApplied))).ok();
+                }
+            }
+        }
+    }
+}
+
+impl<S: StateMachine> Clone for Backend<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Here(addr) => Self::Here(addr.clone()),
+            Self::Remote(calls) => Self::Remote(calls.clone()),
+        }
+    }
+}
+
+/// How many calls may wait to be looked at, beyond those that are in flight.
+const CALLS_WAITING_MAX: usize = 4_096;
 
 impl<S: StateMachine> Clone for Client<S> {
     fn clone(&self) -> Self {
-        Self { addr: self.addr.clone() }
+        Self { backend: self.backend.clone(), places: Arc::clone(&self.places) }
     }
 }
 
@@ -44,14 +83,68 @@ impl<S: StateMachine> std::fmt::Debug for Client<S> {
 
 impl<S: StateMachine> From<Addr<Replica<S>>> for Client<S> {
     fn from(addr: Addr<Replica<S>>) -> Self {
-        Self { addr }
+        Self::of(Backend::Here(addr))
     }
 }
 
 impl<S: StateMachine> Client<S> {
+    fn of(backend: Backend<S>) -> Self {
+        Self { backend, places: Arc::new(Semaphore::new(CALLS_WAITING_MAX)) }
+    }
+
+    /// Finds the group `name` from a program that is no member: at any of `addresses`, which are
+    /// peer ports of its nodes.
+    ///
+    /// One address that answers is enough; the client learns the others, and goes on with them
+    /// whichever node dies. It has a session of its own, so that every command is applied once, and
+    /// a thread of its own, which ends with the last clone. Nodes listen on loopback only until
+    /// there is TLS: so far such programs run on the machine of a node.
+    ///
+    /// ```no_run
+    /// # use consensus_actors::prelude::*;
+    /// # #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+    /// # struct Counter { value: i64 }
+    /// # #[replicated]
+    /// # impl Counter {
+    /// #     #[command]
+    /// #     fn add(&mut self, by: i64) -> i64 { self.value += by; self.value }
+    /// # }
+    /// # async fn example() -> consensus_actors::Result {
+    /// let hits = CounterClient::connect(["127.0.0.1:4801", "127.0.0.1:4802"], "hits").await?;
+    /// let total = hits.add(1).deadline("2s").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::Unreachable`] with what is wrong at each address when none answers in time;
+    /// [`Code::UnknownGroup`], [`Code::OtherType`], [`Code::OtherCluster`] and
+    /// [`Code::OtherVersion`] when all say so.
+    pub fn connect(
+        addresses: impl IntoIterator<Item = impl Into<String>>,
+        name: impl Into<String>,
+    ) -> Connecting<S>
+    where
+        S: Replicated,
+    {
+        Connecting::new(addresses, name)
+    }
+
+    pub(crate) fn remote(calls: Calls) -> Self {
+        Self::of(Backend::Remote(calls))
+    }
+
     /// Returns the address of this node's replica, which takes the group's messages.
+    ///
+    /// # Panics
+    /// If the client is remote: the replicas are actors of other programs then.
     pub fn addr(&self) -> Addr<Replica<S>> {
-        self.addr.clone()
+        match &self.backend {
+            Backend::Here(addr) => addr.clone(),
+            Backend::Remote(_) => {
+                panic!("a remote client has no replica in this process; call its methods")
+            }
+        }
     }
 
     /// Applies a command that `#[replicated]` made.
@@ -104,11 +197,16 @@ impl<S: StateMachine> Client<S> {
     }
 
     pub(crate) fn start<R>(&self, ask: Result<Ask>) -> Call<R> {
-        let addr = self.addr.clone();
+        let Self { backend, places } = self.clone();
         let start = move |deadline| {
             let (answer, answered) = oneshot::channel();
-            match ask {
-                Ok(ask) => addr.do_send(Called { ask, deadline, answer }),
+            let placed = ask.and_then(|ask| {
+                let place =
+                    places.try_acquire_owned().map_err(|_| Error::no_place(CALLS_WAITING_MAX))?;
+                Ok((ask, place))
+            });
+            match placed {
+                Ok((ask, place)) => backend.call(Called { ask, deadline, answer, place }),
                 Err(error) => {
                     answer.send(Err(error)).ok();
                 }

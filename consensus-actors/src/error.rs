@@ -74,7 +74,13 @@ pub enum Code {
     Undecodable,
     /// CX190: no node answers at the address.
     Unreachable,
-    /// CX401: the data directory belongs to another cluster.
+    /// CX191: the nodes speak another version of the protocol.
+    OtherVersion,
+    /// CX192: the group is of another type than the client.
+    OtherType,
+    /// CX193: the node has as many clients as it takes.
+    TooManyClients,
+    /// CX401: the data directory, or the node that was called, belongs to another cluster.
     OtherCluster,
     /// CX402: the data directory belongs to another node.
     OtherNode,
@@ -125,6 +131,9 @@ impl Code {
             Self::Starting => "CX171",
             Self::Undecodable => "CX180",
             Self::Unreachable => "CX190",
+            Self::OtherVersion => "CX191",
+            Self::OtherType => "CX192",
+            Self::TooManyClients => "CX193",
             Self::OtherCluster => "CX401",
             Self::OtherNode => "CX402",
             Self::DirectoryInUse => "CX403",
@@ -265,6 +274,15 @@ impl Error {
             _ => (Code::Application, "the replicas rejected the command"),
         };
         (code, message.to_owned())
+    }
+
+    /// Says that more calls wait to be looked at than the node takes.
+    pub(crate) fn no_place(limit: usize) -> Self {
+        let message = format!(
+            "{limit} calls wait for this node to look at them, the most it takes; back \
+             off, then call again"
+        );
+        Self::new(Code::Busy, message)
     }
 
     /// Says that a node is stopping while a call was in flight.

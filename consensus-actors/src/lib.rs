@@ -39,9 +39,11 @@
 
 mod abort;
 mod arguments;
+mod backlog;
 mod cli;
 mod client;
 mod clock;
+mod config;
 mod deterministic;
 mod error;
 mod http;
@@ -51,6 +53,7 @@ mod node;
 #[cfg(test)]
 mod paused;
 mod raft;
+mod remote;
 mod replica;
 mod replicated;
 mod role;
@@ -73,6 +76,7 @@ pub use consensus_macros::{Deterministic, Replicated, command, main, query, repl
 pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};
 pub use node::{Hosting, Node, NodeBuilder};
+pub use remote::Connecting;
 pub use replica::Replica;
 pub use replicated::{Answer, Apply, Command, Commands, Protocol, Query, Replicated};
 pub use simulation::{Checked, Generator, Sim, Whole};

@@ -38,6 +38,10 @@ impl Hosted for Raft {
         Input::Control(Control::Read(tickets))
     }
 
+    fn behind(behind: bool) -> Input<Self> {
+        Input::Control(Control::Behind(behind))
+    }
+
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
         Input::Control(Control::of(ticket, admin))
     }

@@ -1,13 +1,13 @@
 //! The replica of a group on this node, as an actor: users' calls come here, and decisions of the
 //! protocol.
 //!
-//! It applies what is decided, answers queries, those of the node's own callers whichever node
-//! leads, and stands for these towards the leader. What it does with each is decided by the core ([`consensus_core::replica`],
-//! [`consensus_core::client`]); here are only the mailbox, the tickets, and the way back to whoever
-//! asked.
+//! It applies what is decided, answers the queries of the node's callers whichever node leads, and
+//! stands for these towards the leader. What it does with each is decided by the core
+//! ([`consensus_core::replica`], [`consensus_core::client`]); here are only the mailbox, the
+//! tickets, and the way back to whoever asked.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -23,23 +23,25 @@ use consensus_core::{
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     abort::AbortOnPanic,
+    backlog::Backlog,
     client::COMMAND_BYTES_MAX,
     clock::NodeClock,
     error::Error,
     node::Board,
     role::Decision,
-    transport::{Item, Kind, Links},
+    transport::{Item, Kind, Links, guest::Guest},
 };
 
 /// How long a replica applies before it lets the other actors of its thread have a turn.
 const SLICE: Duration = Duration::from_millis(2);
 
-/// How many reads may wait for the replica to catch up: one that cannot keeps no more of them.
-const READS_WAITING_MAX: usize = 4_096;
+/// How many commands and reads of all nodes' callers may be at the seat. Each node's own window is
+/// smaller; beyond it somebody asks again too often, or follows no window.
+const SEATED_MAX: usize = 1 << 14;
 
 /// The largest request that a peer may send: a command with its envelope, whose parts are bounded.
 const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
@@ -50,6 +52,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn submit(&self, submissions: Vec<Submission>);
     /// Asks for linearizable reads.
     fn read(&self, tickets: Vec<Ticket>);
+    /// Tells that more is decided than the replica may have to apply, or that it has caught up.
+    fn behind(&self, behind: bool);
     /// Asks for what operators want.
     fn admin(&self, requests: Vec<(Ticket, Admin)>);
 }
@@ -69,8 +73,7 @@ pub struct Replica<S: StateMachine> {
     seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
     /// Reads that wait for an index to be applied.
     waiting: BTreeSet<(Index, Ticket)>,
-    /// Decisions that are not carried out yet, in order.
-    backlog: VecDeque<Decision>,
+    backlog: Backlog,
     outbox: Outbox,
     flushing: bool,
 }
@@ -93,7 +96,16 @@ pub(crate) struct Place {
 /// Who asked the seat.
 enum Asker {
     Here(Attempt),
-    Peer(NodeId, Attempt),
+    Away(Origin, Attempt),
+}
+
+/// Where requests come from that are not this node's own.
+#[derive(Clone)]
+pub(crate) enum Origin {
+    /// A peer, for its callers.
+    Peer(NodeId),
+    /// A client that is no member.
+    Guest(Guest),
 }
 
 /// What a handler has gathered for others, sent once at its end.
@@ -122,7 +134,7 @@ impl<S: StateMachine> Replica<S> {
             ticket: Ticket(0),
             seated: HashMap::new(),
             waiting: BTreeSet::new(),
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
             outbox: Outbox::default(),
             flushing: false,
         }
@@ -161,6 +173,11 @@ impl<S: StateMachine> Replica<S> {
     /// Puts a request to the seat.
     fn seat(&mut self, asker: Asker, request: Request) {
         let ticket = self.next_ticket();
+        if self.seated.len() >= SEATED_MAX {
+            let error = SubmitError::Busy { limit: SEATED_MAX };
+            self.seated.insert(ticket, (asker, None));
+            return self.answer(ticket, Err(Failure::Refused(error)));
+        }
         match request {
             Request::Propose(command) => {
                 self.seated.insert(ticket, (asker, None));
@@ -168,12 +185,7 @@ impl<S: StateMachine> Replica<S> {
             }
             Request::Query(query) => {
                 self.seated.insert(ticket, (asker, Some(query)));
-                if self.waiting.len() < READS_WAITING_MAX {
-                    self.outbox.reads.push(ticket);
-                } else {
-                    let limit = READS_WAITING_MAX;
-                    self.answer(ticket, Err(Failure::Refused(SubmitError::Busy { limit })));
-                }
+                self.outbox.reads.push(ticket);
             }
             Request::Admin(admin) => {
                 self.seated.insert(ticket, (asker, None));
@@ -185,14 +197,14 @@ impl<S: StateMachine> Replica<S> {
     /// Carries out decisions until none is left or a slice of time is used up; true if some are.
     fn decide(&mut self) -> bool {
         let until = self.place.clock.now() + SLICE;
-        while let Some(decision) = self.backlog.pop_front() {
+        while let Some(decision) = self.backlog.pop() {
             match decision {
                 Decision::Apply(mut decided) => {
                     let finished = self.apply(&mut decided, until);
                     self.place.board.set_applied(self.replica.applied());
                     self.answer_waiting();
                     if !finished {
-                        self.backlog.push_front(Decision::Apply(decided));
+                        self.backlog.put_back(Decision::Apply(decided));
                         return true;
                     }
                 }
@@ -222,6 +234,7 @@ impl<S: StateMachine> Replica<S> {
                 return false;
             }
             for entry in decided.by_ref().take(ENTRIES) {
+                self.backlog.on_apply(&entry);
                 let reply = self.replica.apply(&entry);
                 if reply == Some(Err(Rejection::Panicked)) {
                     tracing::error!(
@@ -242,7 +255,9 @@ impl<S: StateMachine> Replica<S> {
     /// Carries out what is decided, a slice at a time: the roles on this thread have heartbeats to
     /// send meanwhile.
     fn work(&mut self, ctx: &mut Context<Self>) {
-        if self.decide() {
+        let has_rest = self.decide();
+        self.tell_behind();
+        if has_rest {
             let rest = tokio::task::yield_now().into_actor(self).map(|(), replica, ctx| {
                 let _guard = AbortOnPanic("replica");
                 replica.work(ctx);
@@ -250,6 +265,15 @@ impl<S: StateMachine> Replica<S> {
             ctx.spawn(rest);
         }
         self.flush();
+    }
+
+    /// Tells the protocol when too much waits to be applied, and when that is over.
+    fn tell_behind(&mut self) {
+        if let Some(is_behind) = self.backlog.turns() {
+            let (node, group) = (self.place.node, &self.place.name);
+            tracing::warn!(%node, %group, is_behind, "more is decided than this replica applies");
+            self.place.seat.behind(is_behind);
+        }
     }
 
     /// Answers the reads whose index is applied.
@@ -272,10 +296,7 @@ impl<S: StateMachine> Replica<S> {
         waiting.retain(|(_, ticket)| {
             let asker = seated.get(ticket).map(|(asker, _)| asker);
             let gone = matches!(asker, Some(Asker::Here(attempt)) if !client.awaits(*attempt));
-            if gone {
-                seated.remove(ticket);
-            }
-            !gone
+            !(gone && seated.remove(ticket).is_some())
         });
     }
 
@@ -286,10 +307,17 @@ impl<S: StateMachine> Replica<S> {
                 let now = self.place.clock.now();
                 self.client.answered(now, attempt, result, &mut self.outbox.effects);
             }
-            Some((Asker::Peer(node, attempt), _)) => {
-                self.post(node, Kind::Response, &Response { attempt, result });
+            Some((Asker::Away(origin, attempt), _)) => {
+                self.respond(&origin, Response { attempt, result });
             }
             None => tracing::debug!(group = %self.place.name, ?ticket, "answered twice"),
+        }
+    }
+
+    fn respond(&mut self, origin: &Origin, response: Response) {
+        match origin {
+            Origin::Peer(node) => self.post(*node, Kind::Response, &response),
+            Origin::Guest(guest) => guest.answer(response),
         }
     }
 
@@ -344,13 +372,15 @@ pub(crate) struct Called {
     pub(crate) ask: Ask,
     pub(crate) deadline: Option<Duration>,
     pub(crate) answer: oneshot::Sender<Result<Bytes, Error>>,
+    /// Its place in the mailbox, free for another once this is handled.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// Decisions of the protocol, in order.
 pub(crate) struct Decisions(pub(crate) Vec<Decision>);
 
-/// Requests of a peer's callers.
-pub(crate) struct Requests(pub(crate) NodeId, pub(crate) Vec<Attempted>);
+/// Requests of callers elsewhere.
+pub(crate) struct Requests(pub(crate) Origin, pub(crate) Vec<Attempted>);
 
 /// Answers to requests that went to a peer.
 pub(crate) struct Responses(pub(crate) Vec<Response>);
@@ -361,29 +391,16 @@ pub(crate) struct Tick;
 /// Sends what has gathered; behind everything that waited when it was sent.
 struct Flush;
 
-impl Message for Called {
-    type Result = ();
+/// Makes messages that nobody waits to be answered.
+macro_rules! messages {
+    ($($message:ty),+ $(,)?) => {
+        $(impl Message for $message {
+            type Result = ();
+        })+
+    };
 }
 
-impl Message for Decisions {
-    type Result = ();
-}
-
-impl Message for Requests {
-    type Result = ();
-}
-
-impl Message for Responses {
-    type Result = ();
-}
-
-impl Message for Tick {
-    type Result = ();
-}
-
-impl Message for Flush {
-    type Result = ();
-}
+messages!(Called, Decisions, Requests, Responses, Tick, Flush);
 
 impl<S: StateMachine> Actor for Replica<S> {
     type Context = Context<Self>;
@@ -403,7 +420,9 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
 
     fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        self.call(called.ask, called.deadline, called.answer, ctx);
+        let Called { ask, deadline, answer, place } = called;
+        drop(place);
+        self.call(ask, deadline, answer, ctx);
     }
 }
 
@@ -414,6 +433,7 @@ impl<S: StateMachine> Handler<Decisions> for Replica<S> {
         let _guard = AbortOnPanic("replica");
         let working = !self.backlog.is_empty();
         self.backlog.extend(decisions);
+        self.tell_behind();
         if !working {
             self.work(ctx);
         }
@@ -429,7 +449,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
         for Attempted { attempt, request } in requests {
             if request.size() > REQUEST_BYTES_MAX {
                 let result = Err(Failure::Rejected(Rejection::Malformed));
-                self.post(from, Kind::Response, &Response { attempt, result });
+                self.respond(&from, Response { attempt, result });
                 continue;
             }
             let request = match request {
@@ -438,7 +458,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
                 }
                 plain @ (Request::Query(_) | Request::Admin(_)) => plain,
             };
-            self.seat(Asker::Peer(from, attempt), request);
+            self.seat(Asker::Away(from.clone(), attempt), request);
         }
         self.flush();
     }

@@ -27,6 +27,10 @@ pub trait Replicated: StateMachine {
     /// The protocol that replicates it unless the configuration says otherwise.
     const PROTOCOL: Protocol = Protocol::Raft;
 
+    /// Settings of its groups unless the configuration says otherwise, by name and as flags have
+    /// them: `[("deadline", "2s")]`.
+    const SETTINGS: &'static [(&'static str, &'static str)] = &[];
+
     /// Starts a simulation of it: `Counter::simulate().check()`.
     fn simulate() -> Sim<Self> {
         Sim::new()

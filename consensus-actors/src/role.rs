@@ -33,6 +33,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Makes the input that asks for linearizable reads.
     fn read(tickets: Vec<Ticket>) -> Input<Self>;
 
+    /// Makes the input that tells whether the replica has more to apply than it may.
+    fn behind(behind: bool) -> Input<Self>;
+
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 

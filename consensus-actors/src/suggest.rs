@@ -2,13 +2,15 @@
 
 /// Returns `; did you mean ..?` if one of `known` is near, else nothing.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default()
+}
+
+/// Returns the nearest of `known` if one is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A slip in a short name, two in a longer one.
     let near = (name.chars().count() / 3).max(1);
     let measured = known.map(|known| (strsim::damerau_levenshtein(name, known), known));
-    match measured.filter(|(distance, _)| *distance <= near).min() {
-        Some((_, nearest)) => format!("; did you mean {nearest:?}?"),
-        None => String::new(),
-    }
+    measured.filter(|(distance, _)| *distance <= near).min().map(|(_, nearest)| nearest)
 }
 
 /// Lists names for a sentence.

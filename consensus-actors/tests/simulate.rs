@@ -35,7 +35,7 @@ impl Counter {
     seeds = 80, nodes = 3, ops = 80, clients = 3, seconds = 4, protocols(raft),
     faults(
         crash, pause, partition, one_way, bridge, drop, delay, duplicate, reorder, clock_skew,
-        clock_jump, torn_write, disk_full, bit_rot, slow_disk, io_error, wiped_disk, replacement,
+        clock_jump, torn_write, disk_full, bit_rot, slow_disk, io_error, wiped_disk, replacement, transfer,
     ),
 )]
 fn every_option_is_known(sim: Sim<Counter>) {

@@ -1,5 +1,7 @@
 //! What an application replicates: a deterministic state machine.
 
+use std::fmt;
+
 use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -80,13 +82,13 @@ pub struct Key(String);
 
 impl Key {
     /// Names the part. Two that have one name count as one part, which is always right.
-    pub fn new(name: impl std::fmt::Display) -> Self {
+    pub fn new(name: impl fmt::Display) -> Self {
         Self(name.to_string())
     }
 }
 
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -109,6 +111,34 @@ pub struct Operation {
     pub arguments: &'static [Argument],
     /// What its author says of it.
     pub doc: &'static str,
+}
+
+impl Interface {
+    /// Returns a number for each command and query, which tells whether two programs mean the same
+    /// by it: its kind, its name, and its arguments with their types as written.
+    ///
+    /// Who calls a state machine needs all that it calls to be there; more does not matter.
+    pub fn fingerprints(&self) -> impl Iterator<Item = u64> {
+        let of = |kind: &'static str| {
+            move |operation: &Operation| {
+                let text = format!("{kind} {operation}");
+                twox_hash::XxHash3_64::oneshot(text.as_bytes())
+            }
+        };
+        let commands = self.commands.iter().map(of("command"));
+        commands.chain(self.queries.iter().map(of("query")))
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", self.name)?;
+        for (place, Argument { name, kind }) in self.arguments.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(f, "{comma}{name}: {kind}")?;
+        }
+        f.write_str(")")
+    }
 }
 
 /// One argument of a command or query.

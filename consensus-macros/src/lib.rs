@@ -64,6 +64,8 @@ mod tests;
 /// In `#[replica(..)]`:
 /// * `protocol = raft`: the protocol, unless the configuration says otherwise; so far only this.
 /// * `name = "counter"`: the state's stable name; by default the type's name in snake case.
+/// * `settings(deadline = "2s", pre_vote = false)`: settings of its groups, unless the configuration
+///   says otherwise; they are named in `docs/configuration.md`.
 /// * `floats`: allows `f32` and `f64` in fields.
 /// * `simulate`: adds a test, `counter_is_linearizable` for a `Counter`, which simulates the state
 ///   with operations made up from their types, as [`macro@simulate`] does.
@@ -242,6 +244,15 @@ pub fn derive_deterministic(item: TokenStream) -> TokenStream {
 ///     pub struct CounterClient(Client<Counter>);
 ///
 ///     impl CounterClient {
+///         /// Finds the group `name` from a program that is no member, at any of `addresses`,
+///         /// which are peer ports of its nodes. `.await` what it returns.
+///         pub fn connect(
+///             addresses: impl IntoIterator<Item = impl Into<String>>,
+///             name: impl Into<String>,
+///         ) -> Connecting<Counter> {
+///             Client::connect(addresses, name)
+///         }
+///
 ///         /// Returns the client without the typed methods.
 ///         pub fn client(&self) -> &Client<Counter> {
 ///             &self.0

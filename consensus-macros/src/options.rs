@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
-    Error, Ident, LitInt, LitStr, Path, Result, Token,
+    Error, Ident, Lit, LitInt, LitStr, Path, Result, Token,
     ext::IdentExt,
     parse::{Parse, ParseStream, Parser},
     punctuated::Punctuated,
@@ -122,6 +122,22 @@ impl Entry {
         };
         let fits = |number: &LitInt| number.base10_parse::<u64>().is_ok_and(|value| value > 0);
         number.filter(fits).ok_or_else(|| self.form("a whole number, 1 or more: `{} = 5`"))
+    }
+
+    /// Returns the option's value as the text of a string, a whole number, `true` or `false`.
+    pub(crate) fn literal(&self) -> Result<String> {
+        let literal = match &self.value {
+            Value::Assigned(value) => syn::parse2::<Lit>(value.clone()).ok(),
+            Value::None | Value::List(_) => None,
+        };
+        match literal {
+            Some(Lit::Str(text)) => Ok(text.value()),
+            Some(Lit::Int(number)) if number.suffix().is_empty() => {
+                Ok(number.base10_digits().to_owned())
+            }
+            Some(Lit::Bool(on)) => Ok(on.value.to_string()),
+            _ => Err(self.form("a value: `{} = \"250ms\"`, `{} = 1_000` or `{} = true`")),
+        }
     }
 
     /// Returns what stands in the option's parentheses.

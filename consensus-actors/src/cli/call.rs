@@ -15,7 +15,7 @@ use crate::error::Result;
 /// Calls a command or query; exits 0 with its reply, 1 if it was not applied or failed, 3 if nobody
 /// knows.
 pub(super) fn call(options: &options::Call) -> Result<ExitCode> {
-    let (addr, group, name) = (&options.target.addr, &options.group, &options.name);
+    let (addr, group, name) = (&options.target.address()?, &options.group, &options.name);
     let (status, interface) = http::get(addr, &http::path(&["v1", "groups", group]), &[])?;
     if status != 200 {
         return Ok(refuse(&interface, options.target.output));

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Application, USAGE, complain, options::Dev, say};
-use crate::error::{Code, Error, Result};
+use crate::{
+    config::{self, Sources},
+    error::{Code, Error, Result},
+};
 
 /// How long a dead child stays down.
 const RESTART_AFTER: Duration = Duration::from_secs(2);
@@ -43,6 +46,9 @@ enum State {
 
 /// Runs a cluster until Ctrl-C.
 pub(super) fn dev(application: Application, options: Dev) -> Result<ExitCode> {
+    // What the nodes would refuse one by one is refused here.
+    let sources = Sources { file: options.configured.config.clone(), flags: Vec::new() };
+    sources.read().map_err(config::first)?;
     let temporary = options.data.is_none();
     let data = match &options.data {
         Some(data) => data.clone(),
@@ -116,15 +122,12 @@ impl Cluster {
     fn start(&self, id: u16) -> Result<Child> {
         let peers: Vec<String> =
             (1..=self.options.nodes).map(|peer| format!("{peer}={}", self.peer(peer))).collect();
-        let child = Command::new(std::env::current_exe()?)
-            .args([
-                "serve",
-                "--end-with-stdin",
-                "--election-timeout",
-                "300ms",
-                "--heartbeat",
-                "60ms",
-            ])
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "--end-with-stdin", "--dev-defaults"]);
+        if let Some(config) = &self.options.configured.config {
+            command.arg("--config").arg(config);
+        }
+        let child = command
             .args(["--id", &id.to_string(), "--peers", &peers.join(",")])
             .args(["--http", &self.http(id), "--cluster", "dev"])
             .arg("--data")

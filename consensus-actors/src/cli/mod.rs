@@ -3,9 +3,12 @@
 mod admin;
 mod call;
 mod check;
+mod config;
 mod dev;
+mod flags;
 mod history;
 mod http;
+mod members;
 #[cfg_attr(not(feature = "mutants"), path = "no_mutants.rs")]
 mod mutants;
 mod options;
@@ -14,6 +17,7 @@ mod serve;
 mod sim;
 mod status;
 mod tally;
+mod target;
 
 use std::process::ExitCode;
 
@@ -53,12 +57,14 @@ where
         }
     };
     let done = match options.verb {
-        None => serve::alone(application, run),
+        None => serve::alone(application, options.configured, run),
         Some(Verb::Serve(serve)) => serve::serve(application, serve, run),
         Some(Verb::Dev(dev)) => dev::dev(application, dev),
         Some(Verb::Status(status)) => status::status(&status),
+        Some(Verb::Members(options)) => members::members(&options),
         Some(Verb::Call(call)) => call::call(&call),
         Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
+        Some(Verb::Config(config)) => config::config(&config),
     };
     finish(done)
 }
@@ -69,8 +75,10 @@ pub fn tools() -> ExitCode {
         Tool::Check(check) => check::check(&check),
         Tool::Sim(sim) => sim::sim(&sim),
         Tool::Status(status) => status::status(&status),
+        Tool::Members(options) => members::members(&options),
         Tool::Call(call) => call::call(&call),
         Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
+        Tool::Config(config) => config::config(&config),
     };
     finish(done)
 }

@@ -8,12 +8,15 @@ use clap::{
 };
 use consensus_core::sim::Profile;
 
+use super::flags;
 use crate::client::IntoDuration;
 
 /// A replicated application. Without a verb it runs a single node that needs no configuration.
 #[derive(Debug, Parser)]
-#[command(disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 pub(super) struct Options {
+    #[command(flatten)]
+    pub(super) configured: flags::Configured,
     #[command(subcommand)]
     pub(super) verb: Option<Verb>,
 }
@@ -26,10 +29,14 @@ pub(super) enum Verb {
     Serve(Serve),
     /// Shows how a cluster's nodes and groups stand.
     Status(Status),
+    /// Shows who takes part in a cluster.
+    Members(Members),
     /// Calls a command or a query of a group.
     Call(Call),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
+    /// Shows and checks the configuration.
+    Config(Config),
 }
 
 /// The tools that need no application of their own.
@@ -48,10 +55,14 @@ pub(super) enum Tool {
     Sim(Sim),
     /// Shows how a cluster's nodes and groups stand.
     Status(Status),
+    /// Shows who takes part in a cluster.
+    Members(Members),
     /// Calls a command or a query of a group.
     Call(Call),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
+    /// Shows and checks the configuration.
+    Config(Config),
 }
 
 #[derive(Debug, Args)]
@@ -176,39 +187,65 @@ pub(super) struct Dev {
     /// Leaves a node that died down.
     #[arg(long)]
     pub(super) no_restart: bool,
+    #[command(flatten)]
+    pub(super) configured: flags::Configured,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// This node's id: one of those in --peers.
-    #[arg(long)]
-    pub(super) id: u64,
-    /// All members with the addresses of their peer ports, this node included:
-    /// 1=HOST:PORT,2=HOST:PORT.
-    #[arg(long, value_name = "ID=HOST:PORT,..", value_delimiter = ',', value_parser = peer)]
-    pub(super) peers: Vec<(u64, String)>,
-    /// Where to serve HTTP.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(super) http: Option<String>,
-    /// Where the node keeps its data.
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
-    /// The cluster's name; data directories and connections are checked against it.
-    #[arg(long, value_name = "NAME")]
-    pub(super) cluster: String,
-    /// The shortest time without a leader after which a node campaigns.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub(super) election_timeout: Duration,
-    /// How often a leader is heard; at most a third of the election timeout.
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]
-    pub(super) heartbeat: Duration,
+    #[command(flatten)]
+    pub(super) settings: flags::Settings,
     /// Ends the node when its standard input ends: a child of `dev` does not outlive its parent.
     #[arg(long, hide = true)]
     pub(super) end_with_stdin: bool,
+    /// Takes the defaults of `dev`.
+    #[arg(long, hide = true)]
+    pub(super) dev_defaults: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    #[command(subcommand)]
+    pub(super) verb: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// Prints the settings that count, as a configuration file.
+    Show(Show),
+    /// Says whether the settings can work, without starting anything.
+    Check(CheckConfig),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    #[command(flatten)]
+    pub(super) settings: flags::Settings,
+    /// Says behind each value where it comes from.
+    #[arg(long)]
+    pub(super) origin: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckConfig {
+    #[command(flatten)]
+    pub(super) settings: flags::Settings,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Members {
+    /// Shows only who takes part in this group.
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
 }
@@ -241,14 +278,12 @@ pub(super) struct TransferLeader {
 
 #[derive(Debug, Args)]
 pub(super) struct Target {
-    /// The HTTP address of any node of the cluster.
-    #[arg(
-        long,
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:4701",
-        env = "CONSENSUS_ADDR"
-    )]
-    pub(super) addr: String,
+    /// The HTTP address of any node of the cluster; if not given, that of CONSENSUS_ADDR, then the
+    /// one in the configuration, then 127.0.0.1:4701.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) addr: Option<String>,
+    #[command(flatten)]
+    pub(super) configured: flags::Configured,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
@@ -260,13 +295,6 @@ pub(super) enum Output {
     Table,
     /// For programs.
     Json,
-}
-
-fn peer(text: &str) -> Result<(u64, String), String> {
-    let parsed = text
-        .split_once('=')
-        .and_then(|(id, address)| Some((id.trim().parse().ok()?, address.trim().to_owned())));
-    parsed.ok_or_else(|| "write each peer as ID=HOST:PORT, as 1=127.0.0.1:4801".to_owned())
 }
 
 fn argument(text: &str) -> Result<(String, String), String> {

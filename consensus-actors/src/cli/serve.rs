@@ -8,27 +8,49 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Application, options::Serve, say};
+use super::{Application, flags::Configured, options::Serve, say, target::DEFAULT_ADDRESS};
 use crate::{
-    error::Result,
-    node::{Node, NodeBuilder},
+    config::{
+        self, Address, Layers, Settings, Sources,
+        table::{CLUSTER, DATA, HTTP, ID, LOG},
+    },
+    error::{Code, Error, Result},
+    node,
+    node::Node,
 };
 
-/// Runs a single node with nothing configured.
-pub(super) fn alone<F, Fut>(application: Application, run: F) -> Result<ExitCode>
+/// Runs a single node that needs nothing configured.
+pub(super) fn alone<F, Fut>(
+    application: Application,
+    configured: Configured,
+    run: F,
+) -> Result<ExitCode>
 where
     F: FnOnce(Node) -> Fut,
     Fut: Future<Output = Result>,
 {
-    let data = PathBuf::from("data").join(application.name);
-    let (name, http) = (application.name, "127.0.0.1:4701");
-    let builder = Node::builder().http(http).data(&data).cluster(name);
+    let name = application.name;
+    let sources = Sources { file: configured.config, flags: Vec::new() };
+    let mut layers = sources.read().map_err(config::first)?;
+    if !layers.peers().is_empty() {
+        let message = format!(
+            "`{name}` alone runs a single node, and the configuration names peers; say which of \
+             them this is: `{name} serve --id ID`"
+        );
+        return Err(Error::new(Code::Config, message));
+    }
+    layers.set_default(&ID, 1);
+    layers.set_default(&HTTP, Address(DEFAULT_ADDRESS.to_owned()));
+    layers.set_default(&DATA, PathBuf::from("data").join(name));
+    layers.set_default(&CLUSTER, name.to_owned());
+    let settings = Settings::new(layers)?;
+    let http = settings.http.expect("it has a default");
     say(format_args!(
         "{name}: a single node, HTTP at http://{http}, data in {}\ntry:  {name} status\n      \
          {name} dev     (a cluster of three)",
-        data.display()
+        settings.data.display()
     ));
-    run_node(builder, run)
+    run_node(settings, run)
 }
 
 /// Runs one node of a cluster.
@@ -40,41 +62,38 @@ where
     if options.end_with_stdin {
         end_with_stdin();
     }
-    let mut builder = Node::builder()
-        .id(options.id)
-        .data(options.data)
-        .cluster(options.cluster)
-        .election_timeout(options.election_timeout)
-        .heartbeat(options.heartbeat);
-    for (id, address) in options.peers {
-        builder = builder.peer(id, address);
+    let mut layers = options.settings.0.read().map_err(config::first)?;
+    if options.dev_defaults {
+        layers.set_defaults_of_dev();
     }
-    if let Some(http) = options.http {
-        builder = builder.http(http);
-    }
-    run_node(builder, run)
+    run_node(complete(layers)?, run)
 }
 
-fn run_node<F, Fut>(builder: NodeBuilder, run: F) -> Result<ExitCode>
+/// Makes the settings of a node for which everything that is required was given.
+pub(super) fn complete(layers: Layers) -> Result<Settings> {
+    let missing = layers.missing();
+    if !missing.is_empty() {
+        return Err(config::missing(&missing, layers.id()));
+    }
+    Settings::new(layers)
+}
+
+fn run_node<F, Fut>(settings: Settings, run: F) -> Result<ExitCode>
 where
     F: FnOnce(Node) -> Fut,
     Fut: Future<Output = Result>,
 {
-    trace();
-    let node = builder.start()?;
+    trace(&settings.get(&LOG));
+    let node = node::launch::launch(settings)?;
     let done = actix_rt::System::new().block_on(run(node.clone()));
     node.stop();
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// Sends events to standard error; `CONSENSUS_LOG` says which, as `debug` or
-/// `consensus_actors=trace`.
-fn trace() {
-    const QUIET: &str = "info,actix_server=warn";
-    let filter = EnvFilter::try_from_env("CONSENSUS_LOG");
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(QUIET));
+/// Sends events that a filter lets through to standard error.
+fn trace(filter: &str) {
     let set = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();

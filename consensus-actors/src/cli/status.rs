@@ -14,7 +14,7 @@ use crate::error::{Code, Error, Result};
 
 /// Shows how the groups stand; exits 0 if each has a leader, 1 if one has none.
 pub(super) fn status(options: &options::Status) -> Result<ExitCode> {
-    let addr = &options.target.addr;
+    let addr = &options.target.address()?;
     let (code, body) = http::get(addr, "/v1/status", &[])?;
     let groups = body.get("groups").and_then(Value::as_array).filter(|_| code == 200);
     let groups = groups.ok_or_else(|| {

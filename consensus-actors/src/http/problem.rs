@@ -22,7 +22,7 @@ impl ResponseError for Error {
             Code::AlreadyAnswered | Code::TransferUnderWay => StatusCode::CONFLICT,
             Code::NotAVoter => StatusCode::UNPROCESSABLE_ENTITY,
             Code::NoSuccessor | Code::TransferAborted => StatusCode::SERVICE_UNAVAILABLE,
-            Code::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Code::Busy | Code::TooManyClients => StatusCode::TOO_MANY_REQUESTS,
             Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::NoLeader
             | Code::Deadline
@@ -35,6 +35,8 @@ impl ResponseError for Error {
             Code::Panicked
             | Code::Undecodable
             | Code::Unreachable
+            | Code::OtherVersion
+            | Code::OtherType
             | Code::OtherCluster
             | Code::OtherNode
             | Code::DirectoryInUse

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
+use consensus_core::NodeId;
 use serde_json::{Value, json};
 
 use crate::{
     error::Result,
     node::{Group, Shared},
+    transport::{REMOVED, Standing},
 };
 
 /// Answers as long as the process turns.
@@ -17,33 +19,45 @@ pub(super) async fn livez() -> &'static str {
 
 /// Answers 200 when every group knows a leader, 503 with what is missing when not.
 pub(super) async fn readyz(node: web::Data<Shared>) -> HttpResponse {
+    match unready(&node) {
+        None => HttpResponse::Ok().body("ok\n"),
+        Some(reason) => HttpResponse::ServiceUnavailable().body(format!("not ready: {reason}\n")),
+    }
+}
+
+/// Says why a node does not serve; `None` if it does.
+fn unready(node: &Shared) -> Option<String> {
     let groups = node.groups();
-    let leaderless = groups.iter().filter(|(_, group)| group.status().1.leader.is_none());
-    let waiting: Vec<&str> = leaderless.map(|(name, _)| name.as_str()).collect();
     if groups.is_empty() {
-        return HttpResponse::ServiceUnavailable().body("not ready: no group is hosted yet\n");
+        return Some("no group is hosted yet".to_owned());
     }
-    if waiting.is_empty() {
-        return HttpResponse::Ok().body("ok\n");
+    let leaderless = groups.iter().filter(|(_, group)| group.status().1.leader.is_none());
+    let leaderless: Vec<&str> = leaderless.map(|(name, _)| name.as_str()).collect();
+    match node.identity.roster.standing() {
+        Standing::Waiting => Some(node.identity.wanted()),
+        Standing::Removed => Some(REMOVED.to_owned()),
+        Standing::Refused(reason) if !leaderless.is_empty() => Some(reason),
+        Standing::Member | Standing::Refused(_) => (!leaderless.is_empty())
+            .then(|| format!("no leader known for {}", leaderless.join(", "))),
     }
-    let reason = format!("not ready: no leader known for {}\n", waiting.join(", "));
-    HttpResponse::ServiceUnavailable().body(reason)
 }
 
 /// Tells how the node and each of its groups stand.
 pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
     let groups = node.groups();
     let groups: Vec<Value> =
-        groups.iter().map(|(name, group)| describe_status(&node, name, group.as_ref())).collect();
+        groups.iter().map(|(name, group)| describe_status(name, group.as_ref())).collect();
     HttpResponse::Ok().json(json!({
         "node": node.id.number(),
         "cluster": &*node.cluster,
+        "standing": node.identity.roster.standing().name(),
+        "address": node.identity.address,
         "version": env!("CARGO_PKG_VERSION"),
         "groups": groups,
     }))
 }
 
-fn describe_status(node: &Shared, name: &str, group: &dyn Group) -> Value {
+fn describe_status(name: &str, group: &dyn Group) -> Value {
     let (protocol, status, applied) = group.status();
     json!({
         "name": name,
@@ -55,7 +69,7 @@ fn describe_status(node: &Shared, name: &str, group: &dyn Group) -> Value {
         "applied": applied.0,
         "last": status.last.0,
         "transfer": status.transfer.map(|to| to.number()),
-        "members": node.members.iter().map(|member| member.number()).collect::<Vec<_>>(),
+        "members": status.membership.members().map(NodeId::number).collect::<Vec<_>>(),
     })
 }
 

@@ -8,29 +8,14 @@ use std::{
 };
 
 use consensus_core::NodeId;
-use serde::{Deserialize, Serialize};
 
+use super::card::Card;
 use crate::{
+    config::Settings,
     error::{Code, Error, Result},
     journal::sync_directory,
-    transport::Incarnations,
+    transport::{Peer, Store},
 };
-
-/// What a data directory says of itself, in `identity.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Card {
-    format: u32,
-    cluster: String,
-    node: NodeId,
-    /// Drawn when the directory was made; a wiped disk comes back as another incarnation.
-    incarnation: String,
-    /// The members of the cluster, this node included.
-    members: Vec<NodeId>,
-    /// The incarnation that each peer was first seen under.
-    peers: BTreeMap<u64, String>,
-}
-
-const FORMAT: u32 = 1;
 
 /// A data directory that this process holds.
 #[derive(Debug)]
@@ -42,17 +27,13 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory of `node` in a cluster of `members`, or makes it.
+    /// Opens the directory that the settings name, or makes it.
     ///
     /// # Errors
-    /// [`Code::DirectoryInUse`], [`Code::OtherCluster`], [`Code::OtherNode`], [`Code::Disk`], and [`Code::Config`] for
-    /// other members than it was made for.
-    pub(super) fn open(
-        path: &Path,
-        cluster: &str,
-        node: NodeId,
-        members: &[NodeId],
-    ) -> Result<Self> {
+    /// [`Code::DirectoryInUse`], [`Code::OtherCluster`], [`Code::OtherNode`], [`Code::Disk`], and
+    /// [`Code::Config`] for other founders than it was made for.
+    pub(super) fn open(settings: &Settings) -> Result<Self> {
+        let path = &settings.data;
         let failed = |error: io::Error| {
             let message = format!("cannot use the data directory {}: {error}", path.display());
             Error::new(Code::Disk, message)
@@ -72,96 +53,32 @@ impl Directory {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
 
-        let file = path.join("identity.json");
-        let card = match fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                let message = format!("{} is damaged: {error}; restore it", file.display());
-                Error::new(Code::Disk, message)
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let card = Card {
-                    format: FORMAT,
-                    cluster: cluster.to_owned(),
-                    node,
-                    incarnation: format!("{:032x}", draw_incarnation().map_err(failed)?),
-                    members: members.to_owned(),
-                    peers: BTreeMap::new(),
-                };
+        let found = Card::read(path)?;
+        let mut card = match &found {
+            Some(card) => {
+                check(path, card, settings)?;
+                card.clone()
+            }
+            None => {
+                let incarnation = draw_incarnation().map_err(failed)?;
                 refuse_orphaned_journal(path)?;
-                store(path, &card).map_err(failed)?;
+                let mut card = Card::new(&settings.cluster, settings.id, incarnation);
+                if settings.join.is_empty() {
+                    card.founders = settings.founders();
+                }
                 card
             }
-            Err(error) => return Err(failed(error)),
         };
-        let directory = Self { path: path.to_owned(), card, _lock: lock };
-        directory.check(cluster, node)?;
-        directory.check_members(members)?;
-        Ok(directory)
+        card.configure(settings);
+        if found.as_ref() != Some(&card) {
+            store(path, &card).map_err(failed)?;
+        }
+        Ok(Self { path: path.clone(), card, _lock: lock })
     }
 
-    fn check(&self, cluster: &str, node: NodeId) -> Result {
-        let path = self.path.display();
-        if self.card.format != FORMAT {
-            let message = format!(
-                "the data directory {path} is of format {}, and this build reads format {FORMAT}; \
-                 use the release that wrote it",
-                self.card.format
-            );
-            return Err(Error::new(Code::Disk, message));
-        }
-        if self.card.cluster != cluster {
-            let message = format!(
-                "the data directory {path} belongs to cluster {:?}, but this node is configured \
-                 for {cluster:?}; set --cluster {} or give it another --data",
-                self.card.cluster, self.card.cluster
-            );
-            return Err(Error::new(Code::OtherCluster, message));
-        }
-        if self.card.node != node {
-            let message = format!(
-                "the data directory {path} belongs to node {}, but this is node {}; set --id {} or \
-                 give it another --data",
-                self.card.node.number(),
-                node.number(),
-                self.card.node.number()
-            );
-            return Err(Error::new(Code::OtherNode, message));
-        }
-        Ok(())
-    }
-
-    /// Two sets of members have majorities that do not meet: one would lose what the other has acknowledged.
-    fn check_members(&self, members: &[NodeId]) -> Result {
-        if self.card.members == members {
-            return Ok(());
-        }
-        let list = |members: &[NodeId]| {
-            let numbers = members.iter().map(|member| member.number().to_string());
-            numbers.collect::<Vec<_>>().join(", ")
-        };
-        let message = format!(
-            "the data directory {} belongs to a cluster of the nodes {}, but this node is configured for {}: members \
-             cannot be changed yet; name the former with --peers, or give it another --data",
-            self.path.display(),
-            list(&self.card.members),
-            list(members)
-        );
-        Err(Error::new(Code::Config, message))
-    }
-
-    /// Returns the node's incarnation.
-    pub(super) fn incarnation(&self) -> Result<u128> {
-        parse_incarnation(&self.path, &self.card.incarnation)
-    }
-
-    /// Returns the incarnations under which peers were first seen.
-    pub(super) fn peers(&self) -> Result<BTreeMap<NodeId, u128>> {
-        let peers = self
-            .card
-            .peers
-            .iter()
-            .filter_map(|(node, text)| Some(NodeId::new(*node).zip(Some(text))).flatten());
-        peers.map(|(node, text)| Ok((node, parse_incarnation(&self.path, text)?))).collect()
+    /// Returns what the directory says of itself.
+    pub(super) fn card(&self) -> &Card {
+        &self.card
     }
 
     /// Returns where the journal lies.
@@ -170,22 +87,72 @@ impl Directory {
     }
 }
 
-impl Incarnations for Directory {
-    fn remember(&mut self, node: NodeId, incarnation: u128) -> io::Result<()> {
+impl Store for Directory {
+    fn store(&mut self, peers: &BTreeMap<NodeId, Peer>) -> io::Result<()> {
         let mut card = self.card.clone();
-        card.peers.insert(node.number(), format!("{incarnation:032x}"));
+        card.peers = peers.iter().map(|(node, peer)| (*node, peer.clone().into())).collect();
         store(&self.path, &card)?;
         self.card = card;
         Ok(())
     }
 }
 
-fn parse_incarnation(path: &Path, text: &str) -> Result<u128> {
-    u128::from_str_radix(text, 16).map_err(|_| {
-        let message =
-            format!("{}/identity.json is damaged: {text:?} is no incarnation", path.display());
-        Error::new(Code::Disk, message)
-    })
+/// Checks that a directory is that of the node that is to use it.
+fn check(path: &Path, card: &Card, settings: &Settings) -> Result {
+    let (cluster, node, path) = (&settings.cluster, settings.id, path.display());
+    if card.cluster != *cluster {
+        let message = format!(
+            "the data directory {path} belongs to cluster {:?}, but this node is configured for \
+             {cluster:?}; set --cluster {} or give it another --data",
+            card.cluster, card.cluster
+        );
+        return Err(Error::new(Code::OtherCluster, message));
+    }
+    if card.node != node {
+        let message = format!(
+            "the data directory {path} belongs to node {}, but this is node {}; set --id {} or \
+             give it another --data",
+            card.node.number(),
+            node.number(),
+            card.node.number()
+        );
+        return Err(Error::new(Code::OtherNode, message));
+    }
+    let list = |members: &mut dyn Iterator<Item = &NodeId>| {
+        members.map(|member| member.number().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let founders = list(&mut card.founders.keys());
+    if !settings.join.is_empty() && !card.founders.is_empty() {
+        let message = format!(
+            "the data directory {path} is that of a node that founded a cluster (of the nodes \
+             {founders}); --join is for a node that enters one: give it another --data, or leave \
+             --join out"
+        );
+        return Err(Error::new(Code::Config, message));
+    }
+    let is_outsider = card.founders.is_empty() && !settings.peers.contains_key(&node);
+    let is_same = settings.peers.keys().eq(card.founders.keys());
+    if settings.peers.is_empty() || is_outsider || is_same {
+        return Ok(());
+    }
+    let configured = list(&mut settings.peers.keys());
+    let message = if card.founders.is_empty() {
+        format!(
+            "the data directory {path} is that of a node that joined its cluster, but this node is \
+             configured to found one of the nodes {configured}; leave --peers out, or give it \
+             another --data"
+        )
+    } else {
+        // Two sets of founders have majorities that do not meet: one would lose what the other has
+        // acknowledged.
+        format!(
+            "the data directory {path} belongs to a cluster of the nodes {founders}, but this node \
+             is configured for {configured}: --peers says who founded the cluster, and `add`, \
+             `remove` and `replace` change who belongs to it; leave --peers out, or give the node \
+             another --data"
+        )
+    };
+    Err(Error::new(Code::Config, message))
 }
 
 /// Makes a directory and those above it that are missing, each durable in the one above.

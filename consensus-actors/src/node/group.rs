@@ -3,19 +3,25 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    Index, Operation, Outcome, StateMachine, Status,
-    client::{Admin, Ask},
+    Index, Membership, NodeId, Operation, Outcome, StateMachine, Status,
+    client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::Board;
 use crate::{
     arguments,
     client::{self, Call, Client},
     error::{Code, Error, Result},
+    replica::{Origin, Requests},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
+    transport::{
+        Identity,
+        guest::{Desk, Guest},
+    },
 };
 
 /// The arguments of a command or query, as a tool has them.
@@ -31,7 +37,7 @@ pub(crate) enum Arguments {
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 
 /// A group that this node hosts, whatever its state machine.
-pub(crate) trait Group: Send + Sync {
+pub(crate) trait Group: Desk {
     /// Applies a command, once for `key` if there is one.
     fn command(
         &self,
@@ -48,6 +54,9 @@ pub(crate) trait Group: Send + Sync {
     /// Does what an operator asks of the group's protocol.
     fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer;
 
+    /// Returns the stable name of the state machine.
+    fn machine(&self) -> &'static str;
+
     /// Returns the group's commands and queries.
     fn interface(&self) -> consensus_core::Interface;
 
@@ -60,11 +69,17 @@ pub(super) struct HostedGroup<S: Replicated> {
     name: String,
     client: Client<S>,
     board: Arc<Board>,
+    identity: Identity,
 }
 
 impl<S: Replicated> HostedGroup<S> {
-    pub(super) fn new(name: String, client: Client<S>, board: Arc<Board>) -> Self {
-        Self { name, client, board }
+    pub(super) fn new(
+        name: String,
+        client: Client<S>,
+        board: Arc<Board>,
+        identity: Identity,
+    ) -> Self {
+        Self { name, client, board, identity }
     }
 
     fn answer(&self, ask: Ask, deadline: Option<Duration>) -> Answer {
@@ -116,6 +131,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
         self.answer(Ask::Admin(admin), deadline)
     }
 
+    fn machine(&self) -> &'static str {
+        S::NAME
+    }
+
     fn interface(&self) -> consensus_core::Interface {
         <S as StateMachine>::INTERFACE
     }
@@ -123,6 +142,25 @@ impl<S: Replicated> Group for HostedGroup<S> {
     fn status(&self) -> (&'static str, Status, Index) {
         let (status, applied) = self.board.read();
         (S::PROTOCOL.name(), status, applied)
+    }
+}
+
+impl<S: Replicated> Desk for HostedGroup<S> {
+    fn ask(&self, guest: Guest, requests: Vec<Attempted>) {
+        self.client.addr().do_send(Requests(Origin::Guest(guest), requests));
+    }
+
+    fn whereabouts(&self) -> Whereabouts {
+        let followed = self.board.follow();
+        let (leader, membership) = &*followed.borrow();
+        let addresses = self.identity.addresses();
+        let contact = |member| Some((member, addresses.get(&member)?.clone()));
+        let members = membership.members().filter_map(contact).collect();
+        Whereabouts { leader: *leader, members }
+    }
+
+    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+        self.board.follow()
     }
 }
 

@@ -1,10 +1,13 @@
 //! Hosting a group: its replica, its role, and how both are wired to the node.
 
-use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc};
+use std::{
+    collections::BTreeMap, future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc,
+    time::Duration,
+};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
-    GroupId, Input, Members, NodeId, Status, Submission, Ticket, Token,
+    GroupId, Input, Members, Membership, NodeId, Status, Submission, Ticket, Token,
     client::{Admin, Attempt, Attempted, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
@@ -12,18 +15,22 @@ use consensus_core::{
     role::Seated,
 };
 
-use super::{Board, Shared, builder::Settings, group::HostedGroup};
+use super::{Board, Shared, group::HostedGroup};
 use crate::{
     abort::AbortOnPanic,
     client::Client,
     clock::{self, Clock, NodeClock, Ticked},
+    config::{
+        Layers, Setting, Settings, Typed,
+        table::{CHECK_QUORUM, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE},
+    },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
-    replica::{Decisions, Place, Proposer, Replica, Requests, Responses, Tick},
+    replica::{Decisions, Origin, Place, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
-    transport::{Inlet, Inlets, Item, Kind, Links},
+    transport::{Inlet, Inlets, Item, Kind, Links, Roster},
 };
 
 /// A group about to be hosted: `.await` hosts it and gives its typed client.
@@ -31,12 +38,28 @@ use crate::{
 pub struct Hosting<S> {
     shared: Arc<Shared>,
     name: String,
+    /// What code says of the group.
+    said: Result<Layers>,
     state: PhantomData<fn() -> S>,
 }
 
 impl<S: Replicated> Hosting<S> {
     pub(super) fn new(shared: Arc<Shared>, name: String) -> Self {
-        Self { shared, name, state: PhantomData }
+        Self { shared, name, said: Ok(Layers::default()), state: PhantomData }
+    }
+
+    /// Sets the deadline of calls that name none, whatever flags, environment and file say.
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.set(&DEADLINE, deadline)
+    }
+
+    fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
+        if let Ok(said) = &mut self.said
+            && let Err(error) = said.set_of_group(&self.name, setting, value)
+        {
+            self.said = Err(error);
+        }
+        self
     }
 }
 
@@ -52,7 +75,7 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { shared, name, .. } = self;
+            let Self { shared, name, said, .. } = self;
             if name.is_empty()
                 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             {
@@ -62,10 +85,13 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
                 );
                 return Err(Error::new(Code::Config, message));
             }
-            let host = Host::<S> { name: name.clone(), state: PhantomData };
+            let mut said = said?;
+            said.set_of_type(&name, S::SETTINGS)?;
+            let host = Host::<S> { name: name.clone(), said, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
-            let group = HostedGroup::new(name.clone(), client.clone(), board);
+            let group =
+                HostedGroup::new(name.clone(), client.clone(), board, shared.identity.clone());
             shared.groups().insert(name, Arc::new(group));
             Ok(S::Client::from(client))
         })
@@ -78,6 +104,8 @@ pub(crate) type Draw = Box<dyn FnMut() -> io::Result<u64> + Send>;
 /// The actor that starts and wires the actors of groups.
 pub(crate) struct NodeActor {
     pub(super) settings: Settings,
+    pub(super) founders: BTreeMap<NodeId, String>,
+    pub(super) roster: Roster,
     pub(super) recovered: Recovered,
     pub(super) journal: Addr<JournalActor>,
     pub(super) clock: Addr<Clock>,
@@ -98,6 +126,7 @@ pub(super) struct SeatedGroup {
 
 struct Host<S> {
     name: String,
+    said: Layers,
     state: PhantomData<fn() -> S>,
 }
 
@@ -130,6 +159,7 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
             );
             return Err(Error::new(Code::GroupExists, message));
         }
+        self.settings.add(&name, host.said)?;
         match S::PROTOCOL {
             crate::Protocol::Raft => self.host_raft(name, group),
         }
@@ -151,13 +181,14 @@ impl NodeActor {
         name: String,
         group: GroupId,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let members = Members::new(self.settings.members());
-        let members = members.ok_or_else(|| Error::new(Code::Config, "a cluster has members"))?;
         let reads_from = self.draw()? >> 1;
-        let config = raft::Config::builder(self.settings.id, group, members)
+        let settings = self.settings.group(&name);
+        let config = raft::Config::builder(self.settings.id, group, self.first_membership())
             .reads_from(reads_from)
-            .election_timeout(self.settings.election_timeout)
-            .heartbeat(self.settings.heartbeat)
+            .election_timeout(settings.get(&ELECTION_TIMEOUT))
+            .heartbeat(settings.get(&HEARTBEAT))
+            .pre_vote(settings.get(&PRE_VOTE))
+            .check_quorum(settings.get(&CHECK_QUORUM))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
@@ -167,6 +198,18 @@ impl NodeActor {
     fn draw(&mut self) -> Result<u64> {
         (self.draw)().map_err(|error| {
             Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
+        })
+    }
+
+    /// Returns the membership that groups begin with: of the founders, or, on a node that joins
+    /// them, of nobody.
+    fn first_membership(&self) -> Membership {
+        let Some(founders) = Members::new(self.founders.keys().copied()) else {
+            return Membership::default();
+        };
+        let reached = self.founders.iter().filter(|(_, address)| !address.is_empty());
+        reached.fold(founders.into(), |membership: Membership, (node, address)| {
+            membership.with_contact(*node, address)
         })
     }
 
@@ -208,7 +251,8 @@ impl NodeActor {
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new());
         let label: Arc<str> = name.as_str().into();
-        let timeout = self.settings.election_timeout;
+        let settings = self.settings.group(&name);
+        let timeout = settings.get(&ELECTION_TIMEOUT);
         let replica = Replica::<S>::new(Place {
             node: self.settings.id,
             group,
@@ -219,7 +263,7 @@ impl NodeActor {
             board: Arc::clone(&board),
             first_attempt,
             patience: Patience { retry_after: timeout, pause: timeout / 10 },
-            deadline: self.settings.deadline,
+            deadline: settings.get(&DEADLINE),
         })
         .start();
 
@@ -230,6 +274,7 @@ impl NodeActor {
             links: self.links.clone(),
             replica: replica.clone().recipient(),
             board: Arc::clone(&board),
+            roster: self.roster.clone(),
             last: None,
         };
         let labels = Labels { node: self.settings.id, group: label };
@@ -264,6 +309,10 @@ impl<P: Hosted> Proposer for Seat<P> {
     fn read(&self, tickets: Vec<Ticket>) {
         self.send(vec![P::read(tickets)]);
     }
+
+    fn behind(&self, behind: bool) {
+        self.send(vec![P::behind(behind)]);
+    }
 }
 
 impl<P: Hosted> Durability for Seat<P> {
@@ -283,6 +332,7 @@ struct GroupOutlets {
     links: Links,
     replica: actix::Recipient<Decisions>,
     board: Arc<Board>,
+    roster: Roster,
     last: Option<Status>,
 }
 
@@ -293,7 +343,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
-        let mut by_peer = std::collections::BTreeMap::<NodeId, Vec<Item>>::new();
+        let mut by_peer = BTreeMap::<NodeId, Vec<Item>>::new();
         for (to, message) in messages {
             let item =
                 Item { group: to.group, kind: Kind::Message, bytes: message.encoded().into() };
@@ -311,10 +361,14 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn publish(&mut self, status: Status) {
-        if self.last.as_ref() != Some(&status) {
-            self.board.set_status(status.clone());
-            self.last = Some(status);
+        if self.last.as_ref() == Some(&status) {
+            return;
         }
+        if self.last.as_ref().is_none_or(|last| last.membership != status.membership) {
+            self.roster.publish(self.group, &status.membership);
+        }
+        self.board.set_status(status.clone());
+        self.last = Some(status);
     }
 }
 
@@ -335,13 +389,14 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
                 }
                 Kind::Request => requests.push(Attempted::decode_all(item.bytes)?),
                 Kind::Response => responses.push(Response::decode_all(item.bytes)?),
+                Kind::Whereabouts => return Err(DecodeError::Invalid("item of a peer")),
             }
         }
         if !inputs.is_empty() {
             self.seat.send(inputs);
         }
         if !requests.is_empty() {
-            self.replica.do_send(Requests(from, requests));
+            self.replica.do_send(Requests(Origin::Peer(from), requests));
         }
         if !responses.is_empty() {
             self.replica.do_send(Responses(responses));

@@ -9,22 +9,31 @@ use std::{
 };
 
 use actix::{Actor, Addr};
-use consensus_core::journal::{self, Journal, JournalError, JournalId};
+use consensus_core::{
+    NodeId,
+    journal::{self, Journal, JournalError, JournalId},
+};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     Node, Shared,
-    builder::Settings,
+    card::Card,
     directory::Directory,
     host::{Draw, NodeActor},
 };
 use crate::{
     clock::{Calendar, Clock, MachineCalendar, NodeClock},
+    config::{
+        Settings,
+        table::{HEARTBEAT, JOURNAL_SEGMENT},
+    },
     error::{Code, Error, Result},
     http,
     journal::{FileDisk, JournalActor, NodeDisk, end_process},
     sync::lock,
-    transport::{self, Identity, Incoming, Inlets, Link, Links, Network, Tcp},
+    transport::{
+        self, Identity, Incoming, Inlets, Links, Network, Roster, Tcp, acquaint, guest::Reception,
+    },
 };
 
 /// How often roles and replicas look at the time: a fifth of a heartbeat, within reason.
@@ -33,17 +42,17 @@ fn tick_period(heartbeat: Duration) -> Duration {
 }
 
 /// Starts a node and returns once it listens.
-pub(super) fn launch(settings: Settings) -> Result<Node> {
-    let peer_port = settings.peers.get(&settings.id).map(|address| bind(*address, "peer"));
-    let peer_port = peer_port.transpose()?;
+pub(crate) fn launch(settings: Settings) -> Result<Node> {
+    // Ports come first: what another process has is said before the disk is touched.
+    let noted = Card::read(&settings.data)?.and_then(|card| card.listen?.parse().ok());
+    let peer_port = settings.listen.or(noted).map(|address| bind(address, "peer")).transpose()?;
     let http_port = settings.http.map(|address| bind(address, "HTTP")).transpose()?;
     let http_address = http_port.as_ref().and_then(|port| port.local_addr().ok());
 
-    let members = settings.members();
-    let directory = Directory::open(&settings.data, &settings.cluster, settings.id, &members)?;
-    let incarnation = directory.incarnation()?;
+    let directory = Directory::open(&settings)?;
+    let card = directory.card().clone();
     let disk: NodeDisk = Box::new(FileDisk::new(directory.journal()));
-    let opened = Journal::open(disk, JournalId(incarnation), journal::Config::default());
+    let opened = Journal::open(disk, JournalId(card.incarnation), journal_config(&settings));
     let (journal, recovered) = opened.map_err(|error| journal_error(&error, &settings))?;
     if let Some(cut) = &recovered.cut {
         tracing::info!(
@@ -52,15 +61,15 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
              is lost"
         );
     }
-    let seen = directory.peers()?;
-    let others = settings.peers.keys().filter(|peer| **peer != settings.id);
-    let identity = Identity::new(
-        settings.cluster.as_str().into(),
-        settings.id,
-        incarnation,
-        others.map(|peer| (*peer, seen.get(peer).copied())).collect(),
-        Box::new(directory),
-    );
+    let roster =
+        Roster::new(card.node, !card.founders.is_empty(), card.roster(), Box::new(directory));
+    let identity = Identity {
+        cluster: settings.cluster.as_str().into(),
+        node: card.node,
+        incarnation: card.incarnation,
+        address: card.address.as_deref().map(Arc::from),
+        roster,
+    };
 
     let (started, start) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel();
@@ -71,8 +80,10 @@ pub(super) fn launch(settings: Settings) -> Result<Node> {
             let disk_thread = actix_rt::Arbiter::new();
             let journal = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
             let parts = Parts {
-                tick: tick_period(settings.heartbeat),
+                tick: tick_period(settings.get(&HEARTBEAT)),
                 settings,
+                founders: card.founders,
+                join: card.join,
                 identity,
                 recovered,
                 journal,
@@ -101,6 +112,10 @@ struct Ports {
 /// What a node's actors are made of, and the world that they meet: time, the network, chance.
 pub(crate) struct Parts {
     pub(crate) settings: Settings,
+    /// The first members, with their addresses; none for a node that joins.
+    pub(crate) founders: BTreeMap<NodeId, String>,
+    /// Whom to ask for the cluster's nodes, until this one is a member.
+    pub(crate) join: Vec<String>,
     pub(crate) identity: Identity,
     pub(crate) recovered: journal::Recovered,
     pub(crate) journal: Addr<JournalActor>,
@@ -111,36 +126,39 @@ pub(crate) struct Parts {
     pub(crate) http: Option<SocketAddr>,
 }
 
-/// Starts a node's actors on this thread, and listens to its peers if they can come in.
+/// Starts a node's actors on this thread, and listens to its peers if they can come in; returns the
+/// tasks that go on beside them.
 pub(crate) fn assemble(
     parts: Parts,
     incoming: Option<impl Incoming + 'static>,
-) -> (Arc<Shared>, Option<JoinHandle<()>>) {
-    let Parts { settings, identity, recovered, journal, calendar, tick, network, draw, http } =
-        parts;
-    let (id, cluster, members) = (settings.id, Arc::clone(&identity.cluster), settings.members());
-    let inlets = Inlets::default();
-    let mut links = BTreeMap::new();
-    for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != id) {
-        let link = Link::launch(Arc::clone(&network), identity.clone(), *peer, *address);
-        links.insert(*peer, link);
-    }
+) -> (Arc<Shared>, Vec<JoinHandle<()>>) {
+    let Parts { settings, founders, join, identity, recovered, journal, .. } = parts;
+    let Parts { calendar, tick, network, draw, http, .. } = parts;
+    let (id, cluster) = (settings.id, Arc::clone(&identity.cluster));
+    let (inlets, links) = (Inlets::default(), Links::default());
+    links.sync(&network, &identity);
+    let following = links.clone().follow(Arc::clone(&network), identity.clone());
+    let acquainting = acquaint(network, identity.clone(), join);
+    let mut tasks = vec![actix_rt::spawn(following), actix_rt::spawn(acquainting)];
     let actor = NodeActor {
-        settings,
+        settings: settings.clone(),
+        founders,
+        roster: identity.roster.clone(),
         recovered,
         journal,
         clock: Clock::launch(tick),
         time: NodeClock::start(calendar),
         draw,
-        links: Links::new(links),
+        links,
         inlets: inlets.clone(),
         hosted: Vec::new(),
     };
     let shared = Arc::new(Shared {
         id,
         cluster,
-        members,
+        identity: identity.clone(),
         http,
+        settings,
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),
@@ -148,8 +166,11 @@ pub(crate) fn assemble(
         stop: Mutex::new(None),
         thread: Mutex::new(None),
     });
-    let listen = |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets));
-    (shared, incoming.map(listen))
+    let reception = Arc::clone(&shared) as Arc<dyn Reception>;
+    let listen =
+        |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets, reception));
+    tasks.extend(incoming.map(listen));
+    (shared, tasks)
 }
 
 /// The life of the node's thread.
@@ -166,7 +187,7 @@ async fn run(
             return;
         }
     };
-    let (shared, listening) = assemble(parts, incoming);
+    let (shared, tasks) = assemble(parts, incoming);
     let server = match ports.http.map(|port| http::serve(port, Arc::clone(&shared))).transpose() {
         Ok(server) => server,
         Err(error) => {
@@ -183,9 +204,7 @@ async fn run(
         handle.stop(false).await;
         task.await.ok();
     }
-    if let Some(task) = listening {
-        task.abort();
-    }
+    tasks.iter().for_each(JoinHandle::abort);
     shared.actor.send(super::host::Shutdown).await.ok();
 }
 
@@ -206,6 +225,12 @@ fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
             format!("cannot listen on {what} address {address}: {error}; {hint}"),
         )
     })
+}
+
+fn journal_config(settings: &Settings) -> journal::Config {
+    let segment = usize::try_from(settings.get(&JOURNAL_SEGMENT).0).unwrap_or(usize::MAX);
+    let config = journal::Config::builder().segment_bytes(segment).build();
+    config.expect("the setting's check is the journal's own")
 }
 
 fn journal_error(error: &JournalError, settings: &Settings) -> Error {

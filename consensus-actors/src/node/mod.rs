@@ -1,10 +1,12 @@
 //! A node: the actors of one process, their journal, their links, and their ports.
 
 pub(crate) mod builder;
+mod card;
 mod directory;
 mod group;
 mod host;
 pub(crate) mod launch;
+mod reception;
 
 use std::{
     collections::BTreeMap,
@@ -17,18 +19,21 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, NodeId, Status};
-use tokio::sync::oneshot;
+use consensus_core::{Index, Membership, NodeId, Status};
+use tokio::sync::{oneshot, watch};
 
 pub use builder::NodeBuilder;
+pub(crate) use card::has_joined;
 pub(crate) use group::{Arguments, Group};
 pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
+    config::Settings,
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
+    transport::Identity,
 };
 
 /// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
@@ -45,8 +50,9 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
-    pub(crate) members: Vec<NodeId>,
+    pub(crate) identity: Identity,
     pub(crate) http: Option<SocketAddr>,
+    settings: Settings,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
@@ -94,6 +100,7 @@ impl Node {
     /// [`Code::Application`](crate::Code::Application) when signals cannot be awaited.
     pub async fn run(self) -> Result {
         self.shared.all_hosted.store(true, Ordering::Release);
+        self.shared.warn_of_unhosted();
         let until = async {
             use tokio::signal::unix::{SignalKind, signal};
             let (mut interrupt, mut terminate) =
@@ -131,26 +138,42 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// Where a group's actors write how things stand, for operators.
+/// Where a group's actors write how things stand, for operators and for clients.
 #[derive(Debug)]
-pub(crate) struct Board(Mutex<(Status, Index)>);
+pub(crate) struct Board {
+    now: Mutex<(Status, Index)>,
+    followed: watch::Sender<(Option<NodeId>, Membership)>,
+}
 
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        Self(Mutex::new((status, Index::ZERO)))
+        let followed = watch::Sender::new((status.leader, status.membership.clone()));
+        Self { now: Mutex::new((status, Index::ZERO)), followed }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        lock(&self.0).0 = status;
+        self.followed.send_if_modified(|(leader, membership)| {
+            if (*leader, &*membership) == (status.leader, &status.membership) {
+                return false;
+            }
+            (*leader, *membership) = (status.leader, status.membership.clone());
+            true
+        });
+        lock(&self.now).0 = status;
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
-        lock(&self.0).1 = applied;
+        lock(&self.now).1 = applied;
     }
 
     pub(crate) fn read(&self) -> (Status, Index) {
-        lock(&self.0).clone()
+        lock(&self.now).clone()
+    }
+
+    /// Follows who leads and who the members are.
+    pub(crate) fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+        self.followed.subscribe()
     }
 }
 
@@ -161,6 +184,20 @@ impl Shared {
     /// Returns the hosted groups by name.
     pub(crate) fn groups(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Group>>> {
         lock(&self.groups)
+    }
+
+    /// Says which settings are of no group that is hosted: a name may be misspelled, or the group
+    /// may be another node's.
+    fn warn_of_unhosted(&self) {
+        let groups = self.groups();
+        let known: Vec<&str> = groups.keys().map(String::as_str).collect();
+        for (name, origin) in self.settings.other_groups(&known) {
+            let meant = crate::suggest::did_you_mean(&name, known.iter().copied());
+            tracing::warn!(
+                node = %self.id, "{origin}: this node hosts no group {name:?}{meant}; what is said \
+                 of it has no effect here"
+            );
+        }
     }
 
     /// Returns a hosted group.

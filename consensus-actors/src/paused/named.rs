@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    future::IntoFuture,
     rc::Rc,
     sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use bytes::Bytes;
 use consensus_core::{
     Decided, GroupId, Index, NodeId, Outcome, Submission, Ticket, WallTime,
@@ -30,10 +32,15 @@ use crate::{
     client::COMMAND_BYTES_MAX,
     clock::{Calendar, NodeClock},
     node::Board,
-    replica::{Decisions, Place, Proposer, Replica, Requests},
+    replica::{Decisions, Origin, Place, Proposer, Replica, Requests},
     role::Decision,
     sync::lock,
-    transport::{Identity, Incarnations, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, listen},
+    transport::{
+        Identity, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, Peer, Roster, Store,
+        admission::{Greeting, Ground, Refusal},
+        guest::{Desk, Reception},
+        listen,
+    },
 };
 
 /// Starts a cluster of three and waits until one leads; returns it with the leader and a follower.
@@ -94,7 +101,7 @@ fn oversized_request_of_a_peer_is_refused() {
             let envelope = Envelope { at: WallTime(0), body };
             let request = Request::Propose(envelope.encoded().into());
             let attempted = Attempted { attempt: Attempt(name), request };
-            node.client.addr().do_send(Requests(from, vec![attempted]));
+            node.client.addr().do_send(Requests(Origin::Peer(from), vec![attempted]));
         }
         sleep(Duration::from_secs(20)).await;
         for state in world.states().await {
@@ -155,15 +162,19 @@ fn power_losses_use_up_no_connections() {
     });
 }
 
-/// A seat that only remembers who asked.
+/// A seat that only remembers who asked, and what it was told.
 #[derive(Default)]
-struct Tickets(Mutex<Vec<Ticket>>);
+struct Tickets(Mutex<Vec<Ticket>>, Mutex<Vec<bool>>);
 
 impl Proposer for Tickets {
     fn submit(&self, _: Vec<Submission>) {}
 
     fn read(&self, tickets: Vec<Ticket>) {
         lock(&self.0).extend(tickets);
+    }
+
+    fn behind(&self, behind: bool) {
+        lock(&self.1).push(behind);
     }
 
     fn admin(&self, _: Vec<(Ticket, Admin)>) {}
@@ -178,27 +189,29 @@ impl Calendar for Noon {
     }
 }
 
+/// Starts a replica that has nothing but its seat.
+fn alone(node: NodeId, seat: &Arc<Tickets>) -> Addr<Replica<Chronicle>> {
+    Replica::<Chronicle>::new(Place {
+        node,
+        group: GroupId(1),
+        name: "chronicle".into(),
+        seat: Arc::clone(seat) as Arc<dyn Proposer>,
+        links: Links::default(),
+        clock: NodeClock::start(Arc::new(Noon)),
+        board: Arc::new(Board::new()),
+        patience: Patience { retry_after: Duration::from_secs(9), pause: Duration::from_secs(1) },
+        first_attempt: Attempt(1),
+        deadline: Duration::from_secs(9),
+    })
+    .start()
+}
+
 // Goal: a read that is ready at an index is answered once that is applied, and not from before.
 #[test]
 fn read_waits_until_its_index_is_applied() {
     paused(async {
         let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
-        let replica = Replica::<Chronicle>::new(Place {
-            node,
-            group: GroupId(1),
-            name: "chronicle".into(),
-            seat: Arc::clone(&seat) as Arc<dyn Proposer>,
-            links: Links::default(),
-            clock: NodeClock::start(Arc::new(Noon)),
-            board: Arc::new(Board::new()),
-            patience: Patience {
-                retry_after: Duration::from_secs(9),
-                pause: Duration::from_secs(1),
-            },
-            first_attempt: Attempt(1),
-            deadline: Duration::from_secs(9),
-        })
-        .start();
+        let replica = alone(node, &seat);
         let client = Client::from(replica.clone());
         replica.do_send(Decisions(vec![Decision::Route { leader: Some(node) }]));
         let asking =
@@ -219,19 +232,68 @@ fn read_waits_until_its_index_is_applied() {
     });
 }
 
-/// Incarnations that nobody asks for again.
+// Goal: calls that wait to be looked at are bounded: beyond, a caller is told at once that there
+// are too many, and when they have been looked at there is room again.
+#[test]
+fn mailbox_of_a_replica_is_bounded() {
+    const PLACES: usize = 4_096;
+    paused(async {
+        let node = NodeId::new(1).expect("positive");
+        let client = Client::from(alone(node, &Arc::default()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut ask = || {
+            let mut asked = client.answer(&Queries::Standing { asked: 7 }).into_future();
+            let answer = asked.as_mut().poll(&mut cx);
+            (asked, answer)
+        };
+        let waiting: Vec<_> = (0..PLACES).map(|_| ask()).collect();
+        assert!(waiting.iter().all(|(_, answer)| answer.is_pending()));
+        let Poll::Ready(Err(error)) = ask().1 else { panic!("there is no place left") };
+        assert_eq!((error.code(), error.outcome()), (Code::Busy, Outcome::NotApplied));
+        assert!(error.message().starts_with("4096 calls wait"), "{error}");
+
+        sleep(Duration::from_millis(1)).await;
+        drop(waiting);
+        assert!(ask().1.is_pending(), "all were looked at, and there is room");
+    });
+}
+
+// Goal: a replica that has more to apply than it may says so to its protocol, and says when it has
+// caught up.
+#[test]
+fn backlog_of_a_replica_is_bounded() {
+    const ENTRIES_MAX: u64 = 1 << 18;
+    paused(async {
+        let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
+        let replica = alone(node, &seat);
+        let decided = |index| Decided { index: Index(index), command: None, ticket: None };
+        let decide = |entries: std::ops::RangeInclusive<u64>| {
+            let entries: Vec<_> = entries.map(decided).collect();
+            replica.do_send(Decisions(vec![Decision::Apply(entries.into_iter())]));
+        };
+        decide(1..=ENTRIES_MAX);
+        sleep(Duration::from_millis(1)).await;
+        assert!(lock(&seat.1).is_empty(), "so many it may have");
+        decide(ENTRIES_MAX + 1..=2 * ENTRIES_MAX + 1);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(*lock(&seat.1), [true, false]);
+    });
+}
+
+/// A roster that nobody reads again.
 struct Forgetful;
 
-impl Incarnations for Forgetful {
-    fn remember(&mut self, _: NodeId, _: u128) -> std::io::Result<()> {
+impl Store for Forgetful {
+    fn store(&mut self, _: &BTreeMap<NodeId, Peer>) -> std::io::Result<()> {
         Ok(())
     }
 }
 
 fn identity(node: u64, peer: u64) -> Identity {
     let [node, peer] = [node, peer].map(|number| NodeId::new(number).expect("positive"));
-    let peers = BTreeMap::from([(peer, None)]);
-    Identity::new("paused".into(), node, 1, peers, Box::new(Forgetful))
+    let peers = BTreeMap::from([(peer, Peer::default())]);
+    let roster = Roster::new(node, true, peers, Box::new(Forgetful));
+    Identity { cluster: "paused".into(), node, incarnation: 1, address: None, roster }
 }
 
 /// Collects the numbers that items carry.
@@ -248,6 +310,15 @@ impl Inlet for Numbers {
     }
 }
 
+/// Takes no clients.
+struct Closed;
+
+impl Reception for Closed {
+    fn receive(&self, _: &Greeting) -> Result<Arc<dyn Desk>, Refusal> {
+        Err(Refusal { ground: Ground::Stopping, reason: "this port is for peers".to_owned() })
+    }
+}
+
 // Goal: a link neither repeats nor reorders items, and loses none but those of a connection that
 // was lost.
 // Method: numbered items over a network that cuts and holds; the last ones come without faults.
@@ -260,9 +331,10 @@ fn link_keeps_the_order() {
         let [from, to] = [1, 2].map(|node| Life { node, generation: 1 });
         let (inlets, numbers) = (Inlets::default(), Arc::new(Numbers::default()));
         inlets.add(GroupId(1), Arc::clone(&numbers) as Arc<dyn Inlet>);
-        let listening = spawn_local(listen(wire.listen(to), identity(2, 1), inlets));
+        let listening =
+            spawn_local(listen(wire.listen(to), identity(2, 1), inlets, Arc::new(Closed)));
         let peer = NodeId::new(2).expect("positive");
-        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2));
+        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2).to_string());
         for number in 1..=2 * EACH {
             let bytes = Bytes::copy_from_slice(&number.to_le_bytes());
             link.do_send(Outgoing(vec![Item { group: GroupId(1), kind: Kind::Message, bytes }]));

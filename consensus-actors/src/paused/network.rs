@@ -244,11 +244,11 @@ struct Caller {
 }
 
 impl Network for Caller {
-    fn dial(&self, address: SocketAddr) -> Dialing {
-        let (wire, life) = (self.wire.clone(), self.life);
+    fn dial(&self, address: &str) -> Dialing {
+        let (wire, life, address) = (self.wire.clone(), self.life, address.parse());
         Box::pin(async move {
             sleep(Duration::from_millis(1)).await;
-            match wire.connect(life, address) {
+            match wire.connect(life, address.expect("tests have addresses without names")) {
                 Attempt::Connected(stream) => Ok(stream),
                 Attempt::Refused => Err(io::ErrorKind::ConnectionRefused.into()),
                 Attempt::Unanswered => pending().await,

@@ -34,7 +34,7 @@ use crate::{
     journal::{JournalActor, NodeDisk},
     node::launch::{Parts, assemble},
     sync::lock,
-    transport::{Identity, Incarnations},
+    transport::{Identity, Peer, Roster, Store},
 };
 
 /// The name of the group that every node hosts.
@@ -65,7 +65,7 @@ pub(super) struct World {
 struct Slot {
     platter: Platter,
     calendar: Arc<Skewed>,
-    known: Arc<Mutex<BTreeMap<NodeId, u128>>>,
+    known: Arc<Mutex<BTreeMap<NodeId, Peer>>>,
     generation: u64,
     running: Option<Running>,
 }
@@ -95,12 +95,12 @@ impl Calendar for Skewed {
     }
 }
 
-/// Incarnations that outlive a node's lives.
-struct Known(Arc<Mutex<BTreeMap<NodeId, u128>>>);
+/// A roster that outlives a node's lives.
+struct Known(Arc<Mutex<BTreeMap<NodeId, Peer>>>);
 
-impl Incarnations for Known {
-    fn remember(&mut self, node: NodeId, incarnation: u128) -> io::Result<()> {
-        lock(&self.0).insert(node, incarnation);
+impl Store for Known {
+    fn store(&mut self, peers: &BTreeMap<NodeId, Peer>) -> io::Result<()> {
+        lock(&self.0).clone_from(peers);
         Ok(())
     }
 }
@@ -262,13 +262,24 @@ impl World {
         let node = settings.id;
         let (known, calendar) =
             self.slot(number, |slot| (Arc::clone(&slot.known), Arc::clone(&slot.calendar)));
-        let others = settings.peers.keys().filter(|peer| **peer != node);
-        let peers = others.map(|peer| (*peer, lock(&known).get(peer).copied())).collect();
-        let store = Box::new(Known(Arc::clone(&known)));
+        let mut peers = lock(&known).clone();
+        for (peer, address) in settings.peers.iter().filter(|(peer, _)| **peer != node) {
+            peers.entry(*peer).or_default().address.clone_from(address);
+        }
+        let roster = Roster::new(node, true, peers, Box::new(Known(known)));
+        let identity = Identity {
+            cluster: "paused".into(),
+            node,
+            incarnation: incarnation(number),
+            address: settings.address.as_deref().map(Arc::from),
+            roster,
+        };
         let mut drawn = self.random.borrow_mut().fork();
         Parts {
+            founders: settings.founders(),
+            join: Vec::new(),
             settings,
-            identity: Identity::new("paused".into(), node, incarnation(number), peers, store),
+            identity,
             recovered,
             journal,
             calendar,

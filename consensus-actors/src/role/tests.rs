@@ -179,6 +179,10 @@ impl Hosted for Relay {
         Input::Control(())
     }
 
+    fn behind(_: bool) -> Input<Self> {
+        Input::Control(())
+    }
+
     fn admin(_: Ticket, _: Admin) -> Input<Self> {
         Input::Control(())
     }

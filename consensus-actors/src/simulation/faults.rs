@@ -5,7 +5,7 @@ use consensus_core::sim::{Fault, Faults, Profile};
 use crate::suggest;
 
 /// Every word with the kinds of fault that it stands for. `consensus-macros` knows them as well.
-const WORDS: [(&str, &[Fault]); 18] = [
+const WORDS: [(&str, &[Fault]); 19] = [
     (
         "crash",
         &[
@@ -33,6 +33,7 @@ const WORDS: [(&str, &[Fault]); 18] = [
     ("io_error", &[Fault::WriteError, Fault::SyncError]),
     ("wiped_disk", &[Fault::WipedDisk]),
     ("replacement", &[Fault::Replacement]),
+    ("transfer", &[Fault::Transfer]),
 ];
 
 /// Returns the kinds of fault that `word` stands for.

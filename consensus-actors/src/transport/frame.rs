@@ -9,7 +9,43 @@ use twox_hash::XxHash3_64;
 /// The largest body of a frame. What is longer closes the connection unread.
 pub(crate) const FRAME_BYTES_MAX: usize = 4 << 20;
 
-const HEADER_BYTES: usize = 12;
+/// What comes before the body: its length and its checksum.
+pub(super) const HEADER_BYTES: usize = 12;
+
+/// What a frame says of its body.
+pub(super) struct Header {
+    pub(super) length: usize,
+    checksum: u64,
+}
+
+impl Header {
+    /// Reads the header of a frame of at most `bytes_max`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] with the reason for a longer one.
+    pub(super) fn read(bytes: &[u8], bytes_max: usize) -> io::Result<Self> {
+        let (length, checksum) = bytes.split_at_checked(4).unwrap_or_default();
+        let length = u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
+        let checksum = u64::from_le_bytes(checksum.try_into().unwrap_or_default());
+        if length > bytes_max {
+            let reason = format!("a frame of {length} bytes, more than {bytes_max}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(Self { length, checksum })
+    }
+
+    /// Checks that `body` is the one that was announced.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] with the reason if it is not.
+    pub(super) fn check(&self, body: &[u8]) -> io::Result<()> {
+        if XxHash3_64::oneshot(body) == self.checksum {
+            return Ok(());
+        }
+        let reason = "the checksum of a frame does not match its body";
+        Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+    }
+}
 
 /// Starts a frame in `out`, which must be empty; the body is appended after it.
 pub(super) fn begin(out: &mut Vec<u8>) {
@@ -50,19 +86,9 @@ pub(super) async fn read(
         return Ok(None);
     }
     stream.read_exact(&mut header[first..]).await?;
-    let (length, checksum) = header.split_at(4);
-    let length = u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
-    let checksum = u64::from_le_bytes(checksum.try_into().unwrap_or_default());
-    if length > bytes_max {
-        let reason = format!("a frame of {length} bytes, more than {bytes_max}");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-    }
-
-    let mut body = vec![0; length];
+    let header = Header::read(&header, bytes_max)?;
+    let mut body = vec![0; header.length];
     stream.read_exact(&mut body).await?;
-    if XxHash3_64::oneshot(&body) != checksum {
-        let reason = "the checksum of a frame does not match its body";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-    }
+    header.check(&body)?;
     Ok(Some(body.into()))
 }

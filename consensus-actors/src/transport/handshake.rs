@@ -1,12 +1,8 @@
 //! The handshake: who is calling whom, and whether they may talk.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use consensus_core::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -14,17 +10,21 @@ use tokio::{
     time::timeout,
 };
 
-use super::{frame, network::Stream};
-use crate::sync::lock;
+use super::{
+    admission, frame,
+    network::Stream,
+    roster::{Cause, Claim, Exclusion, Roster, Standing, Told},
+};
 
 /// The layout of frames, items and messages that this build speaks.
-const PROTOCOL_VERSION: u32 = 3;
+pub(super) const PROTOCOL_VERSION: u32 = 3;
 
 /// Says that this port speaks this protocol, to whoever called by mistake.
 const MAGIC: &str = "consensus-peer";
 
-/// A handshake takes less than a kilobyte; whoever sends more is no peer.
-const HELLO_BYTES_MAX: usize = 4_096;
+/// A peer's greeting takes less than a kilobyte, its answer some more for each node that it lists,
+/// and a client's greeting some for the names of what it calls; whoever sends more is none of them.
+const HELLO_BYTES_MAX: usize = 32 << 10;
 
 /// How long a peer may take to greet.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,22 +37,52 @@ struct Hello {
     cluster: String,
     from: NodeId,
     incarnation: u128,
-    to: NodeId,
+    /// Whom the caller wants; one that only looks may not know.
+    to: Option<NodeId>,
+    /// Where the caller listens, as others reach it.
+    #[serde(default)]
+    address: Option<String>,
+    #[serde(default)]
+    wish: Wish,
     /// Optional behaviour that both sides must know of; none yet.
     features: Vec<String>,
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Wish {
+    /// To send frames, as a member.
+    #[default]
+    Link,
+    /// To know who is here, as anybody of the cluster may.
+    Look,
 }
 
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
 enum Welcome {
-    Accepted { incarnation: u128 },
-    Refused { reason: String },
+    Accepted {
+        incarnation: u128,
+        /// The peers of the one that answers.
+        #[serde(default)]
+        peers: Vec<Told>,
+    },
+    Shown(Shown),
+    Refused {
+        reason: String,
+        #[serde(default)]
+        cause: Cause,
+    },
 }
 
-/// Remembers the incarnation of each peer, across restarts.
-pub(crate) trait Incarnations: Send {
-    /// Makes durable that `node` is of `incarnation`.
-    fn remember(&mut self, node: NodeId, incarnation: u128) -> io::Result<()>;
+/// What a node shows to whoever looks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Shown {
+    pub(crate) node: NodeId,
+    /// Whether it takes part in a group.
+    pub(crate) is_member: bool,
+    /// The nodes that it knows, itself included.
+    pub(crate) peers: Vec<Told>,
 }
 
 /// Who this node is, and what it knows of its peers.
@@ -61,140 +91,185 @@ pub(crate) struct Identity {
     pub(crate) cluster: Arc<str>,
     pub(crate) node: NodeId,
     pub(crate) incarnation: u128,
-    known: Arc<Mutex<Known>>,
-}
-
-struct Known {
-    peers: BTreeMap<NodeId, Option<u128>>,
-    store: Box<dyn Incarnations>,
+    /// Where it listens, as others reach it; `None` if it does not.
+    pub(crate) address: Option<Arc<str>>,
+    pub(crate) roster: Roster,
 }
 
 impl Identity {
-    /// Makes the identity of a node; `peers` are all others, with the incarnation each was last
-    /// seen under.
-    pub(crate) fn new(
-        cluster: Arc<str>,
-        node: NodeId,
-        incarnation: u128,
-        peers: BTreeMap<NodeId, Option<u128>>,
-        store: Box<dyn Incarnations>,
-    ) -> Self {
-        Self { cluster, node, incarnation, known: Arc::new(Mutex::new(Known { peers, store })) }
-    }
-
-    /// Checks a peer's incarnation against the one it was first seen under.
-    fn recognize(&self, peer: NodeId, incarnation: u128) -> Result<(), String> {
-        let mut known = lock(&self.known);
-        match known.peers.get(&peer) {
-            None => Err(format!("{peer} is not among the peers of {}; check --peers", self.node)),
-            Some(Some(seen)) if *seen == incarnation => Ok(()),
-            Some(Some(seen)) => {
-                // Not for the caller's eyes: who is told an incarnation could claim to be it.
-                tracing::error!(
-                    "{peer} comes as incarnation {incarnation:032x}, but {} knows it as {seen:032x}",
-                    self.node
-                );
-                Err(format!(
-                    "{peer} comes as another incarnation than {} knows: its data directory is not \
-                     the one it had, and the votes and entries that it promised to keep may be \
-                     gone; give it back its data directory",
-                    self.node
-                ))
-            }
-            Some(None) => {
-                let stored = known.store.remember(peer, incarnation);
-                stored.map_err(|error| format!("cannot remember incarnations: {error}"))?;
-                known.peers.insert(peer, Some(incarnation));
-                Ok(())
-            }
+    fn greeting(&self, to: Option<NodeId>, wish: Wish) -> Hello {
+        Hello {
+            magic: MAGIC.to_owned(),
+            version: PROTOCOL_VERSION,
+            cluster: self.cluster.to_string(),
+            from: self.node,
+            incarnation: self.incarnation,
+            to,
+            address: self.address.as_deref().map(str::to_owned),
+            wish,
+            features: Vec::new(),
         }
     }
+
+    /// Says what a node that waits to be added waits for.
+    pub(crate) fn wanted(&self) -> String {
+        let (cluster, id) = (&self.cluster, self.node.number());
+        let address = self.address.as_deref().unwrap_or("ADDRESS");
+        format!(
+            "this node waits to be added to cluster {cluster:?}: run `add {id} {address}` against \
+             one of its members"
+        )
+    }
+
+    /// Returns where nodes listen, this one and all that were not removed.
+    pub(crate) fn addresses(&self) -> BTreeMap<NodeId, String> {
+        let mut addresses = self.roster.reachable();
+        if let Some(address) = self.address.as_deref() {
+            addresses.insert(self.node, address.to_owned());
+        }
+        addresses
+    }
+
+    /// Shows what everybody may know.
+    fn show(&self) -> Shown {
+        let told = |(node, address)| Told { node, address, incarnation: None };
+        let peers = self.addresses().into_iter().map(told).collect();
+        let is_member = self.roster.standing() == Standing::Member;
+        Shown { node: self.node, is_member, peers }
+    }
 }
 
-fn refused(reason: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionRefused, reason.into())
+pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    rmp_serde::to_vec_named(message).map_err(io::Error::other)
 }
 
-async fn send<W: AsyncWrite + Unpin>(stream: &mut W, message: &impl Serialize) -> io::Result<()> {
-    let body = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
-    stream.write_all(&frame::of(&body)).await
+pub(super) async fn send<W>(stream: &mut W, message: &impl Serialize) -> io::Result<()>
+where
+    W: AsyncWrite + Unpin,
+{
+    stream.write_all(&frame::of(&encode(message)?)).await
 }
 
-async fn receive<R, M>(stream: &mut R) -> io::Result<M>
+pub(super) async fn receive<R>(stream: &mut R, bytes_max: usize) -> io::Result<Bytes>
 where
     R: AsyncRead + Unpin,
-    M: for<'de> Deserialize<'de>,
 {
-    let body = timeout(PATIENCE, frame::read(stream, HELLO_BYTES_MAX)).await??;
-    let body = body.ok_or(io::ErrorKind::UnexpectedEof)?;
-    rmp_serde::from_slice(&body)
+    let body = timeout(PATIENCE, frame::read(stream, bytes_max)).await??;
+    body.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+pub(super) fn parse<M: for<'de> Deserialize<'de>>(body: &[u8]) -> io::Result<M> {
+    rmp_serde::from_slice(body)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the first frame is no greeting"))
 }
 
 /// Greets `peer` as the caller.
 ///
 /// # Errors
-/// [`io::ErrorKind::ConnectionRefused`] with the reason when either side will not talk, and
-/// whatever the socket says.
+/// [`Exclusion`] within the error when either side will not talk, and whatever the socket says.
 pub(super) async fn call(stream: &mut Stream, identity: &Identity, peer: NodeId) -> io::Result<()> {
-    let hello = Hello {
-        magic: MAGIC.to_owned(),
-        version: PROTOCOL_VERSION,
-        cluster: identity.cluster.to_string(),
-        from: identity.node,
-        incarnation: identity.incarnation,
-        to: peer,
-        features: Vec::new(),
-    };
-    send(&mut stream.write, &hello).await?;
-    match receive(&mut stream.read).await? {
-        Welcome::Accepted { incarnation } => identity.recognize(peer, incarnation).map_err(refused),
-        Welcome::Refused { reason } => Err(refused(reason)),
+    send(&mut stream.write, &identity.greeting(Some(peer), Wish::Link)).await?;
+    match parse(&receive(&mut stream.read, HELLO_BYTES_MAX).await?)? {
+        Welcome::Accepted { incarnation, peers } => {
+            let answering = Claim { node: peer, incarnation, address: None };
+            identity.roster.recognize(&answering).map_err(Exclusion::into_io)?;
+            identity.roster.introduce(peers);
+            Ok(())
+        }
+        Welcome::Refused { reason, cause } => Err(Exclusion::new(cause, reason).into_io()),
+        Welcome::Shown(_) => Err(unasked()),
     }
 }
 
-/// Answers a caller; returns who it is.
+/// Asks who is there and whom it knows.
 ///
 /// # Errors
 /// As [`call`].
-pub(super) async fn answer(stream: &mut Stream, identity: &Identity) -> io::Result<NodeId> {
-    let hello: Hello = receive(&mut stream.read).await?;
-    match judge(&hello, identity) {
-        Ok(()) => {
-            let incarnation = identity.incarnation;
-            send(&mut stream.write, &Welcome::Accepted { incarnation }).await?;
-            Ok(hello.from)
+pub(super) async fn look(stream: &mut Stream, identity: &Identity) -> io::Result<Shown> {
+    send(&mut stream.write, &identity.greeting(None, Wish::Look)).await?;
+    match parse(&receive(&mut stream.read, HELLO_BYTES_MAX).await?)? {
+        Welcome::Shown(shown) => Ok(shown),
+        Welcome::Refused { reason, cause } => Err(Exclusion::new(cause, reason).into_io()),
+        Welcome::Accepted { .. } => Err(unasked()),
+    }
+}
+
+fn unasked() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the answer is to another greeting")
+}
+
+/// Who calls.
+pub(super) enum Caller {
+    /// A peer, which has been welcomed.
+    Peer(NodeId),
+    /// A node that wanted to know who is here, and was told.
+    Looker,
+    /// A client with this greeting, which has not been answered.
+    Client(Bytes),
+}
+
+/// Answers a caller if it is a node; returns who it is.
+///
+/// # Errors
+/// As [`call`].
+pub(super) async fn answer(stream: &mut Stream, identity: &Identity) -> io::Result<Caller> {
+    /// What every greeting has.
+    #[derive(Deserialize)]
+    struct Opening {
+        magic: String,
+    }
+    let body = receive(&mut stream.read, HELLO_BYTES_MAX).await?;
+    if parse::<Opening>(&body)?.magic == admission::MAGIC {
+        return Ok(Caller::Client(body));
+    }
+    let hello: Hello = parse(&body)?;
+    let (peer, wish) = (hello.from, hello.wish);
+    if let Err(exclusion) = judge(hello, identity) {
+        let Exclusion { cause, reason } = exclusion.clone();
+        send(&mut stream.write, &Welcome::Refused { reason, cause }).await?;
+        return Err(exclusion.into_io());
+    }
+    match wish {
+        Wish::Link => {
+            let (incarnation, peers) = (identity.incarnation, identity.roster.tell());
+            send(&mut stream.write, &Welcome::Accepted { incarnation, peers }).await?;
+            Ok(Caller::Peer(peer))
         }
-        Err(reason) => {
-            send(&mut stream.write, &Welcome::Refused { reason: reason.clone() }).await?;
-            Err(refused(reason))
+        Wish::Look => {
+            send(&mut stream.write, &Welcome::Shown(identity.show())).await?;
+            Ok(Caller::Looker)
         }
     }
 }
 
-fn judge(hello: &Hello, identity: &Identity) -> Result<(), String> {
+fn judge(hello: Hello, identity: &Identity) -> Result<(), Exclusion> {
     let node = identity.node;
+    let mistaken = |reason: String| Err(Exclusion::new(Cause::Mistaken, reason));
     if hello.magic != MAGIC {
-        return Err("the caller speaks another protocol".to_owned());
+        return mistaken("the caller speaks another protocol".to_owned());
     }
     if hello.version != PROTOCOL_VERSION {
-        return Err(format!(
+        return mistaken(format!(
             "{} speaks version {} of the protocol and {node} speaks {PROTOCOL_VERSION}; run the \
              same release on both",
             hello.from, hello.version
         ));
     }
     if *hello.cluster != *identity.cluster {
-        return Err(format!(
+        return mistaken(format!(
             "{} belongs to cluster {:?} and {node} to {:?}; check --cluster and --peers",
             hello.from, hello.cluster, identity.cluster
         ));
     }
-    if hello.to != node {
-        return Err(format!(
-            "{} wanted {}, but this is {node}; check --peers",
-            hello.from, hello.to
+    if let Some(wanted) = hello.to.filter(|wanted| *wanted != node) {
+        return mistaken(format!(
+            "{} wanted {wanted}, but this is {node}; check --peers",
+            hello.from
         ));
     }
-    identity.recognize(hello.from, hello.incarnation)
+    let claim = Claim { node: hello.from, incarnation: hello.incarnation, address: hello.address };
+    match hello.wish {
+        Wish::Link => identity.roster.recognize(&claim),
+        Wish::Look => identity.roster.consider(&claim),
+    }
 }

@@ -1,8 +1,10 @@
 //! The link to one peer: connects, reconnects, and writes one frame for all that waits.
 
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
+};
 use consensus_core::NodeId;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -13,6 +15,7 @@ use super::{
     FRAME_BYTES_MAX, Item, frame,
     handshake::{self, Identity},
     network::{Network, Stream},
+    roster::{Cause, Exclusion, Standing},
 };
 use crate::abort::AbortOnPanic;
 
@@ -23,12 +26,33 @@ impl Message for Outgoing {
     type Result = ();
 }
 
+/// The peer listens elsewhere from now on.
+pub(super) struct Move(pub(super) String);
+
+impl Message for Move {
+    type Result = ();
+}
+
+/// The peer is nobody's concern any more.
+pub(super) struct Close;
+
+impl Message for Close {
+    type Result = ();
+}
+
 /// What may wait for a peer; beyond, new items are dropped as a network would, and protocols send
 /// again.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// The pause before the first attempt to reconnect, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The pause after a refusal that only an operator can change.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a frame may take to be written. A peer that reads nothing for so long is not there, and
+/// its connection is closed: what waits for it is better lost than kept.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a connection attempt may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -38,13 +62,11 @@ pub(crate) struct Link {
     network: Arc<dyn Network>,
     identity: Identity,
     peer: NodeId,
-    address: SocketAddr,
+    address: String,
     waiting: VecDeque<Item>,
     waiting_bytes: usize,
     connection: Connection,
     backoff: Duration,
-    /// The last refusal, so that it is logged once and not at every attempt.
-    refusal: Option<String>,
     /// Counts connections: what a former one reports does not concern the present one.
     generation: u64,
 }
@@ -62,7 +84,7 @@ impl Link {
         network: Arc<dyn Network>,
         identity: Identity,
         peer: NodeId,
-        address: SocketAddr,
+        address: String,
     ) -> Addr<Self> {
         Self {
             network,
@@ -73,7 +95,6 @@ impl Link {
             waiting_bytes: 0,
             connection: Connection::Down,
             backoff: BACKOFF.0,
-            refusal: None,
             generation: 0,
         }
         .start()
@@ -82,22 +103,29 @@ impl Link {
     fn connect(&mut self, ctx: &mut Context<Self>) {
         self.generation += 1;
         let (identity, peer) = (self.identity.clone(), self.peer);
-        let dialing = timeout(CONNECT_PATIENCE, self.network.dial(self.address));
+        let dialing = timeout(CONNECT_PATIENCE, self.network.dial(&self.address));
         let connect = async move {
             let mut stream = dialing.await??;
             handshake::call(&mut stream, &identity, peer).await?;
             io::Result::Ok(stream)
         };
-        ctx.spawn(connect.into_actor(self).map(|connected, link, ctx| match connected {
-            Ok(stream) => link.on_connected(stream, ctx),
-            Err(error) => link.on_lost(&error, ctx),
+        let generation = self.generation;
+        ctx.spawn(connect.into_actor(self).map(move |connected, link, ctx| {
+            if link.generation != generation {
+                return;
+            }
+            match connected {
+                Ok(stream) => link.on_connected(stream, ctx),
+                Err(error) => link.on_lost(&error, ctx),
+            }
         }));
     }
 
     fn on_connected(&mut self, stream: Stream, ctx: &mut Context<Self>) {
         let _guard = AbortOnPanic("link");
         tracing::debug!(node = %self.identity.node, peer = %self.peer, "connected");
-        (self.backoff, self.refusal) = (BACKOFF.0, None);
+        self.backoff = BACKOFF.0;
+        self.identity.roster.connected(self.peer);
         let Stream { read, write } = stream;
         self.connection = Connection::Idle(write, Vec::new());
         self.watch(read, ctx);
@@ -123,12 +151,13 @@ impl Link {
     fn on_lost(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
         let _guard = AbortOnPanic("link");
         let (node, peer) = (self.identity.node, self.peer);
-        if error.kind() == io::ErrorKind::ConnectionRefused && error.get_ref().is_some() {
-            let reason = error.to_string();
-            if self.refusal.as_ref() != Some(&reason) {
-                tracing::error!(%node, %peer, %reason, "refused");
-                self.refusal = Some(reason);
-            }
+        let refusal = Exclusion::find(error);
+        // What is repeated at every attempt is said once; and who waits to be added knows why.
+        let roster = &self.identity.roster;
+        let waits = refusal.is_some_and(|refusal| refusal.cause == Cause::Unknown)
+            && roster.standing() == Standing::Waiting;
+        if roster.disconnected(peer, refusal) && !waits {
+            tracing::error!(%node, %peer, reason = %error, "refused");
         } else {
             tracing::debug!(%node, %peer, %error, "not connected");
         }
@@ -137,9 +166,17 @@ impl Link {
         // What waited may be stale by the time the peer is back; protocols and clients send again.
         self.waiting.clear();
         self.waiting_bytes = 0;
-        let pause = self.backoff;
+        let is_final =
+            refusal.is_some_and(|refusal| matches!(refusal.cause, Cause::Wiped | Cause::Removed));
+        let pause = if is_final { REFUSED_PAUSE } else { self.backoff };
         self.backoff = (self.backoff * 2).min(BACKOFF.1);
-        ctx.spawn(sleep(pause).into_actor(self).map(|(), link, ctx| link.connect(ctx)));
+        let generation = self.generation;
+        ctx.spawn(sleep(pause).into_actor(self).map(move |(), link, ctx| {
+            // A peer that has moved is called without waiting.
+            if link.generation == generation {
+                link.connect(ctx);
+            }
+        }));
     }
 
     /// Writes one frame with what waits, as much as fits.
@@ -168,8 +205,8 @@ impl Link {
 
         let generation = self.generation;
         let write = async move {
-            let written = stream.write_all(&frame).await;
-            written.map(|()| (stream, frame))
+            timeout(WRITE_PATIENCE, stream.write_all(&frame)).await??;
+            io::Result::Ok((stream, frame))
         };
         ctx.spawn(write.into_actor(self).map(move |written, link, ctx| {
             if link.generation != generation {
@@ -214,5 +251,28 @@ impl Handler<Outgoing> for Link {
         if matches!(self.connection, Connection::Idle(..)) {
             self.write(ctx);
         }
+    }
+}
+
+impl Handler<Move> for Link {
+    type Result = ();
+
+    fn handle(&mut self, Move(address): Move, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("link");
+        (self.address, self.backoff) = (address, BACKOFF.0);
+        // A connection that stands is one to the node itself, wherever that listens now.
+        if matches!(self.connection, Connection::Down) {
+            self.connect(ctx);
+        }
+    }
+}
+
+impl Handler<Close> for Link {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("link");
+        self.identity.roster.disconnected(self.peer, None);
+        ctx.stop();
     }
 }

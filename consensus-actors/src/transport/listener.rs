@@ -6,23 +6,31 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
+    time::Duration,
 };
 
-use consensus_core::NodeId;
+use bytes::Bytes;
+use consensus_core::{GroupId, NodeId};
 use tokio::{
     io::AsyncRead,
-    sync::{Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::Instant,
 };
 
 use super::{
-    FRAME_BYTES_MAX, Inlets, frame,
-    handshake::{self, Identity},
+    FRAME_BYTES_MAX, Inlets,
+    admission::{self, Ground, Refusal},
+    frame,
+    guest::{GUESTS_MAX, Reception, Visit},
+    handshake::{self, Caller, Identity},
     network::{Incoming, Stream},
+    roster::Exclusion,
 };
 use crate::sync::lock;
 
-/// Connections at a time; a cluster has one a peer, and a stranger must not take all of the memory.
+/// Connections at a time of peers and of who has not greeted yet; a cluster has one a peer, and a
+/// stranger must not take all of the memory. Clients leave their place to others once greeted.
 const CONNECTIONS_MAX: usize = 64;
 
 /// The connection by which each peer came last.
@@ -41,17 +49,51 @@ impl Latest {
     }
 }
 
+/// What callers were refused for lately.
+#[derive(Clone, Default)]
+struct Exclusions(Arc<Mutex<BTreeMap<String, Instant>>>);
+
+/// How long an exclusion is not said again, and how many are remembered.
+const REPEATED_AFTER: Duration = Duration::from_secs(60);
+const EXCLUSIONS_MAX: usize = 64;
+
+impl Exclusions {
+    /// Tells whether an exclusion was not said lately, and notes that it is.
+    fn is_news(&self, exclusion: &Exclusion) -> bool {
+        let mut said = lock(&self.0);
+        said.retain(|_, at| at.elapsed() < REPEATED_AFTER);
+        let is_news = !said.contains_key(&exclusion.reason);
+        if is_news && said.len() < EXCLUSIONS_MAX {
+            said.insert(exclusion.reason.clone(), Instant::now());
+        }
+        is_news
+    }
+}
+
 /// Accepts connections until the task is dropped.
-pub(crate) async fn listen(mut incoming: impl Incoming, identity: Identity, inlets: Inlets) {
+pub(crate) async fn listen(
+    mut incoming: impl Incoming,
+    identity: Identity,
+    inlets: Inlets,
+    reception: Arc<dyn Reception>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let port = Port { identity, inlets, latest: Latest::default() };
+    let port = Port {
+        identity,
+        inlets,
+        latest: Latest::default(),
+        exclusions: Exclusions::default(),
+        reception,
+        guests: Arc::new(Semaphore::new(GUESTS_MAX)),
+        answers: Arc::default(),
+    };
     loop {
         let (stream, address) = match poll_fn(|cx| incoming.poll_accept(cx)).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, say: accepting at once again would only spin.
                 tracing::warn!(%error, "cannot accept a connection on the peer port");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -61,8 +103,7 @@ pub(crate) async fn listen(mut incoming: impl Incoming, identity: Identity, inle
         };
         let port = port.clone();
         actix_rt::spawn(async move {
-            let _place = place;
-            port.serve(stream, address).await;
+            port.serve(stream, address, place).await;
         });
     }
 }
@@ -73,17 +114,36 @@ struct Port {
     identity: Identity,
     inlets: Inlets,
     latest: Latest,
+    exclusions: Exclusions,
+    reception: Arc<dyn Reception>,
+    /// Places of clients.
+    guests: Arc<Semaphore>,
+    /// Bytes that wait to be written to all clients.
+    answers: Arc<AtomicUsize>,
 }
 
 impl Port {
     /// Serves one connection to its end, and says why it ended if that was not the peer's wish.
-    async fn serve(&self, mut stream: Stream, address: SocketAddr) {
+    async fn serve(&self, mut stream: Stream, address: SocketAddr, place: OwnedSemaphorePermit) {
         let node = self.identity.node;
-        let peer = match handshake::answer(&mut stream, &self.identity).await {
-            Ok(peer) => peer,
+        let caller = match handshake::answer(&mut stream, &self.identity).await {
+            Ok(caller) => caller,
             Err(reason) => {
-                tracing::warn!(%node, %address, %reason, "connection closed before the handshake");
+                // One that is refused calls again and again.
+                if Exclusion::find(&reason)
+                    .is_none_or(|exclusion| self.exclusions.is_news(exclusion))
+                {
+                    tracing::warn!(%node, %address, %reason, "connection closed before the handshake");
+                }
                 return;
+            }
+        };
+        let peer = match caller {
+            Caller::Peer(peer) => peer,
+            Caller::Looker => return,
+            Caller::Client(greeting) => {
+                drop(place);
+                return self.receive(stream, address, &greeting).await;
             }
         };
         let replaced = self.latest.replace(peer);
@@ -93,7 +153,7 @@ impl Port {
                 tracing::debug!(%node, %peer, "the peer came by another connection");
                 return;
             }
-            ended = read_frames(&mut stream.read, peer, &self.inlets) => ended,
+            ended = self.read_frames(&mut stream.read, peer) => ended,
         };
         match ended {
             Ok(()) => tracing::debug!(%node, %peer, "the peer closed the connection"),
@@ -103,16 +163,57 @@ impl Port {
             Err(reason) => tracing::debug!(%node, %peer, %reason, "the connection broke"),
         }
     }
-}
 
-async fn read_frames(
-    stream: &mut (impl AsyncRead + Unpin),
-    peer: NodeId,
-    inlets: &Inlets,
-) -> io::Result<()> {
-    while let Some(body) = frame::read(stream, FRAME_BYTES_MAX).await? {
-        let delivered = inlets.deliver(peer, body);
-        delivered.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    /// Serves a client that is no member to its end.
+    async fn receive(&self, mut stream: Stream, address: SocketAddr, greeting: &Bytes) {
+        let node = self.identity.node;
+        let Ok(_place) = Arc::clone(&self.guests).try_acquire_owned() else {
+            let reason = format!("{node} has {GUESTS_MAX} clients, the most it takes; try later");
+            tracing::warn!(%node, %address, %reason, "a client is sent away");
+            admission::refuse(&mut stream, Refusal { ground: Ground::TooManyClients, reason })
+                .await
+                .ok();
+            return;
+        };
+        match self.admit(stream, greeting).await {
+            Ok(()) => tracing::debug!(%node, %address, "a client closed the connection"),
+            Err(reason) if reason.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(%node, client = %address, %reason, "connection closed");
+            }
+            Err(reason) => tracing::debug!(%node, client = %address, %reason, "a client is gone"),
+        }
     }
-    Ok(())
+
+    async fn admit(&self, mut stream: Stream, greeting: &Bytes) -> io::Result<()> {
+        let Identity { cluster, node, .. } = &self.identity;
+        let received = admission::read(greeting, *node)?.and_then(|greeting| {
+            admission::check_cluster(&greeting, cluster, *node)?;
+            let desk = self.reception.receive(&greeting)?;
+            Ok((GroupId::named(&greeting.group), desk))
+        });
+        match received {
+            Ok((group, desk)) => {
+                admission::admit(&mut stream, cluster, *node).await?;
+                Visit::new(stream, group, desk, Arc::clone(&self.answers)).serve().await
+            }
+            Err(refusal) => {
+                tracing::debug!(%node, reason = %refusal.reason, "a client is sent away");
+                admission::refuse(&mut stream, refusal).await
+            }
+        }
+    }
+
+    async fn read_frames(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        peer: NodeId,
+    ) -> io::Result<()> {
+        let heard = self.identity.roster.hearing(peer);
+        while let Some(body) = frame::read(stream, FRAME_BYTES_MAX).await? {
+            heard.now();
+            let delivered = self.inlets.deliver(peer, body);
+            delivered.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+        Ok(())
+    }
 }

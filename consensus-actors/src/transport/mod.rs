@@ -11,34 +11,47 @@
 //! so that frames need not repeat them. Whatever does not decode closes its connection with a
 //! logged reason, and nothing else happens.
 //!
+//! Clients that are no members come to the same port with a greeting of their own ([`admission`]).
+//! Their requests and the answers travel over their one connection ([`guest`]); an empty frame asks
+//! for a sign of life.
+//!
 //! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in
 //! [`network`], before the handshake.
 
+mod acquaintance;
+pub(crate) mod admission;
+pub(crate) mod conversation;
 mod frame;
+pub(crate) mod guest;
 mod handshake;
 mod link;
+mod links;
 mod listener;
 pub(crate) mod network;
+mod roster;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use actix::Addr;
 use bytes::Bytes;
 use consensus_core::{
     GroupId, NodeId,
-    codec::{DecodeError, put_bytes, put_u64, take_bytes, take_u8, take_u64},
+    codec::{DecodeError, Encode, put_bytes, put_u64, take_bytes, take_u8, take_u64},
 };
 
 use crate::sync::lock;
 
+pub(crate) use acquaintance::acquaint;
 pub(crate) use frame::FRAME_BYTES_MAX;
-pub(crate) use handshake::{Identity, Incarnations};
+pub(crate) use handshake::Identity;
+#[cfg(test)]
 pub(crate) use link::{Link, Outgoing};
+pub(crate) use links::Links;
 pub(crate) use listener::listen;
 pub(crate) use network::{Incoming, Network, Tcp};
+pub(crate) use roster::{Peer, REMOVED, Roster, Standing, Store};
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +62,19 @@ pub(crate) enum Kind {
     Request,
     /// The answer to it.
     Response,
+    /// Where the leader and the members are, to a client that is no member.
+    Whereabouts,
+}
+
+impl Kind {
+    fn tag(self) -> u8 {
+        match self {
+            Self::Message => 0,
+            Self::Request => 1,
+            Self::Response => 2,
+            Self::Whereabouts => 3,
+        }
+    }
 }
 
 /// What travels between the members of a group.
@@ -67,24 +93,37 @@ impl Item {
 
     fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.group.0);
-        out.push(match self.kind {
-            Kind::Message => 0,
-            Kind::Request => 1,
-            Kind::Response => 2,
-        });
+        out.push(self.kind.tag());
         put_bytes(out, &self.bytes);
     }
 
-    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+    /// Reads one item from the front of `input`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are no item.
+    pub(crate) fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
         let group = GroupId(take_u64(input)?);
         let kind = match take_u8(input)? {
             0 => Kind::Message,
             1 => Kind::Request,
             2 => Kind::Response,
+            3 => Kind::Whereabouts,
             tag => return Err(DecodeError::UnknownTag { what: "item", tag }),
         };
         Ok(Self { group, kind, bytes: take_bytes(input)? })
     }
+}
+
+/// Appends an item that is encoded where it goes.
+pub(crate) fn put_item(out: &mut Vec<u8>, group: GroupId, kind: Kind, message: &impl Encode) {
+    put_u64(out, group.0);
+    out.push(kind.tag());
+    let length = out.len();
+    put_bytes(out, &[]);
+    let start = out.len();
+    message.encode(out);
+    let bytes = (out.len() - start) as u32;
+    out[length..start].copy_from_slice(&bytes.to_le_bytes());
 }
 
 /// Where the items of a group go.
@@ -122,24 +161,5 @@ impl Inlets {
             }
         }
         Ok(())
-    }
-}
-
-/// The links to all peers.
-#[derive(Clone, Default)]
-pub(crate) struct Links(Arc<BTreeMap<NodeId, Addr<Link>>>);
-
-impl Links {
-    /// Collects the links of a node.
-    pub(crate) fn new(links: BTreeMap<NodeId, Addr<Link>>) -> Self {
-        Self(Arc::new(links))
-    }
-
-    /// Sends items to a peer; they may be lost.
-    pub(crate) fn send(&self, to: NodeId, items: Vec<Item>) {
-        match self.0.get(&to) {
-            Some(link) => link.do_send(Outgoing(items)),
-            None => tracing::debug!(%to, "no link to this node"),
-        }
     }
 }

@@ -23,8 +23,9 @@ pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send
 
 /// Connects to peers.
 pub(crate) trait Network: Send + Sync {
-    /// Connects to the peer that listens on `address`.
-    fn dial(&self, address: SocketAddr) -> Dialing;
+    /// Connects to the peer that listens on `address`, as HOST:PORT. A name is resolved anew at each
+    /// attempt: it may have come to stand for another machine.
+    fn dial(&self, address: &str) -> Dialing;
 }
 
 /// The connections of peers.
@@ -37,7 +38,8 @@ pub(crate) trait Incoming: Send {
 pub(crate) struct Tcp;
 
 impl Network for Tcp {
-    fn dial(&self, address: SocketAddr) -> Dialing {
+    fn dial(&self, address: &str) -> Dialing {
+        let address = address.to_owned();
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{answer, apply, apply_at, names};
 
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+#[replica(settings(deadline = "2s", pre_vote = false, many = 1_000))]
 struct HTTPLog {
     lines: Vec<String>,
 }
@@ -41,6 +42,8 @@ impl HTTPLog {
 fn names_and_defaults_are_chosen() {
     let mut log = HTTPLog::default();
     assert_eq!(HTTPLog::NAME, "http_log");
+    let settings = [("deadline", "2s"), ("pre_vote", "false"), ("many", "1000")];
+    assert_eq!(HTTPLog::SETTINGS, settings);
     assert_eq!(names(HTTPLog::INTERFACE), (vec!["append", "move"], vec!["length"]));
     assert_eq!(apply(&mut log, json!({"append": {"type": "GET", "count": 2}})), json!(2));
     let noted = json!({"append": {"type": "GET", "count": 1, "note": "slow"}});

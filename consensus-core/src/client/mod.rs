@@ -11,6 +11,7 @@
 mod admin;
 mod call;
 mod error;
+mod lookout;
 mod mutant;
 mod wire;
 
@@ -23,6 +24,7 @@ pub use admin::Admin;
 pub use call::Ask;
 use call::Call;
 pub use error::CallError;
+pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]

@@ -53,10 +53,6 @@ impl Asking {
             if self.len() >= limit {
                 let error = SubmitError::Busy { limit };
                 out.push(Effect::Answer { ticket: read.ticket, error });
-            } else if let Some(request) = &mut self.out
-                && state.has_bug(Mutant::ReadJoinsRequestThatIsOut)
-            {
-                request.reads.push(read);
             } else {
                 self.waiting.push(read);
             }
@@ -72,6 +68,9 @@ impl Asking {
             self.ask(state, now, out);
         } else if let Some(request) = self.out.as_mut().filter(|request| now >= request.due) {
             request.due = now + state.config.heartbeat();
+            if state.has_bug(Mutant::ReadJoinsRepeatedRequest) {
+                request.reads.append(&mut self.waiting);
+            }
             send(state, request.id, out);
         }
     }
@@ -87,8 +86,8 @@ impl Asking {
         // An answer to a request that was given up, or a second one.
         let Some(request) = self.out.take_if(|request| request.id == id) else { return };
 
-        let hasty = state.has_bug(Mutant::FollowerReadsAtOwnCommit);
-        let at = if hasty { index.min(state.committed()) } else { index };
+        let hasty = state.has_bug(Mutant::FollowerReadsAtLogEnd);
+        let at = if hasty { index.min(state.log.last_index()) } else { index };
         for read in request.reads {
             out.push(Effect::ReadReady { ticket: read.ticket, at });
         }

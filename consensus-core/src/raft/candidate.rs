@@ -166,6 +166,8 @@ impl Step<Raft> for Candidate {
                 state.refuse_tickets([ticket], out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
         }
         Next::Stay
     }

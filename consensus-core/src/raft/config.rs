@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::mutant::Mutant;
+use super::{mutant::Mutant, progress::Window};
 use crate::{
     members::NodeId,
     membership::Membership,
@@ -24,6 +24,7 @@ pub struct Config {
     reads_from: u64,
     append_bytes_max: usize,
     append_window: usize,
+    append_window_bytes: usize,
     proposals_max: usize,
     proposals_bytes_max: usize,
     bugs: Bugs<Mutant>,
@@ -50,6 +51,7 @@ impl Config {
                 append_bytes_max: 1 << 20,
                 // Enough to fill a round trip; a follower that falls behind costs no more memory.
                 append_window: 64,
+                append_window_bytes: 16 << 20,
                 // Beyond it waiting only adds latency.
                 proposals_max: 4_096,
                 // The log in memory grows by what is in flight, here and at each follower.
@@ -115,6 +117,11 @@ impl Config {
         self.append_window
     }
 
+    /// Returns the bytes of commands to which a follower may owe an answer.
+    pub fn append_window_bytes(&self) -> usize {
+        self.append_window_bytes
+    }
+
     /// Returns how many commands, and how many reads, may be in flight.
     pub fn proposals_max(&self) -> usize {
         self.proposals_max
@@ -123,6 +130,11 @@ impl Config {
     /// Returns how many bytes of commands may be in flight before more are refused.
     pub fn proposals_bytes_max(&self) -> usize {
         self.proposals_bytes_max
+    }
+
+    /// Returns how much a follower may owe an answer to.
+    pub(super) fn window(&self) -> Window {
+        Window { appends: self.append_window, bytes: self.append_window_bytes }
     }
 
     /// Tells whether this known bug was put back.
@@ -213,6 +225,16 @@ impl Builder {
         self
     }
 
+    /// Sets the bytes of commands from which on a follower owes an answer before it gets more.
+    /// Default 16 MiB.
+    ///
+    /// The last Append may exceed it, so that one always goes out.
+    #[must_use]
+    pub fn append_window_bytes(mut self, bytes: usize) -> Self {
+        self.config.append_window_bytes = bytes;
+        self
+    }
+
     /// Sets how many commands, and how many reads, may be in flight. Default 4,096.
     #[must_use]
     pub fn proposals_max(mut self, proposals: usize) -> Self {
@@ -247,6 +269,7 @@ impl Builder {
         check_timing(config.election_timeout, config.heartbeat)?;
         let bounds = [
             config.append_window,
+            config.append_window_bytes,
             config.append_bytes_max,
             config.proposals_max,
             config.proposals_bytes_max,

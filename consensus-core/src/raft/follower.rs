@@ -160,8 +160,9 @@ impl Follower {
         // (RAFT-P06).
         let commit = append.commit.min(covered);
         let (after, missing) = append.beyond(state);
-        // A full disk takes no entries: no answer is the truth, and the leader will ask again.
-        if state.storage_full() && !missing.is_empty() {
+        // A full disk takes no entries, nor does a replica that is far behind: no answer is the
+        // truth, and the leader will ask again.
+        if (state.storage_full() || state.behind) && !missing.is_empty() {
             if state.has_bug(Mutant::FullDiskAcknowledges) {
                 reply(state, AppendResult::Matched(covered), out);
             }
@@ -277,6 +278,8 @@ impl Step<Raft> for Follower {
                 state.refuse_tickets([ticket], out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
         }
         Next::Stay
     }

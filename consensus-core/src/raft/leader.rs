@@ -1,7 +1,7 @@
 //! The Leader: takes commands, replicates its log, and decides what is committed (5.3, 5.4.2).
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     hash::{Hash, Hasher},
 };
 
@@ -13,6 +13,7 @@ use super::{
     message::{AppendResult, Entry, Message, Payload},
     mutant::Mutant,
     progress::Progress,
+    proposals::Proposals,
     reads::Reads,
     state::State,
     transfer::Heirs,
@@ -35,11 +36,11 @@ pub struct Leader {
     /// The first entry of the tenure; once it is committed, everything before it is known to be
     /// (8).
     noop: Index,
-    /// Commands of the tenure that are not committed yet, ascending, with the bytes of each.
-    tickets: VecDeque<(Index, Ticket, usize)>,
-    ticket_bytes: usize,
+    proposals: Proposals,
     reads: Reads,
     heartbeat_due: Time,
+    /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
+    interval_due: Time,
     following: Following,
     pub(super) heirs: Heirs,
 }
@@ -53,10 +54,10 @@ impl Leader {
         let mut leader = Self {
             progress: peers.map(|peer| (peer, Progress::new(last))).collect(),
             noop: last.next(),
-            tickets: VecDeque::new(),
-            ticket_bytes: 0,
+            proposals: Proposals::begin(last.next(), inherited_bytes(state)),
             reads: Reads::default(),
             heartbeat_due: now + state.config.heartbeat(),
+            interval_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
             heirs: Heirs::default(),
         };
@@ -78,12 +79,13 @@ impl Leader {
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         #[rustfmt::skip]
         let Self {
-            progress, noop, tickets, ticket_bytes, reads, following, heirs: _, heartbeat_due: _,
+            progress, noop, proposals, reads, following, heirs: _, heartbeat_due: _,
+            interval_due: _,
         } = self;
         following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
-        (noop, tickets, ticket_bytes).hash(out);
+        (noop, proposals).hash(out);
         reads.fingerprint(name, out);
     }
 
@@ -128,6 +130,10 @@ impl Leader {
             // Others may have elected somebody else, and whoever asks here waits in vain.
             state.follow(None, out);
             return Next::Become(Follower::new().into());
+        }
+        if now >= self.interval_due {
+            self.interval_due = now + state.config.heartbeat();
+            self.progress.values_mut().for_each(Progress::on_interval);
         }
         self.give_up_transfer(state, now, out);
         if now >= self.heartbeat_due {
@@ -175,20 +181,28 @@ impl Leader {
         let mut index = state.log.last_index();
         let mut payloads = Vec::with_capacity(submissions.len());
         for Submission { ticket, command } in submissions {
-            let room = self.ticket_bytes < state.config.proposals_bytes_max();
-            if self.tickets.len() >= limit || !room {
+            if state.behind || !self.proposals.has_room(&state.config) {
                 out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
                 continue;
             }
             index = index.next();
-            self.tickets.push_back((index, ticket, command.len()));
-            self.ticket_bytes += command.len();
+            self.proposals.push(index, ticket, command.len());
             payloads.push(Payload::Command(command));
         }
         if !payloads.is_empty() {
             self.append(state, payloads, out);
         }
-        assert!(self.tickets.len() <= limit, "the window bounds what is in flight");
+    }
+
+    /// A peer can be reached no more, or again.
+    fn on_reach(&mut self, state: &State, peer: NodeId, reached: bool, out: &mut Effects<Raft>) {
+        let Some(progress) = self.progress.get_mut(&peer) else { return };
+        if reached {
+            progress.on_alive();
+            replicate(state, peer, progress, out);
+        } else {
+            progress.on_silent();
+        }
     }
 
     fn on_read(&mut self, state: &mut State, now: Time, reads: Vec<Read>, out: &mut Effects<Raft>) {
@@ -385,13 +399,7 @@ impl Leader {
             return;
         }
 
-        let (tickets, ticket_bytes) = (&mut self.tickets, &mut self.ticket_bytes);
-        let ticket_of = |at| {
-            let (_, ticket, bytes) = tickets.pop_front_if(|(index, ..)| *index == at)?;
-            *ticket_bytes -= bytes;
-            Some(ticket)
-        };
-        state.commit_to(held, ticket_of, out);
+        state.commit_to(held, |at| self.proposals.commit(at), out);
         self.advance_reads(state, now, out);
     }
 }
@@ -402,15 +410,22 @@ fn tell_index(state: &State, follower: NodeId, (id, index): (u64, Index), out: &
     out.push(Effect::Send { to: state.config.peer(follower), message, after: None });
 }
 
+/// Returns the bytes of commands that a new leader finds in its log and that are not committed.
+fn inherited_bytes(state: &State) -> usize {
+    // After a restart nobody has told yet what of the log is committed: most of it is.
+    let is_told = state.log.get(state.committed()).is_some();
+    if is_told { state.log.bytes_after(state.committed()) } else { 0 }
+}
+
 /// Sends `peer` what it lacks, as far as its window has room.
 fn replicate(state: &State, peer: NodeId, progress: &mut Progress, out: &mut Effects<Raft>) {
-    let (last, window) = (state.log.last_index(), state.config.append_window());
+    let (last, window) = (state.log.last_index(), state.config.window());
     while progress.may_send(last, window) {
         let prev_index = progress.next().previous();
         let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
         let entries = state.log.batch(progress.next(), state.config.append_bytes_max()).to_vec();
         let sent = Index(prev_index.0 + entries.len() as u64);
-        progress.on_sent(sent);
+        progress.on_sent(sent, entries.iter().map(|entry| entry.payload.size()).sum());
         if state.has_bug(Mutant::SentCountsAsMatched) {
             progress.on_matched(sent);
         }
@@ -450,6 +465,9 @@ impl Step<Raft> for Leader {
                 self.on_transfer(state, now, (ticket, to), out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(peer)) => self.on_reach(state, peer, false, out),
+            Input::Control(Control::Alive(peer)) => self.on_reach(state, peer, true, out),
         }
         Next::Stay
     }
@@ -457,7 +475,7 @@ impl Step<Raft> for Leader {
     fn retire(&mut self, state: &mut State, out: &mut Effects<Raft>) {
         // The entries are in the log and a later leader may commit them: nobody knows yet.
         let denies = state.has_bug(Mutant::LostLeadDeniesCommands);
-        for (_, ticket, _) in self.tickets.drain(..) {
+        for ticket in self.proposals.end() {
             let unknown = SubmitError::LeadershipLost;
             let error = if denies { SubmitError::NotLeader { leader: None } } else { unknown };
             out.push(Effect::Answer { ticket, error });

@@ -84,6 +84,11 @@ impl Log {
         usize::try_from(offset).ok().and_then(|at| self.entries.get(at..)).unwrap_or_default()
     }
 
+    /// Returns the bytes of the commands after `index`.
+    pub(super) fn bytes_after(&self, index: Index) -> usize {
+        self.from(index.next()).iter().map(|entry| entry.payload.size()).sum()
+    }
+
     /// Returns the largest index up to `limit` whose entry is of `term` or an earlier one, and its
     /// term.
     pub fn last_not_after(&self, term: Term, limit: Index) -> (Index, Term) {

@@ -57,6 +57,7 @@ mod mirror;
 mod mutant;
 mod pre_candidate;
 mod progress;
+mod proposals;
 mod reads;
 mod record;
 mod refusals;
@@ -110,6 +111,12 @@ pub enum Control {
     },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
+    /// The replica has more to apply than it may (true), or can take more again (false).
+    Behind(bool),
+    /// Nothing is heard of this node, or nothing reaches it.
+    Silent(NodeId),
+    /// This node is heard of, and can be reached.
+    Alive(NodeId),
 }
 
 impl Control {

@@ -207,8 +207,8 @@ crate::mutants::mutants! {
     /// An answer out of a later term counts, instead of ending the tenure.
     LaterReplyCounts = "later-reply-counts", "read_later_term.txt",
         "an answer of a later term deposes the leader (5.1)";
-    /// A follower's read goes by its own commit index, which lags behind the leader's.
-    FollowerReadsAtOwnCommit = "follower-reads-at-own-commit", "read_follower.txt",
+    /// A follower whose log ends before the index that the leader named reads at the end of its log.
+    FollowerReadsAtLogEnd = "follower-reads-at-log-end", "read_follower.txt",
         "a follower's read waits until all that the leader named is applied (dissertation 6.4)";
     /// A leader names an index to a follower without knowing whether it leads still.
     ReadIndexUnconfirmed = "read-index-unconfirmed", "read_follower_stale_leader.txt",
@@ -216,9 +216,9 @@ crate::mutants::mutants! {
     /// A leader that is new in its term names an index to a follower.
     ReadIndexBeforeFirstCommit = "read-index-before-first-commit", "read_follower_before_noop.txt",
         "no follower is told an index before an entry of the term is committed (RAFT-P16, L1; 8)";
-    /// Reads that come while a request is out are answered with it.
-    ReadJoinsRequestThatIsOut = "read-joins-request-that-is-out", "read_follower_batch.txt",
-        "a request answers only reads that came before it left (L2; dissertation 6.4)";
+    /// When a request is sent again it stands for the reads, too, that have come since.
+    ReadJoinsRepeatedRequest = "read-joins-repeated-request", "read_follower_batch.txt",
+        "a request answers only reads that came before it left first (L2; dissertation 6.4)";
     /// Every request of a follower has the same id.
     ReadIdReused = "read-id-reused", "read_follower_old_reply.txt",
         "an id of a follower's request names one request (RAFT-P17, L2)";

@@ -176,6 +176,8 @@ impl Step<Raft> for PreCandidate {
                 state.refuse_tickets([ticket], out);
             }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
+            Input::Control(Control::Behind(behind)) => state.behind = behind,
+            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
         }
         Next::Stay
     }

@@ -7,8 +7,8 @@ use crate::log::Index;
 /// A follower's progress. `matched` < `next` always.
 ///
 /// ```text
-///             Matched                        Conflict, or no progress
-///   Probe ----------------> Replicate ------------------------------> Probe
+///             Matched                Conflict, no progress, or silence
+///   Probe ----------------> Replicate -------------------------------> Probe
 /// ```
 #[derive(Clone, Debug, Hash)]
 pub struct Progress {
@@ -17,6 +17,9 @@ pub struct Progress {
     /// The next index to send.
     next: Index,
     pace: Pace,
+    /// How many heartbeat intervals passed since the follower said how far it is, while it owed an
+    /// answer; counted up to [`LOST_AFTER`].
+    age: u8,
     /// The latest read round that the follower answered.
     round: u64,
 }
@@ -30,15 +33,24 @@ enum Pace {
     },
     /// Appends follow each other without waiting.
     Replicate {
-        /// The last index of each Append that is not answered yet.
-        in_flight: VecDeque<Index>,
-        /// How many heartbeats were answered since the last progress.
-        idle_heartbeats: u8,
+        /// The last index and the bytes of each Append that is not answered yet.
+        in_flight: VecDeque<(Index, usize)>,
+        bytes: usize,
     },
 }
 
-/// After so many answered heartbeats without an answered Append, what is in flight counts as lost.
-const IDLE_HEARTBEATS_MAX: u8 = 2;
+/// How much a follower may owe an answer to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    /// Appends.
+    pub(super) appends: usize,
+    /// Bytes of commands in them; the last Append may exceed them.
+    pub(super) bytes: usize,
+}
+
+/// Who answers heartbeats, and for so many intervals no Append, has not got what is in flight: a
+/// heartbeat that left after it was answered.
+const LOST_AFTER: u8 = 2;
 
 impl Progress {
     /// Starts to probe a follower of whom nothing is known but that it may hold all up to `last`.
@@ -47,6 +59,7 @@ impl Progress {
             matched: Index::ZERO,
             next: last.next(),
             pace: Pace::Probe { sent: false },
+            age: 0,
             round: 0,
         }
     }
@@ -73,21 +86,35 @@ impl Progress {
 
     /// Tells whether an Append may go out while the log ends at `last` and `window` may be in
     /// flight.
-    pub(super) fn may_send(&self, last: Index, window: usize) -> bool {
+    pub(super) fn may_send(&self, last: Index, window: Window) -> bool {
         match &self.pace {
             Pace::Probe { sent } => !sent,
-            Pace::Replicate { in_flight, .. } => self.next <= last && in_flight.len() < window,
+            Pace::Replicate { in_flight, bytes } => {
+                self.next <= last && in_flight.len() < window.appends && *bytes < window.bytes
+            }
         }
     }
 
-    /// Notes that an Append up to `last` went out.
-    pub(super) fn on_sent(&mut self, last: Index) {
+    /// Notes that an Append up to `last` went out, with so many bytes of commands.
+    pub(super) fn on_sent(&mut self, last: Index, size: usize) {
+        if !self.owes() {
+            self.age = 0;
+        }
         match &mut self.pace {
             Pace::Probe { sent } => *sent = true,
-            Pace::Replicate { in_flight, .. } => {
-                in_flight.push_back(last);
+            Pace::Replicate { in_flight, bytes } => {
+                in_flight.push_back((last, size));
+                *bytes += size;
                 self.next = last.next();
             }
+        }
+    }
+
+    /// Tells whether the follower owes an answer to an Append.
+    fn owes(&self) -> bool {
+        match &self.pace {
+            Pace::Probe { sent } => *sent,
+            Pace::Replicate { in_flight, .. } => !in_flight.is_empty(),
         }
     }
 
@@ -96,15 +123,16 @@ impl Progress {
         if index > self.matched {
             self.matched = index;
         }
+        self.age = 0;
         match &mut self.pace {
             Pace::Probe { .. } => {
                 self.next = self.matched.next();
-                self.pace = Pace::Replicate { in_flight: VecDeque::new(), idle_heartbeats: 0 };
+                self.pace = Pace::Replicate { in_flight: VecDeque::new(), bytes: 0 };
             }
-            Pace::Replicate { in_flight, idle_heartbeats } => {
+            Pace::Replicate { in_flight, bytes } => {
                 self.next = self.next.max(self.matched.next());
-                in_flight.retain(|last| *last > index);
-                *idle_heartbeats = 0;
+                in_flight.retain(|(last, _)| *last > index);
+                *bytes = in_flight.iter().map(|(_, size)| size).sum();
             }
         }
         assert!(self.matched < self.next, "what is matched needs no sending (RAFT-P30)");
@@ -122,6 +150,14 @@ impl Progress {
     pub(super) fn on_conflict(&mut self, agree: Index) {
         self.next = agree.max(self.matched).next();
         self.pace = Pace::Probe { sent: false };
+        self.age = 0;
+    }
+
+    /// Notes that a heartbeat interval has passed.
+    pub(super) fn on_interval(&mut self) {
+        if self.owes() {
+            self.age = LOST_AFTER.min(self.age + 1);
+        }
     }
 
     /// Notes an answered heartbeat: the follower is there, so what it has not answered for long was
@@ -129,16 +165,23 @@ impl Progress {
     pub(super) fn on_heartbeat(&mut self, round: u64) {
         self.round = self.round.max(round);
         match &mut self.pace {
-            Pace::Probe { sent } => *sent = false,
-            Pace::Replicate { in_flight, idle_heartbeats } => {
-                if in_flight.is_empty() {
-                    return;
-                }
-                *idle_heartbeats += 1;
-                if *idle_heartbeats >= IDLE_HEARTBEATS_MAX {
-                    self.on_conflict(self.matched);
-                }
-            }
+            Pace::Probe { sent } if self.age > 0 => *sent = false,
+            Pace::Replicate { .. } if self.age >= LOST_AFTER => self.on_conflict(self.matched),
+            Pace::Probe { .. } | Pace::Replicate { .. } => {}
+        }
+    }
+
+    /// Notes that nothing reaches the follower: what is in flight is lost, and nothing more goes
+    /// out until it answers a heartbeat.
+    pub(super) fn on_silent(&mut self) {
+        self.on_conflict(self.matched);
+        self.pace = Pace::Probe { sent: true };
+    }
+
+    /// Notes that the follower can be reached again.
+    pub(super) fn on_alive(&mut self) {
+        if let Pace::Probe { sent } = &mut self.pace {
+            *sent = false;
         }
     }
 }

@@ -27,6 +27,7 @@ impl Simulated for Raft {
             .reads_from(setup.reads_from)
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window)
+            .append_window_bytes(setup.append_window_bytes)
             .pre_vote(setup.pre_vote)
             .check_quorum(setup.check_quorum);
         #[cfg(feature = "mutants")]
@@ -43,6 +44,10 @@ impl Simulated for Raft {
 
     fn storage_full(full: bool) -> Input<Self> {
         Input::Control(Control::StorageFull(full))
+    }
+
+    fn behind(behind: bool) -> Input<Self> {
+        Input::Control(Control::Behind(behind))
     }
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {

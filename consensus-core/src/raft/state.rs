@@ -37,6 +37,8 @@ pub struct State {
     committed: Index,
     leader: Option<NodeId>,
     storage_full: bool,
+    /// Whether the replica has more to apply than it may.
+    pub(super) behind: bool,
 
     /// The youngest record handed to the host, and the youngest that is durable.
     persisting: Token,
@@ -78,6 +80,7 @@ impl State {
             committed: Index::ZERO,
             leader: None,
             storage_full: false,
+            behind: false,
             persisting: Token::default(),
             durable: Token::default(),
             vote_token: Token::default(),
@@ -225,8 +228,8 @@ impl State {
         #[rustfmt::skip]
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
-            persisting, durable, vote_token, log_token, compacted, unsynced, stable, timer: _,
-            read_id, confirmed, handover,
+            behind, persisting, durable, vote_token, log_token, compacted, unsynced, stable,
+            timer: _, read_id, confirmed, handover,
         } = self;
         handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
@@ -236,7 +239,8 @@ impl State {
             Some(0) | None => (0, old.iter().filter(|it| token < **it && *it <= durable).count()),
         };
         let unsynced: Vec<_> = unsynced.iter().map(|(token, last)| (rank(*token), last)).collect();
-        (log, term, voted_for.map(name), committed, leader.map(name), storage_full).hash(out);
+        (log, term, voted_for.map(name), committed, leader.map(name)).hash(out);
+        (storage_full, behind).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
         (unsynced, stable, read_id, confirmed.map(|it| it.index)).hash(out);
     }

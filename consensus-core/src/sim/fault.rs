@@ -31,6 +31,8 @@ pub enum Fault {
     CrashAll,
     /// A process stops for a while and goes on as if nothing had happened.
     Pause,
+    /// A replica has more to apply than it may, for a while.
+    Backlog,
     /// A disk is emptied; the node comes back as another incarnation, which its peers refuse.
     WipedDisk,
     /// A disk goes on in another machine, with another clock.
@@ -61,7 +63,7 @@ pub enum Fault {
     Transfer,
 }
 
-const KINDS: usize = 27;
+const KINDS: usize = 28;
 
 impl Fault {
     /// All kinds.
@@ -79,6 +81,7 @@ impl Fault {
         Self::CrashAfter,
         Self::CrashAll,
         Self::Pause,
+        Self::Backlog,
         Self::WipedDisk,
         Self::Replacement,
         Self::LostSuffix,
@@ -111,6 +114,7 @@ impl Fault {
             Self::CrashAfter => "crash-after",
             Self::CrashAll => "crash-all",
             Self::Pause => "pause",
+            Self::Backlog => "backlog",
             Self::WipedDisk => "wiped-disk",
             Self::Replacement => "replacement",
             Self::LostSuffix => "lost-suffix",

@@ -170,6 +170,9 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) gathering: bool,
     pub(super) slow_until: Time,
     pub(super) late_until: Time,
+    /// Until when its replica is behind, and whether its process has been told.
+    pub(super) behind_until: Time,
+    pub(super) is_behind: bool,
 }
 
 const HOSTS: u64 = 3 << 32;
@@ -223,6 +226,8 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             gathering: false,
             slow_until: Time::ZERO,
             late_until: Time::ZERO,
+            behind_until: Time::ZERO,
+            is_behind: false,
             place,
         }
     }
@@ -262,6 +267,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.parked = None;
         self.armed = None;
         self.failing = None;
+        self.is_behind = false;
         self.submissions.clear();
         self.reads.clear();
         self.admins.clear();

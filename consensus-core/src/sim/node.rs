@@ -40,6 +40,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             check_quorum: temper.check_quorum,
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
+            append_window_bytes: temper.append_window_bytes,
             #[cfg(feature = "mutants")]
             bug: self.plan.bug(),
         }
@@ -262,6 +263,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return out.into_iter().try_for_each(|(to, message)| self.put(node, to, &message));
         }
         self.step(node, Input::Tick)?;
+        let host = self.host(node);
+        let is_behind = host.behind_until > now;
+        if std::mem::replace(&mut host.is_behind, is_behind) != is_behind {
+            self.step(node, P::behind(is_behind))?;
+        }
         self.pump(node);
         Ok(())
     }

@@ -29,6 +29,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
 
+    /// Makes the input that tells whether the replica has more to apply than it may.
+    fn behind(behind: bool) -> Input<Self>;
+
     /// Tells what operators are told.
     fn status(&self) -> Status;
 
@@ -100,6 +103,8 @@ pub struct Setup {
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.
     pub append_window: usize,
+    /// The bytes of commands in them.
+    pub append_window_bytes: usize,
     /// The bug that is put back.
     #[cfg(feature = "mutants")]
     pub bug: Option<crate::mutants::Bug>,

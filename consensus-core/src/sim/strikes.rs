@@ -62,6 +62,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             }
             Fault::CrashAll => return self.crash_all(strike, node),
             Fault::Pause => self.pause(strike, node),
+            Fault::Backlog => {
+                self.struck(strike, node, "its replica is far behind".to_owned());
+                self.host(node).behind_until = until;
+            }
             Fault::WipedDisk => return self.wipe(strike, node),
             Fault::Replacement => return self.replace(strike, node),
             Fault::BitRot => return self.rot(strike, node),
@@ -320,6 +324,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             host.drive.set_full(false);
             host.drive.mend();
             (host.slow_until, host.late_until) = (Time::ZERO, Time::ZERO);
+            host.behind_until = Time::ZERO;
             host.armed = None;
             let (life, standing) = (host.life, host.standing.clone());
             if host.parked.is_some() {

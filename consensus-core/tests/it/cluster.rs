@@ -137,7 +137,18 @@ impl Cluster {
 
     /// Tells a replica that its disk is full, or has room again.
     pub(crate) fn storage_full(&mut self, node: NodeId, full: bool) {
-        self.step(node, Input::Control(Control::StorageFull(full)));
+        self.control(node, Control::StorageFull(full));
+    }
+
+    /// Tells a replica how its node stands.
+    pub(crate) fn control(&mut self, node: NodeId, control: Control) {
+        self.step(node, Input::Control(control));
+    }
+
+    /// Tells a replica of records that are durable, late.
+    pub(crate) fn complete(&mut self, node: NodeId, upto: Token) {
+        assert!(upto <= self.node(node).disk.upto(), "a disk reports what it has");
+        self.step(node, Input::Persisted { upto });
     }
 
     fn ticket(&mut self, node: NodeId, read: Option<(Index, Bytes)>) -> Ticket {

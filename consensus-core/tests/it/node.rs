@@ -23,6 +23,7 @@ pub(crate) struct Options {
     pub(crate) check_quorum: bool,
     pub(crate) append_bytes_max: usize,
     pub(crate) append_window: usize,
+    pub(crate) append_window_bytes: usize,
     pub(crate) proposals_max: usize,
     pub(crate) proposals_bytes_max: usize,
 }
@@ -38,6 +39,7 @@ impl Default for Options {
             check_quorum: false,
             append_bytes_max: 1 << 20,
             append_window: 64,
+            append_window_bytes: 1 << 20,
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
         }
@@ -86,6 +88,7 @@ impl Node {
             .seed(options.seed << 8 | id.number())
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)
+            .append_window_bytes(options.append_window_bytes)
             .proposals_max(options.proposals_max)
             .proposals_bytes_max(options.proposals_bytes_max);
         let builder = bug::configured(builder);

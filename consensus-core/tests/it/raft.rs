@@ -11,8 +11,8 @@
 use std::{error::Error, fmt::Write, path::Path, time::Duration};
 
 use consensus_core::{
-    Index, NodeId, ReadLevel, WallTime,
-    raft::{Entry, Message, Payload, Record, Term},
+    Index, NodeId, ReadLevel, Token, WallTime,
+    raft::{Control, Entry, Message, Payload, Record, Term},
 };
 use test_each_file::test_each_path;
 
@@ -79,6 +79,7 @@ impl goldenscript::Runner for Runner {
             Verb::Persist { node, count } => {
                 self.cluster.persist(*node, count.unwrap_or(usize::MAX));
             }
+            Verb::Late { node, upto } => self.cluster.complete(*node, Token(*upto)),
             Verb::Deliver { from, to, at, count } => {
                 for _ in 0..self.chosen(*from, *to, *at, *count)? {
                     self.cluster.deliver(*from, *to, at.unwrap_or(0));
@@ -105,6 +106,10 @@ impl goldenscript::Runner for Runner {
             Verb::Restart(node) => self.cluster.restart(*node),
             Verb::Full(node) => self.cluster.storage_full(*node, true),
             Verb::Room(node) => self.cluster.storage_full(*node, false),
+            Verb::Behind(node) => self.cluster.control(*node, Control::Behind(true)),
+            Verb::Caughtup(node) => self.cluster.control(*node, Control::Behind(false)),
+            Verb::Silent { node, peer } => self.cluster.control(*node, Control::Silent(*peer)),
+            Verb::Alive { node, peer } => self.cluster.control(*node, Control::Alive(*peer)),
             Verb::Stabilize(nodes) if nodes.is_empty() => self.stabilize(&self.all())?,
             Verb::Stabilize(nodes) => self.stabilize(nodes)?,
             Verb::Status => self.all().iter().for_each(|node| shown += &self.status(*node)),
@@ -122,12 +127,13 @@ fn options(verb: &Verb) -> Options {
     let plain = Options::default();
     #[rustfmt::skip]
     let Verb::Cluster {
-        nodes, bytes, window, proposals, proposals_bytes, prevote, checkquorum, ..
+        nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
         append_bytes_max: bytes.unwrap_or(plain.append_bytes_max),
         append_window: window.unwrap_or(plain.append_window),
+        append_window_bytes: window_bytes.unwrap_or(plain.append_window_bytes),
         proposals_max: proposals.unwrap_or(plain.proposals_max),
         proposals_bytes_max: proposals_bytes.unwrap_or(plain.proposals_bytes_max),
         pre_vote: prevote.unwrap_or(plain.pre_vote),

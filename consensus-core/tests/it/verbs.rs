@@ -19,6 +19,9 @@ pub(crate) enum Verb {
         /// How many Appends may be in flight to a follower.
         #[arg(key)]
         window: Option<usize>,
+        /// The bytes of commands in flight to a follower from which on it gets no more.
+        #[arg(key)]
+        window_bytes: Option<usize>,
         /// How many commands may be in flight.
         #[arg(key)]
         proposals: Option<usize>,
@@ -70,6 +73,8 @@ pub(crate) enum Verb {
     Transfer { node: NodeId, to: Option<NodeId> },
     /// Makes the oldest records of a node durable, all by default.
     Persist { node: NodeId, count: Option<usize> },
+    /// Tells a replica once more that its records up to this one are durable.
+    Late { node: NodeId, upto: u64 },
     /// Delivers from a link, in order from position `at`, all by default.
     Deliver {
         from: NodeId,
@@ -127,6 +132,14 @@ pub(crate) enum Verb {
     Full(NodeId),
     /// Makes room on a node's disk.
     Room(NodeId),
+    /// Tells a replica that it has more to apply than it may.
+    Behind(NodeId),
+    /// Tells a replica that it has caught up.
+    Caughtup(NodeId),
+    /// Tells a node that nothing is heard of a peer.
+    Silent { node: NodeId, peer: NodeId },
+    /// Tells a node that a peer is heard of again.
+    Alive { node: NodeId, peer: NodeId },
     /// Delivers and persists until nothing is left to do, among the nodes named, or all. No time
     /// passes.
     Stabilize(#[arg(optional)] Vec<NodeId>),

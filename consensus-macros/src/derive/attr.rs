@@ -13,6 +13,8 @@ use crate::{
 pub(crate) struct Options {
     /// The state's stable name, if it is not the type's.
     pub(crate) name: Option<LitStr>,
+    /// Settings of its groups, by name.
+    pub(crate) settings: Vec<(String, String)>,
     /// Whether floating point is allowed in fields.
     pub(crate) floats: bool,
     /// Where a test is asked for, if it is.
@@ -22,7 +24,7 @@ pub(crate) struct Options {
 }
 
 /// One list for both derives: they may stand on one type, and share its options.
-const KNOWN: [&str; 5] = ["protocol", "name", "floats", "simulate", "crate"];
+const KNOWN: [&str; 6] = ["protocol", "name", "settings", "floats", "simulate", "crate"];
 const PLANNED: [&str; 9] =
     ["version", "upcast", "snapshot", "read", "keyed", "shards", "merge", "commands", "queries"];
 
@@ -39,6 +41,7 @@ impl Options {
                 "crate" => options.krate = errors.take(entry.path()),
                 "protocol" => protocol(&entry, errors),
                 "name" => options.name = errors.take(name(&entry)),
+                "settings" => options.settings = settings(&entry, errors),
                 "trust" => errors.at_with_help(
                     &entry,
                     "`trust` is about a field, not about the whole type",
@@ -72,6 +75,14 @@ fn name(entry: &Entry) -> syn::Result<LitStr> {
         Some(problem) => Err(Error::new(name.span(), problem)),
         None => Ok(name),
     }
+}
+
+/// Reads the settings; whether there are such is known where a group is hosted.
+fn settings(entry: &Entry, errors: &mut Errors) -> Vec<(String, String)> {
+    let Some(list) = errors.take(entry.list()) else { return Vec::new() };
+    let entries = Entry::parse_all(list, errors);
+    let setting = |entry: &Entry| Ok((entry.key.unraw().to_string(), entry.literal()?));
+    entries.iter().filter_map(|entry| errors.take(setting(entry))).collect()
 }
 
 /// Returns whether a field's author vouches for its determinism.

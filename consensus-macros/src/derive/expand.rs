@@ -27,6 +27,7 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
         .params
         .is_empty()
         .then(|| tokens::at(ident.span(), &quote!(#state: #private::Commands)));
+    let settings = input.options.settings.iter().map(|(name, text)| quote!((#name, #text)));
     let checks = checks(input, checked, has_commands, &private);
     let generics = bounded(input, checked, &private);
     let (generics, _, clause) = generics.split_for_impl();
@@ -37,6 +38,7 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
         impl #generics #private::Declared for #state #clause {
             const NAME: &'static str = #name;
             const PROTOCOL: #private::Protocol = #private::Protocol::Raft;
+            const SETTINGS: &'static [(&'static str, &'static str)] = &[#(#settings),*];
         }
         #checks
         #simulation

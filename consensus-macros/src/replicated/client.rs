@@ -44,6 +44,17 @@ pub(crate) fn expand(context: &Context<'_>) -> TokenStream {
 
         #[automatically_derived]
         impl #generics #client #types #clause {
+            /// Finds the group `name` from a program that is no member, at any of `addresses`,
+            /// which are peer ports of its nodes. `.await` what it returns.
+            pub fn connect(
+                addresses: impl ::core::iter::IntoIterator<
+                    Item = impl ::core::convert::Into<::std::string::String>,
+                >,
+                name: impl ::core::convert::Into<::std::string::String>,
+            ) -> #private::Connecting<#state> {
+                <#private::Client<#state>>::connect(addresses, name)
+            }
+
             /// Returns the client without the typed methods.
             pub fn client(&self) -> &#private::Client<#state> {
                 &self.0

@@ -183,6 +183,7 @@ fn state_machine(context: &Context<'_>) -> TokenStream {
             type Client = #client #types;
             const NAME: &'static str = #declared::NAME;
             const PROTOCOL: #private::Protocol = #declared::PROTOCOL;
+            const SETTINGS: &'static [(&'static str, &'static str)] = #declared::SETTINGS;
         }
     }
 }

@@ -30,7 +30,7 @@ const PROTOCOLS: [&str; 1] = ["raft"];
 const PROTOCOLS_PLANNED: [&str; 5] = ["multi_paxos", "epaxos", "zab", "pbft", "eventual"];
 const PROFILES: [&str; 6] = ["calm", "network", "crash", "disk", "clock", "all"];
 /// `consensus-actors` says what they stand for.
-const FAULTS: [&str; 20] = [
+const FAULTS: [&str; 21] = [
     "crash",
     "pause",
     "partition",
@@ -49,6 +49,7 @@ const FAULTS: [&str; 20] = [
     "io_error",
     "wiped_disk",
     "replacement",
+    "transfer",
     "all",
     "none",
 ];

@@ -56,6 +56,8 @@ pub(crate) struct Cluster {
 struct Node {
     http: SocketAddr,
     peer: SocketAddr,
+    /// Whether it joins a cluster that others have founded.
+    joins: bool,
     process: Option<Process>,
 }
 
@@ -68,6 +70,12 @@ pub(crate) struct Status {
     pub(crate) committed: u64,
     pub(crate) applied: u64,
     pub(crate) last: u64,
+}
+
+impl Node {
+    fn new(joins: bool) -> Self {
+        Self { http: free_address(), peer: free_address(), joins, process: None }
+    }
 }
 
 impl Cluster {
@@ -98,9 +106,20 @@ impl Cluster {
     }
 
     fn new(nodes: u64, program: Program, place: Place) -> Self {
-        let node = |_| Node { http: free_address(), peer: free_address(), process: None };
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { program, nodes: (0..nodes).map(node).collect(), dir, _place: place }
+        let nodes = (0..nodes).map(|_| Node::new(false)).collect();
+        Self { program, nodes, dir, _place: place }
+    }
+
+    /// Makes one more node, which does not run yet and is to join; returns its id.
+    pub(crate) fn spare(&mut self) -> u64 {
+        self.nodes.push(Node::new(true));
+        self.nodes.len() as u64
+    }
+
+    /// Gives a node another peer port for its next life.
+    pub(crate) fn move_to(&mut self, id: u64, peer: SocketAddr) {
+        self.node_mut(id).peer = peer;
     }
 
     /// Returns the ids of all nodes.
@@ -133,8 +152,15 @@ impl Cluster {
 
     /// Returns the value of `--peers`.
     pub(crate) fn peers(&self) -> String {
+        let founders = self.ids().filter(|id| !self.node(*id).joins);
         let peer = |id| format!("{id}={}", self.peer(id));
-        self.ids().map(peer).collect::<Vec<_>>().join(",")
+        founders.map(peer).collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns where the founders listen to their peers, as `--join` takes it.
+    pub(crate) fn join(&self) -> String {
+        let founders = self.nodes.iter().filter(|node| !node.joins);
+        founders.map(|node| node.peer.to_string()).collect::<Vec<_>>().join(",")
     }
 
     /// Returns the data directory of a node.
@@ -149,9 +175,19 @@ impl Cluster {
 
     /// Returns the flags of a node's `serve`, in pairs.
     pub(crate) fn flags(&self, id: u64) -> Vec<(&'static str, String)> {
+        let mut flags = if self.node(id).joins {
+            vec![("--join", self.join()), ("--listen", self.peer(id).to_string())]
+        } else {
+            vec![("--peers", self.peers())]
+        };
+        flags.extend(self.flags_of_a_later_start(id));
+        flags
+    }
+
+    /// Returns the flags of a node that knows its peers from its data directory.
+    pub(crate) fn flags_of_a_later_start(&self, id: u64) -> Vec<(&'static str, String)> {
         vec![
             ("--id", id.to_string()),
-            ("--peers", self.peers()),
             ("--http", self.http(id).to_string()),
             ("--data", self.data(id).display().to_string()),
             ("--cluster", "test".to_owned()),
@@ -187,7 +223,7 @@ impl Cluster {
 
     /// Starts a node with flags that differ from those of the cluster.
     pub(crate) fn start_node_with(&mut self, id: u64, changed: &[(&'static str, &str)]) {
-        let mut command = match self.program {
+        let command = match self.program {
             Program::Counter => serve(self.flags(id), changed),
             Program::Test(name) => {
                 assert!(changed.is_empty(), "a test as a node takes no flags");
@@ -198,6 +234,16 @@ impl Cluster {
                 command
             }
         };
+        self.run(id, command);
+    }
+
+    /// Starts a node of the counter again that finds its peers, and its own ports for them, in its
+    /// data directory.
+    pub(crate) fn start_node_again(&mut self, id: u64) {
+        self.run(id, serve(self.flags_of_a_later_start(id), &[]));
+    }
+
+    fn run(&mut self, id: u64, mut command: Command) {
         let logs = self.dir.path().join("logs");
         let process = Process::start(&mut command, &logs, &format!("node-{id}"));
         let former = self.node_mut(id).process.replace(process);

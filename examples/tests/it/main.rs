@@ -3,6 +3,7 @@
 
 mod cluster;
 mod command_line;
+mod configuration;
 mod contract;
 mod dev;
 mod ending;
@@ -10,6 +11,7 @@ mod failover;
 mod http;
 mod keys;
 mod load;
+mod members;
 mod panics;
 mod peer;
 mod process;

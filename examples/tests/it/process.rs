@@ -107,7 +107,11 @@ fn build(profile: &Path) {
 /// Makes a command of the counter that depends on nothing of this process's environment.
 pub(crate) fn counter_command() -> Command {
     let mut command = Command::new(counter());
-    command.env_remove("CONSENSUS_ADDR").env_remove("CONSENSUS_LOG");
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("CONSENSUS_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

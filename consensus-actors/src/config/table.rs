@@ -1,0 +1,120 @@
+//! The settings, one entry each; [`super`] says how to add one.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    key::{Key, Setting},
+    kind::{Address, Addresses, Peers, Size, Value},
+};
+use crate::client::COMMAND_BYTES_MAX;
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $key:expr;)+) => {
+        $($(#[doc = $doc])+ pub(crate) static $name: Setting<$type> =
+            $key.of(concat!($($doc, "\n"),+));)+
+
+        /// All settings, in the order in which they are shown.
+        pub(crate) static TABLE: &[&Key] = &[$(&$name.key),+];
+    };
+}
+
+settings! {
+    /// This node's id: from 1 on, unique in the cluster, never reused.
+    ID: u64 = Key::node("id").required().check(node_id);
+
+    /// The cluster's name; data directories and connections are checked against it.
+    CLUSTER: String = Key::node("cluster").required().check(not_empty);
+
+    /// Who founds the cluster, with the addresses of their peer ports, this node included. Later
+    /// starts may leave it out; who belongs to the cluster then is changed with `add`, `remove` and
+    /// `replace`. Without it and `join` the node founds a cluster of its own. The layer that names
+    /// one names all.
+    PEERS: Peers = Key::node("peers");
+
+    /// Peer ports of the cluster that this node joins, once `add` has let it in there. It needs
+    /// `listen`. Later starts may leave it out.
+    JOIN: Addresses = Key::node("join");
+
+    /// Where to listen to peers; what `peers` says of this node if not given. Without either the
+    /// node has no peer port.
+    LISTEN: Address = Key::node("listen");
+
+    /// Where peers reach this node, by address or name, if that is not where it listens.
+    ADVERTISE: Address = Key::node("advertise");
+
+    /// Where to serve HTTP; not at all if not given.
+    HTTP: Address = Key::node("http");
+
+    /// Where the node keeps its data. A relative path starts where the process does.
+    DATA: PathBuf = Key::node("data").required().check(not_empty);
+
+    /// The shortest time without a leader's word after which a replica campaigns; each is drawn
+    /// from this to twice this. It is also how long a client waits before it asks again.
+    ELECTION_TIMEOUT: Duration = Key::node("election_timeout").default("1s").dev("300ms");
+
+    /// How often a leader is heard; at most a third of the election timeout.
+    HEARTBEAT: Duration = Key::node("heartbeat").default("100ms").dev("60ms");
+
+    /// The deadline of calls that name none.
+    DEADLINE: Duration = Key::group("deadline").default("5s").check(above_zero);
+
+    /// Whether a replica asks a majority before it campaigns, so that one that was cut off ends no
+    /// tenure when it comes back. All members should have the same.
+    PRE_VOTE: bool = Key::group("pre_vote").default("true");
+
+    /// Whether a leader that has heard of no majority for an election timeout steps down, and
+    /// voters refuse others while they hear of a leader. All members should have the same.
+    CHECK_QUORUM: bool = Key::group("check_quorum").default("true");
+
+    /// How long a file of the journal is: the grain in which space is given back, and the bound of
+    /// the longest record. A multiple of 512, from 4MiB to 1GiB.
+    JOURNAL_SEGMENT: Size =
+        Key::node("journal.segment_bytes").default("16MiB").check(segment);
+
+    /// Which events are logged to standard error: a level, or parts of the program with theirs, as
+    /// info,consensus_actors=trace.
+    LOG: String = Key::node("log").default("info,actix_server=warn").check(log_filter);
+
+    /// The HTTP address of the node that `status` and `call` ask. If not given, the `http` of the
+    /// file, of its first node that has one, then 127.0.0.1:4701.
+    ADDR: Address = Key::tool("addr");
+}
+
+fn node_id(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Count(0) => Err("0 is no node id; ids count from 1".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn not_empty(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Text(text) if text.is_empty() => Err("it must not be empty".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn above_zero(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Duration(Duration::ZERO) | Value::Count(0) | Value::Size(0) => {
+            Err("it must be above zero".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn log_filter(value: &Value) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(value.to_string());
+    filter.map(drop).map_err(|error| format!("{error}; write a level, as info"))
+}
+
+fn segment(value: &Value) -> Result<(), String> {
+    let Value::Size(bytes) = value else { return Ok(()) };
+    let bytes = usize::try_from(*bytes).map_err(|error| error.to_string())?;
+    // The longest command and what surrounds it in a record must fit.
+    if bytes < 4 * COMMAND_BYTES_MAX {
+        return Err("a record must fit into it; set 4MiB or more".to_owned());
+    }
+    let config = consensus_core::journal::Config::builder().segment_bytes(bytes).build();
+    config.map(drop).map_err(|error| error.to_string())
+}

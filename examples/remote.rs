@@ -1,0 +1,43 @@
+//! A program that is no member of the cluster, and calls the counter all the same.
+//!
+//! ```console
+//! $ cargo run --release --example counter -- dev      # three nodes on this machine
+//! $ cargo run --release --example remote              # in another shell
+//! 1
+//! $ cargo run --release --example remote
+//! 2
+//! ```
+//!
+//! Kill the node that leads while it runs: it goes on with the others, and every add counts once.
+
+use consensus_actors::prelude::*;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> consensus_actors::Result {
+    let nodes = ["127.0.0.1:4801", "127.0.0.1:4802", "127.0.0.1:4803"];
+    let hits = CounterClient::connect(nodes, "hits").await?;
+    hits.add(1).deadline("2s").await?;
+    let mut out = std::io::stdout();
+    std::io::Write::write_all(&mut out, format!("{}\n", hits.get().await?).as_bytes())?;
+    Ok(())
+}
+
+/// What both programs agree on: as a rule it lies in a library that both use.
+#[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+struct Counter {
+    value: i64,
+}
+
+#[replicated]
+impl Counter {
+    #[command]
+    fn add(&mut self, by: i64) -> i64 {
+        self.value += by;
+        self.value
+    }
+
+    #[query]
+    fn get(&self) -> i64 {
+        self.value
+    }
+}
