@@ -15,10 +15,11 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
+    CommitToken, Decided, GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission,
+    SubmitError, Ticket, Time,
     client::{
-        Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
-        Response,
+        Admin, Answered, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience,
+        Request, Response,
     },
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
@@ -28,6 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::{
     abort::AbortOnPanic,
     backlog::Backlog,
+    call::{Answer, check_token},
     client::COMMAND_BYTES_MAX,
     clock::NodeClock,
     error::Error,
@@ -50,8 +52,8 @@ const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
 pub(crate) trait Proposer: Send + Sync {
     /// Proposes commands.
     fn submit(&self, submissions: Vec<Submission>);
-    /// Asks for linearizable reads.
-    fn read(&self, tickets: Vec<Ticket>);
+    /// Asks for reads.
+    fn read(&self, reads: Vec<Read>);
     /// Tells that more is decided than the replica may have to apply, or that it has caught up.
     fn behind(&self, behind: bool);
     /// Asks for what operators want.
@@ -67,7 +69,7 @@ pub struct Replica<S: StateMachine> {
     pub(crate) replica: replica::Replica<S>,
     client: Client,
     /// Where the answer of each call goes.
-    callers: HashMap<CallId, oneshot::Sender<Result<Bytes, Error>>>,
+    callers: HashMap<CallId, oneshot::Sender<Result<Answer, Error>>>,
     ticket: Ticket,
     /// Commands and reads at the seat, by ticket: who asked, and the query if it is one.
     seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
@@ -112,7 +114,7 @@ pub(crate) enum Origin {
 #[derive(Default)]
 struct Outbox {
     submissions: Vec<Submission>,
-    reads: Vec<Ticket>,
+    reads: Vec<Read>,
     admins: Vec<(Ticket, Admin)>,
     items: BTreeMap<NodeId, Vec<Item>>,
     effects: Vec<ClientEffect>,
@@ -145,7 +147,7 @@ impl<S: StateMachine> Replica<S> {
         &mut self,
         ask: Ask,
         deadline: Option<Duration>,
-        answer: oneshot::Sender<Result<Bytes, Error>>,
+        answer: oneshot::Sender<Result<Answer, Error>>,
         ctx: &mut Context<Self>,
     ) {
         let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
@@ -183,9 +185,9 @@ impl<S: StateMachine> Replica<S> {
                 self.seated.insert(ticket, (asker, None));
                 self.outbox.submissions.push(Submission { ticket, command });
             }
-            Request::Query(query) => {
+            Request::Query { query, level } => {
                 self.seated.insert(ticket, (asker, Some(query)));
-                self.outbox.reads.push(ticket);
+                self.outbox.reads.push(Read { ticket, level });
             }
             Request::Admin(admin) => {
                 self.seated.insert(ticket, (asker, None));
@@ -216,7 +218,7 @@ impl<S: StateMachine> Replica<S> {
                     self.answer(ticket, Err(Failure::Refused(error)));
                 }
                 Decision::Done { ticket } => {
-                    let reply = Admin::reply(self.client.leader());
+                    let reply = Admin::reply(self.client.leader()).into();
                     self.answer(ticket, Ok(reply));
                 }
                 Decision::Route { leader } => self.client.route(leader),
@@ -245,7 +247,9 @@ impl<S: StateMachine> Replica<S> {
                     );
                 }
                 if let (Some(ticket), Some(reply)) = (entry.ticket, reply) {
-                    self.answer(ticket, reply.map_err(Failure::Rejected));
+                    let index = Some(entry.index);
+                    let answered = reply.map(|reply| Answered { reply, index });
+                    self.answer(ticket, answered.map_err(Failure::Rejected));
                 }
             }
         }
@@ -286,7 +290,8 @@ impl<S: StateMachine> Replica<S> {
             let query = self.seated.get(&ticket).and_then(|(_, query)| query.clone());
             let reply: Reply =
                 query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
-            self.answer(ticket, reply.map_err(Failure::Rejected));
+            let answered = reply.map(|reply| Answered { reply, index: Some(applied) });
+            self.answer(ticket, answered.map_err(Failure::Rejected));
         }
     }
 
@@ -301,7 +306,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Sends the answer to whoever asked.
-    fn answer(&mut self, ticket: Ticket, result: Result<Bytes, Failure>) {
+    fn answer(&mut self, ticket: Ticket, result: Result<Answered, Failure>) {
         match self.seated.remove(&ticket) {
             Some((Asker::Here(attempt), _)) => {
                 let now = self.place.clock.now();
@@ -336,8 +341,8 @@ impl<S: StateMachine> Replica<S> {
             }
             ClientEffect::Finish { call, result } => {
                 if let Some(caller) = self.callers.remove(&call) {
-                    let name = &self.place.name;
-                    caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                    let Place { group, name, .. } = &self.place;
+                    caller.send(Answer::of(result, *group, name)).ok();
                 }
             }
         }
@@ -370,8 +375,10 @@ impl<S: StateMachine> Replica<S> {
 /// A call from outside the actor system.
 pub(crate) struct Called {
     pub(crate) ask: Ask,
+    /// The token that a query comes after.
+    pub(crate) after: Option<CommitToken>,
     pub(crate) deadline: Option<Duration>,
-    pub(crate) answer: oneshot::Sender<Result<Bytes, Error>>,
+    pub(crate) answer: oneshot::Sender<Result<Answer, Error>>,
     /// Its place in the mailbox, free for another once this is handled.
     pub(crate) place: OwnedSemaphorePermit,
 }
@@ -420,9 +427,14 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
 
     fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        let Called { ask, deadline, answer, place } = called;
+        let Called { ask, after, deadline, answer, place } = called;
         drop(place);
-        self.call(ask, deadline, answer, ctx);
+        match check_token(after, self.place.group, &self.place.name) {
+            Ok(()) => self.call(ask, deadline, answer, ctx),
+            Err(error) => {
+                answer.send(Err(error)).ok();
+            }
+        }
     }
 }
 
@@ -456,7 +468,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
                 Request::Propose(command) => {
                     Request::Propose(Envelope::no_later_than(command, latest))
                 }
-                plain @ (Request::Query(_) | Request::Admin(_)) => plain,
+                plain @ (Request::Query { .. } | Request::Admin(_)) => plain,
             };
             self.seat(Asker::Away(from.clone(), attempt), request);
         }

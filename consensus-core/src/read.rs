@@ -28,6 +28,16 @@ pub enum ReadLevel {
     },
 }
 
+impl fmt::Display for ReadLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linearizable => f.write_str("linearizable"),
+            Self::Stale { max_lag } => write!(f, "stale {max_lag:?}"),
+            Self::After { index } => write!(f, "after {index}"),
+        }
+    }
+}
+
 /// A read as a protocol takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Read {

@@ -7,7 +7,7 @@ use std::{
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
-    GroupId, Input, Members, Membership, NodeId, Status, Submission, Ticket, Token,
+    GroupId, Input, Members, Membership, NodeId, Read, Status, Submission, Ticket, Token,
     client::{Admin, Attempt, Attempted, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
@@ -306,8 +306,8 @@ impl<P: Hosted> Proposer for Seat<P> {
         self.send(requests.into_iter().map(|(ticket, admin)| P::admin(ticket, admin)).collect());
     }
 
-    fn read(&self, tickets: Vec<Ticket>) {
-        self.send(vec![P::read(tickets)]);
+    fn read(&self, reads: Vec<Read>) {
+        self.send(vec![P::read(reads)]);
     }
 
     fn behind(&self, behind: bool) {

@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use builder::NodeBuilder;
 pub(crate) use card::has_joined;
-pub(crate) use group::{Arguments, Group};
+pub(crate) use group::{Arguments, Group, Replied};
 pub use host::Hosting;
 use host::NodeActor;
 

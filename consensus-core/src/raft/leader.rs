@@ -22,7 +22,7 @@ use crate::{
     error::SubmitError,
     log::Index,
     members::NodeId,
-    process::{Effect, Effects, Input, Submission, Ticket},
+    process::{Effect, Effects, Input, Submission},
     raft::{Control, log::TermAt},
     read::Read,
     role::{Next, Step},
