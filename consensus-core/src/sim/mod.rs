@@ -48,6 +48,7 @@ mod world;
 
 pub use fault::{Counts, Fault, Faults, Profile};
 pub use operations::{Asked, Ended};
+pub use order::in_true_time;
 pub use plan::{Builder, NODES_MAX, Plan, PlanError};
 pub use protocol::{Adversary, Broken, Judge, Setup, Simulated};
 pub use random::Random;

@@ -99,6 +99,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let host = self.host(node);
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
+        // Answers to what an earlier life asked come now.
+        self.release_stragglers(node);
         Ok(())
     }
 

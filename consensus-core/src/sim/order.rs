@@ -102,9 +102,9 @@ fn bound(asked: &Asked, moments: &[(Time, Moment)]) -> Moment {
     }
 }
 
-/// Returns how much true time may pass while a node's clock counts `local`: it runs slower by a
-/// twentieth at most.
-fn in_true_time(local: Duration) -> Duration {
+/// Returns how much true time may pass while a simulated node's clock counts `local`: it runs
+/// slower by a twentieth at most.
+pub fn in_true_time(local: Duration) -> Duration {
     local + local / 19 + Duration::from_micros(1)
 }
 

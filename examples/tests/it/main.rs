@@ -16,6 +16,7 @@ mod panics;
 mod peer;
 mod process;
 mod quorum;
+mod reads;
 mod refusals;
 mod transfer;
 mod transport;
