@@ -12,11 +12,11 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    CommitToken, Decided, GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission,
-    SubmitError, Ticket, Time,
+    Decided, GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission, SubmitError, Ticket,
+    Time,
     client::{
         Admin, Answered, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience,
         Request, Response,
@@ -24,7 +24,7 @@ use consensus_core::{
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     abort::AbortOnPanic,
@@ -37,6 +37,11 @@ use crate::{
     role::Decision,
     transport::{Item, Kind, Links, guest::Guest},
 };
+
+mod messages;
+
+use messages::Flush;
+pub(crate) use messages::{Called, Decisions, Requests, Responses, Tick};
 
 /// How long a replica applies before it lets the other actors of its thread have a turn.
 const SLICE: Duration = Duration::from_millis(2);
@@ -371,43 +376,6 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 }
-
-/// A call from outside the actor system.
-pub(crate) struct Called {
-    pub(crate) ask: Ask,
-    /// The token that a query comes after.
-    pub(crate) after: Option<CommitToken>,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) answer: oneshot::Sender<Result<Answer, Error>>,
-    /// Its place in the mailbox, free for another once this is handled.
-    pub(crate) place: OwnedSemaphorePermit,
-}
-
-/// Decisions of the protocol, in order.
-pub(crate) struct Decisions(pub(crate) Vec<Decision>);
-
-/// Requests of callers elsewhere.
-pub(crate) struct Requests(pub(crate) Origin, pub(crate) Vec<Attempted>);
-
-/// Answers to requests that went to a peer.
-pub(crate) struct Responses(pub(crate) Vec<Response>);
-
-/// An occasion to look at the time.
-pub(crate) struct Tick;
-
-/// Sends what has gathered; behind everything that waited when it was sent.
-struct Flush;
-
-/// Makes messages that nobody waits to be answered.
-macro_rules! messages {
-    ($($message:ty),+ $(,)?) => {
-        $(impl Message for $message {
-            type Result = ();
-        })+
-    };
-}
-
-messages!(Called, Decisions, Requests, Responses, Tick, Flush);
 
 impl<S: StateMachine> Actor for Replica<S> {
     type Context = Context<Self>;

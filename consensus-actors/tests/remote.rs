@@ -320,7 +320,8 @@ async fn calls_are_bounded() {
             }
         }
     }
-    assert!(busy > 0 && added >= 2_048, "{added} added, {busy} refused");
+    // The window holds 2,048, of which the opening of the session takes one.
+    assert!(busy > 0 && added >= 2_047, "{added} added, {busy} refused");
     assert_eq!(hits.get().await.expect("read"), added);
     node.stop();
 }
@@ -335,6 +336,12 @@ async fn large_commands_pass() {
     assert_eq!(note.write("x".repeat(length)).await.expect("it fits"), length as u64);
     let error = note.write("x".repeat(length + 200)).await.expect_err("it does not");
     assert_eq!((error.code(), error.outcome()), (Code::TooLarge, Outcome::NotApplied));
+    let writes: Vec<_> = (0..40)
+        .map(|_| actix::spawn(note.write("y".repeat(length)).deadline("60s").into_future()))
+        .collect();
+    for write in writes {
+        assert_eq!(write.await.expect("the call ends").expect("written"), length as u64);
+    }
     let reads: Vec<_> = (0..40).map(|_| actix::spawn(note.read().into_future())).collect();
     for read in reads {
         assert_eq!(read.await.expect("the call ends").expect("read").len(), length);

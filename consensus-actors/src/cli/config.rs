@@ -2,23 +2,27 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::Value;
 
 use super::{
-    USAGE, complain, flags,
+    USAGE, complain, flags, http,
     options::{Config, ConfigVerb, Output, Show},
     say, serve,
 };
 use crate::{
-    config::{Layers, Row, Sourced, Value, enumerated, table::ID, toml_string},
-    error::{Error, Result},
+    config::{Layers, enumerated, table::ID, toml_string},
+    error::{Code, Error, Result},
 };
 
 /// Shows or checks the configuration; exits 2, with all that is wrong, if it cannot be read.
 pub(super) fn config(options: &Config) -> Result<ExitCode> {
     let problems = match &options.verb {
-        ConfigVerb::Show(show) => read(&show.settings).map(|layers| print(&layers, show)),
-        ConfigVerb::Check(check) => read(&check.settings).and_then(|layers| verify(&layers)),
+        ConfigVerb::Show(show @ Show { addr: Some(addr), .. }) => {
+            print(&ask(addr, &show.settings)?, show);
+            Ok(())
+        }
+        ConfigVerb::Show(show) => show.settings.0.read().map(|layers| print(&layers.json(), show)),
+        ConfigVerb::Check(check) => check.settings.0.read().and_then(|layers| verify(&layers)),
     };
     Ok(match problems {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,10 +31,6 @@ pub(super) fn config(options: &Config) -> Result<ExitCode> {
             ExitCode::from(USAGE)
         }
     })
-}
-
-fn read(settings: &flags::Settings) -> Result<Layers, Vec<Error>> {
-    settings.0.read()
 }
 
 /// Checks the settings of this node, or of every node that is named if nothing says which one this
@@ -65,61 +65,55 @@ fn verify(layers: &Layers) -> Result<(), Vec<Error>> {
     Ok(())
 }
 
-fn print(layers: &Layers, show: &Show) {
-    let rows = layers.effective();
-    match show.output {
-        Output::Table => print_file(&rows, show.origin),
-        Output::Json => {
-            let settings: Vec<_> = rows.iter().map(object).collect();
-            let file = layers.file().map(|file| &**file);
-            say(json!({ "file": file, "settings": settings }));
-        }
+/// Asks a node that runs what counts there.
+fn ask(addr: &str, settings: &flags::Settings) -> Result<Value> {
+    if settings.0.file.is_some() || !settings.0.flags.is_empty() {
+        let message = "a node that runs has its settings; with --addr give no others";
+        return Err(Error::new(Code::Config, message));
     }
+    let (code, body) = http::get(addr, "/v1/config", &[])?;
+    if code == 200 && body.get("settings").is_some_and(Value::is_array) {
+        return Ok(body);
+    }
+    let message = format!("what answers at {addr} is no node; check --addr");
+    Err(Error::new(Code::Unreachable, message))
 }
 
-/// A setting for programs.
-fn object(row: &Row) -> serde_json::Value {
-    let key = [&row.section[..], std::slice::from_ref(&row.name)].concat().join(".");
-    match &row.found {
-        None => json!({ "key": key, "value": null, "layer": null, "origin": null }),
-        Some(Sourced { value, origin }) => {
-            let value = match value {
-                Value::Count(count) => json!(count),
-                Value::Switch(on) => json!(on),
-                Value::Duration(_) | Value::Size(_) | Value::Text(_) => json!(value.to_string()),
-            };
-            let (layer, origin) = (origin.layer(), origin.to_string());
-            json!({ "key": key, "value": value, "layer": layer, "origin": origin })
+fn print(settings: &Value, show: &Show) {
+    match show.output {
+        Output::Json => say(settings),
+        Output::Table => {
+            let rows = settings.get("settings").and_then(Value::as_array);
+            print_file(rows.map(Vec::as_slice).unwrap_or_default(), show.origin);
         }
     }
 }
 
 /// Prints a file that says the same, and behind each value where it comes from.
-fn print_file(rows: &[Row], origin: bool) {
+fn print_file(rows: &[Value], origin: bool) {
     let lines: Vec<String> = rows.iter().map(line).collect();
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
-    let mut section: &[String] = &[];
+    let mut above = String::new();
     for (row, line) in rows.iter().zip(&lines) {
-        if row.section != section {
-            section = &row.section;
-            let parts: Vec<String> = section.iter().map(|part| name(part)).collect();
-            say(format_args!("\n[{}]", parts.join(".")));
+        let parts = row["section"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let section = parts.map(name).collect::<Vec<_>>().join(".");
+        if section != above {
+            say(format_args!("\n[{section}]"));
+            above = section;
         }
-        match &row.found {
-            Some(Sourced { origin: from, .. }) if origin => {
-                say(format_args!("{line:width$}  # {from}"))
-            }
-            _ => say(line),
+        match row["origin"].as_str().filter(|_| origin) {
+            Some(origin) => say(format_args!("{line:width$}  # {origin}")),
+            None => say(line),
         }
     }
 }
 
-fn line(row: &Row) -> String {
-    let name = name(&row.name);
-    match &row.found {
-        None => format!("# {name} is not set"),
-        Some(Sourced { value, .. }) if value.is_bare() => format!("{name} = {value}"),
-        Some(Sourced { value, .. }) => format!("{name} = {}", toml_string(&value.to_string())),
+fn line(row: &Value) -> String {
+    let name = name(row["name"].as_str().unwrap_or_default());
+    match &row["value"] {
+        Value::Null => format!("# {name} is not set"),
+        Value::String(text) => format!("{name} = {}", toml_string(text)),
+        value => format!("{name} = {value}"),
     }
 }
 

@@ -221,6 +221,9 @@ pub(super) enum ConfigVerb {
 pub(super) struct Show {
     #[command(flatten)]
     pub(super) settings: flags::Settings,
+    /// Asks the node that serves HTTP here what counts there.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) addr: Option<String>,
     /// Says behind each value where it comes from.
     #[arg(long)]
     pub(super) origin: bool,

@@ -2,25 +2,52 @@
 
 use super::{
     key::{Key, Scope},
-    kind::Kind,
+    kind::{Kind, Value},
     layers::{At, Layers, Sourced},
     table::{PEERS, TABLE},
 };
 
+use serde_json::{Value as Json, json};
+
 /// A setting as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
+struct Row {
     /// The section's parts, as `["group", "hits"]`; none at the top.
-    pub(crate) section: Vec<String>,
-    pub(crate) name: String,
+    section: Vec<String>,
+    name: String,
     /// The value that counts, if anything gives one.
-    pub(crate) found: Option<Sourced>,
+    found: Option<Sourced>,
+}
+
+impl Row {
+    /// Returns the setting for programs.
+    fn json(&self) -> Json {
+        let Self { section, name, found } = self;
+        let key = [&section[..], std::slice::from_ref(name)].concat().join(".");
+        let value = found.as_ref().map(|found| match &found.value {
+            Value::Count(count) => json!(count),
+            Value::Switch(on) => json!(on),
+            Value::Duration(_) | Value::Size(_) | Value::Text(_) => json!(found.value.to_string()),
+        });
+        let origin = found.as_ref().map(|found| found.origin.to_string());
+        let layer = found.as_ref().map(|found| found.origin.layer());
+        json!({
+            "key": key, "section": section, "name": name, "value": value, "layer": layer,
+            "origin": origin,
+        })
+    }
 }
 
 impl Layers {
+    /// Returns what counts, for programs: `{"file": .., "settings": [{"key": .., ..}, ..]}`.
+    pub(crate) fn json(&self) -> Json {
+        let settings: Vec<Json> = self.effective().iter().map(Row::json).collect();
+        json!({ "file": self.file().map(|file| &**file), "settings": settings })
+    }
+
     /// Returns what counts for all, then for nodes and groups where it differs. If it is known
     /// which node this is, what is said of that one counts for all, and other nodes are left out.
-    pub(crate) fn effective(&self) -> Vec<Row> {
+    fn effective(&self) -> Vec<Row> {
         let node = self.id();
         let here = At { node, group: None };
         let (top, below): (Vec<&Key>, Vec<&Key>) =
@@ -31,10 +58,7 @@ impl Layers {
         rows.extend(self.peers().into_iter().map(|(id, peer)| Row {
             section: vec![PEERS.key.name.to_owned()],
             name: id.to_string(),
-            found: Some(Sourced {
-                value: super::kind::Value::Text(peer.value),
-                origin: peer.origin,
-            }),
+            found: Some(Sourced { value: Value::Text(peer.value), origin: peer.origin }),
         }));
         rows.extend(below.into_iter().map(row));
         let others = if node.is_some() { Vec::new() } else { self.nodes() };

@@ -35,10 +35,9 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use effective::Row;
 pub(crate) use key::{Key, Setting};
-pub(crate) use kind::{Address, Addresses, Typed, Value, toml_string};
-pub(crate) use layers::{At, Layers, Origin, Sourced};
+pub(crate) use kind::{Address, Addresses, Typed, toml_string};
+pub(crate) use layers::{At, Layers, Origin};
 pub(crate) use settings::Settings;
 pub(crate) use source::{Flag, Sources};
 

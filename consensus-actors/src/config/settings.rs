@@ -123,6 +123,11 @@ impl Settings {
         Some(find(&self.layers, setting, self.at(None))?.value)
     }
 
+    /// Returns what counts, as [`Layers::json`] does.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        self.layers.json()
+    }
+
     /// Returns the groups that something is said of and that are none of these, each with the first
     /// place where it is named.
     pub(crate) fn other_groups(&self, known: &[&str]) -> Vec<(String, Origin)> {

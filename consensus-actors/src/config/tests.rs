@@ -359,6 +359,16 @@ fn code_says_what_counts_for_its_group() {
     settings.add("hits", code).expect("the settings can work");
     assert_eq!(settings.group("hits").get(&DEADLINE), Duration::from_secs(9));
     assert_eq!(settings.group("kv").get(&DEADLINE), Duration::from_secs(5));
+    let shown = settings.json();
+    let shown = shown["settings"].as_array().expect("settings");
+    let deadline = shown.iter().find(|setting| setting["key"] == "group.hits.deadline");
+    assert_eq!(
+        deadline,
+        Some(&serde_json::json!({
+            "key": "group.hits.deadline", "section": ["group", "hits"], "name": "deadline",
+            "value": "9s", "layer": "code", "origin": "code",
+        }))
+    );
     let zero = Layers::default().set_of_group("hits", &DEADLINE, Duration::ZERO);
     assert!(zero.is_err(), "a deadline of zero");
 }

@@ -6,6 +6,7 @@
 //! POST /v1/groups/{group}/transfer          {"to":2}       -> {"leader":2}
 //! GET  /v1/groups/{group}                                  what it offers
 //! GET  /v1/status                                          how the node and its groups stand
+//! GET  /v1/config                                          which settings count, and why
 //! GET  /v1/members                                         who takes part, and where
 //! GET  /livez, /readyz                                     for load balancers
 //! ```
@@ -56,6 +57,7 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
             .service(page("/livez", get().to(status::livez)))
             .service(page("/readyz", get().to(status::readyz)))
             .service(page("/v1/status", get().to(status::status)))
+            .service(page("/v1/config", get().to(status::config)))
             .service(page("/v1/members", get().to(members::members)))
             .service(page("/v1/groups", get().to(status::groups)))
             .service(page("/v1/groups/{group}", get().to(status::group)))

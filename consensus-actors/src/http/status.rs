@@ -73,6 +73,11 @@ fn describe_status(name: &str, group: &dyn Group) -> Value {
     })
 }
 
+/// Tells which settings count, and where each comes from.
+pub(super) async fn config(node: web::Data<Shared>) -> HttpResponse {
+    HttpResponse::Ok().json(node.configuration())
+}
+
 /// Lists the groups by name.
 pub(super) async fn groups(node: web::Data<Shared>) -> HttpResponse {
     let groups = node.groups();

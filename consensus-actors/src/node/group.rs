@@ -3,12 +3,12 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    CommitToken, Index, Membership, NodeId, Operation, Outcome, ReadLevel, StateMachine, Status,
+    CommitToken, Index, Operation, Outcome, ReadLevel, StateMachine, Status,
     client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::broadcast;
 
 use super::Board;
 use crate::{
@@ -171,15 +171,14 @@ impl<S: Replicated> Desk for HostedGroup<S> {
     }
 
     fn whereabouts(&self) -> Whereabouts {
-        let followed = self.board.follow();
-        let (leader, membership) = &*followed.borrow();
+        let (Status { leader, membership, .. }, _) = self.board.read();
         let addresses = self.identity.addresses();
         let contact = |member| Some((member, addresses.get(&member)?.clone()));
         let members = membership.members().filter_map(contact).collect();
-        Whereabouts { leader: *leader, members }
+        Whereabouts { leader, members }
     }
 
-    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
+    fn follow(&self) -> broadcast::Receiver<()> {
         self.board.follow()
     }
 }

@@ -87,9 +87,10 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             }
             let mut said = said?;
             said.set_of_type(&name, S::SETTINGS)?;
-            let host = Host::<S> { name: name.clone(), said, state: PhantomData };
+            let host = Host::<S> { name: name.clone(), said: said.clone(), state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
+            shared.configure(&name, said)?;
             let group =
                 HostedGroup::new(name.clone(), client.clone(), board, shared.identity.clone());
             shared.groups().insert(name, Arc::new(group));

@@ -158,7 +158,7 @@ pub(crate) fn assemble(
         cluster,
         identity: identity.clone(),
         http,
-        settings,
+        settings: Mutex::new(settings),
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),

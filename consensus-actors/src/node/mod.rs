@@ -19,8 +19,8 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, Membership, NodeId, Status};
-use tokio::sync::{oneshot, watch};
+use consensus_core::{Index, NodeId, Status};
+use tokio::sync::{broadcast, oneshot};
 
 pub use builder::NodeBuilder;
 pub(crate) use card::has_joined;
@@ -29,7 +29,7 @@ pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
-    config::Settings,
+    config::{Layers, Settings},
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
@@ -52,7 +52,8 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<str>,
     pub(crate) identity: Identity,
     pub(crate) http: Option<SocketAddr>,
-    settings: Settings,
+    /// With what code says of the groups that are hosted.
+    settings: Mutex<Settings>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
@@ -142,25 +143,26 @@ impl std::fmt::Debug for Node {
 #[derive(Debug)]
 pub(crate) struct Board {
     now: Mutex<(Status, Index)>,
-    followed: watch::Sender<(Option<NodeId>, Membership)>,
+    /// Says that the leader or the membership is another. (It wakes whoever follows in their order,
+    /// as a `watch` does not, whose runs under test would differ.)
+    changes: broadcast::Sender<()>,
 }
 
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        let followed = watch::Sender::new((status.leader, status.membership.clone()));
-        Self { now: Mutex::new((status, Index::ZERO)), followed }
+        Self { now: Mutex::new((status, Index::ZERO)), changes: broadcast::Sender::new(1) }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
-        self.followed.send_if_modified(|(leader, membership)| {
-            if (*leader, &*membership) == (status.leader, &status.membership) {
-                return false;
-            }
-            (*leader, *membership) = (status.leader, status.membership.clone());
-            true
-        });
-        lock(&self.now).0 = status;
+        let mut now = lock(&self.now);
+        let Status { leader, membership, .. } = &now.0;
+        let changes = (*leader, membership) != (status.leader, &status.membership);
+        now.0 = status;
+        drop(now);
+        if changes {
+            self.changes.send(()).ok();
+        }
     }
 
     pub(crate) fn set_applied(&self, applied: Index) {
@@ -172,8 +174,8 @@ impl Board {
     }
 
     /// Follows who leads and who the members are.
-    pub(crate) fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)> {
-        self.followed.subscribe()
+    pub(crate) fn follow(&self) -> broadcast::Receiver<()> {
+        self.changes.subscribe()
     }
 }
 
@@ -186,12 +188,22 @@ impl Shared {
         lock(&self.groups)
     }
 
+    /// Adds what code says of a group that is hosted.
+    fn configure(&self, group: &str, said: Layers) -> Result {
+        lock(&self.settings).add(group, said)
+    }
+
+    /// Returns which settings count, and where each comes from.
+    pub(crate) fn configuration(&self) -> serde_json::Value {
+        lock(&self.settings).json()
+    }
+
     /// Says which settings are of no group that is hosted: a name may be misspelled, or the group
     /// may be another node's.
     fn warn_of_unhosted(&self) {
         let groups = self.groups();
         let known: Vec<&str> = groups.keys().map(String::as_str).collect();
-        for (name, origin) in self.settings.other_groups(&known) {
+        for (name, origin) in lock(&self.settings).other_groups(&known) {
             let meant = crate::suggest::did_you_mean(&name, known.iter().copied());
             tracing::warn!(
                 node = %self.id, "{origin}: this node hosts no group {name:?}{meant}; what is said \

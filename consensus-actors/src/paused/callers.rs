@@ -11,7 +11,7 @@ use super::{
     chronicle::{Commands, Note, Queries},
     history::Ask,
     random::Random,
-    world::{Running, TICK, World},
+    world::{TICK, Way, World},
 };
 
 /// How often a call under a key is repeated.
@@ -28,8 +28,8 @@ impl Names {
     }
 }
 
-/// Calls until the world is over.
-pub(super) async fn run(world: Rc<World>, caller: u64, mut random: Random) {
+/// Calls until the world is over: on nodes, or over a client that is no member if there is one.
+pub(super) async fn run(world: Rc<World>, caller: u64, remote: Option<Way>, mut random: Random) {
     let ids = world.ids();
     let mut names = Names::default();
     let mut at = random.pick(&ids);
@@ -38,7 +38,7 @@ pub(super) async fn run(world: Rc<World>, caller: u64, mut random: Random) {
         if random.chance(250) {
             at = random.pick(&ids);
         }
-        let Some(node) = world.living(at) else {
+        let Some(way) = remote.clone().or_else(|| Some(world.living(at)?.into())) else {
             at = random.pick(&ids);
             continue;
         };
@@ -46,28 +46,35 @@ pub(super) async fn run(world: Rc<World>, caller: u64, mut random: Random) {
         let name = names.next(caller);
         match random.between(0, 99) {
             0..30 => {
-                call(&world, node, Ask::Query(name), deadline).await;
+                call(&world, way, Ask::Query(name), deadline).await;
             }
             30..72 => {
-                call(&world, node, Ask::Note(name), deadline).await;
+                call(&world, way, Ask::Note(name), deadline).await;
             }
-            72..92 => repeat(&world, name, deadline, &mut random).await,
+            72..92 => repeat(&world, remote.as_ref(), name, deadline, &mut random).await,
             _ => {
                 // Many at once: they share a batch, and the session is opened under them.
                 let asks = (0..6).map(|_| Ask::Note(names.next(caller)));
-                together(asks.map(|ask| (node.clone(), ask)), &world, deadline).await;
+                together(asks.map(|ask| (way.clone(), ask)), &world, deadline).await;
             }
         }
     }
 }
 
 /// Calls under a key until there is an answer, on several nodes at a time now and then.
-async fn repeat(world: &Rc<World>, name: u64, deadline: Duration, random: &mut Random) {
+async fn repeat(
+    world: &Rc<World>,
+    remote: Option<&Way>,
+    name: u64,
+    deadline: Duration,
+    random: &mut Random,
+) {
     let ids = world.ids();
     for _ in 0..REPEATS_MAX {
         let count = if random.chance(300) { 2 } else { 1 };
-        let nodes: Vec<_> = (0..count).filter_map(|_| world.living(random.pick(&ids))).collect();
-        let calls = nodes.into_iter().map(|node| (node, Ask::Keyed(name)));
+        let nodes = (0..count).filter_map(|_| world.living(random.pick(&ids)).map(Way::from));
+        let ways: Vec<_> = remote.cloned().into_iter().chain(nodes).take(count).collect();
+        let calls = ways.into_iter().map(|way| (way, Ask::Keyed(name)));
         if together(calls, world, deadline).await || world.over.get() {
             return;
         }
@@ -77,13 +84,13 @@ async fn repeat(world: &Rc<World>, name: u64, deadline: Duration, random: &mut R
 
 /// Makes several calls at a time; true if one was answered.
 async fn together(
-    calls: impl Iterator<Item = (Running, Ask)>,
+    calls: impl Iterator<Item = (Way, Ask)>,
     world: &Rc<World>,
     deadline: Duration,
 ) -> bool {
-    let begin = |(node, ask)| {
+    let begin = |(way, ask)| {
         let world = Rc::clone(world);
-        spawn_local(async move { call(&world, node, ask, deadline).await })
+        spawn_local(async move { call(&world, way, ask, deadline).await })
     };
     let mut answered = false;
     for call in calls.map(begin).collect::<Vec<_>>() {
@@ -93,30 +100,33 @@ async fn together(
 }
 
 /// Makes a call and notes it; true if it was answered.
-pub(super) async fn call(world: &World, node: Running, ask: Ask, deadline: Duration) -> bool {
+pub(super) async fn call(world: &World, way: impl Into<Way>, ask: Ask, deadline: Duration) -> bool {
+    let Way { client, pulse } = way.into();
+    let stood_still = || pulse.as_ref().map_or(Duration::ZERO, |pulse| pulse.stood_still());
     let at = world.history.borrow_mut().begin(ask);
-    let (began, stood_still) = (Instant::now(), node.pulse.stood_still());
+    let (began, before) = (Instant::now(), stood_still());
     let padding = || "x".repeat(300);
     let result = match ask {
         Ask::Note(name) => {
             let note = Commands::Note(Note { name, padding: padding() });
-            node.client.apply(&note).deadline(deadline).await
+            client.apply(&note).deadline(deadline).await
         }
         Ask::Keyed(name) => {
             let note = Note { name, padding: padding() };
-            node.client.command_once(&format!("key-{name}"), note).deadline(deadline).await
+            client.command_once(&format!("key-{name}"), note).deadline(deadline).await
         }
-        Ask::Query(asked) => {
-            node.client.answer(&Queries::Standing { asked }).deadline(deadline).await
-        }
+        Ask::Query(asked) => client.answer(&Queries::Standing { asked }).deadline(deadline).await,
     };
     // Who dies with its node was told nothing.
-    if node.pulse.is_dead() {
+    if pulse.as_ref().is_some_and(|pulse| pulse.is_dead()) {
         return false;
     }
-    let took = began.elapsed() - (node.pulse.stood_still() - stood_still);
+    let took = began.elapsed() - (stood_still() - before);
     assert!(took <= deadline + 4 * TICK, "{ask:?} took {took:?} and had {deadline:?}");
     let answered = result.is_ok();
+    if answered && pulse.is_none() {
+        world.count("remote call answered");
+    }
     world.history.borrow_mut().end(at, result, world.moment());
     answered
 }

@@ -10,7 +10,7 @@ use super::{
     network::{Odds, Parting},
     pulse::Thread,
     random::Random,
-    world::World,
+    world::{World, is_client},
 };
 
 /// A kind of fault.
@@ -152,7 +152,7 @@ fn begin(world: &Rc<World>, fault: Fault, random: &mut Random) -> Option<End> {
             Some(End::GoodNetwork)
         }
         Fault::Cut => {
-            let other = random.pick(&ids);
+            let other = random.pick(&world.ends());
             if random.chance(500) {
                 world.wire.cut(node, other);
             } else if other != node {
@@ -193,12 +193,17 @@ fn begin(world: &Rc<World>, fault: Fault, random: &mut Random) -> Option<End> {
 }
 
 fn part(world: &Rc<World>, fault: Fault, random: &mut Random) -> Option<End> {
-    let ids = world.ids();
-    let side: Vec<u64> = match fault {
-        Fault::LeaderIsolated => vec![world.leader()?],
-        _ => ids.iter().copied().filter(|_| random.chance(500)).collect(),
+    let ends = world.ends();
+    let mut side: Vec<u64> = match fault {
+        // With some of the clients, which believe it for as long as it believes itself.
+        Fault::LeaderIsolated => ends.iter().copied().filter(|end| is_client(*end)).collect(),
+        _ => ends.clone(),
     };
-    let others: Vec<u64> = ids.into_iter().filter(|node| !side.contains(node)).collect();
+    side.retain(|_| random.chance(500));
+    if fault == Fault::LeaderIsolated {
+        side.push(world.leader()?);
+    }
+    let others: Vec<u64> = ends.into_iter().filter(|end| !side.contains(end)).collect();
     let mut pairs = Vec::new();
     for one in &side {
         for other in &others {

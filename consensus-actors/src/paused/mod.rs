@@ -16,6 +16,7 @@ mod network;
 mod pipe;
 mod pulse;
 mod random;
+mod remote;
 mod tally;
 mod world;
 
@@ -94,9 +95,13 @@ fn run(seed: u64) -> (Trace, Tally) {
         for node in world.ids() {
             world.start(node).await;
         }
-        let callers: Vec<_> = (1..=4)
-            .map(|caller| spawn_local(callers::run(Rc::clone(&world), caller, random.fork())))
-            .collect();
+        let mut callers = Vec::new();
+        for caller in 1..=6 {
+            // The last two are programs of their own.
+            let remote = if caller > 4 { Some(world.connect(caller).await) } else { None };
+            let run = callers::run(Rc::clone(&world), caller, remote, random.fork());
+            callers.push(spawn_local(run));
+        }
         faults::torment(&world, random.fork()).await;
         world.over.set(true);
         for caller in callers {
@@ -153,7 +158,7 @@ async fn spare_minorities(world: &Rc<World>) {
 }
 
 /// What must have happened in all runs together, at the least.
-const ENOUGH: [(&str, u64); 27] = [
+const ENOUGH: [(&str, u64); 28] = [
     ("call answered", 40_000),
     ("call not applied", 2_000),
     ("call of unknown outcome", 2_000),
@@ -178,6 +183,7 @@ const ENOUGH: [(&str, u64); 27] = [
     ("power loss", 200),
     ("power lost after a sync", 200),
     ("power lost before a sync", 200),
+    ("remote call answered", 10_000),
     ("sync failed", 200),
     ("sync slow", 1_000),
     ("write torn", 50),

@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// Starts a cluster of three and waits until one leads; returns it with the leader and a follower.
-async fn three() -> (Rc<World>, u64, u64) {
+pub(super) async fn three() -> (Rc<World>, u64, u64) {
     let world = World::new(3, Random::new(0));
     for node in world.ids() {
         world.start(node).await;
@@ -59,7 +59,7 @@ async fn three() -> (Rc<World>, u64, u64) {
 }
 
 /// Lets all nodes die, so that their tasks end.
-fn end(world: &World) {
+pub(super) fn end(world: &World) {
     world.ids().into_iter().for_each(|node| world.bury(node, false));
 }
 

@@ -14,10 +14,14 @@ use std::{
 
 use actix::{Actor, Addr, Handler, Message};
 use consensus_core::{
-    NodeId, Status, WallTime,
+    GroupId, NodeId, StateMachine, Status, WallTime,
     journal::{self, Journal, JournalId, Recovered},
 };
-use tokio::{task::LocalSet, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::LocalSet,
+    time::Instant,
+};
 
 use super::{
     chronicle::Chronicle,
@@ -29,21 +33,25 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    Client, Node, Replica,
-    clock::Calendar,
+    Client, Node, Replica, Replicated,
+    clock::{Calendar, NodeClock},
     journal::{JournalActor, NodeDisk},
     node::launch::{Parts, assemble},
+    remote::{self, Courier},
     sync::lock,
-    transport::{Identity, Peer, Roster, Store},
+    transport::{Identity, Peer, Roster, Store, admission::Greeting},
 };
 
 /// The name of the group that every node hosts.
-const GROUP: &str = "chronicle";
+pub(super) const GROUP: &str = "chronicle";
 
 /// Long, so that little happens in a minute.
 pub(super) const ELECTION_TIMEOUT: Duration = Duration::from_millis(5_000);
 const HEARTBEAT: Duration = Duration::from_millis(1_500);
 pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// Numbers of clients that are no members begin here, where the network has no node.
+const CLIENTS: u64 = 100;
 
 /// Short, so that segments begin and the disk can be found full, and longer than what a follower
 /// may lack.
@@ -59,6 +67,7 @@ pub(super) struct World {
     began: Instant,
     random: RefCell<Random>,
     nodes: RefCell<BTreeMap<u64, Slot>>,
+    clients: RefCell<Vec<u64>>,
 }
 
 /// What outlives the lives of a node.
@@ -76,6 +85,30 @@ pub(super) struct Running {
     pub(super) pulse: Arc<Pulse>,
     pub(super) client: Client<Chronicle>,
     node: Node,
+}
+
+/// Returns a client that is no member, as the network knows it.
+pub(super) fn client(number: u64) -> Life {
+    Life { node: CLIENTS + number, generation: 1 }
+}
+
+/// Tells whether the end of a connection is such a client.
+pub(super) fn is_client(end: u64) -> bool {
+    end >= CLIENTS
+}
+
+/// Where a caller calls.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) client: Client<Chronicle>,
+    /// The node that it dies with, unless it is remote.
+    pub(super) pulse: Option<Arc<Pulse>>,
+}
+
+impl From<Running> for Way {
+    fn from(Running { client, pulse, .. }: Running) -> Self {
+        Self { client, pulse: Some(pulse) }
+    }
 }
 
 /// Noon of some day.
@@ -144,12 +177,18 @@ impl World {
             began,
             random: RefCell::new(random),
             nodes: RefCell::new(nodes),
+            clients: RefCell::default(),
         })
     }
 
     /// Returns the ids of all nodes.
     pub(super) fn ids(&self) -> Vec<u64> {
         self.nodes.borrow().keys().copied().collect()
+    }
+
+    /// Returns the ends of all connections: nodes, and clients that are no members.
+    pub(super) fn ends(&self) -> Vec<u64> {
+        self.ids().into_iter().chain(self.clients.borrow().iter().copied()).collect()
     }
 
     /// Returns a node that lives.
@@ -215,6 +254,30 @@ impl World {
                 self.settle(id);
             }
         }
+    }
+
+    /// Makes a client that is no member, with a place of its own in the network.
+    pub(super) async fn connect(&self, number: u64) -> Way {
+        let (calls, called) = mpsc::unbounded_channel();
+        let (found, finding) = oneshot::channel();
+        let life = client(number);
+        self.clients.borrow_mut().push(life.node);
+        let greeting = Greeting::new(GROUP, Chronicle::NAME, Chronicle::INTERFACE);
+        let calendar = Skewed { began: self.began, offset: AtomicI64::new(0) };
+        let courier = Courier::new(remote::Parts {
+            name: GROUP.into(),
+            group: GroupId::named(GROUP),
+            seeds: self.ids().into_iter().map(|node| address(node).to_string()).collect(),
+            seed: self.random.borrow_mut().next(),
+            greeting,
+            network: self.wire.of(life),
+            clock: NodeClock::start(Arc::new(calendar)),
+            tick: TICK,
+        });
+        tokio::task::spawn_local(courier.run(called, (found, Duration::from_secs(60))));
+        let found = finding.await.expect("the courier lives");
+        found.expect("some node takes the client");
+        Way { client: Client::remote(calls), pulse: None }
     }
 
     fn slot<T>(&self, node: u64, act: impl FnOnce(&mut Slot) -> T) -> T {

@@ -11,9 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, Time,
+    GroupId, SubmitError, Time,
     client::{
-        Attempted, CallId, Client, ClientEffect, Lookout, Move, Patience, Response, Whereabouts,
+        Attempted, CallId, Client, ClientEffect, Failure, Lookout, Move, Patience, Response,
+        Whereabouts,
     },
     codec::{Decode, DecodeError},
 };
@@ -44,8 +45,7 @@ const PATIENCE: Patience =
 /// The deadline of calls that name none.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How often the time is looked at: while there are calls, and while there are none.
-const TICK: Duration = Duration::from_millis(10);
+/// How often the time is looked at while there are no calls.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
 /// How long the node may be silent before it is asked for a sign of life: while there are calls,
@@ -66,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) greeting: Greeting,
     pub(crate) network: Arc<dyn Network>,
     pub(crate) clock: NodeClock,
+    /// How often the time is looked at while there are calls.
+    pub(crate) tick: Duration,
 }
 
 /// Who waits for the group to be found, and until when.
@@ -84,7 +86,9 @@ pub(crate) struct Courier {
     callers: HashMap<CallId, oneshot::Sender<Result<Answer>>>,
     /// Requests to the leader that did not fit into the last frame.
     waiting: VecDeque<Attempted>,
-    /// Since when the node owes a sign of life.
+    /// Whether the node is to be asked where the leader is, as soon as it can be written to.
+    inquires: bool,
+    /// Since when it owes a sign of life.
     owed: Option<Instant>,
     finding: Option<Finding>,
     moves: Vec<Move>,
@@ -103,6 +107,7 @@ impl Courier {
             troubles: BTreeMap::new(),
             callers: HashMap::new(),
             waiting: VecDeque::new(),
+            inquires: false,
             owed: None,
             finding: None,
             moves: Vec::new(),
@@ -155,7 +160,7 @@ impl Courier {
     fn due(&self) -> Instant {
         let now = Instant::now();
         if !self.callers.is_empty() {
-            return now + TICK;
+            return now + self.parts.tick;
         }
         let later = now + IDLE_TICK;
         let lookout = self.lookout.due().map(|due| now + due.since(self.now()));
@@ -167,18 +172,14 @@ impl Courier {
         let now = self.now();
         self.client.tick(now, &mut self.effects);
         self.lookout.tick(now, &mut self.moves);
-        let Line::Up(conversation, _) = &mut self.line else { return };
+        let Line::Up(conversation, _) = &self.line else { return };
         let quiet = if self.callers.is_empty() { QUIET.1 } else { QUIET.0 };
         match self.owed {
             Some(since) if since.elapsed() > SILENCE_MAX => {
                 self.lose(&io::ErrorKind::TimedOut.into());
             }
             None if conversation.heard().elapsed() > quiet => {
-                self.owed = Some(Instant::now());
-                // What is being written is as good a question.
-                if !conversation.is_writing() {
-                    conversation.say(|_| {});
-                }
+                (self.owed, self.inquires) = (Some(Instant::now()), true);
             }
             Some(_) | None => {}
         }
@@ -248,6 +249,9 @@ impl Courier {
             match item.kind {
                 Kind::Response => {
                     let Response { attempt, result } = Response::decode_all(item.bytes)?;
+                    if let Err(Failure::Refused(SubmitError::NotLeader { .. })) = &result {
+                        self.inquires = true;
+                    }
                     self.client.answered(now, attempt, result, &mut self.effects);
                 }
                 Kind::Whereabouts => {
@@ -277,7 +281,7 @@ impl Courier {
                     self.client.route(leader);
                 }
             }
-            self.owed = None;
+            (self.owed, self.inquires) = (None, false);
         }
         // Only what can be written now becomes an attempt, since one that waits may be in a log as
         // far as its call is told; and what comes meanwhile goes into the same frame.
@@ -302,7 +306,13 @@ impl Courier {
 
     fn write(&mut self) {
         let Self { line, waiting, parts, .. } = self;
-        let Some(conversation) = line.free().filter(|_| !waiting.is_empty()) else { return };
+        let Some(conversation) = line.free() else { return };
+        if waiting.is_empty() {
+            if mem::take(&mut self.inquires) {
+                conversation.say(|_| {});
+            }
+            return;
+        }
         conversation.say(|body| {
             let mut room = BATCH_BYTES;
             for place in 0..REQUESTS_MAX {

@@ -26,6 +26,9 @@ use crate::{
 /// How long a client looks for its group unless it is told otherwise.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// How often a client with calls looks at the time.
+const TICK: Duration = Duration::from_millis(10);
+
 /// A client about to be connected: `.await` finds its group and gives the typed client.
 ///
 /// It is ready once any node that hosts the group was reached; there need not be a leader yet.
@@ -95,6 +98,7 @@ impl<S: Replicated> Connecting<S> {
                     greeting,
                     network: Arc::new(Tcp),
                     clock: NodeClock::start(Arc::new(MachineCalendar)),
+                    tick: TICK,
                 };
                 Courier::new(parts).run(called, (found, deadline)).await;
             });

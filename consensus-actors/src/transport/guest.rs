@@ -1,9 +1,9 @@
 //! Clients that are no members, as a node sees them: admitted to one group each, and bounded.
 //!
-//! A guest may not have more on its way than [`REQUESTS_WEIGHT_MAX`]: beyond, the node stops to
-//! read from it, and TCP stops it. What it does not take in time is dropped, and then its
-//! connection. So it costs a node so much memory at most, and peers, who have places of their own,
-//! nothing.
+//! A guest may not have more on its way than [`REQUESTS_WEIGHT_MAX`], nor leave more unread than a
+//! frame of answers: beyond, the node stops to read from it, and TCP stops it. Whoever does not read
+//! in time loses its connection. So a guest costs a node so much memory at most, and peers, who have
+//! places of their own, nothing.
 
 use std::{
     io,
@@ -16,12 +16,16 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, Membership, NodeId,
+    GroupId,
     client::{Attempted, Response, Whereabouts},
     codec::Decode,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        broadcast::{self, error::RecvError},
+        mpsc,
+    },
     time::{Instant, sleep_until},
 };
 
@@ -55,7 +59,7 @@ const REQUESTS_WEIGHT_MAX: usize = 2 * (REQUESTS_BYTES_MAX + REQUESTS_MAX * REQU
 /// would, and clients ask again.
 const ANSWERS_BYTES_MAX: (usize, usize) = (64 << 20, 256 << 20);
 
-/// How long a client may say nothing: it greets again and again when it has nothing to ask.
+/// How long a client may say nothing: one that has nothing to ask asks for whereabouts.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a client may take to read a frame.
@@ -79,7 +83,7 @@ pub(crate) trait Desk: Send + Sync {
     fn whereabouts(&self) -> Whereabouts;
 
     /// Follows who leads and who the members are: whereabouts are told again when that changes.
-    fn follow(&self) -> watch::Receiver<(Option<NodeId>, Membership)>;
+    fn follow(&self) -> broadcast::Receiver<()>;
 }
 
 /// A client that is no member, to whoever answers it.
@@ -122,6 +126,10 @@ impl Outlet {
         }
     }
 
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn release(&self, weight: usize) {
         self.waiting.fetch_sub(weight, Ordering::Relaxed);
         self.of_all.fetch_sub(weight, Ordering::Relaxed);
@@ -133,19 +141,19 @@ pub(super) struct Visit {
     conversation: Conversation,
     desk: Arc<dyn Desk>,
     group: GroupId,
-    followed: watch::Receiver<(Option<NodeId>, Membership)>,
+    followed: broadcast::Receiver<()>,
     outlet: Arc<Outlet>,
     answers: mpsc::UnboundedReceiver<Response>,
     /// What the client's requests may weigh beside those that are on their way.
     room: Arc<Semaphore>,
     /// Requests that wait for room; until there is some nothing more is read.
     held: Option<(Vec<Attempted>, u32)>,
+    /// When the client was last not listened to.
     since: Instant,
     /// An answer that is written next.
     next: Option<Response>,
+    /// Whereabouts are written next.
     announces: bool,
-    /// The client wants to hear something, whatever it is.
-    is_called: bool,
 }
 
 impl Drop for Visit {
@@ -180,7 +188,6 @@ impl Visit {
             since: Instant::now(),
             next: None,
             announces: true,
-            is_called: false,
         }
     }
 
@@ -192,22 +199,27 @@ impl Visit {
     pub(super) async fn serve(mut self) -> io::Result<()> {
         loop {
             self.write();
+            let listens = self.held.is_none() && self.outlet.waiting() <= BATCH_BYTES;
+            if !listens {
+                // It is the node that keeps the client waiting.
+                self.since = Instant::now();
+            }
             let until = self.patience();
             let Self { conversation, followed, answers, room, held, .. } = &mut self;
             let (writing, room) = (conversation.is_writing(), Arc::clone(room));
             let weight = held.as_ref().map(|(_, weight)| *weight);
             tokio::select! {
                 biased;
-                turn = conversation.next(weight.is_none()) => match turn? {
+                turn = conversation.next(listens) => match turn? {
                     Turn::Heard(frame) => self.on_frame(&frame)?,
                     Turn::Said => {}
                     Turn::Ended => return Ok(()),
                 },
                 Some(answer) = answers.recv(), if !writing => self.next = Some(answer),
-                changed = followed.changed() => match changed {
-                    Ok(()) => self.announces = true,
+                changed = followed.recv() => match changed {
+                    Ok(()) | Err(RecvError::Lagged(_)) => self.announces = true,
                     // The group is gone, and with it all that was asked.
-                    Err(_) => return Ok(()),
+                    Err(RecvError::Closed) => return Ok(()),
                 },
                 Ok(room) = room.acquire_many_owned(weight.unwrap_or(0)), if weight.is_some() => {
                     self.deliver(room);
@@ -228,7 +240,7 @@ impl Visit {
 
     fn on_frame(&mut self, frame: &Bytes) -> io::Result<()> {
         if frame.is_empty() {
-            self.is_called = true;
+            self.announces = true;
             return Ok(());
         }
         let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
@@ -254,7 +266,6 @@ impl Visit {
     }
 
     fn deliver(&mut self, room: OwnedSemaphorePermit) {
-        self.since = Instant::now();
         if let Some((requests, _)) = self.held.take() {
             let guest = Guest { outlet: Arc::clone(&self.outlet), _weight: Arc::new(room) };
             self.desk.ask(guest, requests);
@@ -269,8 +280,7 @@ impl Visit {
         let Self { conversation, desk, group, outlet, answers, .. } = self;
         let announced = std::mem::take(&mut self.announces).then(|| desk.whereabouts());
         let mut next = self.next.take().or_else(|| answers.try_recv().ok());
-        let is_called = std::mem::take(&mut self.is_called);
-        if announced.is_none() && next.is_none() && !is_called {
+        if announced.is_none() && next.is_none() {
             return;
         }
         conversation.say(|body| {

@@ -13,7 +13,7 @@
 //!
 //! Clients that are no members come to the same port with a greeting of their own ([`admission`]).
 //! Their requests and the answers travel over their one connection ([`guest`]); an empty frame asks
-//! for a sign of life.
+//! where the leader is, and so whether the node lives.
 //!
 //! There is no TLS yet: a node refuses to listen beyond loopback. It will wrap the stream in
 //! [`network`], before the handshake.

@@ -114,6 +114,16 @@ fn one_file_starts_three_nodes() {
     }
     assert!(place.prints(&["status"]).starts_with("node 1 of cluster shop\n"));
     assert_eq!(place.prints(&["call", "hits", "get"]), "4\n");
+    let (second, third) = (nodes[1].1.to_string(), nodes[2].1.to_string());
+    let shown = place.prints(&["config", "show", "--origin", "--addr", &second]);
+    let data = shown.lines().find(|line| line.starts_with("data = \"data/2\" "));
+    assert!(data.is_some_and(|line| line.ends_with("# consensus.toml:13")), "{shown}");
+    assert!(shown.contains("\n[group.hits]\ndeadline = \"3s\""), "{shown}");
+    let json = place.prints(&["config", "show", "--output", "json", "--addr", &third]);
+    let json: Value = serde_json::from_str(&json).expect("the output is JSON");
+    assert_eq!(json, http::get(nodes[2].1, "/v1/config").json());
+    let both = place.run(&["config", "show", "--addr", &third, "--heartbeat", "1s"]);
+    assert_eq!((both.code, both.err.contains("with --addr give no others")), (Some(2), true));
     let warned = "this node hosts no group \"hist\"; did you mean \"hits\"?";
     for process in &processes {
         let log = process.log();

@@ -21,13 +21,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// An add and its definite answer.
 #[derive(Clone, Debug)]
-struct Add {
-    by: i64,
-    total: i64,
-    begun: Instant,
-    ended: Instant,
+pub(crate) struct Add {
+    pub(crate) by: i64,
+    pub(crate) total: i64,
+    pub(crate) begun: Instant,
+    pub(crate) ended: Instant,
     /// How often it was sent.
-    sent: u32,
+    pub(crate) sent: u32,
 }
 
 /// A read and its answer.
@@ -154,6 +154,12 @@ impl Client {
 }
 
 impl History {
+    /// Makes the history of clients that added since `begun` and did not read.
+    pub(crate) fn of_adds(mut adds: Vec<Add>, begun: Instant) -> Self {
+        adds.sort_by_key(|add| add.total);
+        Self { adds, reads: Vec::new(), begun, ended: Instant::now() }
+    }
+
     /// Returns what the counter must hold.
     pub(crate) fn sum(&self) -> i64 {
         self.adds.iter().map(|add| add.by).sum()

@@ -18,5 +18,6 @@ mod process;
 mod quorum;
 mod reads;
 mod refusals;
+mod remote;
 mod transfer;
 mod transport;

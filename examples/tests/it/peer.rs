@@ -1,4 +1,4 @@
-//! A peer made by hand, to say on the peer port what no node would.
+//! A peer made by hand, and a client, to say on the peer port what no node or client would.
 
 use std::{
     io::{self, Read, Write},
@@ -28,6 +28,24 @@ struct Hello {
     incarnation: u128,
     to: u64,
     features: Vec<String>,
+}
+
+/// A client's greeting.
+#[derive(Serialize)]
+struct Greeting {
+    magic: &'static str,
+    version: u32,
+    cluster: Option<&'static str>,
+    group: &'static str,
+    machine: &'static str,
+    operations: Vec<u64>,
+    features: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+enum Answer {
+    Admitted {},
+    Refused { ground: String, reason: String },
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,7 +85,31 @@ fn greet(hello: Hello, port: SocketAddr) -> Result<TcpStream, String> {
     }
 }
 
-fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+/// Greets a node as a client of the counter's that calls nothing; returns the connection, or why
+/// the node refused.
+pub(crate) fn visit(version: u32, port: SocketAddr) -> Result<TcpStream, (String, String)> {
+    let greeting = Greeting {
+        magic: "consensus-client",
+        version,
+        cluster: None,
+        group: "hits",
+        machine: "counter",
+        operations: Vec::new(),
+        features: Vec::new(),
+    };
+    let mut stream = TcpStream::connect(port).expect("the peer port is open");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+    let greeting = rmp_serde::to_vec_named(&greeting).expect("a greeting can be encoded");
+    stream.write_all(&frame(&greeting)).expect("the socket takes a greeting");
+    let answer = read(&mut stream).expect("the node answers the greeting");
+    match rmp_serde::from_slice(&answer).expect("the answer is one to a client") {
+        Answer::Admitted {} => Ok(stream),
+        Answer::Refused { ground, reason } => Err((ground, reason)),
+    }
+}
+
+/// Reads the body of a frame.
+pub(crate) fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut header = [0; 12];
     stream.read_exact(&mut header)?;
     let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Waits until the node closes the connection, and returns what it had said before.
-fn await_closed(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn await_closed(stream: &mut TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
     let mut said = Vec::new();
     match stream.read_to_end(&mut said) {
