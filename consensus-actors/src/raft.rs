@@ -2,7 +2,7 @@
 
 use actix::Recipient;
 use consensus_core::{
-    Input, Read, Ticket,
+    Input, NodeId, Read, Ticket,
     client::Admin,
     raft::{self, Control, Raft, Role},
 };
@@ -36,6 +36,10 @@ impl Hosted for Raft {
 
     fn read(reads: Vec<Read>) -> Input<Self> {
         Input::Control(Control::Read(reads))
+    }
+
+    fn reach(peer: NodeId, present: bool) -> Input<Self> {
+        Input::Control(if present { Control::Alive(peer) } else { Control::Silent(peer) })
     }
 
     fn behind(behind: bool) -> Input<Self> {

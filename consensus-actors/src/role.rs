@@ -33,6 +33,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Makes the input that asks for reads.
     fn read(reads: Vec<Read>) -> Input<Self>;
 
+    /// Makes the input that tells whether a peer is present, or silent.
+    fn reach(peer: consensus_core::NodeId, present: bool) -> Input<Self>;
+
     /// Makes the input that tells whether the replica has more to apply than it may.
     fn behind(behind: bool) -> Input<Self>;
 

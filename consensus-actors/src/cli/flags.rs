@@ -34,8 +34,9 @@ pub(super) struct Settings(pub(super) Sources);
 /// The file to read.
 #[derive(Debug, Args)]
 pub(super) struct Configured {
-    /// The configuration to read; if not given, the one of CONSENSUS_CONFIG, then consensus.toml if
-    /// there is one.
+    /// The configuration to read.
+    ///
+    /// If not given, the one of CONSENSUS_CONFIG, then consensus.toml if there is one.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }

@@ -81,7 +81,7 @@ pub(super) struct Check {
     #[arg(long, value_name = "STEPS")]
     pub(super) steps_max: Option<u64>,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
 }
 
@@ -176,10 +176,20 @@ fn profiles() -> impl TypedValueParser<Value = Profile> {
 #[derive(Debug, Args)]
 pub(super) struct Dev {
     /// How many nodes.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..=9)
+    )]
     pub(super) nodes: u16,
     /// HTTP of node i is at this port plus i, its peer port at this plus 100 plus i.
-    #[arg(long, default_value_t = 4700, value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 4700,
+        value_parser = clap::value_parser!(u16).range(1..=65_000)
+    )]
     pub(super) base_port: u16,
     /// Where the nodes keep their data; a fresh temporary directory if not given.
     #[arg(long, value_name = "DIR")]
@@ -219,8 +229,6 @@ pub(super) enum ConfigVerb {
 
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    #[command(flatten)]
-    pub(super) settings: flags::Settings,
     /// Asks the node that serves HTTP here what counts there.
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) addr: Option<String>,
@@ -228,8 +236,10 @@ pub(super) struct Show {
     #[arg(long)]
     pub(super) origin: bool,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) settings: flags::Settings,
 }
 
 #[derive(Debug, Args)]
@@ -317,14 +327,16 @@ pub(super) struct TransferLeader {
 
 #[derive(Debug, Args)]
 pub(super) struct Target {
-    /// The HTTP address of any node of the cluster; if not given, that of CONSENSUS_ADDR, then the
-    /// one in the configuration, then 127.0.0.1:4701.
+    /// The HTTP address of any node of the cluster.
+    ///
+    /// If not given, the one of CONSENSUS_ADDR, then the one in the configuration, then
+    /// 127.0.0.1:4701.
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) addr: Option<String>,
     #[command(flatten)]
     pub(super) configured: flags::Configured,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
 }
 

@@ -71,6 +71,12 @@ impl Place {
                 };
                 Ok(Self { key, of, peer: None })
             }
+            ["node", ..] => {
+                Err("what is said of a node stands below its id: node.1.http".to_owned())
+            }
+            ["group", ..] => {
+                Err("what is said of a group stands below its name: group.hits.deadline".to_owned())
+            }
             parts => {
                 let key = known(parts, spelling, |_| true)?;
                 Ok(Self { key, of: Of::All, peer: None })

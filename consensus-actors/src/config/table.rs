@@ -6,7 +6,7 @@ use super::{
     key::{Key, Setting},
     kind::{Address, Addresses, Peers, Size, Value},
 };
-use crate::client::COMMAND_BYTES_MAX;
+use crate::{client::COMMAND_BYTES_MAX, transport::FRAME_BYTES_MAX};
 
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $key:expr;)+) => {
@@ -66,6 +66,25 @@ settings! {
     /// voters refuse others while they hear of a leader. All members should have the same.
     CHECK_QUORUM: bool = Key::group("check_quorum").default("true");
 
+    /// The bytes of commands after which a message of the log to a follower is full, up to 1MiB.
+    APPEND_BYTES_MAX: Size = Key::group("append_bytes_max").default("1MiB").check(append_bytes);
+
+    /// How many messages of the log a follower may owe an answer to. More fill a longer round trip.
+    APPEND_WINDOW: u64 = Key::group("append_window").default("64").check(above_zero);
+
+    /// How many bytes of commands a follower may owe an answer to. It bounds the memory that one
+    /// that is slow costs.
+    APPEND_WINDOW_BYTES: Size =
+        Key::group("append_window_bytes").default("16MiB").check(above_zero);
+
+    /// How many commands, and how many reads, a leader has in flight before it refuses more.
+    PROPOSALS_MAX: u64 = Key::group("proposals_max").default("4096").check(above_zero);
+
+    /// How many bytes of commands a leader has in flight before it refuses more; 1MiB or more, so
+    /// that every command passes.
+    PROPOSALS_BYTES_MAX: Size =
+        Key::group("proposals_bytes_max").default("64MiB").check(proposals_bytes);
+
     /// How long a file of the journal is: the grain in which space is given back, and the bound of
     /// the longest record. A multiple of 512, from 4MiB to 1GiB.
     JOURNAL_SEGMENT: Size =
@@ -106,6 +125,25 @@ fn above_zero(value: &Value) -> Result<(), String> {
 fn log_filter(value: &Value) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(value.to_string());
     filter.map(drop).map_err(|error| format!("{error}; write a level, as info"))
+}
+
+fn append_bytes(value: &Value) -> Result<(), String> {
+    // With what surrounds commands, and with a last one that is as long as may be, a frame is not
+    // full yet.
+    const MAX: u64 = FRAME_BYTES_MAX as u64 / 4;
+    match value {
+        Value::Size(1..=MAX) => Ok(()),
+        _ => Err("it must fit into a frame; set 1MiB or less, and above zero".to_owned()),
+    }
+}
+
+fn proposals_bytes(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Size(bytes) if *bytes < COMMAND_BYTES_MAX as u64 => {
+            Err("the longest command must pass; set 1MiB or more".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn segment(value: &Value) -> Result<(), String> {

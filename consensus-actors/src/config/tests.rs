@@ -221,6 +221,11 @@ fn what_is_unknown_is_refused_with_a_suggestion() {
             "[group.hits]\nhttp = \"a:1\"",
             "consensus.toml:2: \"http\" is a node's, and cannot stand here",
         ),
+        (
+            "[group]\ndeadline = \"1s\"",
+            "consensus.toml:2: what is said of a group stands below its name: group.hits.deadline",
+        ),
+        ("node = 1", "consensus.toml:1: what is said of a node stands below its id: node.1.http"),
         ("[node.1]\nid = 2", "consensus.toml:2: \"id\" is not said of a single node"),
         ("[node.one]\ndata = \"a\"", "consensus.toml:2: \"one\" is no node id; ids count from 1"),
         (
@@ -281,6 +286,16 @@ fn what_is_of_the_wrong_kind_is_refused_with_an_example() {
             "[group.hits.deadline]\nof = \"1s\"",
             "consensus.toml:1: group.hits.deadline = [group.hits.deadline] is no duration; write \
              it as \"250ms\", \"2s\" or \"1m\"",
+        ),
+        (
+            "append_bytes_max = \"2MiB\"",
+            "consensus.toml:1: append_bytes_max = \"2MiB\" cannot be: it must fit into a frame; \
+             set 1MiB or less, and above zero",
+        ),
+        (
+            "[group.hits]\nproposals_bytes_max = 1024",
+            "consensus.toml:2: group.hits.proposals_bytes_max = \"1KiB\" cannot be: the longest \
+             command must pass; set 1MiB or more",
         ),
         ("id = 1\nid = 2", "consensus.toml:2: this is no TOML: duplicate key"),
     ];

@@ -22,7 +22,10 @@ use crate::{
     clock::{self, Clock, NodeClock, Ticked},
     config::{
         Layers, Setting, Settings, Typed,
-        table::{CHECK_QUORUM, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE},
+        table::{
+            APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CHECK_QUORUM, DEADLINE,
+            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PROPOSALS_BYTES_MAX, PROPOSALS_MAX,
+        },
     },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
@@ -30,7 +33,7 @@ use crate::{
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
-    transport::{Inlet, Inlets, Item, Kind, Links, Roster},
+    transport::{Inlet, Inlets, Item, Kind, Links, Presence, Roster},
 };
 
 /// A group about to be hosted: `.await` hosts it and gives its typed client.
@@ -99,6 +102,11 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
     }
 }
 
+/// Takes a bound; one beyond what the machine can address bounds nothing.
+fn usize_of(bound: u64) -> usize {
+    usize::try_from(bound).unwrap_or(usize::MAX)
+}
+
 /// Draws a random number that nobody has drawn before.
 pub(crate) type Draw = Box<dyn FnMut() -> io::Result<u64> + Send>;
 
@@ -114,6 +122,7 @@ pub(crate) struct NodeActor {
     pub(super) draw: Draw,
     pub(super) links: Links,
     pub(super) inlets: Inlets,
+    pub(super) presence: Presence,
     pub(super) hosted: Vec<SeatedGroup>,
 }
 
@@ -190,6 +199,11 @@ impl NodeActor {
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
             .check_quorum(settings.get(&CHECK_QUORUM))
+            .append_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
+            .append_window(usize_of(settings.get(&APPEND_WINDOW)))
+            .append_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
+            .proposals_max(usize_of(settings.get(&PROPOSALS_MAX)))
+            .proposals_bytes_max(usize_of(settings.get(&PROPOSALS_BYTES_MAX).0))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
@@ -291,6 +305,7 @@ impl NodeActor {
         let inlet = GroupInlet { seat: Arc::clone(&seat), replica: replica.clone() };
         let inlet = Arc::new(inlet);
         self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
+        self.presence.introduce(&*inlet);
         self.clock.do_send(clock::Register(inlet));
         let vacate = Box::new(move || seat.vacate());
         self.hosted.push(SeatedGroup { id: group, name, vacate });
@@ -403,6 +418,10 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
             self.replica.do_send(Responses(responses));
         }
         Ok(())
+    }
+
+    fn reach(&self, peer: NodeId, present: bool) {
+        self.seat.send(vec![P::reach(peer, present)]);
     }
 }
 

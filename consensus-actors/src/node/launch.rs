@@ -22,17 +22,17 @@ use super::{
     host::{Draw, NodeActor},
 };
 use crate::{
-    clock::{Calendar, Clock, MachineCalendar, NodeClock},
+    clock::{self, Calendar, Clock, MachineCalendar, NodeClock},
     config::{
         Settings,
-        table::{HEARTBEAT, JOURNAL_SEGMENT},
+        table::{ELECTION_TIMEOUT, HEARTBEAT, JOURNAL_SEGMENT},
     },
     error::{Code, Error, Result},
     http,
     journal::{FileDisk, JournalActor, NodeDisk, end_process},
     sync::lock,
     transport::{
-        self, Identity, Incoming, Inlets, Links, Network, Roster, Tcp, acquaint, guest::Reception,
+        self, Identity, Incoming, Links, Network, Presence, Roster, Tcp, acquaint, guest::Reception,
     },
 };
 
@@ -69,6 +69,7 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
         incarnation: card.incarnation,
         address: card.address.as_deref().map(Arc::from),
         roster,
+        presence: Presence::new(settings.get(&ELECTION_TIMEOUT)),
     };
 
     let (started, start) = std::sync::mpsc::channel();
@@ -135,18 +136,21 @@ pub(crate) fn assemble(
     let Parts { settings, founders, join, identity, recovered, journal, .. } = parts;
     let Parts { calendar, tick, network, draw, http, .. } = parts;
     let (id, cluster) = (settings.id, Arc::clone(&identity.cluster));
-    let (inlets, links) = (Inlets::default(), Links::default());
+    let (inlets, links) = (identity.presence.inlets(), Links::default());
     links.sync(&network, &identity);
     let following = links.clone().follow(Arc::clone(&network), identity.clone());
     let acquainting = acquaint(network, identity.clone(), join);
     let mut tasks = vec![actix_rt::spawn(following), actix_rt::spawn(acquainting)];
+    let clock = Clock::launch(tick);
+    clock.do_send(clock::Register(Arc::new(identity.presence.clone())));
     let actor = NodeActor {
         settings: settings.clone(),
         founders,
         roster: identity.roster.clone(),
         recovered,
         journal,
-        clock: Clock::launch(tick),
+        clock,
+        presence: identity.presence.clone(),
         time: NodeClock::start(calendar),
         draw,
         links,

@@ -36,7 +36,8 @@ use crate::{
     role::Decision,
     sync::lock,
     transport::{
-        Identity, Inlet, Inlets, Item, Kind, Link, Links, Outgoing, Peer, Roster, Store,
+        Identity, Inlet, Inlets, Item, Kind, Link, Links, Look, Peer, Presence, Queue, Roster,
+        Store,
         admission::{Greeting, Ground, Refusal},
         guest::{Desk, Reception},
         listen,
@@ -144,6 +145,45 @@ fn answer_to_a_former_life_goes_to_nobody() {
 async fn once(node: &Running, name: u64) -> Result<Standing> {
     let note = Note { name, padding: String::new() };
     node.client.command_once(&format!("key-{name}"), note).deadline("60s").await
+}
+
+// Goal: a node hosts a hundred groups, which share its journal, links and clock; when a node dies,
+// all that it led go on, and when it is back, all replicas hold the same.
+#[test]
+fn hundred_groups_go_on_without_a_node() {
+    const GROUPS: usize = 100;
+    paused(async {
+        let (world, leader, follower) = three().await;
+        let names: Vec<String> = (0..GROUPS).map(|number| format!("group-{number}")).collect();
+        let mut clients = Vec::new();
+        for name in &names {
+            let mut of_all = BTreeMap::new();
+            for node in world.ids() {
+                of_all.insert(node, world.host(node, name).await);
+            }
+            clients.push(of_all);
+        }
+        let write_all = async |from: u64, name: u64| {
+            let writing: Vec<_> = clients
+                .iter()
+                .map(|of_all| {
+                    let client = of_all[&from].clone();
+                    spawn_local(
+                        async move { client.apply(&command(name, 0)).deadline("60s").await },
+                    )
+                })
+                .collect();
+            let mut lengths = Vec::new();
+            for written in writing {
+                lengths.push(written.await.expect("it ends").expect("the group serves").length);
+            }
+            lengths
+        };
+        assert_eq!(write_all(follower, 1).await, [1; GROUPS]);
+        world.bury(leader, false);
+        assert_eq!(write_all(follower, 2).await, [2; GROUPS]);
+        end(&world);
+    });
 }
 
 // Goal: a peer that loses power leaves its peers with a connection over which nothing will ever
@@ -293,7 +333,8 @@ fn identity(node: u64, peer: u64) -> Identity {
     let [node, peer] = [node, peer].map(|number| NodeId::new(number).expect("positive"));
     let peers = BTreeMap::from([(peer, Peer::default())]);
     let roster = Roster::new(node, true, peers, Box::new(Forgetful));
-    Identity { cluster: "paused".into(), node, incarnation: 1, address: None, roster }
+    let presence = Presence::new(Duration::from_secs(5));
+    Identity { cluster: "paused".into(), node, incarnation: 1, address: None, roster, presence }
 }
 
 /// Collects the numbers that items carry.
@@ -308,6 +349,8 @@ impl Inlet for Numbers {
         lock(&self.0).extend(numbers);
         Ok(())
     }
+
+    fn reach(&self, _: NodeId, _: bool) {}
 }
 
 /// Takes no clients.
@@ -334,10 +377,13 @@ fn link_keeps_the_order() {
         let listening =
             spawn_local(listen(wire.listen(to), identity(2, 1), inlets, Arc::new(Closed)));
         let peer = NodeId::new(2).expect("positive");
-        let link = Link::launch(wire.of(from), identity(1, 2), peer, address(2).to_string());
+        let (to, queue) = ((peer, address(2).to_string()), Arc::<Queue>::default());
+        let link = Link::launch(wire.of(from), identity(1, 2), to, Arc::clone(&queue));
         for number in 1..=2 * EACH {
             let bytes = Bytes::copy_from_slice(&number.to_le_bytes());
-            link.do_send(Outgoing(vec![Item { group: GroupId(1), kind: Kind::Message, bytes }]));
+            if queue.push(vec![Item { group: GroupId(1), kind: Kind::Message, bytes }]) {
+                link.do_send(Look);
+            }
             if random.chance(300) {
                 sleep(Duration::from_millis(random.between(0, 30))).await;
             }

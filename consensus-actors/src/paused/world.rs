@@ -39,7 +39,7 @@ use crate::{
     node::launch::{Parts, assemble},
     remote::{self, Courier},
     sync::lock,
-    transport::{Identity, Peer, Roster, Store, admission::Greeting},
+    transport::{Identity, Peer, Presence, Roster, Store, admission::Greeting},
 };
 
 /// The name of the group that every node hosts.
@@ -256,6 +256,12 @@ impl World {
         }
     }
 
+    /// Lets a node that lives host one more group.
+    pub(super) async fn host(&self, node: u64, name: &str) -> Client<Chronicle> {
+        let running = self.living(node).expect("a node that lives hosts more");
+        running.node.host::<Chronicle>(name).await.expect("the name is free")
+    }
+
     /// Makes a client that is no member, with a place of its own in the network.
     pub(super) async fn connect(&self, number: u64) -> Way {
         let (calls, called) = mpsc::unbounded_channel();
@@ -336,6 +342,7 @@ impl World {
             incarnation: incarnation(number),
             address: settings.address.as_deref().map(Arc::from),
             roster,
+            presence: Presence::new(ELECTION_TIMEOUT),
         };
         let mut drawn = self.random.borrow_mut().fork();
         Parts {

@@ -179,6 +179,10 @@ impl Hosted for Relay {
         Input::Control(())
     }
 
+    fn reach(_: NodeId, _: bool) -> Input<Self> {
+        Input::Control(())
+    }
+
     fn behind(_: bool) -> Input<Self> {
         Input::Control(())
     }

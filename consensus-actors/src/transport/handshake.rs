@@ -13,6 +13,7 @@ use tokio::{
 use super::{
     admission, frame,
     network::Stream,
+    presence::Presence,
     roster::{Cause, Claim, Exclusion, Roster, Standing, Told},
 };
 
@@ -94,6 +95,7 @@ pub(crate) struct Identity {
     /// Where it listens, as others reach it; `None` if it does not.
     pub(crate) address: Option<Arc<str>>,
     pub(crate) roster: Roster,
+    pub(crate) presence: Presence,
 }
 
 impl Identity {

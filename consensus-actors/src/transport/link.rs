@@ -1,6 +1,6 @@
 //! The link to one peer: connects, reconnects, and writes one frame for all that waits.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
@@ -12,17 +12,18 @@ use tokio::{
 };
 
 use super::{
-    FRAME_BYTES_MAX, Item, frame,
+    frame,
     handshake::{self, Identity},
     network::{Network, Stream},
+    queue::Queue,
     roster::{Cause, Exclusion, Standing},
 };
 use crate::abort::AbortOnPanic;
 
-/// Items for the peer.
-pub(crate) struct Outgoing(pub(crate) Vec<Item>);
+/// Something waits for the peer.
+pub(crate) struct Look;
 
-impl Message for Outgoing {
+impl Message for Look {
     type Result = ();
 }
 
@@ -40,9 +41,12 @@ impl Message for Close {
     type Result = ();
 }
 
-/// What may wait for a peer; beyond, new items are dropped as a network would, and protocols send
-/// again.
-const WAITING_BYTES_MAX: usize = 64 << 20;
+/// An occasion to say that this node is here.
+struct Sign;
+
+impl Message for Sign {
+    type Result = ();
+}
 
 /// The pause before the first attempt to reconnect, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -63,9 +67,10 @@ pub(crate) struct Link {
     identity: Identity,
     peer: NodeId,
     address: String,
-    waiting: VecDeque<Item>,
-    waiting_bytes: usize,
+    queue: Arc<Queue>,
     connection: Connection,
+    /// Whether anything was written since the last occasion to give a sign of life.
+    has_spoken: bool,
     backoff: Duration,
     /// Counts connections: what a former one reports does not concern the present one.
     generation: u64,
@@ -79,21 +84,21 @@ enum Connection {
 }
 
 impl Link {
-    /// Starts the link to `peer`, which listens on `address`.
+    /// Starts the link to `peer`, which listens on `address`; what is for it waits in `queue`.
     pub(crate) fn launch(
         network: Arc<dyn Network>,
         identity: Identity,
-        peer: NodeId,
-        address: String,
+        (peer, address): (NodeId, String),
+        queue: Arc<Queue>,
     ) -> Addr<Self> {
         Self {
             network,
             identity,
             peer,
             address,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            queue,
             connection: Connection::Down,
+            has_spoken: false,
             backoff: BACKOFF.0,
             generation: 0,
         }
@@ -126,9 +131,12 @@ impl Link {
         tracing::debug!(node = %self.identity.node, peer = %self.peer, "connected");
         self.backoff = BACKOFF.0;
         self.identity.roster.connected(self.peer);
+        self.identity.presence.reached(self.peer, true);
+        self.queue.open();
         let Stream { read, write } = stream;
         self.connection = Connection::Idle(write, Vec::new());
         self.watch(read, ctx);
+        // The peer hears at once that this node is here.
         self.write(ctx);
     }
 
@@ -163,9 +171,8 @@ impl Link {
         }
         self.connection = Connection::Down;
         self.generation += 1;
-        // What waited may be stale by the time the peer is back; protocols and clients send again.
-        self.waiting.clear();
-        self.waiting_bytes = 0;
+        self.queue.close();
+        self.identity.presence.reached(peer, false);
         let is_final =
             refusal.is_some_and(|refusal| matches!(refusal.cause, Cause::Wiped | Cause::Removed));
         let pause = if is_final { REFUSED_PAUSE } else { self.backoff };
@@ -179,28 +186,25 @@ impl Link {
         }));
     }
 
-    /// Writes one frame with what waits, as much as fits.
+    /// Writes what waits, unless something is being written; what waits then goes next.
+    fn write_waiting(&mut self, ctx: &mut Context<Self>) {
+        if matches!(self.connection, Connection::Idle(..)) && !self.queue.is_empty() {
+            self.write(ctx);
+        }
+    }
+
+    /// Writes one frame with what waits, as much as fits; an empty one is a sign of life.
     fn write(&mut self, ctx: &mut Context<Self>) {
         let _guard = AbortOnPanic("link");
-        if self.waiting.is_empty() {
-            return;
-        }
         let Connection::Idle(mut stream, mut frame) =
             std::mem::replace(&mut self.connection, Connection::Writing)
         else {
             unreachable!("only an idle connection is written to");
         };
+        self.has_spoken = true;
         frame.clear();
         frame::begin(&mut frame);
-        let mut room = FRAME_BYTES_MAX;
-        while let Some(item) = self.waiting.front()
-            && item.size() <= room
-        {
-            room -= item.size();
-            item.encode(&mut frame);
-            self.waiting_bytes -= item.size();
-            self.waiting.pop_front();
-        }
+        self.queue.fill(&mut frame);
         frame::finish(&mut frame);
 
         let generation = self.generation;
@@ -215,7 +219,7 @@ impl Link {
             match written {
                 Ok((stream, frame)) => {
                     link.connection = Connection::Idle(stream, frame);
-                    link.write(ctx);
+                    link.write_waiting(ctx);
                 }
                 Err(error) => link.on_lost(&error, ctx),
             }
@@ -228,28 +232,36 @@ impl Actor for Link {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.connect(ctx);
+        // A task of its own: an actor's own timers wait until its mailbox is empty.
+        let (link, pause) = (ctx.address().downgrade(), self.identity.presence.sign_every());
+        actix_rt::spawn(async move {
+            loop {
+                sleep(pause).await;
+                let Some(link) = link.upgrade() else { return };
+                link.do_send(Sign);
+            }
+        });
     }
 }
 
-impl Handler<Outgoing> for Link {
+impl Handler<Look> for Link {
     type Result = ();
 
-    fn handle(&mut self, Outgoing(items): Outgoing, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("link");
-        if matches!(self.connection, Connection::Down) {
-            return;
-        }
-        for item in items {
-            let size = item.size();
-            if size > FRAME_BYTES_MAX || self.waiting_bytes + size > WAITING_BYTES_MAX {
-                tracing::debug!(peer = %self.peer, size, "an item is dropped: no room");
-                continue;
-            }
-            self.waiting_bytes += size;
-            self.waiting.push_back(item);
-        }
-        if matches!(self.connection, Connection::Idle(..)) {
+        self.write_waiting(ctx);
+    }
+}
+
+impl Handler<Sign> for Link {
+    type Result = ();
+
+    fn handle(&mut self, _: Sign, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("link");
+        if !std::mem::take(&mut self.has_spoken) && matches!(self.connection, Connection::Idle(..))
+        {
             self.write(ctx);
+            self.has_spoken = false;
         }
     }
 }
@@ -273,6 +285,8 @@ impl Handler<Close> for Link {
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("link");
         self.identity.roster.disconnected(self.peer, None);
+        self.queue.close();
+        self.identity.presence.reached(self.peer, false);
         ctx.stop();
     }
 }

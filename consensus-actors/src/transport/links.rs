@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Item,
     handshake::Identity,
-    link::{Close, Link, Move, Outgoing},
+    link::{Close, Link, Look, Move},
     network::Network,
+    queue::Queue,
 };
 use crate::sync::lock;
 
@@ -29,6 +30,7 @@ pub(crate) struct Links(Arc<Mutex<BTreeMap<NodeId, Line>>>);
 /// A link, and until when it lasts.
 struct Line {
     link: Addr<Link>,
+    queue: Arc<Queue>,
     address: String,
     until: Option<Instant>,
 }
@@ -37,7 +39,11 @@ impl Links {
     /// Sends items to a peer; they may be lost.
     pub(crate) fn send(&self, to: NodeId, items: Vec<Item>) {
         match lock(&self.0).get(&to) {
-            Some(line) => line.link.do_send(Outgoing(items)),
+            Some(line) => {
+                if line.queue.push(items) {
+                    line.link.do_send(Look);
+                }
+            }
             None => tracing::debug!(%to, "no link to this node"),
         }
     }
@@ -75,8 +81,10 @@ impl Links {
                 }
                 None => {
                     let (network, identity) = (Arc::clone(network), identity.clone());
-                    let link = Link::launch(network, identity, *peer, address.clone());
-                    let line = Line { link, address: address.clone(), until: None };
+                    let queue = Arc::<Queue>::default();
+                    let waiting = Arc::clone(&queue);
+                    let link = Link::launch(network, identity, (*peer, address.clone()), waiting);
+                    let line = Line { link, queue, address: address.clone(), until: None };
                     lines.insert(*peer, line);
                 }
             }

@@ -147,6 +147,8 @@ impl Port {
             }
         };
         let replaced = self.latest.replace(peer);
+        // Another process may have taken the place of the one that was heard.
+        self.identity.presence.left(peer);
         let ended = tokio::select! {
             biased;
             _ = replaced => {
@@ -155,6 +157,7 @@ impl Port {
             }
             ended = self.read_frames(&mut stream.read, peer) => ended,
         };
+        self.identity.presence.left(peer);
         match ended {
             Ok(()) => tracing::debug!(%node, %peer, "the peer closed the connection"),
             Err(reason) if reason.kind() == io::ErrorKind::InvalidData => {
@@ -211,6 +214,7 @@ impl Port {
         let heard = self.identity.roster.hearing(peer);
         while let Some(body) = frame::read(stream, FRAME_BYTES_MAX).await? {
             heard.now();
+            self.identity.presence.heard(peer);
             let delivered = self.inlets.deliver(peer, body);
             delivered.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }

@@ -28,6 +28,8 @@ mod link;
 mod links;
 mod listener;
 pub(crate) mod network;
+mod presence;
+mod queue;
 mod roster;
 
 use std::{
@@ -47,10 +49,13 @@ pub(crate) use acquaintance::acquaint;
 pub(crate) use frame::FRAME_BYTES_MAX;
 pub(crate) use handshake::Identity;
 #[cfg(test)]
-pub(crate) use link::{Link, Outgoing};
+pub(crate) use link::{Link, Look};
 pub(crate) use links::Links;
 pub(crate) use listener::listen;
 pub(crate) use network::{Incoming, Network, Tcp};
+pub(crate) use presence::Presence;
+#[cfg(test)]
+pub(crate) use queue::Queue;
 pub(crate) use roster::{Peer, REMOVED, Roster, Standing, Store};
 
 /// What an item is.
@@ -133,6 +138,9 @@ pub(crate) trait Inlet: Send + Sync {
     /// # Errors
     /// [`DecodeError`] when an item is not what its kind says.
     fn deliver(&self, from: NodeId, items: Vec<Item>) -> Result<(), DecodeError>;
+
+    /// Takes note that a peer is present, or silent.
+    fn reach(&self, peer: NodeId, present: bool);
 }
 
 /// The groups of a node by what frames call them.
@@ -143,6 +151,11 @@ impl Inlets {
     /// Lets frames reach a group.
     pub(crate) fn add(&self, group: GroupId, inlet: Arc<dyn Inlet>) {
         lock(&self.0).insert(group, inlet);
+    }
+
+    /// Tells all groups whether a peer is present.
+    fn reach(&self, peer: NodeId, present: bool) {
+        lock(&self.0).values().for_each(|inlet| inlet.reach(peer, present));
     }
 
     /// Delivers the items of a frame; those of a group that is not hosted here are dropped, as a
