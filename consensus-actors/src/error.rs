@@ -350,8 +350,9 @@ fn words_of_transfer(error: &TransferError, group: &str) -> (Code, String) {
         TransferError::Aborted { to } => (
             Code::TransferAborted,
             format!(
-                "{to} did not take the lead of {group:?} within an election timeout, so the former \
-                 leader goes on; see that {to} runs and has caught up, then ask again"
+                "{to} did not take the lead of {group:?} within an election timeout, or would not, so \
+                 the former leader goes on; see that {to} runs and has caught up and that its disk \
+                 is well, then ask again"
             ),
         ),
         other => (Code::TransferAborted, other.to_string()),

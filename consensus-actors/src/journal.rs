@@ -148,6 +148,9 @@ pub(crate) struct Compact {
     pub(crate) before: Token,
 }
 
+/// Writes all that waits, and answers when that is done.
+pub(crate) struct Flush;
+
 /// Writes what has gathered; behind everything that waited when it was sent.
 struct Commit;
 
@@ -160,6 +163,10 @@ impl Message for Append {
 }
 
 impl Message for Compact {
+    type Result = ();
+}
+
+impl Message for Flush {
     type Result = ();
 }
 
@@ -293,6 +300,17 @@ impl Handler<Compact> for JournalActor {
         let _guard = AbortOnPanic("journal");
         if let Err(error) = self.journal.release(compact.group, compact.before) {
             self.fail(&error, ctx);
+        }
+    }
+}
+
+impl Handler<Flush> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("journal");
+        if self.committing {
+            self.commit(ctx);
         }
     }
 }

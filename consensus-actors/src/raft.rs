@@ -50,6 +50,10 @@ impl Hosted for Raft {
         Input::Control(Control::of(ticket, admin))
     }
 
+    fn resign(ticket: Ticket) -> Input<Self> {
+        Input::Control(Control::Resign { ticket })
+    }
+
     fn storage_full(full: bool) -> Input<Self> {
         Input::Control(Control::StorageFull(full))
     }

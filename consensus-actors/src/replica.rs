@@ -6,6 +6,10 @@
 //! ([`consensus_core::replica`], [`consensus_core::client`]); here are only the mailbox, the
 //! tickets, and the way back to whoever asked.
 
+mod ending;
+
+pub(crate) use ending::{Idle, Resign};
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -63,6 +67,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn behind(&self, behind: bool);
     /// Asks for what operators want.
     fn admin(&self, requests: Vec<(Ticket, Admin)>);
+    /// Tells that the node is about to end.
+    fn resign(&self, ticket: Ticket);
 }
 
 /// The actor that holds a group's state on this node.
@@ -83,6 +89,8 @@ pub struct Replica<S: StateMachine> {
     backlog: Backlog,
     outbox: Outbox,
     flushing: bool,
+    /// Who waits until no caller of this node's does.
+    idle: Vec<oneshot::Sender<()>>,
 }
 
 /// Where a replica stands, and what it needs of its node.
@@ -104,6 +112,8 @@ pub(crate) struct Place {
 enum Asker {
     Here(Attempt),
     Away(Origin, Attempt),
+    /// The node, which is about to end.
+    Node(oneshot::Sender<bool>),
 }
 
 /// Where requests come from that are not this node's own.
@@ -144,6 +154,7 @@ impl<S: StateMachine> Replica<S> {
             backlog: Backlog::default(),
             outbox: Outbox::default(),
             flushing: false,
+            idle: Vec::new(),
         }
     }
 
@@ -320,6 +331,9 @@ impl<S: StateMachine> Replica<S> {
             Some((Asker::Away(origin, attempt), _)) => {
                 self.respond(&origin, Response { attempt, result });
             }
+            Some((Asker::Node(resigned), _)) => {
+                resigned.send(ending::is_settled(&result)).ok();
+            }
             None => tracing::debug!(group = %self.place.name, ?ticket, "answered twice"),
         }
     }
@@ -373,6 +387,9 @@ impl<S: StateMachine> Replica<S> {
         }
         for (to, items) in std::mem::take(&mut self.outbox.items) {
             self.place.links.send(to, items);
+        }
+        if self.callers.is_empty() {
+            self.tell_idle();
         }
     }
 }

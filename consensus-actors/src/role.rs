@@ -42,6 +42,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
+    /// Makes the input that tells that the process is about to end.
+    fn resign(ticket: Ticket) -> Input<Self>;
+
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
 }

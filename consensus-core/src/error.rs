@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::members::NodeId;
+use crate::{change::ChangeError, members::NodeId};
 
 /// Whether the operation that failed has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub enum SubmitError {
         /// How old it is at most; `None` if nothing is known since the replica started.
         age: Option<Duration>,
     },
+    /// The membership does not change as it was asked to; nothing was appended.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The leadership ended while the command was on its way: it may still be committed.
     #[error("leadership ended while the command was in flight")]
     LeadershipLost,
@@ -67,7 +70,8 @@ impl SubmitError {
             | Self::StorageFull
             | Self::Transferring { .. }
             | Self::TooStale { .. }
-            | Self::Transfer(_) => Outcome::NotApplied,
+            | Self::Transfer(_)
+            | Self::Change(_) => Outcome::NotApplied,
             Self::LeadershipLost => Outcome::Unknown,
         }
     }
@@ -92,8 +96,9 @@ pub enum TransferError {
         /// Who is to lead.
         to: NodeId,
     },
-    /// The one that was to lead has not caught up, or has not won, within an election timeout.
-    #[error("{to} did not take the lead within an election timeout")]
+    /// The one that was to lead has not caught up, or has not won, within an election timeout; or it
+    /// would not lead.
+    #[error("{to} did not take the lead in time, or would not")]
     Aborted {
         /// Who was to lead.
         to: NodeId,

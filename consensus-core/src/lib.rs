@@ -21,6 +21,7 @@ pub mod replica;
 pub mod role;
 pub mod sim;
 
+mod change;
 mod error;
 mod log;
 mod members;
@@ -32,6 +33,7 @@ mod read;
 mod state_machine;
 mod time;
 
+pub use change::{CONTACT_BYTES_MAX, Change, ChangeError, MEMBERS_MAX};
 pub use error::{Outcome, RecoverError, SubmitError, TransferError};
 pub use log::{Decided, Index};
 pub use members::{InvalidNodeId, Members, NodeId};

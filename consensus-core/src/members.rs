@@ -89,6 +89,14 @@ impl Members {
         self.voters.is_empty()
     }
 
+    pub(crate) fn insert(&mut self, node: NodeId) {
+        self.voters.insert(node);
+    }
+
+    pub(crate) fn remove(&mut self, node: NodeId) {
+        self.voters.remove(&node);
+    }
+
     /// Returns how many voters are a majority: floor(n/2) + 1.
     pub fn majority(&self) -> usize {
         self.voters.len() / 2 + 1

@@ -55,12 +55,17 @@ impl Membership {
         Self(Arc::new(parts))
     }
 
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0
+    }
+
     /// Returns the same membership with member `node` reached at `contact`, which the core never
     /// reads.
     #[must_use]
     pub fn with_contact(mut self, node: NodeId, contact: impl Into<String>) -> Self {
-        if self.is_member(node) {
-            Arc::make_mut(&mut self.0).contacts.insert(node, contact.into());
+        let contact = contact.into();
+        if self.is_member(node) && !contact.is_empty() {
+            Arc::make_mut(&mut self.0).contacts.insert(node, contact);
         }
         self
     }
@@ -258,7 +263,8 @@ impl Decode for Membership {
     }
 }
 
-fn take_node(input: &mut Bytes) -> Result<NodeId, DecodeError> {
+/// Reads the id of a node.
+pub(crate) fn take_node(input: &mut Bytes) -> Result<NodeId, DecodeError> {
     NodeId::new(take_u64(input)?).ok_or(DecodeError::Invalid("node id"))
 }
 

@@ -229,6 +229,10 @@ pub struct Status {
     pub last: Index,
     /// The member that leadership is on its way to.
     pub transfer: Option<NodeId>,
+    /// How much this replica is preferred as a leader.
+    pub priority: u8,
+    /// Whether the disk has been at work on the same record for an election timeout.
+    pub disk_stalls: bool,
     /// Who takes part, as far as this replica knows.
     pub membership: Membership,
 }

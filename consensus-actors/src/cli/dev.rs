@@ -19,8 +19,8 @@ const RESTART_AFTER: Duration = Duration::from_secs(2);
 /// How often children are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long children may take to end by themselves.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long children may take to end by themselves: longer than they allow themselves.
+const GRACE: Duration = Duration::from_secs(6);
 
 /// The nodes of the cluster, and how to start each.
 struct Cluster {

@@ -50,7 +50,7 @@ where
          {name} dev     (a cluster of three)",
         settings.data.display()
     ));
-    run_node(settings, run)
+    run_node(settings, false, run)
 }
 
 /// Runs one node of a cluster.
@@ -59,14 +59,11 @@ where
     F: FnOnce(Node) -> Fut,
     Fut: Future<Output = Result>,
 {
-    if options.end_with_stdin {
-        end_with_stdin();
-    }
     let mut layers = options.settings.0.read().map_err(config::first)?;
     if options.dev_defaults {
         layers.set_defaults_of_dev();
     }
-    run_node(complete(layers)?, run)
+    run_node(complete(layers)?, options.end_with_stdin, run)
 }
 
 /// Makes the settings of a node for which everything that is required was given.
@@ -78,13 +75,16 @@ pub(super) fn complete(layers: Layers) -> Result<Settings> {
     Settings::new(layers)
 }
 
-fn run_node<F, Fut>(settings: Settings, run: F) -> Result<ExitCode>
+fn run_node<F, Fut>(settings: Settings, ends_with_stdin: bool, run: F) -> Result<ExitCode>
 where
     F: FnOnce(Node) -> Fut,
     Fut: Future<Output = Result>,
 {
     trace(&settings.get(&LOG));
     let node = node::launch::launch(settings)?;
+    if ends_with_stdin {
+        end_with_stdin(node.clone());
+    }
     let done = actix_rt::System::new().block_on(run(node.clone()));
     node.stop();
     done.map(|()| ExitCode::SUCCESS)
@@ -102,11 +102,12 @@ fn trace(filter: &str) {
 }
 
 /// The parent holds the other end of the pipe: however it dies, the pipe closes, and this process
-/// ends.
-fn end_with_stdin() {
-    std::thread::spawn(|| {
+/// ends as if it were asked to.
+fn end_with_stdin(node: Node) {
+    std::thread::spawn(move || {
         let mut rest = Vec::new();
         std::io::stdin().read_to_end(&mut rest).ok();
+        actix_rt::System::new().block_on(node.shutdown());
         std::process::exit(0);
     });
 }

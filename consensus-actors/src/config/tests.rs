@@ -1,13 +1,13 @@
 //! Layers, origins, and what is said of values that cannot be.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{fs, time::Duration};
 
 use super::{
     Address, At, Flag, Layers, Origin, Settings, Sources,
     kind::{Kind, Value, toml_string},
     table::{
         CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, JOURNAL_SEGMENT,
-        PEERS, PRE_VOTE, TABLE,
+        PRE_VOTE,
     },
 };
 use crate::{error::Error, node::Node};
@@ -441,32 +441,6 @@ fn a_builder_takes_a_file_below_what_it_sets() {
     let refused = builder().cluster("").validate().expect_err("a cluster has a name");
     assert_eq!(refused.message(), "cluster = \"\" cannot be: it must not be empty");
     assert!(builder().file(dir.path().join("none")).is_err());
-}
-
-// Goal: the table can be relied on: names are written alike and differ in every layer, all defaults
-// can be read and pass their checks, and every entry says what it is.
-#[test]
-fn the_table_is_in_order() {
-    let mut spelled = BTreeSet::new();
-    for key in TABLE {
-        let small = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.".contains(&b);
-        assert!(key.name.bytes().all(small), "{}", key.name);
-        assert!(!key.name.contains("__"), "{}: two underscores are a section", key.name);
-        for spelling in [key.flag(), key.variable()] {
-            assert!(spelled.insert(spelling.clone()), "{spelling} is there twice");
-        }
-        for text in [key.default, key.dev].into_iter().flatten() {
-            let value = key.kind.read(text).expect("a default can be read");
-            assert_eq!((key.check)(&value), Ok(()), "{}", key.name);
-            assert_eq!(value.to_string(), text, "{} is written as it is shown", key.name);
-        }
-        assert!(key.doc().ends_with('.'), "{} says what it is", key.name);
-        assert!(key.default.is_none() || !key.required, "{}", key.name);
-    }
-    assert_eq!(PEERS.key.kind, Kind::Peers);
-    assert_eq!(ELECTION_TIMEOUT.key.variable(), "CONSENSUS_ELECTION_TIMEOUT");
-    assert_eq!(JOURNAL_SEGMENT.key.variable(), "CONSENSUS_JOURNAL__SEGMENT_BYTES");
-    assert_eq!(JOURNAL_SEGMENT.key.flag(), "journal-segment-bytes");
 }
 
 // Goal: what is shown of a value reads as that value.

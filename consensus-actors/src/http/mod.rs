@@ -19,6 +19,7 @@
 //! names.
 
 mod admin;
+mod doors;
 mod members;
 mod origin;
 mod problem;
@@ -53,6 +54,7 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
         App::new()
             .app_data(web::Data::from(Arc::clone(&node)))
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .wrap(from_fn(doors::let_in))
             .wrap(from_fn(origin::refuse_foreign))
             .service(page("/livez", get().to(status::livez)))
             .service(page("/readyz", get().to(status::readyz)))

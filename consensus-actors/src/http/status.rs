@@ -17,7 +17,8 @@ pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Answers 200 when every group knows a leader, 503 with what is missing when not.
+/// Answers 200 when every group knows a leader, 503 with what is missing when not, and while the node
+/// is about to end.
 pub(super) async fn readyz(node: web::Data<Shared>) -> HttpResponse {
     match unready(&node) {
         None => HttpResponse::Ok().body("ok\n"),
@@ -27,6 +28,9 @@ pub(super) async fn readyz(node: web::Data<Shared>) -> HttpResponse {
 
 /// Says why a node does not serve; `None` if it does.
 fn unready(node: &Shared) -> Option<String> {
+    if node.doors.are_closed() {
+        return Some("the node is stopping".to_owned());
+    }
     let groups = node.groups();
     if groups.is_empty() {
         return Some("no group is hosted yet".to_owned());
@@ -53,6 +57,7 @@ pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
         "standing": node.identity.roster.standing().name(),
         "address": node.identity.address,
         "version": env!("CARGO_PKG_VERSION"),
+        "stopping": node.doors.are_closed(),
         "groups": groups,
     }))
 }
@@ -69,6 +74,8 @@ fn describe_status(name: &str, group: &dyn Group) -> Value {
         "applied": applied.0,
         "last": status.last.0,
         "transfer": status.transfer.map(|to| to.number()),
+        "priority": status.priority,
+        "disk_stalls": status.disk_stalls,
         "members": status.membership.members().map(NodeId::number).collect::<Vec<_>>(),
     })
 }

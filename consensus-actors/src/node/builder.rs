@@ -10,7 +10,8 @@ use crate::{
     config::{
         Address, Addresses, Layers, Origin, Setting, Settings, Sources, Typed,
         table::{
-            ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, LISTEN,
+            ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN,
+            LISTEN, PRIORITY, SHUTDOWN_GRACE,
         },
     },
     error::{Error, Result},
@@ -138,6 +139,25 @@ impl NodeBuilder {
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
         self.set(&DEADLINE, deadline)
+    }
+
+    /// Sets how much this node is to be preferred as a leader, from 0 to 255. Default 100.
+    ///
+    /// Without a leader, a node of priority 100 campaigns after one to two election timeouts. A
+    /// higher priority narrows that, to 1.25 at 255; a lower one delays it, by a hundredth of an
+    /// election timeout for each step; a node of priority 0 campaigns after five to six, when no
+    /// other has. And a leader hands over to a node of higher priority that has caught up, and has
+    /// been heard of for ten election timeouts without a gap.
+    #[must_use]
+    pub fn priority(self, priority: u8) -> Self {
+        self.set(&PRIORITY, u64::from(priority))
+    }
+
+    /// Sets how long the node may take to end once it is asked to: to hand over what it leads, to
+    /// answer what is in flight, and to write what waits for the disk. Default 5 s.
+    #[must_use]
+    pub fn shutdown_grace(self, grace: Duration) -> Self {
+        self.set(&SHUTDOWN_GRACE, grace)
     }
 
     /// Starts the node; it hosts nothing yet.

@@ -8,7 +8,7 @@ use consensus_core::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use super::Board;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     call::{self, Call, Reading},
     client::{self, Client},
     error::{Code, Error, Result},
-    replica::{Origin, Requests},
+    replica::{Idle, Origin, Requests, Resign},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
     transport::{
@@ -65,6 +65,12 @@ pub(crate) trait Group: Desk {
 
     /// Does what an operator asks of the group's protocol.
     fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer;
+
+    /// Hands the lead over before the node ends; tells whether nothing is left to do.
+    fn resign(&self) -> oneshot::Receiver<bool>;
+
+    /// Tells when no caller of this node's waits for an answer.
+    fn idle(&self) -> oneshot::Receiver<()>;
 
     /// Returns the stable name of the state machine.
     fn machine(&self) -> &'static str;
@@ -145,6 +151,18 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer {
         self.answer(Ask::Admin(admin), None, deadline)
+    }
+
+    fn resign(&self) -> oneshot::Receiver<bool> {
+        let (resigned, settled) = oneshot::channel();
+        self.client.addr().do_send(Resign(resigned));
+        settled
+    }
+
+    fn idle(&self) -> oneshot::Receiver<()> {
+        let (waits, idle) = oneshot::channel();
+        self.client.addr().do_send(Idle(waits));
+        idle
     }
 
     fn machine(&self) -> &'static str {

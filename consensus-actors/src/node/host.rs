@@ -24,7 +24,7 @@ use crate::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CHECK_QUORUM, DEADLINE,
-            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PROPOSALS_BYTES_MAX, PROPOSALS_MAX,
+            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX,
         },
     },
     error::{Code, Error, Result},
@@ -199,6 +199,7 @@ impl NodeActor {
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
             .check_quorum(settings.get(&CHECK_QUORUM))
+            .priority(u8::try_from(settings.get(&PRIORITY)).unwrap_or(u8::MAX))
             .append_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
             .append_window(usize_of(settings.get(&APPEND_WINDOW)))
             .append_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
@@ -320,6 +321,10 @@ impl<P: Hosted> Proposer for Seat<P> {
 
     fn admin(&self, requests: Vec<(Ticket, Admin)>) {
         self.send(requests.into_iter().map(|(ticket, admin)| P::admin(ticket, admin)).collect());
+    }
+
+    fn resign(&self, ticket: Ticket) {
+        self.send(vec![P::resign(ticket)]);
     }
 
     fn read(&self, reads: Vec<Read>) {

@@ -19,6 +19,7 @@ use super::{
     Node, Shared,
     card::Card,
     directory::Directory,
+    ending,
     host::{Draw, NodeActor},
 };
 use crate::{
@@ -74,6 +75,7 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
 
     let (started, start) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
     let ports = Ports { peer: peer_port, http: http_port };
     let thread =
         std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
@@ -93,14 +95,19 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
                 draw: Box::new(|| getrandom::u64().map_err(io::Error::other)),
                 http: http_address,
             };
-            system.block_on(run(parts, ports, started, stopped));
+            let written = system.block_on(run(parts, ports, started, stopped));
             disk_thread.stop();
-            disk_thread.join().ok();
+            // A disk that stalls would hold up the end for as long as it likes.
+            if written {
+                disk_thread.join().ok();
+            }
+            end.send(()).ok();
         })?;
     let shared =
         start.recv().map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))??;
     *lock(&shared.stop) = Some(stop);
     *lock(&shared.thread) = Some(thread);
+    *lock(&shared.ended) = Some(ended);
     Ok(Node { shared })
 }
 
@@ -161,6 +168,7 @@ pub(crate) fn assemble(
         id,
         cluster,
         identity: identity.clone(),
+        doors: Arc::default(),
         http,
         settings: Mutex::new(settings),
         groups: Mutex::new(BTreeMap::new()),
@@ -169,6 +177,7 @@ pub(crate) fn assemble(
         actor: actor.start(),
         stop: Mutex::new(None),
         thread: Mutex::new(None),
+        ended: Mutex::new(None),
     });
     let reception = Arc::clone(&shared) as Arc<dyn Reception>;
     let listen =
@@ -177,18 +186,19 @@ pub(crate) fn assemble(
     (shared, tasks)
 }
 
-/// The life of the node's thread.
+/// The life of the node's thread; tells whether the journal has written all that waited.
 async fn run(
     parts: Parts,
     ports: Ports,
     started: std::sync::mpsc::Sender<Result<Arc<Shared>>>,
-    stopped: oneshot::Receiver<()>,
-) {
+    stopped: oneshot::Receiver<Duration>,
+) -> bool {
+    let journal = parts.journal.clone();
     let incoming = match ports.peer.map(tokio::net::TcpListener::from_std).transpose() {
         Ok(incoming) => incoming,
         Err(error) => {
             started.send(Err(error.into())).ok();
-            return;
+            return true;
         }
     };
     let (shared, tasks) = assemble(parts, incoming);
@@ -196,13 +206,14 @@ async fn run(
         Ok(server) => server,
         Err(error) => {
             started.send(Err(error.into())).ok();
-            return;
+            return true;
         }
     };
     let serving = server.map(|server| (server.handle(), actix_rt::spawn(server)));
     tracing::info!(node = %shared.id, cluster = %shared.cluster, "started");
     started.send(Ok(Arc::clone(&shared))).ok();
-    stopped.await.ok();
+    let grace = stopped.await.unwrap_or_default();
+    let written = grace.is_zero() || ending::prepare(&shared, &journal, grace).await;
 
     if let Some((handle, task)) = serving {
         handle.stop(false).await;
@@ -210,6 +221,7 @@ async fn run(
     }
     tasks.iter().for_each(JoinHandle::abort);
     shared.actor.send(super::host::Shutdown).await.ok();
+    written
 }
 
 fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {

@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 mod card;
 mod directory;
+mod ending;
 mod group;
 mod host;
 pub(crate) mod launch;
@@ -20,16 +21,20 @@ use std::{
 
 use actix::Addr;
 use consensus_core::{Index, NodeId, Status};
-use tokio::sync::{broadcast, oneshot};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{broadcast, oneshot},
+};
 
 pub use builder::NodeBuilder;
 pub(crate) use card::has_joined;
+pub(crate) use ending::{Doors, Visit};
 pub(crate) use group::{Arguments, Group, Replied};
 pub use host::Hosting;
 use host::NodeActor;
 
 use crate::{
-    config::{Layers, Settings},
+    config::{Layers, Settings, table::SHUTDOWN_GRACE},
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
@@ -51,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<str>,
     pub(crate) identity: Identity,
+    pub(crate) doors: Arc<Doors>,
     pub(crate) http: Option<SocketAddr>,
     /// With what code says of the groups that are hosted.
     settings: Mutex<Settings>,
@@ -59,8 +65,10 @@ pub(crate) struct Shared {
     all_hosted: AtomicBool,
     started: Instant,
     actor: Addr<NodeActor>,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    /// Ends the node, within so long.
+    stop: Mutex<Option<oneshot::Sender<Duration>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Node {
@@ -92,7 +100,8 @@ impl Node {
         Hosting::new(Arc::clone(&self.shared), name.into())
     }
 
-    /// Runs until the process is asked to end (Ctrl-C or SIGTERM), then stops the node.
+    /// Runs until the process is asked to end (Ctrl-C or SIGTERM), then ends the node gracefully, as
+    /// [`Node::shutdown`] does. A second signal ends the process at once.
     ///
     /// All groups are hosted by then: from now on the HTTP interface calls others unknown, and no
     /// longer not ready.
@@ -102,33 +111,69 @@ impl Node {
     pub async fn run(self) -> Result {
         self.shared.all_hosted.store(true, Ordering::Release);
         self.shared.warn_of_unhosted();
-        let until = async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (mut interrupt, mut terminate) =
-                (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+        let mut signals = Signals::listen()?;
+        signals.next().await;
+        tokio::select! {
+            biased;
+            () = self.shutdown() => Ok(()),
+            () = signals.next() => {
+                tracing::warn!(node = %self.shared.id, "ends at once");
+                std::process::exit(INTERRUPTED)
             }
-            std::io::Result::Ok(())
-        };
-        until.await?;
-        tracing::info!(node = %self.shared.id, "stopping");
-        self.stop();
-        Ok(())
+        }
     }
 
-    /// Stops the node's actors and waits until they have ended. What was answered is durable
-    /// already.
+    /// Ends the node gracefully, within the time that [`NodeBuilder::shutdown_grace`] allows: it
+    /// refuses new calls over HTTP, hands over what it leads, answers what is in flight, and writes
+    /// what waits for the disk.
+    pub async fn shutdown(&self) {
+        tracing::info!(node = %self.shared.id, "stopping");
+        let ended = lock(&self.shared.ended).take();
+        if let Some(stop) = lock(&self.shared.stop).take() {
+            let grace = lock(&self.shared.settings).get(&SHUTDOWN_GRACE);
+            stop.send(grace).ok();
+        }
+        if let Some(ended) = ended {
+            ended.await.ok();
+        }
+        self.stop();
+    }
+
+    /// Stops the node's actors at once and waits until they have ended. What was answered is durable
+    /// already; whoever waits is told that the node stops.
     pub fn stop(&self) {
         let stop = lock(&self.shared.stop).take();
         if let Some(stop) = stop {
-            stop.send(()).ok();
+            stop.send(Duration::ZERO).ok();
         }
         let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {
             thread.join().ok();
+        }
+    }
+}
+
+/// What asks a process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// The exit code after a second signal, as of a process that an interrupt ended.
+const INTERRUPTED: i32 = 130;
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

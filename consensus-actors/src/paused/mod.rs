@@ -11,6 +11,7 @@ mod chronicle;
 mod disk;
 mod faults;
 mod history;
+mod leads;
 mod named;
 mod network;
 mod pipe;

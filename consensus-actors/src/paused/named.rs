@@ -68,7 +68,7 @@ fn command(name: u64, padding: usize) -> Commands {
     Commands::Note(Note { name, padding: "x".repeat(padding) })
 }
 
-async fn note(node: &Running, name: u64) -> Standing {
+pub(super) async fn note(node: &Running, name: u64) -> Standing {
     node.client.apply(&command(name, 0)).deadline("30s").await.expect("the cluster serves")
 }
 
@@ -218,6 +218,8 @@ impl Proposer for Tickets {
     }
 
     fn admin(&self, _: Vec<(Ticket, Admin)>) {}
+
+    fn resign(&self, _: Ticket) {}
 }
 
 /// A calendar of one day.

@@ -102,7 +102,8 @@ fn client_that_never_reads_is_left() {
     });
 }
 
-// Goal: what a client may have on its way is bounded: the node reads no more before it has answered.
+// Goal: what a client may have on its way is bounded: the node reads no more before it has
+// answered.
 // Method: no answer can be given, since the leader's followers are gone.
 #[test]
 fn requests_on_their_way_are_bounded() {

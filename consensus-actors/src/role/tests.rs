@@ -191,6 +191,10 @@ impl Hosted for Relay {
         Input::Control(())
     }
 
+    fn resign(_: Ticket) -> Input<Self> {
+        Input::Control(())
+    }
+
     fn storage_full(_: bool) -> Input<Self> {
         Input::Control(())
     }

@@ -29,11 +29,11 @@ const WORDS: [(&str, &[Fault]); 19] = [
     ("torn_write", &[Fault::TornWrite]),
     ("disk_full", &[Fault::DiskFull]),
     ("bit_rot", &[Fault::BitRot, Fault::MisdirectedWrite]),
-    ("slow_disk", &[Fault::SlowDisk, Fault::LateCompletion]),
+    ("slow_disk", &[Fault::SlowDisk, Fault::LateCompletion, Fault::DiskStall]),
     ("io_error", &[Fault::WriteError, Fault::SyncError]),
     ("wiped_disk", &[Fault::WipedDisk]),
     ("replacement", &[Fault::Replacement]),
-    ("transfer", &[Fault::Transfer]),
+    ("transfer", &[Fault::Transfer, Fault::Takeover, Fault::Retirement]),
 ];
 
 /// Returns the kinds of fault that `word` stands for.

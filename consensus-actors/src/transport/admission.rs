@@ -147,8 +147,8 @@ pub(super) fn read(body: &Bytes, node: NodeId) -> io::Result<Result<Greeting, Re
         return handshake::parse(body).map(Ok);
     }
     let reason = format!(
-        "{node} speaks version {PROTOCOL_VERSION} of the protocol and the client version {version}; \
-         build both from the same release"
+        "{node} speaks version {PROTOCOL_VERSION} of the protocol and the client version \
+         {version}; build both from the same release"
     );
     Ok(Err(Refusal { ground: Ground::OtherVersion, reason }))
 }

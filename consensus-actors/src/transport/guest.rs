@@ -1,9 +1,9 @@
 //! Clients that are no members, as a node sees them: admitted to one group each, and bounded.
 //!
 //! A guest may not have more on its way than [`REQUESTS_WEIGHT_MAX`], nor leave more unread than a
-//! frame of answers: beyond, the node stops to read from it, and TCP stops it. Whoever does not read
-//! in time loses its connection. So a guest costs a node so much memory at most, and peers, who have
-//! places of their own, nothing.
+//! frame of answers: beyond, the node stops to read from it, and TCP stops it. Whoever does not
+//! read in time loses its connection. So a guest costs a node so much memory at most, and peers,
+//! who have places of their own, nothing.
 
 use std::{
     io,
@@ -195,7 +195,8 @@ impl Visit {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when it sends what no client would,
-    /// [`io::ErrorKind::TimedOut`] when it is silent or does not read, and whatever the socket says.
+    /// [`io::ErrorKind::TimedOut`] when it is silent or does not read, and whatever the socket
+    /// says.
     pub(super) async fn serve(mut self) -> io::Result<()> {
         loop {
             self.write();

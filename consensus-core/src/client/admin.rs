@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::{
+    change::Change,
     codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
     members::NodeId,
 };
@@ -16,6 +17,8 @@ pub enum Admin {
         /// To this member; to whoever is fit best if to nobody in particular.
         to: Option<NodeId>,
     },
+    /// Change who takes part.
+    Change(Change),
 }
 
 impl Admin {
@@ -30,7 +33,7 @@ impl Admin {
         match self {
             // Asked again, the next leader would hand over too.
             Self::Transfer { to: None } => asked.is_some_and(|asked| asked != leader),
-            Self::Transfer { to: Some(_) } => false,
+            Self::Transfer { to: Some(_) } | Self::Change(_) => false,
         }
     }
 }
@@ -42,6 +45,10 @@ impl Encode for Admin {
                 out.push(1);
                 put_u64(out, to.map_or(0, NodeId::number));
             }
+            Self::Change(change) => {
+                out.push(2);
+                change.encode(out);
+            }
         }
     }
 }
@@ -50,6 +57,7 @@ impl Decode for Admin {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
         match take_u8(input)? {
             1 => Ok(Self::Transfer { to: NodeId::new(take_u64(input)?) }),
+            2 => Ok(Self::Change(Change::decode(input)?)),
             tag => Err(DecodeError::UnknownTag { what: "operator's request", tag }),
         }
     }

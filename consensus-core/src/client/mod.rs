@@ -273,6 +273,9 @@ impl Client {
             SubmitError::Transfer(_) if alone => {
                 self.finish(id, Err(CallError::Refused(error)), out);
             }
+            SubmitError::Change(ref reason) if alone && !reason.is_passing() => {
+                self.finish(id, Err(CallError::Refused(error)), out);
+            }
             SubmitError::TooStale { age: Some(age) } => call.proven_at = Some(now - age),
             SubmitError::Busy { .. }
             | SubmitError::TooStale { age: None }
@@ -280,6 +283,7 @@ impl Client {
             | SubmitError::NotLeader { .. }
             | SubmitError::Transferring { .. }
             | SubmitError::Transfer(_)
+            | SubmitError::Change(_)
             | SubmitError::LeadershipLost => {}
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Admin, Attempt};
 use crate::{
+    change::ChangeError,
     codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
     error::{SubmitError, TransferError},
     log::Index,
@@ -197,6 +198,10 @@ impl Encode for Response {
                 put_u64(out, to.number());
             }
             Err(Failure::Refused(SubmitError::Transfer(error))) => put_transfer(out, error),
+            Err(Failure::Refused(SubmitError::Change(error))) => {
+                out.push(10);
+                error.encode(out);
+            }
             Err(Failure::Rejected(rejection)) => out.push(match rejection {
                 Rejection::Panicked => 16,
                 Rejection::Malformed => 17,
@@ -231,6 +236,7 @@ impl Decode for Response {
             7 => refused(TransferError::NoFollower.into()),
             8 => refused(TransferError::UnderWay { to: take_node(input)? }.into()),
             9 => refused(TransferError::Aborted { to: take_node(input)? }.into()),
+            10 => refused(ChangeError::decode(input)?.into()),
             16 => rejected(Rejection::Panicked),
             17 => rejected(Rejection::Malformed),
             18 => rejected(Rejection::UnknownSession),

@@ -42,6 +42,11 @@ impl Asking {
         reads: Vec<Read>,
         out: &mut Effects<Raft>,
     ) {
+        // A witness would wait for ever until what it does not apply is applied.
+        if state.is_witness() {
+            state.refuse_tickets(reads.iter().map(|read| read.ticket), out);
+            return;
+        }
         if state.leader().is_none() {
             state.read_without_leader(now, reads, out);
             return;

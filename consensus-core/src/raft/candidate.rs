@@ -128,7 +128,9 @@ impl Candidate {
         let uncounted = || state.membership().members().find(|voter| !self.tally.has(*voter));
         let doubles = state.has_bug(Mutant::DuplicateVotesCount);
         let voter = if doubles { uncounted().unwrap_or(from) } else { from };
-        self.tally.count(voter, granted);
+        if state.membership().is_voter(voter) {
+            self.tally.count(voter, granted);
+        }
         match state.quorum(Mutant::VoteQuorumOffByOne).verdict(&self.tally) {
             Verdict::Won => Next::Become(Leader::new(Elected(()), state, now, out).into()),
             Verdict::Lost => Next::Become(Follower::new().into()),
@@ -165,6 +167,8 @@ impl Step<Raft> for Candidate {
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
+            Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
+            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,
             Input::Control(Control::Silent(_) | Control::Alive(_)) => {}

@@ -51,6 +51,7 @@ impl Follower {
                 Next::Become(Candidate::campaign(summons, state, now, out).into())
             }
             None => {
+                state.lose_leader(now, out);
                 self.asking.on_tick(state, now, out);
                 Next::Stay
             }
@@ -73,8 +74,11 @@ impl Follower {
             Message::PreVote { term, last_index, last_term } => {
                 state.answer_pre_vote(now, from, term, (last_index, last_term), out);
             }
-            Message::Vote { last_index, last_term, .. } => {
-                self.on_vote(state, now, from, (last_index, last_term), out);
+            Message::Vote { last_index, last_term, transfer, .. } => {
+                let end = (state.log.last_index(), state.log.last_term());
+                let unchecked = transfer && state.has_bug(Mutant::TransferVoteUnchecked);
+                let log = if unchecked { end } else { (last_index, last_term) };
+                self.on_vote(state, now, from, log, out);
             }
             Message::Append { prev_index, prev_term, entries, commit, .. } => {
                 self.on_leader(state, now, from, out);
@@ -89,7 +93,7 @@ impl Follower {
                 self.asking.on_reply(state, now, (id, index), out);
             }
             Message::TimeoutNow { last_index, last_term, .. } => {
-                return self.on_timeout_now(state, now, (last_index, last_term), out);
+                return self.on_timeout_now(state, now, from, (last_index, last_term), out);
             }
             // Answers to what this replica asked in a role it no longer holds, and a question that
             // only a leader can answer.
@@ -200,9 +204,15 @@ impl Follower {
         &mut self,
         state: &mut State,
         now: Time,
+        leader: NodeId,
         (last_index, last_term): (Index, Term),
         out: &mut Effects<Raft>,
     ) -> Next<Raft> {
+        if state.willingness().is_none() {
+            // It says so at once: the leader turns to another.
+            state.reply_heartbeat(leader, 0, out);
+            return Next::Stay;
+        }
         let told = state.told_to_campaign(last_index, last_term);
         let Some(summons) = told.map(Summons::Told) else { return Next::Stay };
         Next::Become(Candidate::campaign(summons, state, now, out).into())
@@ -277,6 +287,8 @@ impl Step<Raft> for Follower {
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
+            Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
+            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,
             Input::Control(Control::Silent(_) | Control::Alive(_)) => {}

@@ -115,6 +115,8 @@ pub struct Observer {
     committed: Chain,
     /// The configuration that decided what was committed last.
     deciding: Membership,
+    /// The latest configuration that is committed, and its place.
+    membership: (Index, Membership),
     mirrors: BTreeMap<NodeId, Mirror>,
 }
 
@@ -127,6 +129,9 @@ impl Observer {
     pub fn recovered(&mut self, replica: &Raft) -> Result<(), Violation> {
         let node = replica.state().config().id();
         let mirror = Mirror::of(replica);
+        if self.membership.1.is_empty() {
+            self.membership.1 = replica.state().config().membership().clone();
+        }
         let known = self.mirrors.get(&node);
         if known.is_some_and(|known| !known.may_become(&mirror)) {
             return Err(Violation::Order {
@@ -137,6 +142,17 @@ impl Observer {
         self.mirrors.insert(node, mirror);
         self.log_matching(node, Index::ZERO)?;
         self.committed_on_majority()
+    }
+
+    /// Returns the latest configuration that is committed.
+    pub(super) fn membership(&self) -> &Membership {
+        &self.membership.1
+    }
+
+    /// Returns the configurations that follow it in any log.
+    pub(super) fn pending(&self) -> Vec<Membership> {
+        let (at, _) = &self.membership;
+        self.mirrors.values().flat_map(|mirror| mirror.configured_after(*at)).collect()
     }
 
     /// Tells what each replica has at `at`, and what was committed there.
@@ -171,6 +187,8 @@ impl Observer {
         let (node, state) = (replica.state().config().id(), replica.state());
         let mut mirror = self.mirrors.remove(&node).unwrap_or_else(|| Mirror::of(replica));
         let last = mirror.log.last();
+        // What a leader commits is decided under what it had before it went on.
+        let deciding = mirror.membership();
         let rewritten = mirror.follow(effects);
         let judged = order(node, &mirror, replica)
             .and_then(|()| leader_append_only(&mirror, replica, rewritten, last));
@@ -188,7 +206,12 @@ impl Observer {
             self.log_order(node, after)?;
             self.log_matching(node, after)?;
         }
+        let known = self.committed.last();
         self.state_machine_safety(node, committed, rewritten)?;
+        if self.committed.last() > known {
+            // Whoever is the first to know has decided it.
+            self.deciding = deciding;
+        }
         self.committed_on_majority()?;
         self.leader_completeness()
     }
@@ -321,8 +344,9 @@ impl Observer {
                 (Some(link), Some(known)) if link == known => {}
                 (Some(link), None) => {
                     self.committed.push(link);
-                    // Whoever is the first to know has decided it.
-                    self.deciding = mirror.membership();
+                    if let Some(membership) = mirror.configured_at(at) {
+                        self.membership = (at, membership);
+                    }
                 }
                 (Some(_), Some(_)) | (None, _) => {
                     return Err(Violation::StateMachineSafety { node, at });

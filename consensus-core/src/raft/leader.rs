@@ -8,6 +8,7 @@ use std::{
 use super::{
     Raft,
     candidate::Elected,
+    changes::Changes,
     follower::Follower,
     following::Following,
     message::{AppendResult, Entry, Message, Payload},
@@ -15,6 +16,7 @@ use super::{
     progress::Progress,
     proposals::Proposals,
     reads::Reads,
+    replicating::replicate,
     state::State,
     transfer::Heirs,
 };
@@ -32,17 +34,18 @@ use crate::{
 /// The role of the replica that was elected in its term.
 #[derive(Clone, Debug)]
 pub struct Leader {
-    progress: BTreeMap<NodeId, Progress>,
+    pub(super) progress: BTreeMap<NodeId, Progress>,
     /// The first entry of the tenure; once it is committed, everything before it is known to be
     /// (8).
     noop: Index,
     proposals: Proposals,
-    reads: Reads,
-    heartbeat_due: Time,
+    pub(super) reads: Reads,
+    pub(super) heartbeat_due: Time,
     /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
     interval_due: Time,
     following: Following,
     pub(super) heirs: Heirs,
+    pub(super) changes: Changes,
 }
 
 impl Leader {
@@ -60,6 +63,7 @@ impl Leader {
             interval_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
             heirs: Heirs::default(),
+            changes: Changes::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
@@ -75,13 +79,19 @@ impl Leader {
         self.progress.iter().map(|(peer, progress)| (*peer, progress))
     }
 
+    /// Returns the first entry of the tenure.
+    pub(super) fn noop(&self) -> Index {
+        self.noop
+    }
+
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         #[rustfmt::skip]
         let Self {
-            progress, noop, proposals, reads, following, heirs: _, heartbeat_due: _,
+            progress, noop, proposals, reads, following, heirs: _, changes, heartbeat_due: _,
             interval_due: _,
         } = self;
+        changes.fingerprint(out);
         following.fingerprint(name, out);
         let progress = progress.iter().map(|(peer, progress)| (name(*peer), progress));
         progress.collect::<BTreeMap<_, _>>().hash(out);
@@ -116,12 +126,6 @@ impl Leader {
         persist.drain().for_each(|effect| out.push(effect));
     }
 
-    fn replicate_all(&mut self, state: &State, out: &mut Effects<Raft>) {
-        for (peer, progress) in &mut self.progress {
-            replicate(state, *peer, progress, out);
-        }
-    }
-
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         // It hears of itself: should it lose the lead, it waits as any follower would.
         state.reset_election_timer(now);
@@ -135,25 +139,16 @@ impl Leader {
             self.interval_due = now + state.config.heartbeat();
             self.progress.values_mut().for_each(Progress::on_interval);
         }
-        self.give_up_transfer(state, now, out);
+        self.look_after_transfers(state, now, out);
+        if self.changes.is_leaving(now) {
+            state.follow(None, out);
+            return Next::Become(Follower::new().into());
+        }
+        self.advance_changes(state, now, out);
         if now >= self.heartbeat_due {
             self.broadcast_heartbeat(state, now, out);
         }
         Next::Stay
-    }
-
-    fn broadcast_heartbeat(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
-        self.heartbeat_due = now + state.config.heartbeat();
-        for (peer, progress) in &self.progress {
-            let known = state.committed().min(progress.matched());
-            let unbounded = state.has_bug(Mutant::HeartbeatCommitUnbounded);
-            let message = Message::Heartbeat {
-                term: state.term(),
-                commit: if unbounded { state.committed() } else { known },
-                round: self.reads.round(),
-            };
-            out.push(Effect::Send { to: state.config.peer(*peer), message, after: None });
-        }
     }
 
     /// Takes commands into the log, as many as the window has room for.
@@ -171,10 +166,7 @@ impl Leader {
         }
 
         if let Some(to) = state.transfers_to() {
-            for Submission { ticket, .. } in submissions {
-                out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
-            }
-            return;
+            return self.refuse_during_transfer(state, to, submissions, out);
         }
 
         let limit = state.config.proposals_max();
@@ -233,7 +225,10 @@ impl Leader {
         loop {
             let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
             let round = quorum.reached(|node| {
-                self.progress.get(&node).map_or_else(|| self.reads.round(), Progress::round)
+                if node == state.id() {
+                    return self.reads.round();
+                }
+                self.progress.get(&node).map_or(0, Progress::round)
             });
             let Some((asked_at, at, reads)) = self.reads.confirmed(round) else {
                 if self.reads.start(now, state.committed(), reuses_round) {
@@ -309,8 +304,9 @@ impl Leader {
                 self.on_append_reply(state, now, from, result, out);
                 self.summon(state, from, out);
             }
-            Message::HeartbeatReply { round, .. } => {
+            Message::HeartbeatReply { round, priority, .. } => {
                 self.hear(state, now, from);
+                self.on_willingness(state, now, (from, priority), out);
                 self.on_heartbeat_reply(state, now, from, round, out);
                 self.summon(state, from, out);
             }
@@ -321,7 +317,10 @@ impl Leader {
     }
 
     fn hear(&mut self, state: &State, now: Time, from: NodeId) {
-        self.heirs.hear(from, now);
+        if !self.progress.contains_key(&from) {
+            return;
+        }
+        self.heirs.hear(from, now, state.config.election_timeout());
         if state.config.check_quorum() {
             self.following.hear(from);
         }
@@ -387,9 +386,14 @@ impl Leader {
     fn try_commit(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let unsynced = state.has_bug(Mutant::LeaderCountsUnsynced);
         let own = if unsynced { state.log.last_index() } else { state.stable() };
-        let held = state
-            .quorum(Mutant::CommitQuorumOffByOne)
-            .reached(|node| self.progress.get(&node).map_or(own, Progress::matched));
+        let stand_in = self.stand_in(state, own);
+        let held = state.quorum(Mutant::CommitQuorumOffByOne).reached(|node| {
+            if node == state.id() {
+                return own;
+            }
+            let borrowed = stand_in.filter(|(voter, _)| *voter == node).map(|(_, index)| index);
+            self.matched(node).max(borrowed.unwrap_or_default())
+        });
         if held <= state.committed() {
             return;
         }
@@ -400,6 +404,7 @@ impl Leader {
         }
 
         state.commit_to(held, |at| self.proposals.commit(at), out);
+        self.advance_changes(state, now, out);
         self.advance_reads(state, now, out);
     }
 }
@@ -415,29 +420,6 @@ fn inherited_bytes(state: &State) -> usize {
     // After a restart nobody has told yet what of the log is committed: most of it is.
     let is_told = state.log.get(state.committed()).is_some();
     if is_told { state.log.bytes_after(state.committed()) } else { 0 }
-}
-
-/// Sends `peer` what it lacks, as far as its window has room.
-fn replicate(state: &State, peer: NodeId, progress: &mut Progress, out: &mut Effects<Raft>) {
-    let (last, window) = (state.log.last_index(), state.config.window());
-    while progress.may_send(last, window) {
-        let prev_index = progress.next().previous();
-        let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
-        let entries = state.log.batch(progress.next(), state.config.append_bytes_max()).to_vec();
-        let sent = Index(prev_index.0 + entries.len() as u64);
-        progress.on_sent(sent, entries.iter().map(|entry| entry.payload.size()).sum());
-        if state.has_bug(Mutant::SentCountsAsMatched) {
-            progress.on_matched(sent);
-        }
-        let message = Message::Append {
-            term: state.term(),
-            prev_index,
-            prev_term,
-            entries,
-            commit: state.committed(),
-        };
-        out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
-    }
 }
 
 impl Step<Raft> for Leader {
@@ -464,6 +446,13 @@ impl Step<Raft> for Leader {
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);
             }
+            Input::Control(Control::Change { ticket, change }) => {
+                self.on_change(state, now, (ticket, change), out);
+            }
+            Input::Control(Control::Resign { ticket }) => {
+                state.resign();
+                self.on_transfer(state, now, (ticket, None), out);
+            }
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,
             Input::Control(Control::Silent(peer)) => self.on_reach(state, peer, false, out),
@@ -484,6 +473,9 @@ impl Step<Raft> for Leader {
             let at = state.committed();
             let reads = self.reads.drain().into_iter();
             reads.for_each(|ticket| out.push(Effect::ReadReady { ticket, at }));
+        }
+        for ticket in self.changes.drain() {
+            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
         }
         state.refuse_tickets(self.reads.drain(), out);
     }

@@ -32,6 +32,18 @@ pub struct Entry {
     pub payload: Payload,
 }
 
+impl Entry {
+    /// Returns the entry as a witness gets it: a command without its bytes, whatever else whole.
+    #[must_use]
+    pub fn stripped(&self) -> Self {
+        let payload = match &self.payload {
+            Payload::Command(_) => Payload::Stripped,
+            Payload::NoOp | Payload::Stripped | Payload::Membership(_) => self.payload.clone(),
+        };
+        Self { term: self.term, payload }
+    }
+}
+
 /// What an entry says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payload {
@@ -39,6 +51,8 @@ pub enum Payload {
     NoOp,
     /// A command for the state machine, opaque to Raft.
     Command(Bytes),
+    /// A command whose bytes were left out: all that a witness gets and keeps.
+    Stripped,
     /// A configuration, in effect as soon as it is in a log (dissertation 4.1).
     Membership(Membership),
 }
@@ -47,7 +61,7 @@ impl Payload {
     /// Returns the bytes of the command, zero for an entry of the protocol's own.
     pub fn size(&self) -> usize {
         match self {
-            Self::NoOp | Self::Membership(_) => 0,
+            Self::NoOp | Self::Stripped | Self::Membership(_) => 0,
             Self::Command(command) => command.len(),
         }
     }
@@ -128,6 +142,8 @@ pub enum Message {
         term: Term,
         /// The round of the heartbeat that it answers.
         round: u64,
+        /// The priority with which the follower would lead; `None` while it would not.
+        priority: Option<u8>,
     },
     /// Asks the leader how far reads must see (dissertation 6.4).
     ReadIndex {
@@ -195,9 +211,15 @@ impl Message {
             }
             Self::Append { prev_index, prev_term, entries, .. } => {
                 let terms = entries.iter().map(|entry| entry.term);
+                // Under a configuration without voters nothing would ever be decided.
+                let decides = |entry: &Entry| match &entry.payload {
+                    Payload::Membership(membership) => !membership.voters().is_empty(),
+                    Payload::NoOp | Payload::Command(_) | Payload::Stripped => true,
+                };
                 is_position(*prev_index, *prev_term)
                     && prev_index.0.checked_add(entries.len() as u64).is_some()
                     && entries.first().is_none_or(|first| first.term.0 > 0)
+                    && entries.iter().all(decides)
                     && [*prev_term].into_iter().chain(terms).chain([term]).is_sorted()
             }
             Self::AppendReply {
@@ -218,6 +240,23 @@ impl Message {
     /// own.
     pub(super) fn is_tentative(&self) -> bool {
         matches!(self, Self::PreVote { .. } | Self::PreVoteReply { granted: true, .. })
+    }
+
+    /// Tells whether the message answers one of its receiver's.
+    pub(super) fn is_reply(&self) -> bool {
+        match self {
+            Self::PreVoteReply { .. }
+            | Self::VoteReply { .. }
+            | Self::AppendReply { .. }
+            | Self::HeartbeatReply { .. }
+            | Self::ReadIndexReply { .. } => true,
+            Self::PreVote { .. }
+            | Self::Vote { .. }
+            | Self::Append { .. }
+            | Self::Heartbeat { .. }
+            | Self::TimeoutNow { .. }
+            | Self::ReadIndex { .. } => false,
+        }
     }
 
     /// Returns the sender's term, or that which a pre-vote is about.
@@ -251,6 +290,7 @@ impl Encode for Entry {
                 out.push(2);
                 membership.encode(out);
             }
+            Payload::Stripped => out.push(3),
         }
     }
 }
@@ -262,6 +302,7 @@ impl Decode for Entry {
             0 => Payload::NoOp,
             1 => Payload::Command(take_bytes(input)?),
             2 => Payload::Membership(Membership::decode(input)?),
+            3 => Payload::Stripped,
             tag => return Err(DecodeError::UnknownTag { what: "entry", tag }),
         };
         Ok(Self { term, payload })
@@ -333,10 +374,12 @@ impl Encode for Message {
                 put_u64(out, commit.0);
                 put_u64(out, *round);
             }
-            Self::HeartbeatReply { term, round } => {
+            Self::HeartbeatReply { term, round, priority } => {
                 out.push(7);
                 put_u64(out, term.0);
                 put_u64(out, *round);
+                out.push(u8::from(priority.is_some()));
+                out.extend(priority);
             }
             Self::PreVote { term, last_index, last_term } => {
                 out.push(8);
@@ -399,7 +442,11 @@ impl Decode for Message {
                 },
             },
             6 => Self::Heartbeat { term, commit: Index(take_u64(input)?), round: take_u64(input)? },
-            7 => Self::HeartbeatReply { term, round: take_u64(input)? },
+            7 => {
+                let (round, willing) = (take_u64(input)?, take_bool(input)?);
+                let priority = if willing { Some(take_u8(input)?) } else { None };
+                Self::HeartbeatReply { term, round, priority }
+            }
             8 => Self::PreVote {
                 term,
                 last_index: Index(take_u64(input)?),

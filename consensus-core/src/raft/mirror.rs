@@ -15,29 +15,45 @@ use crate::{
     process::{Effect, Token},
 };
 
-/// An entry as an observer remembers it. Two logs with equal `prefix` at an index are equal up to
-/// there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// An entry as an observer remembers it.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     pub(super) term: Term,
-    /// A digest of this entry and all before it.
+    /// A digest of this entry and all before it, but for the bytes of commands.
     pub(super) prefix: u64,
+    /// A digest of those bytes; `None` where some were left out for a witness.
+    commands: Option<u64>,
+}
+
+/// Two logs with equal links at an index are equal up to there, as far as both have commands.
+impl PartialEq for Link {
+    fn eq(&self, other: &Self) -> bool {
+        let both = self.commands.zip(other.commands);
+        (self.term, self.prefix) == (other.term, other.prefix)
+            && both.is_none_or(|(mine, theirs)| mine == theirs)
+    }
 }
 
 impl Link {
+    /// What stands before the first entry.
+    const FIRST: Self = Self { term: Term(0), prefix: 0, commands: Some(0) };
+
     fn after(before: Self, entry: &Entry) -> Self {
-        let encoded;
-        let (tag, bytes): (u64, &[u8]) = match &entry.payload {
-            Payload::NoOp => (0, &[]),
-            Payload::Command(command) => (1, command),
-            Payload::Membership(membership) => {
-                encoded = membership.encoded();
-                (2, &encoded)
-            }
+        let digest = |before: u64, tag: u64, bytes: &[u8]| {
+            let seed = before.rotate_left(7) ^ entry.term.0 << 2 ^ tag;
+            twox_hash::XxHash3_64::oneshot_with_seed(seed, bytes)
         };
-        let seed = before.prefix.rotate_left(7) ^ entry.term.0 << 2 ^ tag;
-        let prefix = twox_hash::XxHash3_64::oneshot_with_seed(seed, bytes);
-        Self { term: entry.term, prefix }
+        let Self { prefix, commands, .. } = before;
+        let (prefix, commands) = match &entry.payload {
+            Payload::NoOp => (digest(prefix, 0, &[]), commands),
+            Payload::Command(command) => {
+                let commands = commands.map(|commands| digest(commands, 1, command));
+                (digest(prefix, 1, &[]), commands)
+            }
+            Payload::Stripped => (digest(prefix, 1, &[]), None),
+            Payload::Membership(membership) => (digest(prefix, 2, &membership.encoded()), commands),
+        };
+        Self { term: entry.term, prefix, commands }
     }
 }
 
@@ -60,7 +76,7 @@ impl Chain {
     pub(super) fn at(&self, index: Index) -> Option<Link> {
         match (index.0 as usize).checked_sub(1) {
             Some(place) => self.0.get(place).copied(),
-            None => Some(Link::default()),
+            None => Some(Link::FIRST),
         }
     }
 
@@ -68,7 +84,7 @@ impl Chain {
     fn write(&mut self, after: Index, entries: &[Entry]) {
         self.0.truncate(after.0 as usize);
         for entry in entries {
-            let before = self.0.last().copied().unwrap_or_default();
+            let before = self.0.last().copied().unwrap_or(Link::FIRST);
             self.0.push(Link::after(before, entry));
         }
     }
@@ -168,6 +184,18 @@ impl Mirror {
                 self.configurations.push((at, membership.clone()));
             }
         }
+    }
+
+    /// Returns the configuration that the entry at `index` holds, if it holds one.
+    pub(super) fn configured_at(&self, index: Index) -> Option<Membership> {
+        let found = self.configurations.iter().rev().find(|(at, _)| *at == index);
+        found.map(|(_, membership)| membership.clone())
+    }
+
+    /// Returns the configurations of entries after `index`.
+    pub(super) fn configured_after(&self, index: Index) -> impl Iterator<Item = Membership> + '_ {
+        let later = self.configurations.iter().filter(move |(at, _)| *at > index);
+        later.map(|(_, membership)| membership.clone())
     }
 
     /// Returns the latest configuration in the log.

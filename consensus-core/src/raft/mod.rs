@@ -18,9 +18,10 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex from every replica, leadership transfer, restart.
+//! and log durable before they count, ReadIndex from every replica, leadership transfer, changes of the
+//! membership through joint consensus, learners, witnesses, restart.
 //!
-//! What is not here yet: membership changes, snapshots and compaction of the log, lease reads.
+//! What is not here yet: snapshots and compaction of the log, lease reads.
 //! [`log::Log`] has a base where a snapshot will end.
 //!
 //! Deviations from the paper:
@@ -35,8 +36,20 @@
 //!   its own.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
+//! * A leader that is removed stays for one heartbeat after that is committed, and tells its followers
+//!   so; whoever is removed is told for four election timeouts.
+//! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a member
+//!   of a configuration that is not known yet, and is heard.
+//! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
+//!
+//! Witnesses (dissertation 11.7.2) store terms, indices, kinds of entries and configurations, and no
+//! commands. They vote by their logs and never campaign. With two others and a witness, what a leader
+//! has committed with the witness alone is nowhere else: while that leader is lost nobody is elected,
+//! by design, until its disk is back. Electing the other all the same would lose what was
+//! acknowledged. Witnesses are fewer than half of the voters, so whatever is decided has somebody who
+//! stores it.
 //!
 //! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's
 //! message not to be stale, repeated, reordered or nonsense.
@@ -46,8 +59,10 @@ pub mod log;
 
 mod asking;
 mod candidate;
+mod changes;
 mod config;
 mod configurations;
+mod fitness;
 mod follower;
 mod following;
 mod freshness;
@@ -61,6 +76,7 @@ mod proposals;
 mod reads;
 mod record;
 mod refusals;
+mod replicating;
 mod sending;
 mod simulated;
 mod state;
@@ -68,7 +84,7 @@ mod timer;
 mod transfer;
 
 pub use candidate::Candidate;
-pub use config::{Builder, Config, ConfigError, check_timing};
+pub use config::{Builder, Config, ConfigError, PRIORITY_DEFAULT, check_timing};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};
@@ -87,6 +103,7 @@ use std::{
 };
 
 use crate::{
+    change::Change,
     client::Admin,
     error::RecoverError,
     members::NodeId,
@@ -109,6 +126,19 @@ pub enum Control {
         /// Who is to lead.
         to: Option<NodeId>,
     },
+    /// Changes who takes part.
+    Change {
+        /// Correlates the answer.
+        ticket: Ticket,
+        /// What is asked for.
+        change: Change,
+    },
+    /// The process is about to end: hand the lead over if this replica has it, and campaign no more.
+    /// Done when another leads, or when there is no lead to hand over.
+    Resign {
+        /// Correlates the answer.
+        ticket: Ticket,
+    },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
     /// The replica has more to apply than it may (true), or can take more again (false).
@@ -124,6 +154,7 @@ impl Control {
     pub fn of(ticket: Ticket, admin: Admin) -> Self {
         match admin {
             Admin::Transfer { to } => Self::Transfer { ticket, to },
+            Admin::Change(change) => Self::Change { ticket, change },
         }
     }
 }
@@ -214,6 +245,7 @@ impl Seated for Raft {
         out: &mut Effects<Self>,
     ) -> Option<Role> {
         if matches!(input, Input::Tick) {
+            state.look_at_disk(now);
             state.forget_transfer(now, out);
         }
         let Input::Receive { from, message } = input else { return None };
@@ -222,6 +254,10 @@ impl Seated for Raft {
         }
         // A pre-vote is about a term that nobody is in yet.
         if message.is_tentative() {
+            return None;
+        }
+        // An answer of a later term comes from somebody who campaigned: if no member, in vain.
+        if message.is_reply() && !state.membership().is_member(*from) {
             return None;
         }
         // Who campaigns while a leader is heard of is not followed into its term: it would end a
@@ -249,6 +285,8 @@ impl Seated for Raft {
             committed: state.committed(),
             last: state.log.last_index(),
             transfer: state.transfers_to(),
+            priority: state.config.priority(),
+            disk_stalls: state.disk_stalls(),
             membership: state.membership().clone(),
         }
     }

@@ -14,7 +14,10 @@ impl State {
     /// Returns what decides under the present configuration; with this bug one voter less is
     /// enough.
     pub(super) fn quorum(&self, off_by_one: Mutant) -> Quorum<'_> {
-        Quorum::of(self.membership()).short_by(usize::from(self.has_bug(off_by_one)))
+        let quorum = Quorum::of(self.membership());
+        let quorum =
+            if self.has_bug(Mutant::JointHalfDecides) { quorum.new_half() } else { quorum };
+        quorum.short_by(usize::from(self.has_bug(off_by_one)))
     }
 
     /// Tells whether a replica could have sent this: one with this bug campaigns where it led.
@@ -183,9 +186,51 @@ crate::mutants::mutants! {
     /// A heartbeat tells followers to commit what they may not have.
     HeartbeatCommitUnbounded = "heartbeat-commit-unbounded", "heartbeat_commit_bounded.txt",
         "a heartbeat commits no further than the logs are known to agree (T17)";
+    /// Voters change in one step.
+    JointSkipped = "joint-skipped", "member_joint.txt",
+        "voters change through a joint configuration (RAFT-P13, R1, S12; dissertation 4.3)";
+    /// Only the new half of a joint configuration decides.
+    JointHalfDecides = "joint-half-decides", "member_joint.txt",
+        "in a joint configuration each half has a majority of its own (R7; dissertation 4.3)";
+    /// A learner's copies and votes count.
+    LearnersCount = "learners-count", "member_learner.txt",
+        "who only learns counts for nothing (QS-P02, RAFT-P23; dissertation 4.2.1)";
+    /// A configuration takes effect when it is committed.
+    ConfiguredOnCommit = "configured-on-commit", "member_joint.txt",
+        "a configuration is in effect as soon as it is in the log (dissertation 4.1)";
+    /// A configuration that is dropped from the log stays in effect.
+    ConfigurationNotRolledBack = "configuration-not-rolled-back", "member_rolled_back.txt",
+        "a configuration is in effect for as long as it is in the log (dissertation 4.1)";
+    /// A restart forgets the configurations in the log.
+    ConfigurationForgotten = "configuration-forgotten", "member_restart.txt",
+        "a restart finds the configuration in the log (RAFT-P23)";
+    /// A witness campaigns, and leads without the commands.
+    WitnessLeads = "witness-leads", "witness_never_leads.txt",
+        "who stores no commands does not campaign (dissertation 11.7.2)";
+    /// A leader that was removed counts its own copy.
+    RemovedLeaderCounts = "removed-leader-counts", "member_remove_leader.txt",
+        "a leader that does not vote does not count itself (RAFT-P33, R19; dissertation 4.2.2)";
+    /// Who is removed gives up, though nobody else has the entry that says so.
+    RemovedNeverCampaigns = "removed-never-campaigns", "member_needed.txt",
+        "who is removed campaigns until that is committed (dissertation 4.2.2, figure 4.6)";
+    /// A change begins while another is under way.
+    ChangesOverlap = "changes-overlap", "member_one_at_a_time.txt",
+        "one change of the membership is under way at a time (RAFT-P31; dissertation 4.3)";
+    /// A joint configuration is left before it is committed.
+    JointLeftEarly = "joint-left-early", "member_joint_commit.txt",
+        "a joint configuration is committed before it is left (dissertation 4.3)";
     /// A deposed leader denies commands that a later leader may commit.
     LostLeadDeniesCommands = "lost-lead-denies-commands", "leader_deposed_committed.txt",
         "who loses the lead does not know what becomes of its commands (5.3)";
+
+    // Transfers of the lead (dissertation 3.10).
+
+    /// Who was told to campaign gets every vote, whatever its log lacks.
+    TransferVoteUnchecked = "transfer-vote-unchecked", "transfer_late_behind.txt",
+        "who was told to campaign needs an up to date log like any other (5.4.1, dissertation 3.10)";
+    /// Commands that a leader refuses while it hands over are in its log all the same.
+    TransferTakesRefused = "transfer-takes-refused", "transfer.txt",
+        "what a leader refuses while it hands over is not in its log (dissertation 3.10)";
 
     // Reads (8; dissertation 6.4).
 

@@ -119,7 +119,9 @@ impl PreCandidate {
         if granted && term != state.term().next() {
             return Next::Stay;
         }
-        self.tally.count(from, granted);
+        if state.membership().is_voter(from) {
+            self.tally.count(from, granted);
+        }
         match state.membership().verdict(&self.tally) {
             Verdict::Won => {
                 let proof = Summons::TimedOut(self.timed_out.clone());
@@ -175,6 +177,8 @@ impl Step<Raft> for PreCandidate {
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }
+            Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
+            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
             Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
             Input::Control(Control::Behind(behind)) => state.behind = behind,
             Input::Control(Control::Silent(_) | Control::Alive(_)) => {}

@@ -1,4 +1,4 @@
-//! What a replica says where it does not do what it was asked for.
+//! Whom a replica hears, and what it says where it does not do what it was asked for.
 
 use super::{
     Raft,
@@ -13,6 +13,34 @@ use crate::{
 };
 
 impl State {
+    /// Tells whether a message is to be read: it comes from another node and could be a replica's.
+    ///
+    /// Who is unknown here may be a member all the same, of a configuration that this replica has
+    /// not heard of: it is followed, and has its vote (RAFT-P25). Who was removed for good, and does
+    /// not know it, campaigns in vain.
+    pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
+        let campaigns = matches!(message, Message::PreVote { .. } | Message::Vote { .. });
+        let is_gone = || self.membership_at(self.committed()).is_retired(from);
+        from != self.id() && self.believes(message) && !(campaigns && is_gone())
+    }
+
+    /// Tells whether a message is to be acted on: it is admitted and of the present term. The
+    /// sender of an earlier term is told that it is over (5.1).
+    pub(super) fn hears(&self, from: NodeId, message: &Message, out: &mut Effects<Raft>) -> bool {
+        if !self.admits(from, message) {
+            return false;
+        }
+        if self.takes_for_present(message) {
+            return true;
+        }
+        if message.term() < self.term() {
+            self.answer_stale(from, message, out);
+            return false;
+        }
+        // A later term was adopted before, but for a campaign against a leader that is heard of.
+        message.term() == self.term() || message.is_tentative()
+    }
+
     /// Tells the sender of a message of an earlier term that its term is over (5.1).
     pub(super) fn answer_stale(&self, to: NodeId, message: &Message, out: &mut Effects<Raft>) {
         let term = self.term();
@@ -26,7 +54,8 @@ impl State {
                 self.reply(to, Message::AppendReply { term, result }, out);
             }
             Message::Heartbeat { round, .. } => {
-                self.reply(to, Message::HeartbeatReply { term, round: *round }, out);
+                let (round, priority) = (*round, self.willingness());
+                self.reply(to, Message::HeartbeatReply { term, round, priority }, out);
             }
             Message::PreVote { .. } => {
                 self.reply(to, Message::PreVoteReply { term, granted: false }, out);

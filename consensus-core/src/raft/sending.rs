@@ -20,7 +20,8 @@ impl State {
     /// hold them up for hours, must not hold up reads.
     pub(super) fn reply_heartbeat(&self, to: NodeId, round: u64, out: &mut Effects<Raft>) {
         let after = if self.storage_full() { self.term_barrier() } else { self.barrier() };
-        let message = Message::HeartbeatReply { term: self.term(), round };
+        let (term, priority) = (self.term(), self.willingness());
+        let message = Message::HeartbeatReply { term, round, priority };
         out.push(Effect::Send { to: self.config.peer(to), message, after });
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     client::Admin,
     members::NodeId,
+    membership::Membership,
     process::{Effect, Input, Status, Ticket, Token},
     read::Read,
     role::{Seated, Step},
@@ -27,9 +28,11 @@ impl Simulated for Raft {
             .reads_from(setup.reads_from)
             .append_bytes_max(setup.append_bytes_max)
             .append_window(setup.append_window)
+            .catch_up_slack(setup.catch_up_slack)
             .append_window_bytes(setup.append_window_bytes)
             .pre_vote(setup.pre_vote)
-            .check_quorum(setup.check_quorum);
+            .check_quorum(setup.check_quorum)
+            .priority(setup.priority);
         #[cfg(feature = "mutants")]
         let config = match setup.bug {
             Some(crate::mutants::Bug::Raft(mutant)) => config.mutant(mutant),
@@ -52,6 +55,10 @@ impl Simulated for Raft {
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
         Input::Control(Control::of(ticket, admin))
+    }
+
+    fn resign(ticket: Ticket) -> Input<Self> {
+        Input::Control(Control::Resign { ticket })
     }
 
     fn status(&self) -> Status {
@@ -90,7 +97,10 @@ impl Simulated for Raft {
             Message::Heartbeat { commit, round, .. } => {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
-            Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round {round}"),
+            Message::HeartbeatReply { round, priority, .. } => {
+                let unfit = if priority.is_none() { ", would not lead" } else { "" };
+                format!("HeartbeatReply@{term} round {round}{unfit}")
+            }
             Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
             Message::ReadIndexReply { id, index, .. } => {
                 format!("ReadIndexReply@{term} request {id}, see {index}")
@@ -109,6 +119,7 @@ impl Simulated for Raft {
                 let entry = |entry: &super::Entry| match &entry.payload {
                     Payload::NoOp => format!("noop@{}", entry.term.0),
                     Payload::Command(command) => format!("{}B@{}", command.len(), entry.term.0),
+                    Payload::Stripped => format!("stripped@{}", entry.term.0),
                     Payload::Membership(membership) => {
                         format!("{}@{}", membership.describe(), entry.term.0)
                     }
@@ -127,6 +138,14 @@ impl Judge<Raft> for Observer {
 
     fn stepped(&mut self, process: &Raft, effects: &[Effect<Raft>]) -> Result<(), Broken> {
         self.observe(process, effects).map_err(|violation| self.broken(&violation))
+    }
+
+    fn membership(&self) -> &Membership {
+        Self::membership(self)
+    }
+
+    fn pending(&self) -> Vec<Membership> {
+        Self::pending(self)
     }
 
     fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), Broken> {

@@ -9,9 +9,10 @@ use super::{
     Raft,
     config::Config,
     configurations::Configurations,
+    fitness::Fitness,
     freshness::Confirmed,
     log::Log,
-    message::{Entry, Message, Payload, Term},
+    message::{Entry, Payload, Term},
     mutant::Mutant,
     record::Record,
     timer::Timer,
@@ -21,7 +22,6 @@ use crate::{
     error::RecoverError,
     log::{Decided, Index},
     members::NodeId,
-    membership::Membership,
     process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
@@ -31,12 +31,14 @@ use crate::{
 pub struct State {
     pub(super) config: Config,
     pub(super) log: Log,
-    configurations: Configurations,
+    pub(super) configurations: Configurations,
     term: Term,
     voted_for: Option<NodeId>,
     committed: Index,
     leader: Option<NodeId>,
     storage_full: bool,
+    /// The log has commands without their bytes.
+    pub(super) is_blind: bool,
     /// Whether the replica has more to apply than it may.
     pub(super) behind: bool,
 
@@ -58,6 +60,7 @@ pub struct State {
     pub(super) read_id: u64,
     pub(super) confirmed: Option<Confirmed>,
     pub(super) handover: Handover,
+    pub(super) fitness: Fitness,
 }
 
 impl State {
@@ -80,6 +83,7 @@ impl State {
             committed: Index::ZERO,
             leader: None,
             storage_full: false,
+            is_blind: false,
             behind: false,
             persisting: Token::default(),
             durable: Token::default(),
@@ -92,6 +96,7 @@ impl State {
             read_id,
             confirmed: None,
             handover: Handover::default(),
+            fitness: Fitness::default(),
         };
         let mut orphan = None;
         for (token, record) in records {
@@ -112,6 +117,9 @@ impl State {
         if state.log.last_term() > state.term && !state.has_bug(Mutant::TermNotDurable) {
             let reason = "an entry is of a later term than the replica";
             return Err(RecoverError::Contradiction { token: state.durable.0, reason });
+        }
+        if state.has_bug(Mutant::ConfigurationForgotten) {
+            state.configurations.truncate_after(Index::ZERO);
         }
         state.stable = state.log.last_index();
         // Who is a majority alone has nobody to wait for.
@@ -184,29 +192,6 @@ impl State {
         &self.log
     }
 
-    /// Returns the latest configuration in the log, committed or not: it is the one in effect
-    /// (dissertation 4.1).
-    pub fn membership(&self) -> &Membership {
-        self.configurations.latest().1
-    }
-
-    /// Returns the configuration that stands at `index` of the log.
-    pub fn membership_at(&self, index: Index) -> &Membership {
-        self.configurations.at(index)
-    }
-
-    /// Returns all members but this replica.
-    pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let id = self.id();
-        self.membership().members().filter(move |node| *node != id)
-    }
-
-    /// Returns all whose votes count but this replica.
-    pub(super) fn other_voters(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let membership = self.membership().clone();
-        self.peers().filter(move |node| membership.is_voter(*node))
-    }
-
     /// Returns the last index up to which the log is durable.
     pub fn stable(&self) -> Index {
         self.stable
@@ -228,8 +213,9 @@ impl State {
         #[rustfmt::skip]
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
-            behind, persisting, durable, vote_token, log_token, compacted, unsynced, stable,
-            timer: _, read_id, confirmed, handover,
+            is_blind: _, behind, persisting, durable, vote_token, log_token, compacted, unsynced,
+            stable, timer: _, read_id, confirmed, handover,
+            fitness: _,
         } = self;
         handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
@@ -243,29 +229,6 @@ impl State {
         (storage_full, behind).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
         (unsynced, stable, read_id, confirmed.map(|it| it.index)).hash(out);
-    }
-
-    /// Tells whether a message is to be read: it comes from another member and could be a
-    /// replica's.
-    pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        from != self.id() && self.membership().is_member(from) && self.believes(message)
-    }
-
-    /// Tells whether a message is to be acted on: it is admitted and of the present term. The
-    /// sender of an earlier term is told that it is over (5.1).
-    pub(super) fn hears(&self, from: NodeId, message: &Message, out: &mut Effects<Raft>) -> bool {
-        if !self.admits(from, message) {
-            return false;
-        }
-        if self.takes_for_present(message) {
-            return true;
-        }
-        if message.term() < self.term {
-            self.answer_stale(from, message, out);
-            return false;
-        }
-        // A later term was adopted before, but for a campaign against a leader that is heard of.
-        message.term() == self.term || message.is_tentative()
     }
 
     pub(super) fn storage_full(&self) -> bool {
@@ -377,7 +340,9 @@ impl State {
 
     fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
         self.log.truncate_after(after);
-        self.configurations.truncate_after(after);
+        if !self.has_bug(Mutant::ConfigurationNotRolledBack) {
+            self.configurations.truncate_after(after);
+        }
         // An older record, durable or not, vouches for nothing that has been rewritten since
         // (RAFT-P27).
         if !self.has_bug(Mutant::StableNotClamped) {
@@ -395,13 +360,19 @@ impl State {
     fn push(&mut self, entry: Entry) {
         let membership = match &entry.payload {
             Payload::Membership(membership) => Some(membership.clone()),
-            Payload::NoOp | Payload::Command(_) => None,
+            Payload::NoOp | Payload::Command(_) | Payload::Stripped => None,
         };
+        self.is_blind |= entry.payload == Payload::Stripped;
         let index = self.log.push(entry);
         // It takes effect at once, committed or not (dissertation 4.1).
         if let Some(membership) = membership {
             self.configurations.push(index, membership);
         }
+    }
+
+    /// Returns the youngest durable record.
+    pub(super) fn durable(&self) -> Token {
+        self.durable
     }
 
     /// Returns the record that must be durable before a peer may hear of the present term, vote or
@@ -460,12 +431,15 @@ impl State {
         for entry in newly.iter().take(count) {
             at = at.next();
             let command = match &entry.payload {
-                Payload::NoOp | Payload::Membership(_) => None,
+                Payload::NoOp | Payload::Stripped | Payload::Membership(_) => None,
                 Payload::Command(command) => Some(command.clone()),
             };
             decided.push(Decided { index: at, command, ticket: ticket_of(at) });
         }
         self.committed = index;
-        out.push(Effect::Apply(decided));
+        // A witness has nothing to apply, and its replica stays as it is.
+        if !self.is_witness() {
+            out.push(Effect::Apply(decided));
+        }
     }
 }

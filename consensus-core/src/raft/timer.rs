@@ -7,7 +7,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{message::Message, state::State};
+use super::{message::Message, mutant::Mutant, state::State};
 use crate::time::Time;
 
 /// Proof that the election timer ran out.
@@ -31,10 +31,10 @@ impl Timer {
 }
 
 impl State {
-    /// Draws a new timeout from T to 2T (5.2).
+    /// Draws a new timeout, from T to 2T for a replica of the usual priority (5.2).
     pub(super) fn reset_election_timer(&mut self, now: Time) {
-        let shortest = self.config.election_timeout();
-        let spread = shortest.as_nanos() as u64;
+        let (shortest, spread) = self.config.election_timeouts();
+        let spread = spread.as_nanos() as u64;
         let jitter = Duration::from_nanos(self.timer.draw.next_u64() % spread.max(1));
         self.timer.deadline = now + shortest + jitter;
     }
@@ -57,12 +57,21 @@ impl State {
     /// for, and that this replica has no other reason to refuse (dissertation 4.2.3).
     pub(super) fn is_loyal_against(&self, campaign: &Message, now: Time) -> bool {
         let Message::Vote { last_index, last_term, transfer, .. } = campaign else { return false };
-        let entitled = *transfer && self.is_up_to_date(*last_index, *last_term);
+        let electable = self.is_up_to_date(*last_index, *last_term)
+            || self.has_bug(Mutant::TransferVoteUnchecked);
+        let entitled = *transfer && electable;
         !entitled && self.is_loyal(now)
     }
 
-    /// Proves that the election timer ran out, if it did.
+    /// Tells whether the election timer ran out.
+    pub(super) fn is_overdue(&self, now: Time) -> bool {
+        now >= self.timer.deadline
+    }
+
+    /// Proves that the election timer ran out, if it did and the replica may campaign. Who is not fit
+    /// to lead waits for others.
     pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
-        (now >= self.timer.deadline).then_some(TimedOut(()))
+        let campaigns = self.is_overdue(now) && self.may_campaign() && self.willingness().is_some();
+        campaigns.then_some(TimedOut(()))
     }
 }

@@ -12,19 +12,22 @@
 use std::{
     collections::BTreeMap,
     hash::{Hash, Hasher},
+    time::Duration,
 };
 
 use super::{
     Raft,
+    config::PRIORITY_DEFAULT,
     leader::Leader,
     message::{Message, Payload, Term},
+    mutant::Mutant,
     state::State,
 };
 use crate::{
     error::{SubmitError, TransferError},
     log::Index,
     members::NodeId,
-    process::{Effect, Effects, Ticket},
+    process::{Effect, Effects, Submission, Ticket},
     time::Time,
 };
 
@@ -73,13 +76,41 @@ impl Handover {
 /// What a leader knows of its followers besides their logs: who could take over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heirs {
-    heard: BTreeMap<NodeId, Time>,
+    known: BTreeMap<NodeId, Heir>,
+    /// Until then the lead is handed over to nobody unasked.
+    rest_until: Time,
 }
+
+/// A follower that was heard of.
+#[derive(Clone, Copy, Debug)]
+struct Heir {
+    heard: Time,
+    /// Since when it was heard of without a gap.
+    since: Time,
+    /// With which priority it would lead, if it would.
+    priority: Option<u8>,
+}
+
+/// For how many election timeouts a follower must have been heard of before the lead is handed over
+/// to it unasked, and how many must lie between two attempts. One that comes and goes must not take
+/// the lead along each time.
+const STABLE: u32 = 10;
 
 impl Heirs {
     /// Notes that a follower answered.
-    pub(super) fn hear(&mut self, follower: NodeId, now: Time) {
-        self.heard.insert(follower, now);
+    pub(super) fn hear(&mut self, follower: NodeId, now: Time, longest_gap: Duration) {
+        let new = Heir { heard: now, since: now, priority: Some(PRIORITY_DEFAULT) };
+        let heir = self.known.entry(follower).or_insert(new);
+        if now.since(heir.heard) > longest_gap {
+            heir.since = now;
+        }
+        heir.heard = now;
+    }
+
+    /// Tells whether a follower was heard of within an election timeout.
+    pub(super) fn is_heard(&self, state: &State, now: Time, follower: NodeId) -> bool {
+        let recent = |heir: &Heir| now < heir.heard + state.config.election_timeout();
+        self.known.get(&follower).is_some_and(recent)
     }
 }
 
@@ -110,7 +141,7 @@ impl State {
     /// comes late finds a longer one (RAFT-P19).
     pub(super) fn told_to_campaign(&self, last_index: Index, last_term: Term) -> Option<Told> {
         let same = (last_index, last_term) == (self.log.last_index(), self.log.last_term());
-        same.then_some(Told(()))
+        (same && self.may_campaign()).then_some(Told(()))
     }
 
     /// Ends a transfer: `leader` leads a term after it.
@@ -169,6 +200,23 @@ impl Leader {
         transfer.tickets.push(ticket);
     }
 
+    /// Refuses commands while the lead is on its way to `to`: they are for the next leader.
+    pub(super) fn refuse_during_transfer(
+        &mut self,
+        state: &mut State,
+        to: NodeId,
+        submissions: Vec<Submission>,
+        out: &mut Effects<Raft>,
+    ) {
+        if state.has_bug(Mutant::TransferTakesRefused) {
+            let commands = submissions.iter().map(|it| Payload::Command(it.command.clone()));
+            self.append(state, commands.collect(), out);
+        }
+        for Submission { ticket, .. } in submissions {
+            out.push(Effect::Answer { ticket, error: SubmitError::Transferring { to } });
+        }
+    }
+
     /// Begins a transfer, unless the same is under way.
     fn hand_over(
         &mut self,
@@ -193,14 +241,79 @@ impl Leader {
         Ok(())
     }
 
-    /// Returns the follower that is fit best to lead: heard of within an election timeout, and the
-    /// most caught up of those.
+    /// Returns the followers that could lead and were heard of within an election timeout, with how
+    /// far each is known to be durable.
+    fn heirs(&self, state: &State, now: Time) -> impl Iterator<Item = (NodeId, Heir, u8, Index)> {
+        self.progress().filter_map(move |(node, progress)| {
+            let heir = *self.heirs.known.get(&node).filter(|_| state.may_lead(node))?;
+            let is_recent = now < heir.heard + state.config.election_timeout();
+            Some((node, heir, heir.priority.filter(|_| is_recent)?, progress.matched()))
+        })
+    }
+
+    /// Returns the follower that is fit best to lead: of those that have all that is committed, or
+    /// of all, the one of the highest priority that has most.
     fn best_heir(&self, state: &State, now: Time) -> Option<NodeId> {
-        let recent = |heard: &Time| now < *heard + state.config.election_timeout();
-        let heirs = self.progress().filter(|(node, _)| {
-            state.may_lead(*node) && self.heirs.heard.get(node).is_some_and(recent)
+        let rank = |(_, _, priority, matched): &(NodeId, Heir, u8, Index)| {
+            (*matched >= state.committed(), *priority, *matched)
+        };
+        self.heirs(state, now).max_by_key(rank).map(|(node, ..)| node)
+    }
+
+    /// Returns the follower that should lead in place of this replica: the best of those of a higher
+    /// priority that have all that is committed and have been there for long.
+    fn superior(&self, state: &State, now: Time) -> Option<NodeId> {
+        let own = state.config.priority();
+        let stable = state.config.election_timeout() * STABLE;
+        let superior = self.heirs(state, now).filter(|(_, heir, priority, matched)| {
+            let is_there = now.since(heir.heard) < state.config.election_timeout() / 2;
+            let is_stable = is_there && now.since(heir.since) >= stable;
+            *priority > own && *matched >= state.committed() && is_stable
         });
-        heirs.max_by_key(|(_, progress)| progress.matched()).map(|(node, _)| node)
+        superior.max_by_key(|(_, _, priority, _)| *priority).map(|(node, ..)| node)
+    }
+
+    /// Gives up a transfer that takes too long, and hands over where that is better for all: this
+    /// replica's disk stalls, or another is preferred.
+    pub(super) fn look_after_transfers(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        out: &mut Effects<Raft>,
+    ) {
+        self.give_up_transfer(state, now, out);
+        if state.transfers_to().is_some() || now < self.heirs.rest_until {
+            return;
+        }
+        let to = if state.disk_stalls() {
+            self.best_heir(state, now)
+        } else {
+            self.superior(state, now)
+        };
+        let Some(to) = to else { return };
+        tracing::info!(%to, stalls = state.disk_stalls(), "hands the lead over unasked");
+        let begun = self.hand_over(state, now, Some(to), out);
+        assert!(begun.is_ok(), "an heir may lead, and no transfer is under way");
+    }
+
+    /// Notes with which priority a follower would lead. One that would not is no longer waited for.
+    pub(super) fn on_willingness(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        (follower, priority): (NodeId, Option<u8>),
+        out: &mut Effects<Raft>,
+    ) {
+        if let Some(heir) = self.heirs.known.get_mut(&follower) {
+            heir.priority = priority;
+        }
+        if priority.is_none()
+            && let Some(transfer) = &mut state.handover.under_way
+            && transfer.to == follower
+        {
+            transfer.due = now;
+            self.give_up_transfer(state, now, out);
+        }
     }
 
     /// Tells a follower to campaign, if leadership is on its way to it and it has all of the log.
@@ -221,15 +334,11 @@ impl Leader {
     }
 
     /// Gives up a transfer that takes too long, and goes on to lead.
-    pub(super) fn give_up_transfer(
-        &mut self,
-        state: &mut State,
-        now: Time,
-        out: &mut Effects<Raft>,
-    ) {
+    fn give_up_transfer(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let late = |transfer: &mut Transfer| now >= transfer.due;
         let Some(transfer) = state.handover.under_way.take_if(late) else { return };
         let to = transfer.to;
+        self.heirs.rest_until = now + state.config.election_timeout() * STABLE;
         tracing::warn!(%to, term = state.term().0, "gives up to hand over the lead");
         for ticket in transfer.tickets {
             let error = TransferError::Aborted { to }.into();

@@ -50,7 +50,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     fn awake(&self) -> Vec<NodeId> {
-        let awake = self.hosts.iter().filter(|(_, host)| host.is_awake() && host.is_good());
+        let awake = self.hosts.iter().filter(|(node, host)| host.is_awake() && self.serves(**node));
         awake.map(|(node, _)| *node).collect()
     }
 
@@ -143,7 +143,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.operations.end(operation, self.now, ended);
         // A session may have expired meanwhile, or too many wait: whoever asks again is served.
         if let (Some(node), Some((body, deadline)), false) = (probed, asked, serves) {
-            self.operations.will_retry();
+            self.operations.will_retry(node);
             let pause = self.script.temper.election_timeout / 4;
             self.schedule_in(pause, Event::Try(node, body, deadline));
         }
@@ -179,8 +179,17 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     pub(super) fn on_try(&mut self, node: NodeId, body: Body, deadline: Time) {
         // Too late, it stays unanswered, and the run ends by that.
-        if deadline > self.now {
-            self.operations.retries();
+        if deadline <= self.now {
+            return;
+        }
+        if !self.host(node).is_up() && self.serves(node) {
+            let pause = self.script.temper.election_timeout / 4;
+            self.schedule_in(pause, Event::Try(node, body, deadline));
+            return;
+        }
+        self.operations.retries(node);
+        // Meanwhile it may have been removed, or found what a fault had done to its disk.
+        if self.serves(node) {
             self.try_node(node, body, deadline);
         }
     }

@@ -61,9 +61,17 @@ pub enum Fault {
     ClockJump,
     /// Somebody asks that another node lead, and it comes to that.
     Transfer,
+    /// Who takes part changes, since an operator asked for it.
+    MembershipChange,
+    /// A leader hands over to a node that is to be preferred.
+    Takeover,
+    /// A leader hands over since its disk stalls.
+    DiskStall,
+    /// A process is told to end, hands over what it leads, and ends.
+    Retirement,
 }
 
-const KINDS: usize = 28;
+const KINDS: usize = 32;
 
 impl Fault {
     /// All kinds.
@@ -96,6 +104,10 @@ impl Fault {
         Self::Drift,
         Self::ClockJump,
         Self::Transfer,
+        Self::MembershipChange,
+        Self::Takeover,
+        Self::DiskStall,
+        Self::Retirement,
     ];
 
     /// Returns its name.
@@ -129,6 +141,10 @@ impl Fault {
             Self::Drift => "drift",
             Self::ClockJump => "clock-jump",
             Self::Transfer => "transfer",
+            Self::MembershipChange => "membership-change",
+            Self::Takeover => "takeover",
+            Self::DiskStall => "disk-stall",
+            Self::Retirement => "retirement",
         }
     }
 
@@ -237,7 +253,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::Transfer),
+            Self::All => range(Fault::Loss, Fault::Retirement),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     journal::Config,
     log::{Decided, Index},
     members::NodeId,
+    membership::Membership,
     process::{GroupId, Submission, Ticket, Token},
     read::{Read, ReadLevel},
     replica::Replica,
@@ -135,8 +136,9 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) is_harmed: bool,
     pub(super) adversary: Option<Box<dyn Adversary<P>>>,
     pub(super) process: Option<P>,
-    /// The role and term that were noted last.
+    /// The role and term that were noted last, and the membership.
     pub(super) role: (&'static str, u64),
+    pub(super) membership: Membership,
     pub(super) drive: Drive,
     pub(super) durable: Token,
     pub(super) committing: bool,
@@ -169,6 +171,10 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) admins: Vec<(Ticket, Admin)>,
     pub(super) gathering: bool,
     pub(super) slow_until: Time,
+    /// Whether a slow disk does nothing at all meanwhile.
+    pub(super) stalls: bool,
+    /// What the process was told that it is to end, once this is answered.
+    pub(super) retiring: Option<Ticket>,
     pub(super) late_until: Time,
     /// Until when its replica is behind, and whether its process has been told.
     pub(super) behind_until: Time,
@@ -200,6 +206,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             adversary,
             process: None,
             role: ("", 0),
+            membership: Membership::default(),
             drive: Drive::new(place.seed, number, place.group, config, temper.faults),
             durable: Token::default(),
             committing: false,
@@ -225,6 +232,8 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             admins: Vec::new(),
             gathering: false,
             slow_until: Time::ZERO,
+            stalls: false,
+            retiring: None,
             late_until: Time::ZERO,
             behind_until: Time::ZERO,
             is_behind: false,
@@ -267,6 +276,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.parked = None;
         self.armed = None;
         self.failing = None;
+        self.retiring = None;
         self.is_behind = false;
         self.submissions.clear();
         self.reads.clear();
@@ -321,14 +331,25 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.is_up() && status.is_some_and(|status| status.leader == Some(self.place.node))
     }
 
+    /// Returns whom its process hands the lead over to.
+    pub(super) fn handing_over(&self) -> Option<NodeId> {
+        self.process.as_ref().and_then(|process| process.status().transfer)
+    }
+
+    /// Tells whether its process sees that the disk stalls.
+    pub(super) fn stalls_visibly(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.status().disk_stalls)
+    }
+
     /// Tells how it stands, for people.
     pub(super) fn standing(&self) -> String {
         let Some(process) = &self.process else { return format!("is {:?}", self.standing) };
         let status = process.status();
         format!(
-            "is {} of term {}, commits up to {} of {}, applied up to {}, {} calls wait",
+            "is {} of term {} among {}, commits up to {} of {}, applied up to {}, {} calls wait",
             status.role,
             status.term,
+            status.membership.describe(),
             status.committed,
             status.last,
             self.replica.applied(),

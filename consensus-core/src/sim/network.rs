@@ -13,6 +13,7 @@ use crate::{members::NodeId, time::Time};
 #[derive(Clone, Debug)]
 pub(super) struct Network {
     links: BTreeMap<(NodeId, NodeId), Link>,
+    seed: u64,
     calm: bool,
 }
 
@@ -32,16 +33,23 @@ const LINKS: u64 = 1 << 32;
 impl Network {
     /// Connects all `nodes` with each other.
     pub(super) fn new(seed: u64, nodes: &[NodeId]) -> Self {
-        let mut links = BTreeMap::new();
-        for from in nodes {
-            for to in nodes.iter().filter(|to| *to != from) {
-                let random = Random::new(seed, LINKS + from.number() * 256 + to.number());
+        let mut network = Self { links: BTreeMap::new(), seed, calm: false };
+        for (place, node) in nodes.iter().enumerate() {
+            network.connect(*node, nodes.iter().take(place).copied());
+        }
+        network
+    }
+
+    /// Connects `node` with `others`, both ways.
+    pub(super) fn connect(&mut self, node: NodeId, others: impl Iterator<Item = NodeId>) {
+        for other in others {
+            for (from, to) in [(node, other), (other, node)] {
+                let random = Random::new(self.seed, LINKS + from.number() * 256 + to.number());
                 let link =
                     Link { cuts: 0, held_until: Time::ZERO, last_arrival: Time::ZERO, random };
-                links.insert((*from, *to), link);
+                self.links.insert((from, to), link);
             }
         }
-        Self { links, calm: false }
     }
 
     /// Decides when a message that leaves now arrives.

@@ -31,15 +31,17 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Setup {
             id: node,
             group: self.group,
-            membership: self.membership.clone(),
+            membership: self.first_membership(node),
             seed: self.plan.seed() << 8 | node.number(),
             reads_from: life << 32,
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
             pre_vote: temper.pre_vote,
             check_quorum: temper.check_quorum,
+            priority: temper.priority(node.number()),
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
+            catch_up_slack: temper.catch_up_slack,
             append_window_bytes: temper.append_window_bytes,
             #[cfg(feature = "mutants")]
             bug: self.plan.bug(),
@@ -97,6 +99,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             text: format!("term {}, log up to {}", status.term, status.last),
         });
         let host = self.host(node);
+        host.membership = status.membership;
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
         // Answers to what an earlier life asked come now.
@@ -109,13 +112,12 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let host = self.host(node);
         host.standing = Standing::Lost(why.clone());
         let is_harmed = host.is_harmed;
-        let lost = self.hosts.values().filter(|host| !host.is_good()).count();
         self.note(Some(node), [3, 0, 0], || What::Down { text: format!("for good: {why}") });
         if !is_harmed {
             let what = format!("{node} cannot start, and nothing was done to its disk: {why}");
             return Err(self.broken(Flaw::Durability, what));
         }
-        if lost > (self.plan.nodes() as usize - 1) / 2 {
+        if !self.keeps_a_majority(None, self.judge.membership()) {
             let what = format!("{node} is the last of a majority that is lost: {why}");
             return Err(self.broken(Flaw::Durability, what));
         }
@@ -163,6 +165,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
 
         let armed = armed.or_else(|| self.feud(node, out.as_slice()));
+        let armed = armed.or_else(|| self.quarrel(node, out.as_slice().len()));
         if armed == Some(CrashPoint::Before) {
             self.counts.count(Fault::CrashBefore);
             return self.crash(node, Ending::Power);
@@ -264,7 +267,13 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             adversary.tick(local, &mut out);
             return out.into_iter().try_for_each(|(to, message)| self.put(node, to, &message));
         }
+        let before = self.host(node).handing_over();
         self.step(node, Input::Tick)?;
+        if let (None, Some(_)) = (before, self.host(node).handing_over()) {
+            // Nobody asked for it.
+            let stalls = self.host(node).stalls_visibly();
+            self.counts.count(if stalls { Fault::DiskStall } else { Fault::Takeover });
+        }
         let host = self.host(node);
         let is_behind = host.behind_until > now;
         if std::mem::replace(&mut host.is_behind, is_behind) != is_behind {
@@ -313,7 +322,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let mut pause = host.random.between(shortest, longest);
         let is_slow = host.slow_until > now;
         if is_slow {
-            pause *= 50;
+            let rest = host.slow_until.since(now);
+            pause = if host.stalls { rest } else { pause * 50 };
         }
         let life = host.life;
         self.schedule_in(pause, Event::Commit(node, life));

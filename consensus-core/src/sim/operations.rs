@@ -94,8 +94,8 @@ pub(super) struct Operations {
     open: usize,
     /// Operations that show whether a node serves, and have not shown it yet.
     probes: Vec<(NodeId, usize)>,
-    /// How many of them are to be tried again.
-    retried: usize,
+    /// The nodes of those that are to be tried again.
+    retried: Vec<NodeId>,
     /// The operation that travels under an identity.
     by_identity: BTreeMap<Identity, usize>,
     /// Commands that were answered, with the index that a token of each names.
@@ -243,15 +243,18 @@ impl Operations {
     }
 
     /// Notes that a node was not served and will ask again; and that it does.
-    pub(super) fn will_retry(&mut self) {
-        self.retried += 1;
+    pub(super) fn will_retry(&mut self, node: NodeId) {
+        self.retried.push(node);
     }
 
-    pub(super) fn retries(&mut self) {
-        self.retried -= 1;
+    pub(super) fn retries(&mut self, node: NodeId) {
+        let place = self.retried.iter().position(|other| *other == node);
+        place.map(|place| self.retried.swap_remove(place));
     }
 
-    pub(super) fn probes_are_answered(&self) -> bool {
-        self.probes.is_empty() && self.retried == 0
+    /// Tells whether every node that serves has been served.
+    pub(super) fn probes_are_answered(&self, serves: impl Fn(NodeId) -> bool) -> bool {
+        let mut waiting = self.probes.iter().map(|(node, _)| node).chain(&self.retried);
+        !waiting.any(|node| serves(*node))
     }
 }

@@ -26,6 +26,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
+    /// Makes the input that tells that the process is about to end.
+    fn resign(ticket: Ticket) -> Input<Self>;
+
     /// Makes the input that tells whether the disk is full.
     fn storage_full(full: bool) -> Input<Self>;
 
@@ -65,6 +68,12 @@ pub trait Judge<P: Simulated>: Default {
     /// What does not hold.
     fn stepped(&mut self, process: &P, effects: &[Effect<P>]) -> Result<(), Broken>;
 
+    /// Returns the latest membership that is committed.
+    fn membership(&self) -> &Membership;
+
+    /// Returns the memberships that follow it in any replica's log.
+    fn pending(&self) -> Vec<Membership>;
+
     /// Notes that a replica's records up to `upto` are durable.
     ///
     /// # Errors
@@ -99,10 +108,14 @@ pub struct Setup {
     pub pre_vote: bool,
     /// Whether a leader that hears of no majority gives up, where the protocol leaves that open.
     pub check_quorum: bool,
+    /// How much the replica is to be preferred as a leader, where the protocol has one.
+    pub priority: u8,
     /// The bytes of commands after which a message is full.
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.
     pub append_window: usize,
+    /// How many entries a learner may lack to be let vote.
+    pub catch_up_slack: u64,
     /// The bytes of commands in them.
     pub append_window_bytes: usize,
     /// The bug that is put back.

@@ -11,7 +11,7 @@ use super::{
     random::Random,
     workload::Body,
 };
-use crate::{read::ReadLevel, time::Time};
+use crate::{raft::PRIORITY_DEFAULT, read::ReadLevel, time::Time};
 
 /// All that is fixed before a run begins.
 #[derive(Clone, Debug)]
@@ -47,13 +47,19 @@ pub(super) struct Temper {
     pub(super) apply: (Duration, Duration),
     /// How much faster or slower than true time the clock of each node runs, in millionths.
     pub(super) drift: Vec<i64>,
+    /// How much each node is preferred as a leader.
+    priorities: Vec<u8>,
     /// Which faults this run has; only what a crash leaves is asked of it.
     pub(super) faults: Faults,
     /// Whether wall clocks jump so far that sessions expire. Keys would too, and who repeats one
     /// then may apply it again: nobody uses any.
     pub(super) sessions_expire: bool,
-    /// How many nodes may be lost for good.
+    /// How many nodes may be lost for good, and not replaced, at a time.
     pub(super) losses_max: usize,
+    /// How many entries a learner may lack to be let vote.
+    pub(super) catch_up_slack: u64,
+    /// Whether one of the first voters stores no commands.
+    pub(super) witness: bool,
 }
 
 /// A fault at a moment.
@@ -102,6 +108,7 @@ pub(super) enum Wish {
 const SETUP: u64 = 1;
 const STRIKES: u64 = 2;
 const CALLS: u64 = 3;
+const PRIORITIES: u64 = 5;
 
 impl Script {
     /// Draws what `plan` leaves open; callers ask for `bodies`, and in the end for `probes`.
@@ -170,11 +177,34 @@ impl Temper {
             sync,
             apply,
             drift,
+            priorities: priorities(plan),
             sessions_expire: faults.has(Fault::ClockJump) && random.happens(300_000),
             faults,
+            catch_up_slack: *random.pick(&[0, 3, 20]).unwrap_or(&3),
+            witness: faults.has(Fault::MembershipChange)
+                && plan.nodes() > 2
+                && random.happens(150_000),
             losses_max: if random.happens(250_000) { minority } else { minority.min(1) },
         }
     }
+}
+
+impl Temper {
+    /// Returns how much a node is preferred as a leader.
+    pub(super) fn priority(&self, node: u64) -> u8 {
+        let place = (node as usize).checked_sub(1);
+        place.and_then(|place| self.priorities.get(place)).copied().unwrap_or(PRIORITY_DEFAULT)
+    }
+}
+
+/// Draws how much nodes are preferred: in most runs all alike, as with users.
+fn priorities(plan: &Plan) -> Vec<u8> {
+    let mut random = Random::new(plan.seed(), PRIORITIES);
+    if plan.faults() == Faults::NONE || random.happens(600_000) {
+        return Vec::new();
+    }
+    let some = [0, 1, 50, PRIORITY_DEFAULT, 150, 255];
+    (0..plan.nodes()).filter_map(|_| random.pick(&some).copied()).collect()
 }
 
 /// Returns how often a fault strikes in a minute, in thousandths; zero for one that has odds
@@ -182,15 +212,15 @@ impl Temper {
 fn rate(fault: Fault) -> u64 {
     match fault {
         Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
-        Fault::LostSuffix => 0,
+        Fault::LostSuffix | Fault::DiskStall | Fault::Takeover => 0,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,
+        Fault::MembershipChange => 10_000,
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
-        Fault::Backlog => 3_000,
-        Fault::OneWay | Fault::Bridge | Fault::SlowDisk | Fault::LateCompletion => 3_000,
-        Fault::TornWrite => 2_000,
+        Fault::Backlog | Fault::OneWay | Fault::Bridge | Fault::LateCompletion => 3_000,
+        Fault::TornWrite | Fault::Retirement => 2_000,
         Fault::ClockJump | Fault::Replacement => 2_000,
         Fault::WriteError | Fault::SyncError => 2_000,
-        Fault::DiskFull => 5_000,
+        Fault::DiskFull | Fault::SlowDisk => 5_000,
         Fault::CrashAll => 1_500,
         Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_000,
     }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{
     Failure, Flaw,
-    fault::Fault,
     host::{Asker, Decision},
     operations::Identity,
     protocol::Simulated,
@@ -18,8 +17,7 @@ use super::{
 };
 use crate::{
     client::{
-        Admin, Answered, Ask, Attempt, CallError, CallId, ClientEffect, Failure as Refusal,
-        Request, Response,
+        Admin, Answered, Attempt, CallId, ClientEffect, Failure as Refusal, Request, Response,
     },
     codec::{Decode, Encode},
     log::{Decided, Index},
@@ -62,26 +60,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                     }
                 }
             }
-        }
-    }
-
-    /// Asks a node for what an operator wants.
-    pub(super) fn administer(&mut self, node: NodeId, admin: Admin, patience: Duration) {
-        let now = self.now;
-        let host = self.host(node);
-        let (local, wall) = (host.clock.now(now), host.clock.wall(now));
-        // With too many calls in flight an operator gives up.
-        if let Ok(call) = host.client.call(Ask::Admin(admin.clone()), wall, local + patience) {
-            host.requests.insert(call, admin);
-            self.pump(node);
-        }
-    }
-
-    /// Notes how an operator's request ended.
-    fn administered(&mut self, admin: &Admin, result: &Result<Answered, CallError>) {
-        match (admin, result) {
-            (Admin::Transfer { .. }, Ok(_)) => self.counts.count(Fault::Transfer),
-            (Admin::Transfer { .. }, Err(_)) => {}
         }
     }
 
@@ -235,6 +213,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 Decision::Apply(decided) => self.apply(node, &decided)?,
                 Decision::ReadReady(ticket, at) => {
                     self.host(node).waiting.insert((at, ticket));
+                }
+                Decision::Answer(ticket, _) | Decision::Done(ticket)
+                    if self.ends_with(node, ticket)? =>
+                {
+                    return Ok(());
                 }
                 Decision::Answer(ticket, error) => {
                     self.respond(node, ticket, Err(Refusal::Refused(error)), None);

@@ -7,14 +7,12 @@ use super::{
     drive::Ending,
     fault::Fault,
     host::{CrashPoint, Standing},
-    protocol::Simulated,
+    protocol::{Judge, Simulated},
     script::{Aim, Strike},
     trace::What,
     world::{Event, World},
 };
-use crate::{
-    client::Admin, journal::Operation, members::NodeId, state_machine::StateMachine, time::Time,
-};
+use crate::{journal::Operation, members::NodeId, state_machine::StateMachine, time::Time};
 
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     pub(super) fn on_strike(&mut self, number: usize) -> Result<(), Failure> {
@@ -24,7 +22,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         // Who is cut off as a leader is one.
         let aim = if strike.fault == Fault::LeaderCutOff { Aim::Leader } else { strike.aim };
-        let node = self.victim(aim);
+        let node = self.victim(aim, strike.pick);
         let delay = self.script.temper.election_timeout;
         self.schedule_in(strike.lasts + delay, Event::Over(number));
         let is_reached = self.host(node).is_awake() && self.host(node).is_judged();
@@ -58,7 +56,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 let host = self.host(node);
                 host.armed = Some(CrashPoint::Torn);
                 // What gathers meanwhile makes a write long.
-                host.slow_until = until;
+                (host.slow_until, host.stalls) = (until, false);
             }
             Fault::CrashAll => return self.crash_all(strike, node),
             Fault::Pause => self.pause(strike, node),
@@ -71,7 +69,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::BitRot => return self.rot(strike, node),
             // Counted when a write has missed.
             Fault::MisdirectedWrite => {
-                let dooms = self.may_lose_another();
+                let dooms = self.may_lose(node);
                 let host = self.host(node);
                 if dooms {
                     host.is_doomed = true;
@@ -87,18 +85,23 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::SyncError => self.fail_next(strike, node, Operation::Sync),
             Fault::SlowDisk => {
                 self.struck(strike, node, "its disk is slow".to_owned());
-                self.host(node).slow_until = until;
+                let host = self.host(node);
+                (host.slow_until, host.stalls) = (until, strike.pick & 1 == 0);
             }
             // Counted each time that it happens.
             Fault::LateCompletion => self.host(node).late_until = until,
             Fault::ClockJump => self.set_clock(strike, node),
             Fault::Transfer => self.ask_for_transfer(strike, node),
+            Fault::MembershipChange => return self.ask_for_change(strike, node),
+            Fault::Retirement => return self.retire(strike, node),
             // These have odds, or follow from others.
             Fault::Loss
             | Fault::Duplication
             | Fault::Reordering
             | Fault::LostSuffix
-            | Fault::Drift => {}
+            | Fault::Drift
+            | Fault::Takeover
+            | Fault::DiskStall => {}
         }
         Ok(())
     }
@@ -110,15 +113,23 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
     }
 
-    fn victim(&self, aim: Aim) -> NodeId {
-        let leader = self.hosts.values().filter(|host| host.leads() && host.is_judged());
-        let leader = leader.max_by_key(|host| host.role.1).map(|host| host.place.node);
-        let any = |number: u64| NodeId::new(number % self.plan.nodes() + 1);
+    fn victim(&self, aim: Aim, pick: u64) -> NodeId {
+        // Who was removed may come to what it likes.
+        let gone = |node: &NodeId| self.judge.membership().is_retired(*node);
+        let nodes: Vec<NodeId> = self.hosts.keys().copied().filter(|node| !gone(node)).collect();
+        let any = |number: u64| nodes.get(number as usize % nodes.len().max(1)).copied();
         let chosen = match aim {
-            Aim::Leader => leader.or_else(|| any(0)),
-            Aim::Node(number) => any(number),
+            Aim::Leader => self.leader().or_else(|| any(0)),
+            Aim::Node(number) if nodes.len() as u64 == self.plan.nodes() => any(number),
+            Aim::Node(number) => any(number ^ pick >> 48),
         };
-        chosen.expect("node numbers start at 1")
+        chosen.expect("some node is never removed")
+    }
+
+    /// Returns who leads the latest term.
+    pub(super) fn leader(&self) -> Option<NodeId> {
+        let leaders = self.hosts.values().filter(|host| host.leads() && host.is_judged());
+        leaders.max_by_key(|host| host.role.1).map(|host| host.place.node)
     }
 
     fn struck(&mut self, strike: Strike, node: NodeId, text: String) {
@@ -126,7 +137,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.tell(strike, node, text);
     }
 
-    fn tell(&mut self, strike: Strike, node: NodeId, text: String) {
+    pub(super) fn tell(&mut self, strike: Strike, node: NodeId, text: String) {
         let lasts = strike.lasts.as_nanos() as u64;
         let digest = twox_hash::XxHash3_64::oneshot(strike.fault.name().as_bytes());
         self.note(Some(node), [10, digest, lasts], || What::Fault {
@@ -156,13 +167,16 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     /// Returns where nodes sit on a ring that the strike has turned: neighbours share a side.
     fn seats(&self, strike: Strike) -> impl Fn(NodeId) -> u64 + use<P, S> {
-        let nodes = self.plan.nodes();
-        let turn = strike.pick % nodes;
-        move |node| (node.number() + turn) % nodes
+        let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let turn = strike.pick % nodes.len() as u64;
+        move |node| {
+            let place = nodes.partition_point(|other| *other <= node) as u64;
+            (place + turn) % nodes.len() as u64
+        }
     }
 
     fn split(&mut self, number: usize, strike: Strike, node: NodeId) {
-        let (seat, nodes) = (self.seats(strike), self.plan.nodes());
+        let (seat, nodes) = (self.seats(strike), self.hosts.len() as u64);
         let half = 1 + (strike.pick >> 16) % nodes.max(2).saturating_sub(1);
         let inside = |node| seat(node) < half;
         let text = format!("{} do not hear the others", self.listed(inside));
@@ -193,10 +207,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         if !self.host(node).leads() {
             return;
         }
-        let nodes = self.plan.nodes();
+        let (seat, nodes) = (self.seats(strike), self.hosts.len() as u64);
         let minority = (nodes - 1) / 2;
         let others = if minority > 1 { (strike.pick >> 24) % minority } else { 0 };
-        let inside = |other: NodeId| (other.number() + nodes - node.number()) % nodes <= others;
+        let inside = |other: NodeId| (seat(other) + nodes - seat(node)) % nodes <= others;
         let text = format!("{} are cut off from the others", self.listed(inside));
         self.cut(number, (strike, node), text, |from, to| inside(from) != inside(to));
     }
@@ -223,7 +237,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     fn wipe(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
-        if !self.may_lose_another() {
+        if !self.may_lose(node) {
             return Ok(());
         }
         self.struck(strike, node, "its disk is emptied; peers refuse it".to_owned());
@@ -255,26 +269,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.host(node).clock.set(offset);
     }
 
-    /// Tells whether so few nodes are lost for good that one more may be.
-    fn may_lose_another(&self) -> bool {
-        let lost = self.hosts.values().filter(|host| !host.is_good() || host.is_doomed).count();
-        lost < self.script.temper.losses_max
-    }
-
-    // What operators do.
-
-    /// Asks a node, any of them, that some node lead, or any; now and then twice. Counted when it
-    /// comes to that.
-    fn ask_for_transfer(&mut self, strike: Strike, node: NodeId) {
-        let chosen = NodeId::new(strike.pick % self.plan.nodes() + 1);
-        let to = chosen.filter(|_| strike.pick >> 16 & 3 > 0);
-        let asked = to.map_or_else(|| "somebody".to_owned(), |to| to.to_string());
-        self.tell(strike, node, format!("is asked that {asked} lead"));
-        for _ in 0..=(strike.pick >> 24 & 7) / 7 {
-            self.administer(node, Admin::Transfer { to }, strike.lasts);
-        }
-    }
-
     // Disks.
 
     fn fail_next(&mut self, strike: Strike, node: NodeId, operation: Operation) {
@@ -286,7 +280,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     /// Changes a bit on a disk; it shows when the disk is read.
     fn rot(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
-        if !self.may_lose_another() || !self.host(node).drive.rot() {
+        if !self.may_lose(node) || !self.host(node).drive.rot() {
             return Ok(());
         }
         self.struck(strike, node, "a bit on its disk changes".to_owned());
@@ -315,6 +309,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.note(None, [11, 0, 0], || What::Mended);
         self.network.calm();
         self.cuts.clear();
+        self.quarrels.clear();
         let temper = &mut self.script.temper;
         temper.transit.1 = temper.transit.1.min(Duration::from_millis(5));
         temper.sync.1 = temper.sync.1.min(Duration::from_millis(5));

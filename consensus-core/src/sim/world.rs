@@ -12,6 +12,7 @@ use super::{
     Adversary, Failure, Flaw,
     fault::{Counts, Fault},
     host::{Host, Place},
+    membership::Asked,
     network::Network,
     operations::Operations,
     plan::Plan,
@@ -80,6 +81,8 @@ pub(super) enum Event {
     Try(NodeId, Body, Time),
     /// What callers asked of a node's process is handed over.
     Gather(NodeId, u64),
+    /// The links that were cut when a leader changed who takes part are mended.
+    Reconciled,
     /// Everything is mended.
     Mend,
 }
@@ -103,6 +106,7 @@ impl Event {
             | Self::Resume(..)
             | Self::Try(..)
             | Self::CutOff(..)
+            | Self::Reconciled
             | Self::Mend => None,
         }
     }
@@ -125,6 +129,7 @@ impl Event {
             | Self::Resume(..)
             | Self::Try(..)
             | Self::CutOff(..)
+            | Self::Reconciled
             | Self::Mend => None,
         }
     }
@@ -172,6 +177,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) group: GroupId,
     /// The first membership of the group.
     pub(super) membership: Membership,
+    /// The changes of it that operators asked for, until they are over.
+    pub(super) asked: Vec<Asked>,
     pub(super) hosts: BTreeMap<NodeId, Host<P, S>>,
     pub(super) network: Network,
     pub(super) judge: P::Judge,
@@ -183,6 +190,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) terms: BTreeSet<u64>,
     /// The links that strikes have cut and not mended yet.
     pub(super) cuts: BTreeMap<usize, Vec<(NodeId, NodeId)>>,
+    /// The links that were cut when a leader changed who takes part, the oldest first.
+    pub(super) quarrels: Vec<Vec<(NodeId, NodeId)>>,
     pub(super) mended: bool,
     /// When an entry was applied last.
     pub(super) progressed: Time,
@@ -215,10 +224,15 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     ) -> Result<Self, Failure> {
         let nodes: Vec<NodeId> = (1..=plan.nodes()).filter_map(NodeId::new).collect();
         let members = Members::new(nodes.iter().copied()).expect("a plan has nodes");
+        let mut membership = Membership::from(members);
+        if let Some(last) = nodes.last().filter(|_| script.temper.witness) {
+            membership = membership.with_witness(*last);
+        }
         let mut world = Self {
             plan,
             group: GroupId::named("simulated"),
-            membership: members.into(),
+            membership,
+            asked: Vec::new(),
             hosts: BTreeMap::new(),
             network: Network::new(plan.seed(), &nodes),
             judge: P::Judge::default(),
@@ -229,6 +243,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             reads: Reads::default(),
             terms: BTreeSet::new(),
             cuts: BTreeMap::new(),
+            quarrels: Vec::new(),
             mended: false,
             progressed: Time::ZERO,
             describe,
@@ -242,15 +257,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             world.counts.count(Fault::Drift);
         }
         for node in nodes {
-            let place = Place {
-                group: world.group,
-                node,
-                seed: plan.seed(),
-                #[cfg(feature = "mutants")]
-                bug: plan.bug(),
-            };
-            let host = Host::new(place, &world.script.temper, adversaries.remove(&node));
-            world.hosts.insert(node, host);
+            world.add_host(node, adversaries.remove(&node));
             world.start(node)?;
         }
         for call in 0..world.script.calls.len() {
@@ -265,8 +272,20 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         Ok(world)
     }
 
+    /// Adds a node that was never started.
+    pub(super) fn add_host(&mut self, node: NodeId, adversary: Option<Box<dyn Adversary<P>>>) {
+        let place = Place {
+            group: self.group,
+            node,
+            seed: self.plan.seed(),
+            #[cfg(feature = "mutants")]
+            bug: self.plan.bug(),
+        };
+        self.hosts.insert(node, Host::new(place, &self.script.temper, adversary));
+    }
+
     pub(super) fn host(&mut self, node: NodeId) -> &mut Host<P, S> {
-        self.hosts.get_mut(&node).expect("every member has a host")
+        self.hosts.get_mut(&node).expect("every node that is spoken of has a host")
     }
 
     pub(super) fn schedule(&mut self, at: Time, event: Event) {
@@ -378,6 +397,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
                 Ok(())
             }
             Event::Gather(node, life) => self.on_gather(node, life),
+            Event::Reconciled => {
+                self.on_reconciled();
+                Ok(())
+            }
             Event::Mend => self.on_mend(),
         }
     }
@@ -456,25 +479,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
         self.network.send(from, to, self.now, &self.script.temper, &mut self.counts)
     }
 
-    /// Returns the nodes of which service is expected.
-    pub(super) fn good(&self) -> Vec<NodeId> {
-        self.hosts.iter().filter(|(_, host)| host.is_good()).map(|(node, _)| *node).collect()
-    }
-
     /// Returns how soon every node must serve, once everything is mended.
     pub(super) fn service_within(&self) -> Duration {
         let load = OPERATION_TAKES * self.plan.operations() as u32;
         SERVICE_WITHIN + self.script.temper.election_timeout * 20 + load
-    }
-
-    fn serves_everywhere(&self) -> bool {
-        self.operations.probes_are_answered()
-    }
-
-    fn is_settled(&self) -> bool {
-        let goal = Index(self.decided.len() as u64);
-        let same = |host: &Host<P, S>| !host.is_good() || host.replica.applied() == goal;
-        self.operations.all_ended() && self.serves_everywhere() && self.hosts.values().all(same)
     }
 
     fn unsettled(&self, what: String) -> Failure {

@@ -243,7 +243,9 @@ fn stamps(raft: &Raft) -> Vec<Stamp> {
     let stamp = |entry: &Entry| match &entry.payload {
         Payload::NoOp => (entry.term.0 as u8, 0),
         Payload::Command(command) => (entry.term.0 as u8, command[0]),
-        Payload::Membership(_) => unreachable!("nobody changes the membership here"),
+        Payload::Stripped | Payload::Membership(_) => {
+            unreachable!("nobody changes the membership here")
+        }
     };
     raft.state().log().from(Index(1)).iter().map(stamp).collect()
 }

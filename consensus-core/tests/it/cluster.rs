@@ -17,8 +17,8 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    Decided, Effect, Effects, Index, Input, NodeId, Process, Read, ReadLevel, Submission, Ticket,
-    Token,
+    Change, Decided, Effect, Effects, Index, Input, NodeId, Process, Read, ReadLevel, Submission,
+    Ticket, Token,
     codec::{Decode, Encode},
     raft::{
         Control, Message, Raft, Record, Role,
@@ -128,10 +128,25 @@ impl Cluster {
         ticket
     }
 
+    /// Tells a replica that its process is about to end.
+    pub(crate) fn resign(&mut self, node: NodeId) -> Ticket {
+        let ticket = self.ticket(node, None);
+        self.step(node, Input::Control(Control::Resign { ticket }));
+        ticket
+    }
+
     /// Asks a replica to hand over the lead.
     pub(crate) fn transfer(&mut self, node: NodeId, to: Option<NodeId>) -> Ticket {
         let ticket = self.ticket(node, None);
         self.step(node, Input::Control(Control::Transfer { ticket, to }));
+        ticket
+    }
+
+    /// Asks a replica to change who takes part.
+    pub(crate) fn change(&mut self, node: NodeId, mut steps: Vec<Change>) -> Ticket {
+        let ticket = self.ticket(node, None);
+        let change = if steps.len() == 1 { steps.remove(0) } else { Change::All(steps) };
+        self.step(node, Input::Control(Control::Change { ticket, change }));
         ticket
     }
 

@@ -73,7 +73,10 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
             },
         },
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
-        6 => Message::HeartbeatReply { term, round: number(rng) },
+        6 => {
+            let (round, priority) = (number(rng), u8::try_from(rng.next_u64() % 300).ok());
+            Message::HeartbeatReply { term, round, priority }
+        }
         7 => Message::ReadIndex { term, id: number(rng) },
         8 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
         _ => {
@@ -197,45 +200,66 @@ fn no_message_panics_a_replica_in_any_role() {
     assert!(roles.iter().all(|steps| *steps > 1_000), "every role was tried: {roles:?}");
 }
 
-// Goal: who is no member is not heard, in any role; nor is the replica itself, by a message of its
-// own that came back.
-// Method: a grant, a vote request and an Append of a later term.
+// Goal: an answer of somebody who is no member counts for nothing and ends no tenure, in any role;
+// nor does a replica hear itself, by a message of its own that came back.
+// Method: grants, acknowledgements and refusals of the present term and a later one; from itself a
+// vote request and an Append too.
 #[test]
 fn strangers_and_echoes_change_nothing() {
     for prepare in [|_: &mut Host| {}, Host::campaign, Host::lead] {
         let mut host = Host::new();
         prepare(&mut host);
         let before = format!("{:?}", host.raft);
-        let term = host.term();
-        for from in [id(1), id(7)] {
-            let position = (Index::ZERO, Term(0));
-            for term in [term, Term(term.0 + 1)] {
+        let present = host.term();
+        for term in [present, Term(present.0 + 1)] {
+            let result = AppendResult::Matched(Index(1));
+            for from in [id(1), id(7)] {
                 let effects = [
                     host.receive(from, Message::VoteReply { term, granted: true }),
-                    host.receive(
-                        from,
-                        Message::Vote {
-                            term,
-                            last_index: position.0,
-                            last_term: position.1,
-                            transfer: false,
-                        },
-                    ),
-                    host.receive(
-                        from,
-                        Message::Append {
-                            term,
-                            prev_index: position.0,
-                            prev_term: position.1,
-                            entries: Vec::new(),
-                            commit: Index::ZERO,
-                        },
-                    ),
+                    host.receive(from, Message::VoteReply { term, granted: false }),
+                    host.receive(from, Message::AppendReply { term, result }),
+                    host.receive(from, Message::HeartbeatReply { term, round: 0, priority: None }),
                 ];
                 assert!(effects.iter().all(Vec::is_empty), "{from} is not answered");
             }
+            let effects = [host.receive(id(1), vote(term)), host.receive(id(1), append(term))];
+            assert!(effects.iter().all(Vec::is_empty), "it does not answer itself");
         }
         assert_eq!(format!("{:?}", host.raft), before);
+    }
+}
+
+// Goal: who is unknown may be a member of a configuration that this replica has not heard of: its
+// campaign is answered, and it is followed where it leads (RAFT-P25).
+// Method: a vote request and an Append of a later term, from a node that no configuration names.
+#[test]
+fn who_is_unknown_may_be_a_member() {
+    for prepare in [|_: &mut Host| {}, Host::campaign, Host::lead] {
+        let mut host = Host::new();
+        prepare(&mut host);
+        let term = Term(host.term().0 + 1);
+        // The log of one that has led is longer than the stranger's.
+        let granted = host.raft.state().log().last_index() == Index::ZERO;
+        let effects = host.receive(id(7), vote(term));
+        let reply = Message::VoteReply { term, granted };
+        let answers = |effect: &Effect<Raft>| matches!(effect, Effect::Send { message, .. } if *message == reply);
+        assert!(effects.iter().any(answers), "{effects:?}");
+        host.receive(id(7), append(term));
+        assert_eq!((host.term(), host.raft.state().leader()), (term, Some(id(7))));
+    }
+}
+
+fn vote(term: Term) -> Message {
+    Message::Vote { term, last_index: Index::ZERO, last_term: Term(0), transfer: false }
+}
+
+fn append(term: Term) -> Message {
+    Message::Append {
+        term,
+        prev_index: Index::ZERO,
+        prev_term: Term(0),
+        entries: Vec::new(),
+        commit: Index::ZERO,
     }
 }
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, Index, Members, NodeId, Process, Ticket, Time, Token,
-    raft::{self, Config, Message, Raft, Role},
+    GroupId, Index, Members, Membership, NodeId, Process, Ticket, Time, Token,
+    raft::{self, Config, Message, PRIORITY_DEFAULT, Raft, Role},
     replica::Replica,
 };
 
@@ -15,6 +15,11 @@ use crate::{bug, disk::Disk, kv::Kv};
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) nodes: u64,
+    /// Nodes that are no members.
+    pub(crate) spares: u64,
+    /// A member that stores no commands.
+    pub(crate) witness: Option<NodeId>,
+    pub(crate) catch_up_slack: u64,
     pub(crate) seed: u64,
     pub(crate) election_timeout: Duration,
     pub(crate) heartbeat: Duration,
@@ -26,12 +31,17 @@ pub(crate) struct Options {
     pub(crate) append_window_bytes: usize,
     pub(crate) proposals_max: usize,
     pub(crate) proposals_bytes_max: usize,
+    /// How much the nodes are preferred as leaders, in order; of those that are missing, all alike.
+    pub(crate) priorities: Vec<u8>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             nodes: 3,
+            spares: 0,
+            witness: None,
+            catch_up_slack: 0,
             seed: 0,
             election_timeout: Duration::from_secs(1),
             heartbeat: Duration::from_millis(100),
@@ -42,14 +52,29 @@ impl Default for Options {
             append_window_bytes: 1 << 20,
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
+            priorities: Vec::new(),
         }
     }
 }
 
 impl Options {
+    fn priority(&self, id: NodeId) -> u8 {
+        let place = id.number() as usize - 1;
+        self.priorities.get(place).copied().unwrap_or(PRIORITY_DEFAULT)
+    }
+
     /// Returns the ids of the nodes.
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (1..=self.nodes).map(id)
+        (1..=self.nodes + self.spares).map(id)
+    }
+
+    /// Returns the membership that a node starts with.
+    fn membership(&self, node: NodeId) -> Membership {
+        if node.number() > self.nodes {
+            return Membership::default();
+        }
+        let members = Members::new((1..=self.nodes).map(id)).expect("a cluster has nodes");
+        self.witness.iter().fold(members.into(), |known: Membership, it| known.with_witness(*it))
     }
 }
 
@@ -79,8 +104,7 @@ impl Node {
     /// Starts a node whose disk is empty.
     pub(crate) fn new(id: NodeId, options: &Options) -> Self {
         let group = GroupId::named("test");
-        let members = Members::new(options.ids()).expect("a cluster has nodes");
-        let builder = Config::builder(id, group, members)
+        let builder = Config::builder(id, group, options.membership(id))
             .election_timeout(options.election_timeout)
             .heartbeat(options.heartbeat)
             .pre_vote(options.pre_vote)
@@ -88,9 +112,11 @@ impl Node {
             .seed(options.seed << 8 | id.number())
             .append_bytes_max(options.append_bytes_max)
             .append_window(options.append_window)
+            .catch_up_slack(options.catch_up_slack)
             .append_window_bytes(options.append_window_bytes)
             .proposals_max(options.proposals_max)
-            .proposals_bytes_max(options.proposals_bytes_max);
+            .proposals_bytes_max(options.proposals_bytes_max)
+            .priority(options.priority(id));
         let builder = bug::configured(builder);
         let config = builder.clone().build().expect("test configurations are valid");
         let raft = Raft::recover(config.clone(), Time::ZERO, []).expect("nothing is wrong");

@@ -11,7 +11,7 @@
 use std::{error::Error, fmt::Write, path::Path, time::Duration};
 
 use consensus_core::{
-    Index, NodeId, ReadLevel, Token, WallTime,
+    Change, Index, NodeId, ReadLevel, Token, WallTime,
     raft::{Control, Entry, Message, Payload, Record, Term},
 };
 use test_each_file::test_each_path;
@@ -73,8 +73,16 @@ impl goldenscript::Runner for Runner {
                 };
                 self.cluster.read(*node, kv::encode(&Query::Get { key: key.clone() }), level);
             }
+            Verb::Run { passed, stalled } => self.live(passed.0, *stalled)?,
+            Verb::Resign(node) => {
+                self.cluster.resign(*node);
+            }
             Verb::Transfer { node, to } => {
                 self.cluster.transfer(*node, *to);
+            }
+            Verb::Change { node, steps } => {
+                let steps = steps.iter().map(|step| changed(step)).collect::<Result<_, _>>()?;
+                self.cluster.change(*node, steps);
             }
             Verb::Persist { node, count } => {
                 self.cluster.persist(*node, count.unwrap_or(usize::MAX));
@@ -113,6 +121,7 @@ impl goldenscript::Runner for Runner {
             Verb::Stabilize(nodes) if nodes.is_empty() => self.stabilize(&self.all())?,
             Verb::Stabilize(nodes) => self.stabilize(nodes)?,
             Verb::Status => self.all().iter().for_each(|node| shown += &self.status(*node)),
+            Verb::Members => self.all().iter().for_each(|node| shown += &self.members(*node)),
             Verb::Log(nodes) => nodes.iter().for_each(|node| shown += &self.log(*node)),
             Verb::State => self.all().iter().for_each(|node| shown += &self.state(*node)),
             Verb::Network => shown = self.network(),
@@ -127,7 +136,8 @@ fn options(verb: &Verb) -> Options {
     let plain = Options::default();
     #[rustfmt::skip]
     let Verb::Cluster {
-        nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum, ..
+        nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum,
+        priorities, spares, witness, slack, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
@@ -137,9 +147,17 @@ fn options(verb: &Verb) -> Options {
         proposals_max: proposals.unwrap_or(plain.proposals_max),
         proposals_bytes_max: proposals_bytes.unwrap_or(plain.proposals_bytes_max),
         pre_vote: prevote.unwrap_or(plain.pre_vote),
+        spares: spares.unwrap_or(plain.spares),
+        witness: *witness,
+        catch_up_slack: slack.unwrap_or(plain.catch_up_slack),
         check_quorum: checkquorum.unwrap_or(plain.check_quorum),
+        priorities: priorities.iter().flat_map(|list| list.split(' ')).map(priority).collect(),
         ..plain
     }
+}
+
+fn priority(text: &str) -> u8 {
+    text.parse().expect("priorities are written 100 100 200")
 }
 
 /// Beyond it every election timer has run out: timeouts are drawn from T to 2T.
@@ -194,10 +212,25 @@ impl Runner {
         }
     }
 
+    fn live(&mut self, passed: Duration, stalled: Option<NodeId>) -> Result<(), Box<dyn Error>> {
+        let (all, step) = (self.all(), Options::default().heartbeat);
+        let mut left = passed;
+        while !left.is_zero() {
+            self.pass(&all, step);
+            left = left.saturating_sub(step);
+            self.settle(&all, stalled)?;
+        }
+        Ok(())
+    }
+
     fn stabilize(&mut self, nodes: &[NodeId]) -> Result<(), Box<dyn Error>> {
+        self.settle(nodes, None)
+    }
+
+    fn settle(&mut self, nodes: &[NodeId], stalled: Option<NodeId>) -> Result<(), Box<dyn Error>> {
         for _ in 0..1_000 {
             let mut moved = 0;
-            for node in nodes {
+            for node in nodes.iter().filter(|node| Some(**node) != stalled) {
                 moved += self.cluster.persist(*node, usize::MAX);
             }
             for ((from, to), count) in self.cluster.busy_links() {
@@ -227,6 +260,13 @@ impl Runner {
             state.committed(),
             node.replica.applied(),
         )
+    }
+
+    fn members(&self, id: NodeId) -> String {
+        let state = self.cluster.node(id).raft.state();
+        let (latest, committed) = (state.membership(), state.membership_at(state.committed()));
+        let known = if latest == committed { "committed" } else { "not committed" };
+        format!("{id} [{}] {known}\n", latest.describe())
     }
 
     fn log(&self, id: NodeId) -> String {
@@ -260,6 +300,24 @@ impl Runner {
         });
         messages.collect()
     }
+}
+
+fn changed(step: &str) -> Result<Change, Box<dyn Error>> {
+    let words: Vec<&str> = step.split(' ').collect();
+    let contact = String::new();
+    Ok(match words[..] {
+        ["learner", node] => Change::AddLearner { node: node.parse()?, contact },
+        ["voter", node] => Change::AddVoter { node: node.parse()?, contact },
+        ["promote", node] => Change::Promote { node: node.parse()? },
+        ["demote", node] => Change::Demote { node: node.parse()? },
+        ["remove", node] => Change::Remove { node: node.parse()? },
+        ["replace", old, new] => Change::Replace { old: old.parse()?, new: new.parse()?, contact },
+        ["witness", node] => Change::Witness { node: node.parse()? },
+        ["move", node, contact] => {
+            Change::Move { node: node.parse()?, contact: contact.to_owned() }
+        }
+        _ => return Err(format!("{step:?} is no change").into()),
+    })
 }
 
 fn parse(words: &[String]) -> Result<Command, Box<dyn Error>> {

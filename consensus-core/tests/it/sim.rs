@@ -126,7 +126,9 @@ impl Adversary<Raft> for Liar {
                 let matched = Index(prev_index.0 + entries.len() as u64);
                 Message::AppendReply { term, result: AppendResult::Matched(matched) }
             }
-            Message::Heartbeat { round, .. } => Message::HeartbeatReply { term, round },
+            Message::Heartbeat { round, .. } => {
+                Message::HeartbeatReply { term, round, priority: Some(255) }
+            }
             Message::PreVote { .. } => Message::PreVoteReply { term, granted: true },
             Message::ReadIndex { id, .. } => {
                 Message::ReadIndexReply { term, id, index: Index::ZERO }

@@ -3,7 +3,7 @@
 
 use consensus_core::{
     Index, NodeId, SubmitError,
-    raft::{AppendResult, Entry, Message, Payload, Record, Term},
+    raft::{AppendResult, Entry, Message, PRIORITY_DEFAULT, Payload, Record, Term},
     replica::Reply,
 };
 
@@ -19,6 +19,7 @@ pub(crate) fn payload(payload: &Payload) -> String {
     match payload {
         Payload::NoOp => "noop".into(),
         Payload::Command(envelope) => kv::describe(envelope),
+        Payload::Stripped => "stripped".into(),
         Payload::Membership(membership) => format!("[{}]", membership.describe()),
     }
 }
@@ -63,7 +64,14 @@ pub(crate) fn message(message: &Message) -> String {
         Message::Heartbeat { commit, round, .. } => {
             format!("Heartbeat@{term} commit={commit} round={round}")
         }
-        Message::HeartbeatReply { round, .. } => format!("HeartbeatReply@{term} round={round}"),
+        Message::HeartbeatReply { round, priority, .. } => {
+            let priority = match priority {
+                Some(PRIORITY_DEFAULT) => String::new(),
+                Some(priority) => format!(" priority={priority}"),
+                None => " unfit".into(),
+            };
+            format!("HeartbeatReply@{term} round={round}{priority}")
+        }
         Message::ReadIndex { id, .. } => format!("ReadIndex@{term} id={id}"),
         Message::ReadIndexReply { id, index, .. } => {
             format!("ReadIndexReply@{term} id={id} index={index}")

@@ -28,12 +28,24 @@ pub(crate) enum Verb {
         /// The bytes of commands in flight from which on no more are taken.
         #[arg(key)]
         proposals_bytes: Option<usize>,
+        /// How many nodes there are besides that are no members.
+        #[arg(key)]
+        spares: Option<u64>,
+        /// A member that stores no commands.
+        #[arg(key)]
+        witness: Option<NodeId>,
+        /// How many entries a learner may lack to be let vote.
+        #[arg(key)]
+        slack: Option<u64>,
         /// Whether replicas ask before they campaign.
         #[arg(key)]
         prevote: Option<bool>,
         /// Whether leaders need to hear of a majority, and voters are loyal.
         #[arg(key)]
         checkquorum: Option<bool>,
+        /// How much the nodes are preferred as leaders, in order: `100 100 200`.
+        #[arg(key)]
+        priorities: Option<String>,
     },
     /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
     Given {
@@ -69,8 +81,20 @@ pub(crate) enum Verb {
         #[arg(key)]
         after: Option<u64>,
     },
+    /// Lets time pass on all nodes, a heartbeat at a time, while everything arrives and all disks
+    /// write, but one that stalls.
+    Run {
+        passed: Millis,
+        #[arg(key)]
+        stalled: Option<NodeId>,
+    },
+    /// Tells a node that it is about to end.
+    Resign(NodeId),
     /// Asks a node to hand over the lead.
     Transfer { node: NodeId, to: Option<NodeId> },
+    /// Asks a node to change who takes part, all in one step: `change 1 "voter 4" "remove 3"`, with
+    /// `learner`, `voter`, `promote`, `demote`, `remove`, `replace 3 4`, `witness` and `move`.
+    Change { node: NodeId, steps: Vec<String> },
     /// Makes the oldest records of a node durable, all by default.
     Persist { node: NodeId, count: Option<usize> },
     /// Tells a replica once more that its records up to this one are durable.
@@ -145,6 +169,8 @@ pub(crate) enum Verb {
     Stabilize(#[arg(optional)] Vec<NodeId>),
     /// Shows all nodes.
     Status,
+    /// Shows who takes part, as each node knows it.
+    Members,
     /// Shows the logs of some nodes.
     Log(Vec<NodeId>),
     /// Shows what the replicas hold.

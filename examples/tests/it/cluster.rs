@@ -359,9 +359,13 @@ pub(crate) fn serve(flags: Vec<(&'static str, String)>, changed: &[(&str, &str)]
     let mut command = counter_command();
     // The pipe ends with this process, however it ends, and the node with it.
     command.args(["serve", "--end-with-stdin"]).stdin(Stdio::piped());
-    for (name, value) in flags {
-        let new = changed.iter().find(|(changed, _)| *changed == name);
-        command.arg(name).arg(new.map_or(&*value, |(_, new)| new));
+    for (name, value) in &flags {
+        let new = changed.iter().find(|(changed, _)| *changed == *name);
+        command.arg(name).arg(new.map_or(value.as_str(), |(_, new)| new));
+    }
+    let known = |name: &str| flags.iter().any(|(flag, _)| *flag == name);
+    for (name, value) in changed.iter().filter(|(name, _)| !known(name)) {
+        command.args([name, value]);
     }
     command
 }

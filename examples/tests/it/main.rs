@@ -19,5 +19,6 @@ mod quorum;
 mod reads;
 mod refusals;
 mod remote;
+mod rolling;
 mod transfer;
 mod transport;

@@ -143,7 +143,8 @@ fn deadline_is_kept_when_all_nodes_stand_still() {
     });
 }
 
-// Goal: a leader that stands still, and whose connections stay open therefore, is left for the next.
+// Goal: a leader that stands still, and whose connections stay open therefore, is left for the
+// next.
 #[test]
 fn standing_leader_is_left() {
     let mut cluster = Cluster::start(3);

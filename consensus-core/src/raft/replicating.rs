@@ -1,0 +1,100 @@
+//! What a leader sends to its followers (5.3): entries, and word that it leads.
+
+use super::{
+    Raft,
+    leader::Leader,
+    log::TermAt,
+    message::{Entry, Message},
+    mutant::Mutant,
+    progress::Progress,
+    state::State,
+};
+use crate::{
+    log::Index,
+    members::NodeId,
+    process::{Effect, Effects},
+    time::Time,
+};
+
+impl Leader {
+    /// Returns the last index at which a follower's log is known to agree.
+    pub(super) fn matched(&self, follower: NodeId) -> Index {
+        self.progress.get(&follower).map_or(Index::ZERO, Progress::matched)
+    }
+
+    /// Begins to replicate to members that the configuration brought.
+    pub(super) fn enlist(&mut self, state: &State, out: &mut Effects<Raft>) {
+        let last = state.log.last_index();
+        for peer in state.peers() {
+            let progress = self.progress.entry(peer).or_insert_with(|| Progress::new(last));
+            replicate(state, peer, progress, out);
+        }
+    }
+
+    /// Ceases to replicate to whoever is no member any more.
+    pub(super) fn dismiss(&mut self, state: &State) {
+        self.progress.retain(|peer, _| state.membership().is_member(*peer));
+    }
+
+    pub(super) fn replicate_all(&mut self, state: &State, out: &mut Effects<Raft>) {
+        for (peer, progress) in &mut self.progress {
+            replicate(state, *peer, progress, out);
+        }
+    }
+
+    pub(super) fn broadcast_heartbeat(
+        &mut self,
+        state: &State,
+        now: Time,
+        out: &mut Effects<Raft>,
+    ) {
+        self.heartbeat_due = now + state.config.heartbeat();
+        for (peer, progress) in &self.progress {
+            let known = state.committed().min(progress.matched());
+            let unbounded = state.has_bug(Mutant::HeartbeatCommitUnbounded);
+            let message = Message::Heartbeat {
+                term: state.term(),
+                commit: if unbounded { state.committed() } else { known },
+                round: self.reads.round(),
+            };
+            out.push(Effect::Send { to: state.config.peer(*peer), message, after: None });
+        }
+    }
+}
+
+/// Sends `peer` what it lacks, as far as its window has room.
+pub(super) fn replicate(
+    state: &State,
+    peer: NodeId,
+    progress: &mut Progress,
+    out: &mut Effects<Raft>,
+) {
+    let (last, window) = (state.log.last_index(), state.config.window());
+    let (strips, membership) = (state.strips_for(peer), state.membership());
+    // A learner that is to be a witness, which is not decided yet, is spared what it will not keep.
+    if membership.is_learner(peer) && membership.is_witness(peer) && !strips {
+        return;
+    }
+    while progress.may_send(last, window) {
+        let prev_index = progress.next().previous();
+        let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
+        let batch = state.log.batch(progress.next(), state.config.append_bytes_max());
+        let entries = match strips {
+            true => batch.iter().map(Entry::stripped).collect(),
+            false => batch.to_vec(),
+        };
+        let sent = Index(prev_index.0 + entries.len() as u64);
+        progress.on_sent(sent, entries.iter().map(|entry| entry.payload.size()).sum());
+        if state.has_bug(Mutant::SentCountsAsMatched) {
+            progress.on_matched(sent);
+        }
+        let message = Message::Append {
+            term: state.term(),
+            prev_index,
+            prev_term,
+            entries,
+            commit: state.committed(),
+        };
+        out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
+    }
+}
