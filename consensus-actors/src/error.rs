@@ -3,7 +3,7 @@
 use std::fmt;
 
 use consensus_core::{
-    Outcome, SubmitError, TransferError,
+    ChangeError, Outcome, SubmitError, TransferError,
     client::CallError,
     replica::{REPLY_BYTES_MAX, Rejection},
 };
@@ -48,6 +48,20 @@ pub enum Code {
     TransferUnderWay,
     /// CX123: the node that was to lead did not take the lead in time.
     TransferAborted,
+    /// CX130: another change of the membership is under way.
+    ChangeUnderWay,
+    /// CX131: a learner lacks too much to vote.
+    CatchingUp,
+    /// CX132: the change would leave too few voters that are up.
+    NoMajority,
+    /// CX133: the id was a member's that was removed.
+    IdUsed,
+    /// CX134: the node takes no part.
+    NotAMember,
+    /// CX135: the change makes no sense for the membership as it is.
+    BadChange,
+    /// CX136: the node that is to be added is not there, or not fit.
+    CannotJoin,
     /// CX140: the command panicked, on every replica alike.
     Panicked,
     /// CX141: the command was applied before and its reply is gone.
@@ -76,6 +90,8 @@ pub enum Code {
     Stopping,
     /// CX171: the node has just started and may host the group in a moment.
     Starting,
+    /// CX172: the node takes no part in its cluster.
+    NoPart,
     /// CX180: a reply that this program cannot decode.
     Undecodable,
     /// CX190: no node answers at the address.
@@ -124,6 +140,13 @@ impl Code {
             Self::NoSuccessor => "CX121",
             Self::TransferUnderWay => "CX122",
             Self::TransferAborted => "CX123",
+            Self::ChangeUnderWay => "CX130",
+            Self::CatchingUp => "CX131",
+            Self::NoMajority => "CX132",
+            Self::IdUsed => "CX133",
+            Self::NotAMember => "CX134",
+            Self::BadChange => "CX135",
+            Self::CannotJoin => "CX136",
             Self::Panicked => "CX140",
             Self::AlreadyAnswered => "CX141",
             Self::InvalidArgument => "CX150",
@@ -138,6 +161,7 @@ impl Code {
             Self::ForeignToken => "CX162",
             Self::Stopping => "CX170",
             Self::Starting => "CX171",
+            Self::NoPart => "CX172",
             Self::Undecodable => "CX180",
             Self::Unreachable => "CX190",
             Self::OtherVersion => "CX191",
@@ -171,6 +195,18 @@ impl Error {
     /// Returns the error with another outcome.
     pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
+        self
+    }
+
+    /// Words why the membership of `group` does not change.
+    pub(crate) fn of_change(error: &ChangeError, group: &str) -> Self {
+        let (code, message) = words_of_change(error, group);
+        Self::new(code, message)
+    }
+
+    /// Returns the error with the place that it concerns before its sentence.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.message.insert_str(0, place);
         self
     }
 
@@ -256,6 +292,7 @@ impl Error {
                 (Code::Behind, message)
             }
             CallError::Refused(SubmitError::Transfer(error)) => words_of_transfer(error, group),
+            CallError::Refused(SubmitError::Change(error)) => words_of_change(error, group),
             CallError::Unanswered(Rejection::Panicked) => (
                 Code::Panicked,
                 "the query panicked and has no answer; see the log of the node that was asked for \
@@ -356,6 +393,41 @@ fn words_of_transfer(error: &TransferError, group: &str) -> (Code, String) {
             ),
         ),
         other => (Code::TransferAborted, other.to_string()),
+    }
+}
+
+/// Words why the membership of `group` does not change.
+fn words_of_change(error: &ChangeError, group: &str) -> (Code, String) {
+    match error {
+        ChangeError::Underway | ChangeError::NotReady => (
+            Code::ChangeUnderWay,
+            format!("another change of {group:?} is under way; call again when it is over"),
+        ),
+        ChangeError::CatchingUp { node, matched, last } => (
+            Code::CatchingUp,
+            format!(
+                "{node} has {matched} of the {last} log entries of {group:?} and cannot vote yet; \
+                 see that it runs, and call again when it has caught up"
+            ),
+        ),
+        ChangeError::NoMajority { voters, heard } => (
+            Code::NoMajority,
+            format!(
+                "of the {voters} voters that {group:?} would have then, {heard} are up: nothing \
+                 could be written any more; start the others first, or replace those that are lost"
+            ),
+        ),
+        ChangeError::Retired { node } => (
+            Code::IdUsed,
+            format!(
+                "{node} was removed from {group:?}, and an id is never used again; choose a new one"
+            ),
+        ),
+        ChangeError::NotAMember { node } => (
+            Code::NotAMember,
+            format!("{node} is no member of {group:?}; name one of those that `members` lists"),
+        ),
+        other => (Code::BadChange, format!("{group:?} does not change: {other}")),
     }
 }
 

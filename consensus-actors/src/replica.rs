@@ -45,7 +45,7 @@ use crate::{
 mod messages;
 
 use messages::Flush;
-pub(crate) use messages::{Called, Decisions, Requests, Responses, Tick};
+pub(crate) use messages::{Called, Decisions, Inspect, Requests, Responses, Tick};
 
 /// How long a replica applies before it lets the other actors of its thread have a turn.
 const SLICE: Duration = Duration::from_millis(2);
@@ -69,6 +69,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn admin(&self, requests: Vec<(Ticket, Admin)>);
     /// Tells that the node is about to end.
     fn resign(&self, ticket: Ticket);
+    /// Asks how far the log of each follower is known to agree.
+    fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>);
 }
 
 /// The actor that holds a group's state on this node.
@@ -420,6 +422,15 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
                 answer.send(Err(error)).ok();
             }
         }
+    }
+}
+
+impl<S: StateMachine> Handler<Inspect> for Replica<S> {
+    type Result = ();
+
+    fn handle(&mut self, Inspect(answer): Inspect, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("replica");
+        self.place.seat.inspect(answer);
     }
 }
 

@@ -314,6 +314,13 @@ where
         match delivery {
             Delivery::Inputs(inputs) if self.succeeds => self.held.push_back(inputs),
             Delivery::Inputs(inputs) | Delivery::Forwarded(inputs) => self.take(inputs, ctx),
+            Delivery::Inspect(answer) => match &self.tenure {
+                Tenure::Held { held, .. } => {
+                    let known = held.as_ref().map(|(role, _)| role.followers());
+                    answer.send(known.unwrap_or_default()).ok();
+                }
+                Tenure::Over { successor, .. } => successor.do_send(Delivery::Inspect(answer)),
+            },
             Delivery::PredecessorDone => {
                 self.succeeds = false;
                 for inputs in std::mem::take(&mut self.held) {

@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use actix::Recipient;
-use consensus_core::{Input, Process, role::Seated};
+use consensus_core::{Index, Input, NodeId, Process, role::Seated};
+use tokio::sync::oneshot;
 
 use crate::sync::lock;
 
@@ -13,6 +14,8 @@ pub(crate) enum Delivery<P: Process> {
     Inputs(Vec<Input<P>>),
     /// Inputs that reached the predecessor after it had ended; they come before those of the seat.
     Forwarded(Vec<Input<P>>),
+    /// A question how far the log of each follower is known to agree.
+    Inspect(oneshot::Sender<Vec<(NodeId, Index)>>),
     /// The predecessor's last word: nothing forwarded follows.
     PredecessorDone,
     /// An actor's note to itself: whatever was sent to the seat before the hand-over lies before
@@ -42,6 +45,13 @@ impl<P: Seated> Seat<P> {
     pub(crate) fn send(&self, inputs: Vec<Input<P>>) {
         if let Some(holder) = lock(&self.holder).as_ref() {
             holder.do_send(Delivery::Inputs(inputs));
+        }
+    }
+
+    /// Asks whoever holds the seat how far the log of each follower is known to agree.
+    pub(crate) fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>) {
+        if let Some(holder) = lock(&self.holder).as_ref() {
+            holder.do_send(Delivery::Inspect(answer));
         }
     }
 

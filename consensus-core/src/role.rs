@@ -6,6 +6,8 @@
 //! that they cannot differ.
 
 use crate::{
+    log::Index,
+    members::NodeId,
     process::{Effects, Input, Process, Status},
     time::Time,
 };
@@ -58,6 +60,11 @@ pub trait Step<P: Seated> {
         out: &mut Effects<P>,
     ) -> Next<P>;
 
+    /// Returns how far the log of each follower is known to agree, where this role knows.
+    fn followers(&self) -> Vec<(NodeId, Index)> {
+        Vec::new()
+    }
+
     /// Ends the tenure: what belongs to it is answered or dropped.
     fn retire(&mut self, state: &mut P::State, out: &mut Effects<P>);
 }
@@ -87,6 +94,12 @@ macro_rules! exclusive_roles {
             ) -> $crate::role::Next<$process> {
                 match self {
                     $(Self::$role(role) => role.step(state, now, input, out),)+
+                }
+            }
+
+            fn followers(&self) -> Vec<($crate::NodeId, $crate::Index)> {
+                match self {
+                    $(Self::$role(role) => role.followers(),)+
                 }
             }
 

@@ -151,11 +151,24 @@ impl Cluster {
             if self.options.base_port == 4700 { String::new() } else { format!(" --addr {addr}") };
         say(format_args!(
             "data in {}\n\ntry:  {name} status{addr}\n      curl http://{first}/v1/groups\n      \
-             kill -9 a node's pid: the others go on, and it comes back{}\n\nCtrl-C ends all of \
-             them.",
+             kill -9 a node's pid: the others go on, and it comes back{}\n\n{}\n\nCtrl-C ends \
+             all of them.",
             self.data.display(),
-            if self.options.no_restart { " only when you start it" } else { " after two seconds" }
+            if self.options.no_restart { " only when you start it" } else { " after two seconds" },
+            self.how_to_grow(&addr),
         ));
+    }
+
+    /// Says how one more node joins, which is started by hand and ends by itself.
+    fn how_to_grow(&self, addr: &str) -> String {
+        let (name, spare) = (self.application.name, self.options.nodes + 1);
+        let (join, listen, http) = (self.peer(1), self.peer(spare), self.http(spare));
+        let data = self.data.join(format!("node-{spare}"));
+        format!(
+            "grow: {name} serve --id {spare} --join {join} --listen {listen} --http {http} \
+             --cluster dev --data {}\n      {name} add {spare}{addr}",
+            data.display()
+        )
     }
 
     /// Reports children that died, and starts those whose time has come.

@@ -106,6 +106,21 @@ pub(super) fn read(
     })
 }
 
+/// Deletes at a path of the node at `addr`, with the arguments in the URL.
+pub(super) fn delete(addr: &str, path: &str, query: &[(String, String)]) -> Result<Answered> {
+    let request = agent().delete(format!("http://{addr}{path}"));
+    let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
+    request.call().and_then(taken).map_err(|error| {
+        unsent(addr, &error).unwrap_or_else(|| {
+            let message = format!(
+                "the answer of the node at {addr} was lost: {error}; repeat the command to see what \
+                 became of it"
+            );
+            Error::new(Code::Unreachable, message).with_outcome(Outcome::Unknown)
+        })
+    })
+}
+
 /// Posts to a path of the node at `addr`, with the arguments in the URL.
 pub(super) fn post(
     addr: &str,

@@ -74,6 +74,12 @@ fn print(body: &Value, group: Option<&str>) {
     }
 }
 
+/// Returns how many log entries a member lacks at most, where the node that was asked leads.
+pub(super) fn behind(body: &Value, node: u64) -> Option<u64> {
+    let member = list(body, "members").find(|member| member["id"] == node)?;
+    list(member, "groups").filter_map(|part| part["behind"].as_u64()).max()
+}
+
 /// Says what a member is: in one word where it is the same to all groups.
 fn roles<'a>(parts: impl Iterator<Item = &'a Value>) -> String {
     let mut counts: Vec<(String, usize)> = Vec::new();
@@ -100,10 +106,11 @@ fn roles<'a>(parts: impl Iterator<Item = &'a Value>) -> String {
 
 /// Says when the node that was asked heard of a member last.
 fn heard(member: &Value) -> String {
-    match (member["answers_here"].as_bool(), member["heard_ms_ago"].as_u64()) {
-        (Some(true), _) => "answers".to_owned(),
-        (_, Some(ago)) => format!("{:.1} s ago", ago as f64 / 1_000.0),
-        (_, None) if member["connected"] == true => "connected".to_owned(),
-        (_, None) => "never".to_owned(),
+    if member["answers_here"] == true {
+        return "answers".to_owned();
+    }
+    match member["heard_ms_ago"].as_u64().filter(|_| member["up"] == true) {
+        Some(ago) => format!("{:.1} s ago", ago as f64 / 1_000.0),
+        None => "is down".to_owned(),
     }
 }

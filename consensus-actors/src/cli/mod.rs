@@ -2,6 +2,7 @@
 
 mod admin;
 mod call;
+mod change;
 mod check;
 mod config;
 mod dev;
@@ -62,6 +63,10 @@ where
         Some(Verb::Dev(dev)) => dev::dev(application, dev),
         Some(Verb::Status(status)) => status::status(&status),
         Some(Verb::Members(options)) => members::members(&options),
+        Some(Verb::Add(options)) => change::add(&options),
+        Some(Verb::Promote(options)) => change::promote(&options),
+        Some(Verb::Remove(options)) => change::remove(&options),
+        Some(Verb::Replace(options)) => change::replace(&options),
         Some(Verb::Call(call)) => call::call(&call),
         Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
         Some(Verb::Config(config)) => config::config(&config),
@@ -76,6 +81,10 @@ pub fn tools() -> ExitCode {
         Tool::Sim(sim) => sim::sim(&sim),
         Tool::Status(status) => status::status(&status),
         Tool::Members(options) => members::members(&options),
+        Tool::Add(options) => change::add(&options),
+        Tool::Promote(options) => change::promote(&options),
+        Tool::Remove(options) => change::remove(&options),
+        Tool::Replace(options) => change::replace(&options),
         Tool::Call(call) => call::call(&call),
         Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
         Tool::Config(config) => config::config(&config),

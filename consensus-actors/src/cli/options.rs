@@ -31,6 +31,14 @@ pub(super) enum Verb {
     Status(Status),
     /// Shows who takes part in a cluster.
     Members(Members),
+    /// Adds a node to a cluster: it follows at first, and votes when it has caught up.
+    Add(Add),
+    /// Lets a learner vote.
+    Promote(Promote),
+    /// Removes a node from a cluster, for good.
+    Remove(Remove),
+    /// Puts a new node in the place of one, lost or not, in one step.
+    Replace(Replace),
     /// Calls a command or a query of a group.
     Call(Call),
     /// Hands the lead of a group over to another node.
@@ -57,6 +65,14 @@ pub(super) enum Tool {
     Status(Status),
     /// Shows who takes part in a cluster.
     Members(Members),
+    /// Adds a node to a cluster: it follows at first, and votes when it has caught up.
+    Add(Add),
+    /// Lets a learner vote.
+    Promote(Promote),
+    /// Removes a node from a cluster, for good.
+    Remove(Remove),
+    /// Puts a new node in the place of one, lost or not, in one step.
+    Replace(Replace),
     /// Calls a command or a query of a group.
     Call(Call),
     /// Hands the lead of a group over to another node.
@@ -259,6 +275,72 @@ pub(super) struct Members {
     /// Shows only who takes part in this group.
     #[arg(long, value_name = "GROUP")]
     pub(super) group: Option<String>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// The id of the new node, which no node ever had.
+    pub(super) id: u64,
+    /// Where it listens to its peers; if not given, where it said so when it came to join.
+    #[arg(value_name = "HOST:PORT")]
+    pub(super) address: Option<String>,
+    /// It is to vote, once it has caught up; so it is if nothing is said.
+    #[arg(long, conflicts_with_all = ["learner", "witness"])]
+    pub(super) voter: bool,
+    /// It is only to follow.
+    #[arg(long, conflicts_with = "witness")]
+    pub(super) learner: bool,
+    /// It is to vote, and to store no data.
+    #[arg(long)]
+    pub(super) witness: bool,
+    #[command(flatten)]
+    pub(super) changing: Changing,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Promote {
+    /// The id of the learner.
+    pub(super) id: u64,
+    #[command(flatten)]
+    pub(super) changing: Changing,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    /// The id of the member; it is never used again.
+    pub(super) id: u64,
+    #[command(flatten)]
+    pub(super) changing: Changing,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replace {
+    /// The id of the member that goes; it is never used again.
+    pub(super) dead: u64,
+    /// The id of the new node, which no node ever had.
+    pub(super) new: u64,
+    /// Where the new node listens to its peers; if not given, where it said so when it came to
+    /// join.
+    #[arg(value_name = "HOST:PORT")]
+    pub(super) address: Option<String>,
+    #[command(flatten)]
+    pub(super) changing: Changing,
+}
+
+/// How who takes part is changed.
+#[derive(Debug, Args)]
+pub(super) struct Changing {
+    /// Changes only who takes part in this group.
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Option<String>,
+    /// Agrees to what the change does, unseen.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// How long to wait until the change is over; it goes on without anybody waiting.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(super) wait: Duration,
     #[command(flatten)]
     pub(super) target: Target,
 }

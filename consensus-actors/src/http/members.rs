@@ -1,26 +1,46 @@
 //! Who takes part in the cluster, and changing it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use actix_web::{HttpResponse, web};
-use consensus_core::{Membership, NodeId, Status};
+use consensus_core::{Index, Membership, NodeId, Status};
 use serde_json::{Value, json};
 
-use crate::node::Shared;
+use crate::node::{Group, Shared};
 
 /// Tells who takes part in which group, and how this node gets along with each.
 pub(super) async fn members(node: web::Data<Shared>) -> HttpResponse {
-    HttpResponse::Ok().json(describe(&node))
+    let hosted: Vec<(String, Arc<dyn Group>)> = {
+        let groups = node.groups();
+        groups.iter().map(|(name, group)| (name.clone(), Arc::clone(group))).collect()
+    };
+    let mut groups = Vec::with_capacity(hosted.len());
+    for (name, group) in hosted {
+        let status = group.status().1;
+        let is_led_here = status.role == "leader";
+        let followers = if is_led_here { group.followers().await } else { Ok(Vec::new()) };
+        let followers = followers.unwrap_or_default().into_iter().collect();
+        groups.push(Seen { name, status, followers });
+    }
+    HttpResponse::Ok().json(describe(&node, &groups))
 }
 
-fn describe(node: &Shared) -> Value {
-    let groups: Vec<(String, Status)> = {
-        let groups = node.groups();
-        groups.iter().map(|(name, group)| (name.clone(), group.status().1)).collect()
-    };
+/// A group as this node sees it.
+struct Seen {
+    name: String,
+    status: Status,
+    /// How far the log of each follower is known to agree, if this node leads.
+    followers: BTreeMap<NodeId, Index>,
+}
+
+fn describe(node: &Shared, groups: &[Seen]) -> Value {
     let roster = &node.identity.roster;
-    let (peers, contacts) = (roster.peers(), roster.contacts());
-    let memberships = || groups.iter().map(|(_, status)| &status.membership);
+    let (peers, refusals) = (roster.peers(), roster.refusals());
+    let presence = &node.identity.presence;
+    let memberships = || groups.iter().map(|group| &group.status.membership);
     let members: BTreeSet<NodeId> = memberships().flat_map(Membership::members).collect();
     let removed: BTreeSet<NodeId> = memberships().flat_map(Membership::retired).collect();
     let describe = |member: &NodeId| {
@@ -30,19 +50,18 @@ fn describe(node: &Shared) -> Value {
         } else {
             peers.get(member).map(|peer| &*peer.address)
         };
-        let contact = contacts.get(member);
         let parts: Vec<Value> = groups
             .iter()
-            .filter(|(_, status)| status.membership.is_member(*member))
-            .map(|(name, status)| part(name, status, *member))
+            .filter(|group| group.status.membership.is_member(*member))
+            .map(|group| part(group, *member))
             .collect();
         json!({
             "id": member.number(),
             "address": address.filter(|address| !address.is_empty()),
             "answers_here": is_here,
-            "connected": is_here || contact.is_some_and(|contact| contact.connected),
-            "heard_ms_ago": contact.and_then(|it| it.heard_ago()).map(|ago| ago.as_millis() as u64),
-            "refusal": contact.and_then(|it| it.refusal.as_ref()).map(|it| it.reason.clone()),
+            "up": is_here || presence.is_present(*member),
+            "heard_ms_ago": presence.heard_ago(*member).map(|ago| ago.as_millis() as u64),
+            "refusal": refusals.get(member).map(|refusal| &*refusal.reason),
             "groups": parts,
         })
     };
@@ -65,13 +84,17 @@ fn describe(node: &Shared) -> Value {
 }
 
 /// Tells what part a member takes in a group.
-fn part(group: &str, status: &Status, member: NodeId) -> Value {
+fn part(group: &Seen, member: NodeId) -> Value {
+    let Seen { name, status, followers } = group;
     let membership = &status.membership;
+    let matched = followers.get(&member);
     let joining = membership.joining().find(|(node, _)| *node == member);
     json!({
-        "group": group,
+        "group": name,
         "role": role(membership, member),
         "leads": status.leader == Some(member),
+        "matched": matched.map(|matched| matched.0),
+        "behind": matched.map(|matched| status.last.0.saturating_sub(matched.0)),
         "joining": joining.is_some(),
         "replaces": joining.and_then(|(_, replaced)| replaced).map(NodeId::number),
     })

@@ -8,6 +8,10 @@
 //! GET  /v1/status                                          how the node and its groups stand
 //! GET  /v1/config                                          which settings count, and why
 //! GET  /v1/members                                         who takes part, and where
+//! POST /v1/members                          {"id":4,"address":"..","as":"voter"}
+//! POST /v1/members/{id}/promote                            a learner is to vote
+//! POST /v1/members/{id}/replace             {"id":4,"address":".."}
+//! DELETE /v1/members/{id}                                  a member is to go
 //! GET  /livez, /readyz                                     for load balancers
 //! ```
 //!
@@ -19,6 +23,7 @@
 //! names.
 
 mod admin;
+mod changes;
 mod doors;
 mod members;
 mod origin;
@@ -60,7 +65,15 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
             .service(page("/readyz", get().to(status::readyz)))
             .service(page("/v1/status", get().to(status::status)))
             .service(page("/v1/config", get().to(status::config)))
-            .service(page("/v1/members", get().to(members::members)))
+            .service(
+                web::resource("/v1/members")
+                    .route(get().to(members::members))
+                    .route(web::post().to(changes::add))
+                    .default_service(web::to(wrong_method)),
+            )
+            .service(page("/v1/members/{id}", web::delete().to(changes::remove)))
+            .service(page("/v1/members/{id}/promote", web::post().to(changes::promote)))
+            .service(page("/v1/members/{id}/replace", web::post().to(changes::replace)))
             .service(page("/v1/groups", get().to(status::groups)))
             .service(page("/v1/groups/{group}", get().to(status::group)))
             .service(page("/v1/groups/{group}/commands/{name}", web::post().to(command)))
@@ -90,6 +103,7 @@ async fn command(
 ) -> Result<HttpResponse> {
     let (group, name) = path.into_inner();
     let group = node.group(&group)?;
+    node.check_part()?;
     let body = body.map_err(|error| {
         let message = format!(
             "the body cannot be read ({error}); it may have {BODY_BYTES_MAX} bytes at most"
@@ -112,6 +126,7 @@ async fn query(
 ) -> Result<HttpResponse> {
     let (group, name) = path.into_inner();
     let group = node.group(&group)?;
+    node.check_part()?;
     let mut arguments = url_arguments(&request)?;
     let queries = group.interface().queries;
     let operation = queries.iter().find(|operation| operation.name == name);
@@ -167,8 +182,14 @@ fn deadline(request: &HttpRequest) -> Result<Option<Duration>> {
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
     let path = request.path();
-    let writes = path.contains("/commands/") || path.ends_with("/transfer");
-    let (right, allowed) = if writes { ("POST", "POST") } else { ("GET", "GET, HEAD") };
+    let ends_with = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
+    let writes = path.contains("/commands/") || ends_with(&["/transfer", "/promote", "/replace"]);
+    let (right, allowed) = match path.strip_prefix("/v1/members") {
+        _ if writes => ("POST", "POST"),
+        Some("") => ("GET or POST", "GET, HEAD, POST"),
+        Some(_) => ("DELETE", "DELETE"),
+        None => ("GET", "GET, HEAD"),
+    };
     let message = format!("{path} does not take {}; use {right}", request.method());
     let mut response = Error::new(Code::WrongMethod, message).error_response();
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

@@ -20,6 +20,13 @@ impl ResponseError for Error {
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AlreadyAnswered | Code::TransferUnderWay => StatusCode::CONFLICT,
+            Code::NotAMember => StatusCode::NOT_FOUND,
+            Code::ChangeUnderWay
+            | Code::CatchingUp
+            | Code::NoMajority
+            | Code::IdUsed
+            | Code::BadChange
+            | Code::CannotJoin => StatusCode::CONFLICT,
             Code::NotAVoter => StatusCode::UNPROCESSABLE_ENTITY,
             Code::NoSuccessor | Code::TransferAborted => StatusCode::SERVICE_UNAVAILABLE,
             Code::Busy | Code::TooManyClients => StatusCode::TOO_MANY_REQUESTS,
@@ -30,7 +37,8 @@ impl ResponseError for Error {
             | Code::Behind
             | Code::SessionExpired
             | Code::Stopping
-            | Code::Starting => match self.outcome() {
+            | Code::Starting
+            | Code::NoPart => match self.outcome() {
                 Outcome::NotApplied => StatusCode::SERVICE_UNAVAILABLE,
                 Outcome::Applied | Outcome::Unknown => StatusCode::GATEWAY_TIMEOUT,
             },

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use consensus_core::NodeId;
 use serde_json::{Value, json};
 
+use super::changes;
 use crate::{
     error::Result,
     node::{Group, Shared},
@@ -119,5 +120,6 @@ pub(super) async fn group(
         "name": *name,
         "commands": describe(interface.commands, false),
         "queries": describe(interface.queries, true),
+        "members": changes::parts(group.as_ref()),
     })))
 }

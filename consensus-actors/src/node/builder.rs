@@ -74,7 +74,8 @@ impl NodeBuilder {
         self.set(&ID, id)
     }
 
-    /// Adds a founder of the cluster and the address of its peer port. This node must be among them.
+    /// Adds a founder of the cluster and the address of its peer port. This node must be among
+    /// them.
     ///
     /// It says who the first members are, once: later starts may leave it out, and
     /// [`NodeBuilder::join`] is for nodes that come later. Without either the node founds a cluster

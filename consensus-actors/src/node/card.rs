@@ -224,8 +224,11 @@ mod tests {
     #[test]
     fn former_cards_are_read() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let text = r#"{"format": 1, "cluster": "c", "node": 2, "incarnation": "0000000000000000000000000000002a",
-            "members": [1, 2], "peers": {"1": "00000000000000000000000000000007"}}"#;
+        let (own, peer) = (format!("{:032x}", 42), format!("{:032x}", 7));
+        let text = format!(
+            r#"{{"format": 1, "cluster": "c", "node": 2, "incarnation": "{own}",
+            "members": [1, 2], "peers": {{"1": "{peer}"}}}}"#
+        );
         fs::write(directory.path().join("identity.json"), text).expect("the card is written");
         let card = Card::read(directory.path()).expect("it is read").expect("there is one");
         let node = |number| NodeId::new(number).expect("tests use positive ids");

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    CommitToken, Index, Operation, Outcome, ReadLevel, StateMachine, Status,
+    CommitToken, Index, NodeId, Operation, Outcome, ReadLevel, StateMachine, Status,
     client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use crate::{
     call::{self, Call, Reading},
     client::{self, Client},
     error::{Code, Error, Result},
-    replica::{Idle, Origin, Requests, Resign},
+    replica::{Idle, Inspect, Origin, Requests, Resign},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
     transport::{
@@ -71,6 +71,9 @@ pub(crate) trait Group: Desk {
 
     /// Tells when no caller of this node's waits for an answer.
     fn idle(&self) -> oneshot::Receiver<()>;
+
+    /// Tells how far the log of each follower is known to agree, if this node leads.
+    fn followers(&self) -> oneshot::Receiver<Vec<(NodeId, Index)>>;
 
     /// Returns the stable name of the state machine.
     fn machine(&self) -> &'static str;
@@ -163,6 +166,12 @@ impl<S: Replicated> Group for HostedGroup<S> {
         let (waits, idle) = oneshot::channel();
         self.client.addr().do_send(Idle(waits));
         idle
+    }
+
+    fn followers(&self) -> oneshot::Receiver<Vec<(NodeId, Index)>> {
+        let (answer, answered) = oneshot::channel();
+        self.client.addr().do_send(Inspect(answer));
+        answered
     }
 
     fn machine(&self) -> &'static str {

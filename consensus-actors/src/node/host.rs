@@ -7,13 +7,14 @@ use std::{
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
-    GroupId, Input, Members, Membership, NodeId, Read, Status, Submission, Ticket, Token,
+    GroupId, Index, Input, Members, Membership, NodeId, Read, Status, Submission, Ticket, Token,
     client::{Admin, Attempt, Attempted, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
     raft::{self, Raft},
     role::Seated,
 };
+use tokio::sync::oneshot;
 
 use super::{Board, Shared, group::HostedGroup};
 use crate::{
@@ -329,6 +330,10 @@ impl<P: Hosted> Proposer for Seat<P> {
 
     fn read(&self, reads: Vec<Read>) {
         self.send(vec![P::read(reads)]);
+    }
+
+    fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>) {
+        Self::inspect(self, answer);
     }
 
     fn behind(&self, behind: bool) {

@@ -146,7 +146,7 @@ pub(crate) fn assemble(
     let (inlets, links) = (identity.presence.inlets(), Links::default());
     links.sync(&network, &identity);
     let following = links.clone().follow(Arc::clone(&network), identity.clone());
-    let acquainting = acquaint(network, identity.clone(), join);
+    let acquainting = acquaint(Arc::clone(&network), identity.clone(), join);
     let mut tasks = vec![actix_rt::spawn(following), actix_rt::spawn(acquainting)];
     let clock = Clock::launch(tick);
     clock.do_send(clock::Register(Arc::new(identity.presence.clone())));
@@ -169,6 +169,7 @@ pub(crate) fn assemble(
         cluster,
         identity: identity.clone(),
         doors: Arc::default(),
+        network,
         http,
         settings: Mutex::new(settings),
         groups: Mutex::new(BTreeMap::new()),

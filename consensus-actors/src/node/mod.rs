@@ -8,6 +8,7 @@ mod group;
 mod host;
 pub(crate) mod launch;
 mod reception;
+mod wish;
 
 use std::{
     collections::BTreeMap,
@@ -32,13 +33,14 @@ pub(crate) use ending::{Doors, Visit};
 pub(crate) use group::{Arguments, Group, Replied};
 pub use host::Hosting;
 use host::NodeActor;
+pub(crate) use wish::{Effect, Part, Wish};
 
 use crate::{
     config::{Layers, Settings, table::SHUTDOWN_GRACE},
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
-    transport::Identity,
+    transport::{Identity, Network, REMOVED, Standing},
 };
 
 /// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
@@ -57,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<str>,
     pub(crate) identity: Identity,
     pub(crate) doors: Arc<Doors>,
+    pub(crate) network: Arc<dyn Network>,
     pub(crate) http: Option<SocketAddr>,
     /// With what code says of the groups that are hosted.
     settings: Mutex<Settings>,
@@ -255,6 +258,18 @@ impl Shared {
                  of it has no effect here"
             );
         }
+    }
+
+    /// Checks that this node takes part in its cluster: one that does not reaches no leader, and
+    /// its callers would wait in vain.
+    pub(crate) fn check_part(&self) -> Result {
+        let reason = match self.identity.roster.standing() {
+            Standing::Member => return Ok(()),
+            Standing::Waiting => self.identity.wanted(),
+            Standing::Removed => REMOVED.to_owned(),
+            Standing::Refused(reason) => reason,
+        };
+        Err(Error::new(Code::NoPart, format!("call another node: {reason}")))
     }
 
     /// Returns a hosted group.

@@ -17,7 +17,7 @@ use consensus_core::{
     codec::{DecodeError, Encode},
     replica::{Body, Envelope},
 };
-use tokio::{task::spawn_local, time::sleep};
+use tokio::{sync::oneshot, task::spawn_local, time::sleep};
 
 use super::{
     chronicle::{Chronicle, Commands, Note, Queries, Standing},
@@ -220,6 +220,8 @@ impl Proposer for Tickets {
     fn admin(&self, _: Vec<(Ticket, Admin)>) {}
 
     fn resign(&self, _: Ticket) {}
+
+    fn inspect(&self, _: oneshot::Sender<Vec<(NodeId, Index)>>) {}
 }
 
 /// A calendar of one day.

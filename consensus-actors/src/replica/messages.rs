@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::Message;
 use consensus_core::{
-    CommitToken,
+    CommitToken, Index, NodeId,
     client::{Ask, Attempted, Response},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -22,6 +22,9 @@ pub(crate) struct Called {
     /// Its place in the mailbox, free for another once this is handled.
     pub(crate) place: OwnedSemaphorePermit,
 }
+
+/// Asks how far the log of each follower is known to agree.
+pub(crate) struct Inspect(pub(crate) oneshot::Sender<Vec<(NodeId, Index)>>);
 
 /// Decisions of the protocol, in order.
 pub(crate) struct Decisions(pub(crate) Vec<Decision>);
@@ -46,4 +49,4 @@ macro_rules! messages {
     };
 }
 
-messages!(Called, Decisions, Requests, Responses, Tick, Flush);
+messages!(Called, Decisions, Inspect, Requests, Responses, Tick, Flush);

@@ -6,9 +6,10 @@ use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 use super::{
+    exclusion::Exclusion,
     handshake::{self, Identity, Shown},
     network::Network,
-    roster::{Exclusion, Standing},
+    roster::Standing,
 };
 
 /// How long a node may take to say who it is.

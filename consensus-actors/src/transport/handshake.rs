@@ -1,9 +1,14 @@
 //! The handshake: who is calling whom, and whether they may talk.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use consensus_core::NodeId;
+use consensus_core::{GroupId, NodeId};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -11,10 +16,12 @@ use tokio::{
 };
 
 use super::{
-    admission, frame,
+    admission,
+    exclusion::{Cause, Exclusion},
+    frame,
     network::Stream,
     presence::Presence,
-    roster::{Cause, Claim, Exclusion, Roster, Standing, Told},
+    roster::{Claim, Roster, Standing, Told},
 };
 
 /// The layout of frames, items and messages that this build speaks.
@@ -82,6 +89,8 @@ pub(crate) struct Shown {
     pub(crate) node: NodeId,
     /// Whether it takes part in a group.
     pub(crate) is_member: bool,
+    /// The groups that it hosts.
+    pub(crate) groups: BTreeSet<GroupId>,
     /// The nodes that it knows, itself included.
     pub(crate) peers: Vec<Told>,
 }
@@ -137,7 +146,7 @@ impl Identity {
         let told = |(node, address)| Told { node, address, incarnation: None };
         let peers = self.addresses().into_iter().map(told).collect();
         let is_member = self.roster.standing() == Standing::Member;
-        Shown { node: self.node, is_member, peers }
+        Shown { node: self.node, is_member, groups: self.roster.groups(), peers }
     }
 }
 
@@ -178,7 +187,7 @@ pub(super) async fn call(stream: &mut Stream, identity: &Identity, peer: NodeId)
             identity.roster.introduce(peers);
             Ok(())
         }
-        Welcome::Refused { reason, cause } => Err(Exclusion::new(cause, reason).into_io()),
+        Welcome::Refused { reason, cause } => Err(Exclusion::of_this(cause, reason).into_io()),
         Welcome::Shown(_) => Err(unasked()),
     }
 }
@@ -191,7 +200,7 @@ pub(super) async fn look(stream: &mut Stream, identity: &Identity) -> io::Result
     send(&mut stream.write, &identity.greeting(None, Wish::Look)).await?;
     match parse(&receive(&mut stream.read, HELLO_BYTES_MAX).await?)? {
         Welcome::Shown(shown) => Ok(shown),
-        Welcome::Refused { reason, cause } => Err(Exclusion::new(cause, reason).into_io()),
+        Welcome::Refused { reason, cause } => Err(Exclusion::of_this(cause, reason).into_io()),
         Welcome::Accepted { .. } => Err(unasked()),
     }
 }
@@ -227,7 +236,7 @@ pub(super) async fn answer(stream: &mut Stream, identity: &Identity) -> io::Resu
     let hello: Hello = parse(&body)?;
     let (peer, wish) = (hello.from, hello.wish);
     if let Err(exclusion) = judge(hello, identity) {
-        let Exclusion { cause, reason } = exclusion.clone();
+        let Exclusion { cause, reason, .. } = exclusion.clone();
         send(&mut stream.write, &Welcome::Refused { reason, cause }).await?;
         return Err(exclusion.into_io());
     }

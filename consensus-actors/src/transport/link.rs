@@ -12,11 +12,12 @@ use tokio::{
 };
 
 use super::{
+    exclusion::{Cause, Exclusion},
     frame,
     handshake::{self, Identity},
     network::{Network, Stream},
     queue::Queue,
-    roster::{Cause, Exclusion, Standing},
+    roster::Standing,
 };
 use crate::abort::AbortOnPanic;
 
@@ -164,7 +165,7 @@ impl Link {
         let roster = &self.identity.roster;
         let waits = refusal.is_some_and(|refusal| refusal.cause == Cause::Unknown)
             && roster.standing() == Standing::Waiting;
-        if roster.disconnected(peer, refusal) && !waits {
+        if refusal.is_some_and(|refusal| roster.refused(peer, refusal)) && !waits {
             tracing::error!(%node, %peer, reason = %error, "refused");
         } else {
             tracing::debug!(%node, %peer, %error, "not connected");
@@ -284,7 +285,6 @@ impl Handler<Close> for Link {
 
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("link");
-        self.identity.roster.disconnected(self.peer, None);
         self.queue.close();
         self.identity.presence.reached(self.peer, false);
         ctx.stop();

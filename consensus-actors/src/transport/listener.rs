@@ -21,11 +21,11 @@ use tokio::{
 use super::{
     FRAME_BYTES_MAX, Inlets,
     admission::{self, Ground, Refusal},
+    exclusion::Exclusion,
     frame,
     guest::{GUESTS_MAX, Reception, Visit},
     handshake::{self, Caller, Identity},
     network::{Incoming, Stream},
-    roster::Exclusion,
 };
 use crate::sync::lock;
 
@@ -211,9 +211,7 @@ impl Port {
         stream: &mut (impl AsyncRead + Unpin),
         peer: NodeId,
     ) -> io::Result<()> {
-        let heard = self.identity.roster.hearing(peer);
         while let Some(body) = frame::read(stream, FRAME_BYTES_MAX).await? {
-            heard.now();
             self.identity.presence.heard(peer);
             let delivered = self.inlets.deliver(peer, body);
             delivered.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;

@@ -21,6 +21,7 @@
 mod acquaintance;
 pub(crate) mod admission;
 pub(crate) mod conversation;
+mod exclusion;
 mod frame;
 pub(crate) mod guest;
 mod handshake;
@@ -45,9 +46,9 @@ use consensus_core::{
 
 use crate::sync::lock;
 
-pub(crate) use acquaintance::acquaint;
+pub(crate) use acquaintance::{acquaint, look};
 pub(crate) use frame::FRAME_BYTES_MAX;
-pub(crate) use handshake::Identity;
+pub(crate) use handshake::{Identity, Shown};
 #[cfg(test)]
 pub(crate) use link::{Link, Look};
 pub(crate) use links::Links;

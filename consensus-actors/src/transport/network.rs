@@ -23,8 +23,8 @@ pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send
 
 /// Connects to peers.
 pub(crate) trait Network: Send + Sync {
-    /// Connects to the peer that listens on `address`, as HOST:PORT. A name is resolved anew at each
-    /// attempt: it may have come to stand for another machine.
+    /// Connects to the peer that listens on `address`, as HOST:PORT. A name is resolved anew at
+    /// each attempt: it may have come to stand for another machine.
     fn dial(&self, address: &str) -> Dialing;
 }
 

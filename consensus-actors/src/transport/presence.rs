@@ -68,6 +68,16 @@ impl Presence {
         self.update(peer, |contact| contact.heard = None);
     }
 
+    /// Tells whether this node reaches a peer and has heard of it lately.
+    pub(crate) fn is_present(&self, peer: NodeId) -> bool {
+        lock(&self.0.contacts).get(&peer).is_some_and(|contact| contact.present)
+    }
+
+    /// Returns how long ago a peer was heard last by a connection that still is one.
+    pub(crate) fn heard_ago(&self, peer: NodeId) -> Option<Duration> {
+        Some(lock(&self.0.contacts).get(&peer)?.heard?.elapsed())
+    }
+
     /// Tells a group that has just come who is silent.
     pub(crate) fn introduce(&self, group: &dyn Inlet) {
         let contacts = lock(&self.0.contacts);

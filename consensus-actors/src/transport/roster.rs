@@ -7,11 +7,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    io,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,6 +16,7 @@ use consensus_core::{GroupId, Membership, NodeId};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
 
+use super::exclusion::{Cause, Exclusion};
 use crate::sync::lock;
 
 /// How many nodes a roster holds; a peer that lists more is not believed.
@@ -71,51 +69,6 @@ pub(crate) struct Claim {
     pub(crate) address: Option<String>,
 }
 
-/// Why a node is not talked to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Cause {
-    /// It speaks another protocol, is of another cluster, or wanted somebody else.
-    #[default]
-    Mistaken,
-    /// Its id is not known.
-    Unknown,
-    /// Its id is known under another incarnation.
-    Wiped,
-    /// Its id was removed.
-    Removed,
-}
-
-/// A refusal to talk, with what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Exclusion {
-    pub(crate) cause: Cause,
-    pub(crate) reason: String,
-}
-
-impl Exclusion {
-    pub(super) fn new(cause: Cause, reason: impl Into<String>) -> Self {
-        Self { cause, reason: reason.into() }
-    }
-
-    /// Wraps the refusal for those who expect what a socket says.
-    pub(super) fn into_io(self) -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionRefused, self)
-    }
-
-    /// Finds the refusal in what a socket is said to have said.
-    pub(crate) fn find(error: &io::Error) -> Option<&Self> {
-        error.get_ref().and_then(|inner| inner.downcast_ref())
-    }
-}
-
-impl fmt::Display for Exclusion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for Exclusion {}
-
 /// Whether this node takes part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -138,46 +91,6 @@ impl Standing {
             Self::Removed => "removed",
             Self::Refused(_) => "refused",
         }
-    }
-}
-
-/// How a peer and this node get along at the moment.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Contact {
-    heard: Heard,
-    /// Whether there is a connection to it.
-    pub(crate) connected: bool,
-    /// Why it does not talk to this node.
-    pub(crate) refusal: Option<Exclusion>,
-}
-
-impl Contact {
-    /// Returns how long ago the peer was heard last, if it was.
-    pub(crate) fn heard_ago(&self) -> Option<Duration> {
-        let at = self.heard.at.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.heard.since.elapsed().saturating_sub(Duration::from_millis(at)))
-    }
-}
-
-/// When a peer was heard last: written with every frame, so without a lock.
-#[derive(Clone, Debug)]
-pub(super) struct Heard {
-    since: Instant,
-    /// Milliseconds after `since`, plus one; zero for never.
-    at: Arc<AtomicU64>,
-}
-
-impl Heard {
-    /// Notes that the peer is heard now.
-    pub(super) fn now(&self) {
-        let after = self.since.elapsed().as_millis() as u64;
-        self.at.store(after + 1, Ordering::Relaxed);
-    }
-}
-
-impl Default for Heard {
-    fn default() -> Self {
-        Self { since: Instant::now(), at: Arc::default() }
     }
 }
 
@@ -207,7 +120,8 @@ struct Inner {
     memberships: BTreeMap<GroupId, Membership>,
     /// Whether the node has been a member since before its groups could say so.
     founder: bool,
-    contacts: BTreeMap<NodeId, Contact>,
+    /// Why there is no connection to a peer, where one of both would not have it.
+    refusals: BTreeMap<NodeId, Exclusion>,
     /// Why a node at an address to join does not talk to this one.
     refusal: Option<Exclusion>,
     waiting: BTreeMap<NodeId, Applicant>,
@@ -226,7 +140,7 @@ impl Roster {
             store,
             memberships: BTreeMap::new(),
             founder,
-            contacts: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             refusal: None,
             waiting: BTreeMap::new(),
         };
@@ -265,9 +179,9 @@ impl Roster {
         lock(&self.0.inner).standing(self.0.node)
     }
 
-    /// Returns what is known of each peer at the moment.
-    pub(crate) fn contacts(&self) -> BTreeMap<NodeId, Contact> {
-        lock(&self.0.inner).contacts.clone()
+    /// Returns why peers do not talk to this node, or this node not to them.
+    pub(crate) fn refusals(&self) -> BTreeMap<NodeId, Exclusion> {
+        lock(&self.0.inner).refusals.clone()
     }
 
     /// Returns who waits to be added, with where it listens.
@@ -312,8 +226,8 @@ impl Roster {
         Ok(())
     }
 
-    /// Learns of nodes that another one knows. What is known already is not overwritten: who says so
-    /// first is believed.
+    /// Learns of nodes that another one knows. What is known already is not overwritten: who says
+    /// so first is believed.
     pub(super) fn introduce(&self, told: Vec<Told>) {
         let mut inner = lock(&self.0.inner);
         let before = inner.peers.clone();
@@ -391,34 +305,28 @@ impl Roster {
         lock(&self.0.inner).refusal = refusal;
     }
 
-    /// Returns where it is noted that a peer was heard.
-    pub(super) fn hearing(&self, peer: NodeId) -> Heard {
-        lock(&self.0.inner).contacts.entry(peer).or_default().heard.clone()
+    /// Returns the groups that this node hosts.
+    pub(crate) fn groups(&self) -> BTreeSet<GroupId> {
+        lock(&self.0.inner).memberships.keys().copied().collect()
     }
 
     /// Notes that there is a connection to a peer.
     pub(super) fn connected(&self, peer: NodeId) {
-        let mut inner = lock(&self.0.inner);
-        let contact = inner.contacts.entry(peer).or_default();
-        (contact.connected, contact.refusal) = (true, None);
+        lock(&self.0.inner).refusals.remove(&peer);
     }
 
-    /// Notes that there is none, and whether the peer refuses it; returns whether that is news.
-    pub(super) fn disconnected(&self, peer: NodeId, refusal: Option<&Exclusion>) -> bool {
-        let mut inner = lock(&self.0.inner);
-        let contact = inner.contacts.entry(peer).or_default();
-        contact.connected = false;
-        let is_news = refusal.is_some() && contact.refusal.as_ref() != refusal;
-        if is_news {
-            contact.refusal = refusal.cloned();
-        }
-        is_news
+    /// Notes that a peer, or this node, would not have a connection; returns whether that is news.
+    pub(super) fn refused(&self, peer: NodeId, refusal: &Exclusion) -> bool {
+        let former = lock(&self.0.inner).refusals.insert(peer, refusal.clone());
+        former.as_ref() != Some(refusal)
     }
 }
 
 /// What a node says of itself once it is no member any more.
-pub(crate) const REMOVED: &str = "this node was removed from its cluster, and its id is never used again; stop it, or start it \
-     with an empty data directory, a new --id and --join, and add that id";
+pub(crate) const REMOVED: &str = concat!(
+    "this node was removed from its cluster, and its id is never used again; stop it, or start it ",
+    "with an empty data directory, a new --id and --join, and add that id"
+);
 
 impl Inner {
     fn recognize(
@@ -504,8 +412,9 @@ impl Inner {
         let takes_part = self.memberships.values().any(|group| group.is_member(here));
         let retired = self.memberships.values().any(|group| group.is_retired(here));
         let refusals = || {
-            let refusals = self.contacts.values().map(|contact| &contact.refusal);
-            refusals.chain([&self.refusal]).flatten()
+            // Whom this node excludes has nothing to say about it.
+            let refusals = self.refusals.values().chain(&self.refusal);
+            refusals.filter(|refusal| refusal.is_theirs)
         };
         let removed = refusals().any(|refusal| refusal.cause == Cause::Removed);
         if retired && !takes_part || removed {
@@ -525,3 +434,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,7 @@ pub enum Change {
         contact: String,
     },
     /// Several of these in one step; they hold no such list themselves.
-    All(Vec<Change>),
+    All(Vec<Self>),
 }
 
 /// How many members a group may have: beyond it a majority only costs.

@@ -44,7 +44,7 @@ pub struct Leader {
     /// When a heartbeat interval will have passed, however many heartbeats reads asked for.
     interval_due: Time,
     following: Following,
-    pub(super) heirs: Heirs,
+    pub(super) heirs: Box<Heirs>,
     pub(super) changes: Changes,
 }
 
@@ -62,7 +62,7 @@ impl Leader {
             heartbeat_due: now + state.config.heartbeat(),
             interval_due: now + state.config.heartbeat(),
             following: Following::begin(now, state.config.election_timeout()),
-            heirs: Heirs::default(),
+            heirs: Box::default(),
             changes: Changes::default(),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
@@ -425,6 +425,10 @@ fn inherited_bytes(state: &State) -> usize {
 impl Step<Raft> for Leader {
     fn name(&self) -> &'static str {
         "leader"
+    }
+
+    fn followers(&self) -> Vec<(NodeId, Index)> {
+        self.progress().map(|(peer, progress)| (peer, progress.matched())).collect()
     }
 
     fn step(

@@ -168,6 +168,7 @@ pub struct Raft {
 
 /// The roles, of which a replica holds one at a time.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a replica, which leads in its turn")]
 pub enum Role {
     /// Neither leads nor campaigns.
     Follower(Follower),

@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    operations::Ended,
+    operations::{Ended, rejection},
     protocol::Simulated,
     script::Wish,
     trace::What,
@@ -14,7 +14,6 @@ use crate::{
     error::Outcome,
     members::NodeId,
     read::ReadLevel,
-    replica::Rejection,
     state_machine::StateMachine,
     time::Time,
 };
@@ -200,20 +199,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.begin(node, operation);
         self.operations.add_probe(node, operation);
         self.ask(node, operation);
-    }
-}
-
-/// Returns why a call has no reply.
-fn rejection(error: &CallError) -> Rejection {
-    match error {
-        CallError::Rejected(rejection) | CallError::Unanswered(rejection) => *rejection,
-        CallError::Deadline { .. }
-        | CallError::Busy { .. }
-        | CallError::StorageFull
-        | CallError::SessionExpired
-        | CallError::TooStale { .. }
-        | CallError::Behind { .. }
-        | CallError::Refused(_) => unreachable!("only a decided call is applied and silent"),
     }
 }
 

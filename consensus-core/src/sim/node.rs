@@ -269,11 +269,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         let before = self.host(node).handing_over();
         self.step(node, Input::Tick)?;
-        if let (None, Some(_)) = (before, self.host(node).handing_over()) {
-            // Nobody asked for it.
-            let stalls = self.host(node).stalls_visibly();
-            self.counts.count(if stalls { Fault::DiskStall } else { Fault::Takeover });
-        }
+        self.count_unasked(node, before);
         let host = self.host(node);
         let is_behind = host.behind_until > now;
         if std::mem::replace(&mut host.is_behind, is_behind) != is_behind {

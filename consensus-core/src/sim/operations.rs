@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{history::Moment, workload::Body};
 use crate::{
+    client::CallError,
     log::Index,
     members::NodeId,
     read::ReadLevel,
@@ -256,5 +257,19 @@ impl Operations {
     pub(super) fn probes_are_answered(&self, serves: impl Fn(NodeId) -> bool) -> bool {
         let mut waiting = self.probes.iter().map(|(node, _)| node).chain(&self.retried);
         !waiting.any(|node| serves(*node))
+    }
+}
+
+/// Returns why a call has no reply.
+pub(super) fn rejection(error: &CallError) -> Rejection {
+    match error {
+        CallError::Rejected(rejection) | CallError::Unanswered(rejection) => *rejection,
+        CallError::Deadline { .. }
+        | CallError::Busy { .. }
+        | CallError::StorageFull
+        | CallError::SessionExpired
+        | CallError::TooStale { .. }
+        | CallError::Behind { .. }
+        | CallError::Refused(_) => unreachable!("only a decided call is applied and silent"),
     }
 }

@@ -65,6 +65,14 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
     }
 
+    /// Counts a transfer that began as time passed: nobody asked for it.
+    pub(super) fn count_unasked(&mut self, node: NodeId, before: Option<NodeId>) {
+        if before.is_none() && self.host(node).handing_over().is_some() {
+            let stalls = self.host(node).stalls_visibly();
+            self.counts.count(if stalls { Fault::DiskStall } else { Fault::Takeover });
+        }
+    }
+
     /// Ends a process that was told to end, if this answers that; true if it does.
     pub(super) fn ends_with(&mut self, node: NodeId, ticket: Ticket) -> Result<bool, Failure> {
         if self.host(node).retiring != Some(ticket) {

@@ -12,6 +12,7 @@ mod http;
 mod keys;
 mod load;
 mod members;
+mod membership;
 mod panics;
 mod peer;
 mod process;

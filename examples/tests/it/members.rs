@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    cluster::{Cluster, PATIENCE},
+    cluster::{Cluster, PATIENCE, serve},
     http,
     process::{eventually, free_address, run, throughout},
 };
@@ -115,4 +115,45 @@ fn a_wiped_node_says_what_to_do() {
     });
     assert!(cluster.process(wiped).ended().is_none(), "it does not end, to be started again");
     assert_eq!(http::value(cluster.http(cluster.leader_of(&[1, 2, 3]))), 1);
+}
+
+// Goal: a data directory is a founder's or that of a node that joined, for good: no flag lets the
+// one join or the other found, over data that others rely on.
+// Method: --join on a founder's directory; --peers on one of a node that joined; --join without an
+// address to be called at, and beside --peers.
+#[test]
+fn founders_do_not_join_and_joined_nodes_do_not_found() {
+    let mut cluster = Cluster::start(1);
+    assert_eq!(http::add(cluster.http(1), 1), 1);
+    let second = cluster.spare();
+    cluster.start_node(second);
+    eventually("the second node answers", PATIENCE, || unready(&cluster, second));
+    cluster.kill_all();
+    let refused = |id: u64, flags: Vec<(&'static str, String)>, words: &[&str]| {
+        let flags = [flags, cluster.flags_of_a_later_start(id)].concat();
+        let done = run(&mut serve(flags, &[]));
+        assert_eq!(done.code, Some(2), "{done:?}");
+        for word in ["CX405"].iter().chain(words) {
+            assert!(done.err.contains(word), "{word:?} is missing in {}", done.err);
+        }
+    };
+    let (first_peer, second_peer) = (cluster.peer(1).to_string(), cluster.peer(second).to_string());
+    let listen = |address: &str| ("--listen", address.to_owned());
+    let join = || ("--join", second_peer.clone());
+    refused(1, vec![join(), listen(&first_peer)], &["founded a cluster", "--join", "--data"]);
+    let peers = ("--peers", format!("1={first_peer},2={second_peer}"));
+    refused(second, vec![peers.clone()], &["joined its cluster", "--peers", "--data"]);
+    refused(second, vec![peers, join()], &["node 2 is among --peers", "to join one"]);
+    let elsewhere = cluster.dir().join("fresh").display().to_string();
+    let flags = [vec![join()], cluster.flags_of_a_later_start(second)].concat();
+    let done = run(&mut serve(flags, &[("--data", &elsewhere)]));
+    assert!(done.err.contains("CX405") && done.err.contains("--listen"), "{done:?}");
+
+    cluster.start_node_again(1);
+    cluster.start_node_again(second);
+    eventually("the founder serves", PATIENCE, || {
+        cluster.status(1).filter(|status| status.role == "leader")
+    });
+    assert_eq!(http::value(cluster.http(1)), 1);
+    assert!(unready(&cluster, second).is_some_and(|reason| reason.contains("waits to be added")));
 }
