@@ -179,7 +179,7 @@ impl Hosted for Relay {
         false
     }
 
-    fn read(_: Vec<Ticket>) -> Input<Self> {
+    fn read(_: Vec<Read>) -> Input<Self> {
         Input::Control(())
     }
 

@@ -291,8 +291,12 @@ impl Step<Raft> for Follower {
             }
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
-            Input::Control(Control::Read(tickets)) => {
-                self.asking.on_read(state, now, tickets, out);
+            Input::Control(Control::Read(reads)) => {
+                self.asking.on_read(state, now, reads, out);
+                // It asks again until the leader answers.
+                if !self.asking.is_empty() {
+                    state.get_up(now);
+                }
             }
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);

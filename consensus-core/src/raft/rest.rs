@@ -101,6 +101,13 @@ impl State {
         !self.rest.silent.contains(&node)
     }
 
+    /// Wakes this replica if it is at rest.
+    pub(super) fn get_up(&mut self, now: Time) {
+        if std::mem::take(&mut self.rest.is_on) {
+            self.reset_election_timer(now);
+        }
+    }
+
     /// Takes note of who is present, and wakes this replica if it is at rest and the input concerns
     /// the group.
     pub(super) fn stir(&mut self, now: Time, input: &Input<Raft>) {
@@ -123,10 +130,9 @@ impl State {
                 | Control::StorageFull(_)
                 | Control::Behind(_),
             ) => self.rest.is_on &= !leads,
-            Input::Submit(_) | Input::Control(_) => {
-                self.rest.is_on = false;
-                self.reset_election_timer(now);
-            }
+            // A follower may answer on its own.
+            Input::Control(Control::Read(_)) => self.rest.is_on &= !leads,
+            Input::Submit(_) | Input::Control(_) => self.get_up(now),
             Input::Receive { from, message } => {
                 if message.is_reply() || !self.admits(*from, message) {
                     return;
