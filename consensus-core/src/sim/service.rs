@@ -171,14 +171,12 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     pub(super) fn on_try(&mut self, node: NodeId, body: Body, deadline: Time) {
-        // Too late, it stays unanswered, and the run ends by that.
         if deadline <= self.now {
-            return;
+            return; // Too late, it stays unanswered, and the run ends by that.
         }
         if !self.host(node).is_up() && self.serves(node) {
             let pause = self.script.temper.election_timeout / 4;
-            self.schedule_in(pause, Event::Try(node, body, deadline));
-            return;
+            return self.schedule_in(pause, Event::Try(node, body, deadline));
         }
         self.operations.retries(node);
         // Meanwhile it may have been removed, or found what a fault had done to its disk.
