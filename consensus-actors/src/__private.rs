@@ -7,8 +7,8 @@ pub use serde;
 use crate::client;
 pub use crate::{
     Answer, Apply, Argument, Call, Client, Command, Commands, Connecting, Cx, Deterministic, Error,
-    Interface, Operation, Protocol, Query, Replica, Replicated, Sim, StateMachine, cli::main,
-    cli::tools,
+    Interface, Operation, Protocol, Query, ReadLevel, Reads, Replica, Replicated, Sim,
+    StateMachine, cli::main, cli::tools,
 };
 
 /// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of
@@ -47,5 +47,5 @@ pub fn query<Q: Query>(
     query: Q,
     ctx: &mut actix::Context<Replica<Q::State>>,
 ) -> actix::ResponseFuture<Result<Q::Reply, Error>> {
-    client::respond(replica, client::question(&query.into()), ctx)
+    client::respond(replica, client::question::<Q::State>(&query.into()), ctx)
 }

@@ -1,18 +1,20 @@
 //! Clients: what a program calls a group with.
 
-use std::{future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix::{Addr, Context, ResponseFuture};
 use bytes::Bytes;
 use consensus_core::{
     NodeId, Outcome, StateMachine,
     client::{Admin, Ask},
+    operation_name,
     replica::KEY_BYTES_MAX,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Semaphore, mpsc::error::SendError, oneshot};
 
 use crate::{
+    call::{Call, Reads, Terms, received},
     error::{Code, Error, Result},
     remote::{Calls, Connecting},
     replica::{Called, Replica},
@@ -153,8 +155,8 @@ impl<S: StateMachine> Client<S> {
     }
 
     /// Answers a query that `#[replicated]` made.
-    pub fn query<Q: Query<State = S>>(&self, query: Q) -> Call<Q::Reply> {
-        self.start(question(&query.into()))
+    pub fn query<Q: Query<State = S>>(&self, query: Q) -> Call<Q::Reply, Reads> {
+        self.start(question::<S>(&query.into()))
     }
 
     /// Applies a command of a state machine that was written by hand.
@@ -166,11 +168,11 @@ impl<S: StateMachine> Client<S> {
     }
 
     /// Answers a query of a state machine that was written by hand.
-    pub fn answer(&self, query: &S::Query) -> Call<S::Answer>
+    pub fn answer(&self, query: &S::Query) -> Call<S::Answer, Reads>
     where
         S: StateMachine<Answer: DeserializeOwned>,
     {
-        self.start(question(query))
+        self.start(question::<S>(query))
     }
 
     /// Applies a command once for a key of the caller's, whoever repeats it, for a day.
@@ -196,63 +198,27 @@ impl<S: StateMachine> Client<S> {
         self.start(to.transpose().map(|to| Ask::Admin(Admin::Transfer { to })))
     }
 
-    pub(crate) fn start<R>(&self, ask: Result<Ask>) -> Call<R> {
+    pub(crate) fn start<R, K>(&self, ask: Result<Ask>) -> Call<R, K> {
         let Self { backend, places } = self.clone();
-        let start = move |deadline| {
+        let start = move |Terms { deadline, reading }: Terms| {
             let (answer, answered) = oneshot::channel();
-            let placed = ask.and_then(|ask| {
+            let placed = ask.and_then(|mut ask| {
+                let after = reading.and_then(|reading| reading.overrule(&mut ask));
                 let place =
                     places.try_acquire_owned().map_err(|_| Error::no_place(CALLS_WAITING_MAX))?;
-                Ok((ask, place))
+                Ok((ask, after, place))
             });
             match placed {
-                Ok((ask, place)) => backend.call(Called { ask, deadline, answer, place }),
+                Ok((ask, after, place)) => {
+                    backend.call(Called { ask, after, deadline, answer, place });
+                }
                 Err(error) => {
                     answer.send(Err(error)).ok();
                 }
             }
             answered
         };
-        Call { start: Box::new(start), deadline: Ok(None), reply: PhantomData }
-    }
-}
-
-/// A call that has not been made yet: `.await` makes it.
-#[must_use = "a call does nothing until it is awaited"]
-pub struct Call<R> {
-    start: Box<dyn FnOnce(Option<Duration>) -> oneshot::Receiver<Result<Bytes>> + Send>,
-    deadline: Result<Option<Duration>>,
-    reply: PhantomData<fn() -> R>,
-}
-
-impl<R> Call<R> {
-    /// Gives the call so much time: a `Duration`, or text such as `"250ms"`, `"2s"`, `"1m"`.
-    ///
-    /// A command that has no answer by then ends in an error that says whether it may have been
-    /// applied.
-    pub fn deadline(mut self, deadline: impl IntoDuration) -> Self {
-        self.deadline = deadline.into_duration().map(Some);
-        self
-    }
-
-    /// Makes the call and returns the reply as it is encoded.
-    pub(crate) async fn raw(self) -> Result<Bytes> {
-        received((self.start)(self.deadline?)).await
-    }
-}
-
-impl<R> std::fmt::Debug for Call<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("deadline", &self.deadline).finish_non_exhaustive()
-    }
-}
-
-impl<R: DeserializeOwned + Send + 'static> IntoFuture for Call<R> {
-    type Output = Result<R>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { decode(&self.raw().await?) })
+        Call::new(start)
     }
 }
 
@@ -321,16 +287,14 @@ pub(crate) fn once(command: &impl Serialize) -> Result<Ask> {
     encode(command).map(Ask::Command)
 }
 
-/// Makes the call of a query.
-pub(crate) fn question(query: &impl Serialize) -> Result<Ask> {
-    encode(query).map(Ask::Query)
+/// Makes the call of a query, at the level that it is declared with.
+pub(crate) fn question<S: StateMachine>(query: &S::Query) -> Result<Ask> {
+    let query = encode(query)?;
+    let level = S::read_level(operation_name(&query).unwrap_or_default());
+    Ok(Ask::Query { query, level })
 }
 
-async fn received(answered: oneshot::Receiver<Result<Bytes>>) -> Result<Bytes> {
-    answered.await.unwrap_or_else(|_| Err(Error::stopping(Outcome::Unknown)))
-}
-
-fn decode<R: DeserializeOwned>(reply: &[u8]) -> Result<R> {
+pub(crate) fn decode<R: DeserializeOwned>(reply: &[u8]) -> Result<R> {
     rmp_serde::from_slice(reply).map_err(|error| {
         let message = format!(
             "the reply cannot be decoded: {error}; use a client built from the same version as the \
@@ -353,5 +317,5 @@ pub(crate) fn respond<S: StateMachine, R: DeserializeOwned + 'static>(
             answer.send(Err(error)).ok();
         }
     }
-    Box::pin(async move { decode(&received(answered).await?) })
+    Box::pin(async move { decode(&received(answered).await?.reply) })
 }

@@ -36,6 +36,10 @@ pub enum Code {
     StorageFull,
     /// CX112: the command is larger than a log entry may be.
     TooLarge,
+    /// CX113: the state could not be proven to be as fresh as a query wants it.
+    TooStale,
+    /// CX114: the node has not applied what a query must see.
+    Behind,
     /// CX120: only a voting member of the group can lead it.
     NotAVoter,
     /// CX121: the leader has heard of nobody lately who could lead.
@@ -80,6 +84,8 @@ pub enum Code {
     KeyReused,
     /// CX161: the idempotency key is not usable.
     InvalidKey,
+    /// CX162: a commit token is of another group than is asked, or is none.
+    ForeignToken,
     /// CX170: the node is stopping.
     Stopping,
     /// CX171: the node has just started and may host the group in a moment.
@@ -128,6 +134,8 @@ impl Code {
             Self::Busy => "CX110",
             Self::StorageFull => "CX111",
             Self::TooLarge => "CX112",
+            Self::TooStale => "CX113",
+            Self::Behind => "CX114",
             Self::NotAVoter => "CX120",
             Self::NoSuccessor => "CX121",
             Self::TransferUnderWay => "CX122",
@@ -150,6 +158,7 @@ impl Code {
             Self::ForeignOrigin => "CX156",
             Self::KeyReused => "CX160",
             Self::InvalidKey => "CX161",
+            Self::ForeignToken => "CX162",
             Self::Stopping => "CX170",
             Self::Starting => "CX171",
             Self::NoPart => "CX172",
@@ -263,11 +272,31 @@ impl Error {
                  not: read the state before you repeat it"
                     .to_owned(),
             ),
+            CallError::TooStale { max_lag, age } => {
+                let known = match age {
+                    Some(age) => format!("the state of this node is at most {age:.1?} old"),
+                    None => "nothing is known of the age of this node's state".to_owned(),
+                };
+                let message = format!(
+                    "no state of {group:?} was proven to be at most {max_lag:?} old before the \
+                     deadline: {known}, and no leader confirmed another; allow more lag, or call \
+                     a node that reaches the leader"
+                );
+                (Code::TooStale, message)
+            }
+            CallError::Behind { index } => {
+                let message = format!(
+                    "this node has not applied {group:?} up to {index}, where the commit token \
+                     stands, before the deadline; allow more time, or call another node"
+                );
+                (Code::Behind, message)
+            }
             CallError::Refused(SubmitError::Transfer(error)) => words_of_transfer(error, group),
             CallError::Refused(SubmitError::Change(error)) => words_of_change(error, group),
             CallError::Unanswered(Rejection::Panicked) => (
                 Code::Panicked,
-                "the query panicked and has no answer; see the log of the node that was asked for the place"
+                "the query panicked and has no answer; see the log of the node that was asked for \
+                 the place"
                     .to_owned(),
             ),
             CallError::Rejected(rejection) | CallError::Unanswered(rejection) => {
@@ -320,6 +349,12 @@ impl Error {
              off, then call again"
         );
         Self::new(Code::Busy, message)
+    }
+
+    /// Says that a call which has no place in the log was asked for a token.
+    pub(crate) fn no_token() -> Self {
+        let message = "what was asked is no command or query, and has no commit token";
+        Self::new(Code::InvalidArgument, message)
     }
 
     /// Says that a node is stopping while a call was in flight.

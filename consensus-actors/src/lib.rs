@@ -40,6 +40,7 @@
 mod abort;
 mod arguments;
 mod backlog;
+mod call;
 mod cli;
 mod client;
 mod clock;
@@ -68,9 +69,11 @@ pub mod prelude;
 #[doc(hidden)]
 pub mod __private;
 
-pub use client::{COMMAND_BYTES_MAX, Call, Client, IntoDuration};
+pub use call::{Call, Reads, WithToken, Writes};
+pub use client::{COMMAND_BYTES_MAX, Client, IntoDuration};
 pub use consensus_core::{
-    Argument, Cx, GroupId, Interface, Key, NodeId, Operation, Outcome, StateMachine,
+    Argument, CommitToken, Cx, GroupId, Interface, InvalidCommitToken, Key, NodeId, Operation,
+    Outcome, ReadLevel, StateMachine,
 };
 pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated, simulate};
 pub use deterministic::Deterministic;

@@ -2,7 +2,7 @@
 
 use actix::Recipient;
 use consensus_core::{
-    Input, NodeId, Ticket,
+    Input, NodeId, Read, Ticket,
     client::Admin,
     raft::{self, Control, Raft, Role},
 };
@@ -34,8 +34,8 @@ impl Hosted for Raft {
         }
     }
 
-    fn read(tickets: Vec<Ticket>) -> Input<Self> {
-        Input::Control(Control::Read(tickets))
+    fn read(reads: Vec<Read>) -> Input<Self> {
+        Input::Control(Control::Read(reads))
     }
 
     fn reach(peer: NodeId, present: bool) -> Input<Self> {

@@ -16,22 +16,24 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, StateMachine, Submission, SubmitError, Ticket, Time,
+    Decided, GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission, SubmitError, Ticket,
+    Time,
     client::{
-        Admin, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience, Request,
-        Response,
+        Admin, Answered, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience,
+        Request, Response,
     },
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     abort::AbortOnPanic,
     backlog::Backlog,
+    call::{Answer, check_token},
     client::COMMAND_BYTES_MAX,
     clock::NodeClock,
     error::Error,
@@ -39,6 +41,11 @@ use crate::{
     role::Decision,
     transport::{Item, Kind, Links, guest::Guest},
 };
+
+mod messages;
+
+use messages::Flush;
+pub(crate) use messages::{Called, Decisions, Inspect, Requests, Responses, Tick};
 
 /// How long a replica applies before it lets the other actors of its thread have a turn.
 const SLICE: Duration = Duration::from_millis(2);
@@ -54,8 +61,8 @@ const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
 pub(crate) trait Proposer: Send + Sync {
     /// Proposes commands.
     fn submit(&self, submissions: Vec<Submission>);
-    /// Asks for linearizable reads.
-    fn read(&self, tickets: Vec<Ticket>);
+    /// Asks for reads.
+    fn read(&self, reads: Vec<Read>);
     /// Tells that more is decided than the replica may have to apply, or that it has caught up.
     fn behind(&self, behind: bool);
     /// Asks for what operators want.
@@ -75,7 +82,7 @@ pub struct Replica<S: StateMachine> {
     pub(crate) replica: replica::Replica<S>,
     client: Client,
     /// Where the answer of each call goes.
-    callers: HashMap<CallId, oneshot::Sender<Result<Bytes, Error>>>,
+    callers: HashMap<CallId, oneshot::Sender<Result<Answer, Error>>>,
     ticket: Ticket,
     /// Commands and reads at the seat, by ticket: who asked, and the query if it is one.
     seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
@@ -124,7 +131,7 @@ pub(crate) enum Origin {
 #[derive(Default)]
 struct Outbox {
     submissions: Vec<Submission>,
-    reads: Vec<Ticket>,
+    reads: Vec<Read>,
     admins: Vec<(Ticket, Admin)>,
     items: BTreeMap<NodeId, Vec<Item>>,
     effects: Vec<ClientEffect>,
@@ -158,7 +165,7 @@ impl<S: StateMachine> Replica<S> {
         &mut self,
         ask: Ask,
         deadline: Option<Duration>,
-        answer: oneshot::Sender<Result<Bytes, Error>>,
+        answer: oneshot::Sender<Result<Answer, Error>>,
         ctx: &mut Context<Self>,
     ) {
         let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
@@ -196,9 +203,9 @@ impl<S: StateMachine> Replica<S> {
                 self.seated.insert(ticket, (asker, None));
                 self.outbox.submissions.push(Submission { ticket, command });
             }
-            Request::Query(query) => {
+            Request::Query { query, level } => {
                 self.seated.insert(ticket, (asker, Some(query)));
-                self.outbox.reads.push(ticket);
+                self.outbox.reads.push(Read { ticket, level });
             }
             Request::Admin(admin) => {
                 self.seated.insert(ticket, (asker, None));
@@ -229,7 +236,7 @@ impl<S: StateMachine> Replica<S> {
                     self.answer(ticket, Err(Failure::Refused(error)));
                 }
                 Decision::Done { ticket } => {
-                    let reply = Admin::reply(self.client.leader());
+                    let reply = Admin::reply(self.client.leader()).into();
                     self.answer(ticket, Ok(reply));
                 }
                 Decision::Route { leader } => self.client.route(leader),
@@ -258,7 +265,9 @@ impl<S: StateMachine> Replica<S> {
                     );
                 }
                 if let (Some(ticket), Some(reply)) = (entry.ticket, reply) {
-                    self.answer(ticket, reply.map_err(Failure::Rejected));
+                    let index = Some(entry.index);
+                    let answered = reply.map(|reply| Answered { reply, index });
+                    self.answer(ticket, answered.map_err(Failure::Rejected));
                 }
             }
         }
@@ -299,7 +308,8 @@ impl<S: StateMachine> Replica<S> {
             let query = self.seated.get(&ticket).and_then(|(_, query)| query.clone());
             let reply: Reply =
                 query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
-            self.answer(ticket, reply.map_err(Failure::Rejected));
+            let answered = reply.map(|reply| Answered { reply, index: Some(applied) });
+            self.answer(ticket, answered.map_err(Failure::Rejected));
         }
     }
 
@@ -314,7 +324,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Sends the answer to whoever asked.
-    fn answer(&mut self, ticket: Ticket, result: Result<Bytes, Failure>) {
+    fn answer(&mut self, ticket: Ticket, result: Result<Answered, Failure>) {
         match self.seated.remove(&ticket) {
             Some((Asker::Here(attempt), _)) => {
                 let now = self.place.clock.now();
@@ -352,8 +362,8 @@ impl<S: StateMachine> Replica<S> {
             }
             ClientEffect::Finish { call, result } => {
                 if let Some(caller) = self.callers.remove(&call) {
-                    let name = &self.place.name;
-                    caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                    let Place { group, name, .. } = &self.place;
+                    caller.send(Answer::of(result, *group, name)).ok();
                 }
             }
         }
@@ -386,44 +396,6 @@ impl<S: StateMachine> Replica<S> {
     }
 }
 
-/// A call from outside the actor system.
-pub(crate) struct Called {
-    pub(crate) ask: Ask,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) answer: oneshot::Sender<Result<Bytes, Error>>,
-    /// Its place in the mailbox, free for another once this is handled.
-    pub(crate) place: OwnedSemaphorePermit,
-}
-
-/// Asks how far the log of each follower is known to agree.
-pub(crate) struct Inspect(pub(crate) oneshot::Sender<Vec<(NodeId, Index)>>);
-
-/// Decisions of the protocol, in order.
-pub(crate) struct Decisions(pub(crate) Vec<Decision>);
-
-/// Requests of callers elsewhere.
-pub(crate) struct Requests(pub(crate) Origin, pub(crate) Vec<Attempted>);
-
-/// Answers to requests that went to a peer.
-pub(crate) struct Responses(pub(crate) Vec<Response>);
-
-/// An occasion to look at the time.
-pub(crate) struct Tick;
-
-/// Sends what has gathered; behind everything that waited when it was sent.
-struct Flush;
-
-/// Makes messages that nobody waits to be answered.
-macro_rules! messages {
-    ($($message:ty),+ $(,)?) => {
-        $(impl Message for $message {
-            type Result = ();
-        })+
-    };
-}
-
-messages!(Called, Decisions, Inspect, Requests, Responses, Tick, Flush);
-
 impl<S: StateMachine> Actor for Replica<S> {
     type Context = Context<Self>;
 
@@ -442,9 +414,14 @@ impl<S: StateMachine> Handler<Called> for Replica<S> {
 
     fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        let Called { ask, deadline, answer, place } = called;
+        let Called { ask, after, deadline, answer, place } = called;
         drop(place);
-        self.call(ask, deadline, answer, ctx);
+        match check_token(after, self.place.group, &self.place.name) {
+            Ok(()) => self.call(ask, deadline, answer, ctx),
+            Err(error) => {
+                answer.send(Err(error)).ok();
+            }
+        }
     }
 }
 
@@ -487,7 +464,7 @@ impl<S: StateMachine> Handler<Requests> for Replica<S> {
                 Request::Propose(command) => {
                     Request::Propose(Envelope::no_later_than(command, latest))
                 }
-                plain @ (Request::Query(_) | Request::Admin(_)) => plain,
+                plain @ (Request::Query { .. } | Request::Admin(_)) => plain,
             };
             self.seat(Asker::Away(from.clone(), attempt), request);
         }

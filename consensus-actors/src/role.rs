@@ -12,7 +12,7 @@ use std::{collections::VecDeque, sync::Arc, vec::IntoIter};
 
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use consensus_core::{
-    Address, Effect, Effects, Input, Status, Ticket, Token,
+    Address, Effect, Effects, Input, Read, Status, Ticket, Token,
     client::Admin,
     codec::{Decode, Encode},
     role::{Role, Seated, advance},
@@ -30,8 +30,8 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Starts the actor of `role`, which takes over `post`.
     fn start(role: Self::Role, post: Box<Post<Self>>, first: bool) -> Recipient<Delivery<Self>>;
 
-    /// Makes the input that asks for linearizable reads.
-    fn read(tickets: Vec<Ticket>) -> Input<Self>;
+    /// Makes the input that asks for reads.
+    fn read(reads: Vec<Read>) -> Input<Self>;
 
     /// Makes the input that tells whether a peer is present, or silent.
     fn reach(peer: consensus_core::NodeId, present: bool) -> Input<Self>;

@@ -1,5 +1,7 @@
 //! What can go wrong, one enum an operation, each with what it says about the effect.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{change::ChangeError, members::NodeId};
@@ -45,6 +47,12 @@ pub enum SubmitError {
     /// Leadership does not go where it was asked to go; this replica leads.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// The state cannot be proven to be as fresh as a read wants it, and there is no leader to ask.
+    #[error("the state may be older than the read allows")]
+    TooStale {
+        /// How old it is at most; `None` if nothing is known since the replica started.
+        age: Option<Duration>,
+    },
     /// The membership does not change as it was asked to; nothing was appended.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -61,6 +69,7 @@ impl SubmitError {
             | Self::Busy { .. }
             | Self::StorageFull
             | Self::Transferring { .. }
+            | Self::TooStale { .. }
             | Self::Transfer(_)
             | Self::Change(_) => Outcome::NotApplied,
             Self::LeadershipLost => Outcome::Unknown,

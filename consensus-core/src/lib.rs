@@ -29,6 +29,7 @@ mod membership;
 #[cfg(not(feature = "mutants"))]
 mod mutants;
 mod process;
+mod read;
 mod state_machine;
 mod time;
 
@@ -43,5 +44,6 @@ pub use rand_chacha::rand_core::Rng;
 pub use process::{
     Address, Effect, Effects, GroupId, Input, Process, Seat, Status, Submission, Ticket, Token,
 };
-pub use state_machine::{Argument, Cx, Interface, Key, Operation, StateMachine};
+pub use read::{CommitToken, InvalidCommitToken, Read, ReadLevel};
+pub use state_machine::{Argument, Cx, Interface, Key, Operation, StateMachine, operation_name};
 pub use time::{Time, WallTime};

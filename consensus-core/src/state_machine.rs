@@ -5,7 +5,7 @@ use std::fmt;
 use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{log::Index, process::GroupId, time::WallTime};
+use crate::{log::Index, process::GroupId, read::ReadLevel, time::WallTime};
 
 /// A deterministic state machine: the same commands in the same order give the same state and the
 /// same replies.
@@ -35,6 +35,13 @@ pub trait StateMachine: Clone + Default + Serialize + DeserializeOwned + Send + 
     /// Answers a query.
     fn answer(&self, query: Self::Query) -> Self::Answer;
 
+    /// Returns what the query of this name is promised unless its caller asks for something else;
+    /// linearizability by default.
+    fn read_level(query: &str) -> ReadLevel {
+        let _ = query;
+        ReadLevel::Linearizable
+    }
+
     /// Returns the part of the state that a command touches; `None` if it may touch all of it.
     ///
     /// Who names keys promises that commands and queries under different ones are independent:
@@ -50,6 +57,23 @@ pub trait StateMachine: Clone + Default + Serialize + DeserializeOwned + Send + 
         let _ = query;
         None
     }
+}
+
+/// Returns the name of an operation in named MessagePack: that of its variant, which stands first.
+///
+/// `None` for what is no variant of an enum in serde's default form.
+pub fn operation_name(encoded: &[u8]) -> Option<&str> {
+    // A variant without data is a text, one with data a map of one entry.
+    let text = encoded.strip_prefix(&[0x81]).unwrap_or(encoded);
+    let (length, text) = match text.split_first()? {
+        (mark @ 0xa0..=0xbf, text) => (usize::from(mark & 0x1f), text),
+        (0xd9, text) => {
+            let (length, text) = text.split_first()?;
+            (usize::from(*length), text)
+        }
+        (_, _) => return None,
+    };
+    std::str::from_utf8(text.get(..length)?).ok()
 }
 
 /// A part of a state machine's state.

@@ -95,6 +95,23 @@ impl Entry {
         }
     }
 
+    /// Returns the word with which the option's value begins, and what stands in parentheses behind
+    /// it: `stale` and `max_lag = "1s"` of `read = stale(max_lag = "1s")`.
+    pub(crate) fn headed(&self) -> Result<(Ident, Option<TokenStream>)> {
+        let head = self.head()?;
+        let Value::Assigned(value) = &self.value else { return Ok((head, None)) };
+        let mut rest = value.clone().into_iter().skip(1);
+        match (rest.next(), rest.next()) {
+            (None, _) => Ok((head, None)),
+            (Some(TokenTree::Group(group)), None)
+                if group.delimiter() == Delimiter::Parenthesis =>
+            {
+                Ok((head, Some(group.stream())))
+            }
+            _ => Err(self.form("a word, with a bound in parentheses if it has one: `{} = ..`")),
+        }
+    }
+
     /// Returns the word with which the option's value begins: `stale` of `read = stale("1s")`.
     pub(crate) fn head(&self) -> Result<Ident> {
         match &self.value {

@@ -10,7 +10,7 @@ use super::{
     options::{self, Output},
     say,
 };
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 
 /// Calls a command or query; exits 0 with its reply, 1 if it was not applied or failed, 3 if nobody
 /// knows.
@@ -24,8 +24,12 @@ pub(super) fn call(options: &options::Call) -> Result<ExitCode> {
     let named = |operation: &&Value| operation.get("name").and_then(Value::as_str) == Some(name);
     let path = |kind| http::path(&["v1", "groups", group, kind, name]);
     // What is neither is asked for as a command: the node says what there is.
+    let level = options.level().map_err(|text| Error::new(Code::InvalidArgument, text))?;
     let (status, body) = if queries.into_iter().find(named).is_some() {
-        http::get(addr, &path("queries"), &options.arguments)?
+        http::read(addr, &path("queries"), &options.arguments, level.as_deref())?
+    } else if level.is_some() {
+        let message = format!("{name:?} is no query, and only queries are read at a level");
+        return Err(Error::new(Code::InvalidArgument, message));
     } else {
         http::post(addr, &path("commands"), &options.arguments, options.idempotency_key.as_deref())?
     };

@@ -67,21 +67,40 @@ fn no_node(addr: &str, error: &ureq::Error) -> String {
     )
 }
 
-/// Reads an answer that is JSON, as all answers of a node are.
-fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answered, ureq::Error> {
+/// Takes an answer that is JSON, as all answers of a node are, with the commit token that it has.
+fn taken(mut response: ureq::http::Response<ureq::Body>) -> Result<Answered, ureq::Error> {
     let status = response.status().as_u16();
-    Ok((status, response.body_mut().read_json()?))
+    let mut body: Value = response.body_mut().read_json()?;
+    let token = response.headers().get("Commit-Token").and_then(|token| token.to_str().ok());
+    if let (Some(token), Some(body)) = (token, body.as_object_mut()) {
+        body.insert("token".to_owned(), token.into());
+    }
+    Ok((status, body))
 }
 
 /// Gets a path of the node at `addr`.
 pub(super) fn get(addr: &str, path: &str, query: &[(String, String)]) -> Result<Answered> {
+    read(addr, path, query, None)
+}
+
+/// Gets a path of the node at `addr` that is read at a level.
+pub(super) fn read(
+    addr: &str,
+    path: &str,
+    query: &[(String, String)],
+    level: Option<&str>,
+) -> Result<Answered> {
     let request = agent().get(format!("http://{addr}{path}"));
     let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
+    let request = match level {
+        Some(level) => request.header("Consensus-Read", level),
+        None => request,
+    };
     let response = request.call().map_err(|error| {
         let lost = || Error::new(Code::Unreachable, no_node(addr, &error));
         unsent(addr, &error).unwrap_or_else(lost)
     })?;
-    read(response).map_err(|error| {
+    taken(response).map_err(|error| {
         let message = format!("what answers at {addr} is no node: {error}; check --addr");
         Error::new(Code::Unreachable, message)
     })
@@ -91,7 +110,7 @@ pub(super) fn get(addr: &str, path: &str, query: &[(String, String)]) -> Result<
 pub(super) fn delete(addr: &str, path: &str, query: &[(String, String)]) -> Result<Answered> {
     let request = agent().delete(format!("http://{addr}{path}"));
     let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
-    request.call().and_then(read).map_err(|error| {
+    request.call().and_then(taken).map_err(|error| {
         unsent(addr, &error).unwrap_or_else(|| {
             let message = format!(
                 "the answer of the node at {addr} was lost: {error}; repeat the command to see what \
@@ -115,7 +134,7 @@ pub(super) fn post(
         Some(key) => request.header("Idempotency-Key", key),
         None => request,
     };
-    request.send_empty().and_then(read).map_err(|error| {
+    request.send_empty().and_then(taken).map_err(|error| {
         unsent(addr, &error).unwrap_or_else(|| {
             let message = format!(
                 "the answer of the node at {addr} was lost: {error}; the command may be applied or \

@@ -357,8 +357,44 @@ pub(super) struct Call {
     /// Applies the command once, however often it is repeated under this key.
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
+    /// How fresh the answer to a query must be, in place of what the query declares.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(super) read: Option<Read>,
+    /// How old the state may be that is read at the level stale, as 250ms.
+    #[arg(long, value_name = "DURATION", required_if_eq("read", "stale"))]
+    pub(super) max_lag: Option<String>,
+    /// The commit token that is read after, as --output json shows it with a reply.
+    #[arg(long, value_name = "TOKEN", required_if_eq("read", "after"))]
+    pub(super) token: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
+}
+
+/// A level of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Read {
+    /// All that was answered before.
+    Linearizable,
+    /// A state that is at most so old.
+    Stale,
+    /// What a command did whose token it is.
+    After,
+}
+
+impl Call {
+    /// Returns what the header says of the level, if one is asked for.
+    ///
+    /// # Errors
+    /// If a bound stands without the level that it belongs to.
+    pub(super) fn level(&self) -> Result<Option<String>, String> {
+        match (self.read, &self.max_lag, &self.token) {
+            (None, None, None) => Ok(None),
+            (Some(Read::Linearizable), None, None) => Ok(Some("linearizable".to_owned())),
+            (Some(Read::Stale), Some(max_lag), None) => Ok(Some(format!("stale {max_lag}"))),
+            (Some(Read::After), None, Some(token)) => Ok(Some(format!("after {token}"))),
+            _ => Err("--max-lag belongs to --read stale, and --token to --read after".to_owned()),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,10 @@ use std::{
 use consensus_core::{
     Time,
     raft::Raft,
-    sim::{Builder, Failure, Fault, Plan, PlanError, Report, Shrunk, Store, StoreWorkload},
+    sim::{
+        Builder, Failure, Fault, Faults, Plan, PlanError, Report, Served, Shrunk, Store,
+        StoreWorkload,
+    },
 };
 
 use super::{
@@ -162,9 +165,13 @@ impl Campaign<'_> {
         }
         progress.clear();
         tally.print(self.seeds.start, self.plan.faults(), pace);
-        let missing = tally.counts.missing(self.plan.faults(), tally.seeds);
+        let faults = tally.counts.missing(self.plan.faults(), tally.seeds);
+        let mut missing: Vec<_> = faults.into_iter().map(Fault::name).collect();
+        // Without faults callers read as queries declare.
+        if self.plan.faults() != Faults::NONE {
+            missing.extend(tally.reads.missing(tally.seeds).into_iter().map(Served::name));
+        }
         if !missing.is_empty() {
-            let missing: Vec<_> = missing.iter().copied().map(Fault::name).collect();
             progress.print(format_args!(
                 "too rare to have been tested, fewer than one for ten seeds: {}; run more nodes, \
                  longer or with more operations",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 use consensus_core::{
     Time,
-    sim::{Counts, Failure, Fault, Faults, Report},
+    sim::{Counts, Failure, Fault, Faults, Reads, Report, Served},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -15,6 +15,7 @@ use super::say;
 pub(super) struct Outcome {
     digest: u64,
     counts: Counts,
+    reads: Reads,
     operations: usize,
     answered: usize,
     simulated: Duration,
@@ -26,6 +27,7 @@ impl Outcome {
         Self {
             digest: report.digest,
             counts: report.counts,
+            reads: report.reads,
             operations: report.operations,
             answered: report.answered,
             simulated: report.simulated.since(Time::ZERO),
@@ -42,6 +44,7 @@ pub(super) struct Tally {
     operations: usize,
     answered: usize,
     pub(super) counts: Counts,
+    pub(super) reads: Reads,
     simulated: Duration,
     digest: u64,
 }
@@ -63,6 +66,7 @@ impl Tally {
         self.operations += outcome.operations;
         self.answered += outcome.answered;
         self.counts.add(&outcome.counts);
+        self.reads.add(&outcome.reads);
         self.simulated += outcome.simulated;
         let digest = outcome.digest.to_le_bytes();
         self.digest = twox_hash::XxHash3_64::oneshot_with_seed(self.digest, &digest);
@@ -115,6 +119,11 @@ impl Tally {
             let each = times as f64 / (*seeds).max(1) as f64;
             table.add_row([fault.name(), &times.to_string(), &format!("{each:.1}")]);
         }
+        for served in Served::ALL.into_iter().filter(|served| self.reads.of(*served) > 0) {
+            let times = self.reads.of(served);
+            let each = times as f64 / (*seeds).max(1) as f64;
+            table.add_row([served.name(), &times.to_string(), &format!("{each:.1}")]);
+        }
         if !table.is_empty() {
             say(table);
         }
@@ -125,12 +134,16 @@ impl Tally {
         let faults = Fault::ALL.into_iter();
         let faults: Map<String, Json> =
             faults.map(|fault| (fault.name().to_owned(), json!(self.counts.of(fault)))).collect();
+        let reads = Served::ALL.into_iter();
+        let reads: Map<String, Json> =
+            reads.map(|served| (served.name().to_owned(), json!(self.reads.of(served)))).collect();
         json!({
             "seeds": self.seeds,
             "failures": self.failed.len(),
             "operations": self.operations,
             "answered": self.answered,
             "faults": faults,
+            "reads": reads,
             "seeds_per_minute_per_core": self.seeds_per_minute_per_core(pace),
             "speedup": self.speedup(pace),
             // As a text: most readers of JSON have no whole numbers of 64 bits.

@@ -27,7 +27,7 @@ pub(super) async fn transfer(
 ) -> Result<HttpResponse> {
     let group = node.group(&group)?;
     let Transfer { to } = if body.is_empty() { in_url(&request)? } else { in_body(&body)? };
-    let leader = group.admin(Admin::Transfer { to }, deadline(&request)?).await?;
+    let leader = group.admin(Admin::Transfer { to }, deadline(&request)?).await?.reply;
     Ok(HttpResponse::Ok().json(json!({ "leader": leader })))
 }
 

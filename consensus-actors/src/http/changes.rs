@@ -197,7 +197,7 @@ impl Affected {
                 group.admin(Admin::Transfer { to: None }, Some(patience)).await.ok();
             }
             // A change that seems to have happened here may not be committed: it is asked for.
-            group.admin(change, Some(patience)).await
+            Ok(group.admin(change, Some(patience)).await?.reply)
         }
     }
 }

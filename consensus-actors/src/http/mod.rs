@@ -17,7 +17,10 @@
 //!
 //! Any node answers, whichever leads. A command without a body takes its arguments from the URL.
 //! The header `Idempotency-Key` makes a repeated command apply once; `Consensus-Deadline: 2s`
-//! bounds a call.
+//! bounds a call. What was applied or read has the header `Commit-Token`; a query is read after it
+//! with `?read=after&token=..`, and from a state of bounded age with `?read=stale&max_lag=1s`. The
+//! header `Consensus-Read: stale 1s` says the same, for queries, too, that have arguments of these
+//! names.
 
 mod admin;
 mod changes;
@@ -25,6 +28,7 @@ mod doors;
 mod members;
 mod origin;
 mod problem;
+mod reading;
 mod status;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -42,7 +46,7 @@ use serde_json::{Value, json};
 use crate::{
     client::IntoDuration,
     error::{Code, Error, Result},
-    node::{Arguments, Shared},
+    node::{Arguments, Replied, Shared},
 };
 
 /// The largest body of a command; encoded it must fit
@@ -112,7 +116,7 @@ async fn command(
         Arguments::Json(json_body(&body)?)
     };
     let key = header(&request, "Idempotency-Key", Code::InvalidKey)?;
-    reply(group.command(&name, arguments, key, deadline(&request)?)?.await?)
+    reply(&group.command(&name, arguments, key, deadline(&request)?)?.await?)
 }
 
 async fn query(
@@ -123,12 +127,20 @@ async fn query(
     let (group, name) = path.into_inner();
     let group = node.group(&group)?;
     node.check_part()?;
-    let arguments = Arguments::Text(url_arguments(&request)?);
-    reply(group.query(&name, arguments, deadline(&request)?)?.await?)
+    let mut arguments = url_arguments(&request)?;
+    let queries = group.interface().queries;
+    let operation = queries.iter().find(|operation| operation.name == name);
+    let reading = reading::reading(&request, operation, &mut arguments)?;
+    let arguments = Arguments::Text(arguments);
+    reply(&group.query(&name, arguments, reading, deadline(&request)?)?.await?)
 }
 
-fn reply(reply: Value) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(json!({ "reply": reply })))
+fn reply(replied: &Replied) -> Result<HttpResponse> {
+    let mut response = HttpResponse::Ok();
+    if let Some(token) = replied.token {
+        response.insert_header(("Commit-Token", token.to_string()));
+    }
+    Ok(response.json(json!({ "reply": replied.reply })))
 }
 
 fn url_arguments(request: &HttpRequest) -> Result<Vec<(String, String)>> {

@@ -13,7 +13,7 @@ impl ResponseError for Error {
                 StatusCode::NOT_FOUND
             }
             Code::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Code::InvalidArgument | Code::MalformedBody | Code::InvalidKey => {
+            Code::ForeignToken | Code::InvalidArgument | Code::MalformedBody | Code::InvalidKey => {
                 StatusCode::BAD_REQUEST
             }
             Code::ForeignOrigin => StatusCode::FORBIDDEN,
@@ -33,6 +33,8 @@ impl ResponseError for Error {
             Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::NoLeader
             | Code::Deadline
+            | Code::TooStale
+            | Code::Behind
             | Code::SessionExpired
             | Code::Stopping
             | Code::Starting

@@ -92,28 +92,34 @@ pub(super) async fn groups(node: web::Data<Shared>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "groups": groups.keys().collect::<Vec<_>>() }))
 }
 
-/// Tells what a group offers: its commands and queries with their arguments.
+/// Tells what a group offers: its commands and queries with their arguments, and at what level each
+/// query is read.
 pub(super) async fn group(
     node: web::Data<Shared>,
     name: web::Path<String>,
 ) -> Result<HttpResponse> {
     let group = node.group(&name)?;
     let interface = group.interface();
-    let describe = |operations: &[consensus_core::Operation]| -> Vec<Value> {
+    let describe = |operations: &[consensus_core::Operation], are_queries: bool| -> Vec<Value> {
         let describe = |operation: &consensus_core::Operation| {
             let arguments: Vec<BTreeMap<&str, &str>> = operation
                 .arguments
                 .iter()
                 .map(|argument| BTreeMap::from([("name", argument.name), ("type", argument.kind)]))
                 .collect();
-            json!({ "name": operation.name, "arguments": arguments, "doc": operation.doc })
+            let mut told =
+                json!({ "name": operation.name, "arguments": arguments, "doc": operation.doc });
+            if are_queries {
+                told["read"] = group.read_level(operation.name).to_string().into();
+            }
+            told
         };
         operations.iter().map(describe).collect()
     };
     Ok(HttpResponse::Ok().json(json!({
         "name": *name,
-        "commands": describe(interface.commands),
-        "queries": describe(interface.queries),
+        "commands": describe(interface.commands, false),
+        "queries": describe(interface.queries, true),
         "members": changes::parts(group.as_ref()),
     })))
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::{
-    Index, NodeId, Operation, Outcome, StateMachine, Status,
+    CommitToken, Index, NodeId, Operation, Outcome, ReadLevel, StateMachine, Status,
     client::{Admin, Ask, Attempted, Whereabouts},
 };
 use serde::de::DeserializeOwned;
@@ -13,7 +13,8 @@ use tokio::sync::{broadcast, oneshot};
 use super::Board;
 use crate::{
     arguments,
-    client::{self, Call, Client},
+    call::{self, Call, Reading},
+    client::{self, Client},
     error::{Code, Error, Result},
     replica::{Idle, Inspect, Origin, Requests, Resign},
     replicated::Replicated,
@@ -33,8 +34,14 @@ pub(crate) enum Arguments {
     Text(Vec<(String, String)>),
 }
 
-/// The answer of a group, as JSON, when it comes.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
+/// What a group replied, as JSON, and the token of the state that it comes from.
+pub(crate) struct Replied {
+    pub(crate) reply: Value,
+    pub(crate) token: Option<CommitToken>,
+}
+
+/// The answer of a group, when it comes.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Replied>> + Send>>;
 
 /// A group that this node hosts, whatever its state machine.
 pub(crate) trait Group: Desk {
@@ -47,9 +54,14 @@ pub(crate) trait Group: Desk {
         deadline: Option<Duration>,
     ) -> Result<Answer>;
 
-    /// Answers a query.
-    fn query(&self, name: &str, arguments: Arguments, deadline: Option<Duration>)
-    -> Result<Answer>;
+    /// Answers a query, at the level that it is declared with or at another.
+    fn query(
+        &self,
+        name: &str,
+        arguments: Arguments,
+        reading: Option<Reading>,
+        deadline: Option<Duration>,
+    ) -> Result<Answer>;
 
     /// Does what an operator asks of the group's protocol.
     fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer;
@@ -68,6 +80,9 @@ pub(crate) trait Group: Desk {
 
     /// Returns the group's commands and queries.
     fn interface(&self) -> consensus_core::Interface;
+
+    /// Returns what the query of this name is promised unless its caller asks for something else.
+    fn read_level(&self, query: &str) -> ReadLevel;
 
     /// Tells how the group stands: its protocol's name, its status, and what is applied.
     fn status(&self) -> (&'static str, Status, Index);
@@ -91,15 +106,15 @@ impl<S: Replicated> HostedGroup<S> {
         Self { name, client, board, identity }
     }
 
-    fn answer(&self, ask: Ask, deadline: Option<Duration>) -> Answer {
-        let call: Call<bytes::Bytes> = self.client.start(Ok(ask));
+    fn answer(&self, ask: Ask, reading: Option<Reading>, deadline: Option<Duration>) -> Answer {
+        let call: Call<bytes::Bytes> = self.client.start(Ok(ask)).reading(reading);
         let call = match deadline {
             Some(deadline) => call.deadline(deadline),
             None => call,
         };
         Box::pin(async move {
-            let reply = call.raw().await?;
-            arguments::to_json(&reply)
+            let call::Answer { reply, token } = call.raw().await?;
+            Ok(Replied { reply: arguments::to_json(&reply)?, token })
         })
     }
 }
@@ -119,25 +134,26 @@ impl<S: Replicated> Group for HostedGroup<S> {
             Some(key) => client::keyed(key, &command)?,
             None => client::once(&command)?,
         };
-        Ok(self.answer(ask, deadline))
+        Ok(self.answer(ask, None, deadline))
     }
 
     fn query(
         &self,
         name: &str,
         arguments: Arguments,
+        reading: Option<Reading>,
         deadline: Option<Duration>,
     ) -> Result<Answer> {
         let operations = S::INTERFACE;
         let operation = find(&self.name, "query", name, operations.queries, operations.commands)?;
         let query: S::Query = parse(operation, arguments)?;
-        let answer = self.answer(client::question(&query)?, deadline);
+        let answer = self.answer(client::question::<S>(&query)?, reading, deadline);
         // Whatever becomes of a query, it changes nothing.
         Ok(Box::pin(async { answer.await.map_err(|e| e.with_outcome(Outcome::NotApplied)) }))
     }
 
     fn admin(&self, admin: Admin, deadline: Option<Duration>) -> Answer {
-        self.answer(Ask::Admin(admin), deadline)
+        self.answer(Ask::Admin(admin), None, deadline)
     }
 
     fn resign(&self) -> oneshot::Receiver<bool> {
@@ -164,6 +180,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn interface(&self) -> consensus_core::Interface {
         <S as StateMachine>::INTERFACE
+    }
+
+    fn read_level(&self, query: &str) -> ReadLevel {
+        S::read_level(query)
     }
 
     fn status(&self) -> (&'static str, Status, Index) {

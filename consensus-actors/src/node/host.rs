@@ -7,7 +7,7 @@ use std::{
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
-    GroupId, Index, Input, Members, Membership, NodeId, Status, Submission, Ticket, Token,
+    GroupId, Index, Input, Members, Membership, NodeId, Read, Status, Submission, Ticket, Token,
     client::{Admin, Attempt, Attempted, Patience, Response},
     codec::{Decode, DecodeError, Encode},
     journal::Recovered,
@@ -328,8 +328,8 @@ impl<P: Hosted> Proposer for Seat<P> {
         self.send(vec![P::resign(ticket)]);
     }
 
-    fn read(&self, tickets: Vec<Ticket>) {
-        self.send(vec![P::read(tickets)]);
+    fn read(&self, reads: Vec<Read>) {
+        self.send(vec![P::read(reads)]);
     }
 
     fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>) {

@@ -30,7 +30,7 @@ use tokio::{
 pub use builder::NodeBuilder;
 pub(crate) use card::has_joined;
 pub(crate) use ending::{Doors, Visit};
-pub(crate) use group::{Arguments, Group};
+pub(crate) use group::{Arguments, Group, Replied};
 pub use host::Hosting;
 use host::NodeActor;
 pub(crate) use wish::{Effect, Part, Wish};

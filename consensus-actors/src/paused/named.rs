@@ -12,7 +12,7 @@ use std::{
 use actix::{Actor, Addr};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, Submission, Ticket, WallTime,
+    Decided, GroupId, Index, NodeId, Outcome, Read, Submission, Ticket, WallTime,
     client::{Admin, Attempt, Attempted, Patience, Request},
     codec::{DecodeError, Encode},
     replica::{Body, Envelope},
@@ -209,8 +209,8 @@ struct Tickets(Mutex<Vec<Ticket>>, Mutex<Vec<bool>>);
 impl Proposer for Tickets {
     fn submit(&self, _: Vec<Submission>) {}
 
-    fn read(&self, tickets: Vec<Ticket>) {
-        lock(&self.0).extend(tickets);
+    fn read(&self, reads: Vec<Read>) {
+        lock(&self.0).extend(reads.iter().map(|read| read.ticket));
     }
 
     fn behind(&self, behind: bool) {

@@ -4,7 +4,7 @@ use std::{io, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, StateMachine,
+    GroupId, ReadLevel, StateMachine,
     client::{Attempt, Attempted, Request},
 };
 use tokio::{
@@ -78,7 +78,10 @@ fn client_that_never_reads_is_left() {
         let mut visitor = visit(&world, leader).await;
         let begun = Instant::now();
         let flooding = spawn_local(async move {
-            let query = Request::Query(Bytes::from_static(b"no query"));
+            let query = Request::Query {
+                query: Bytes::from_static(b"no query"),
+                level: ReadLevel::Linearizable,
+            };
             flood(&mut visitor, 200, &query, Duration::from_secs(60)).await
         });
         let mut name = 0;

@@ -25,6 +25,7 @@ use tokio::{
 
 use super::line::{self, Event, Line, Trouble};
 use crate::{
+    call::{Answer, check_token},
     clock::NodeClock,
     error::{Code, Error, Result},
     replica::Called,
@@ -82,7 +83,7 @@ pub(crate) struct Courier {
     at: String,
     /// What became of each address that was called last time.
     troubles: BTreeMap<String, Trouble>,
-    callers: HashMap<CallId, oneshot::Sender<Result<Bytes>>>,
+    callers: HashMap<CallId, oneshot::Sender<Result<Answer>>>,
     /// Requests to the leader that did not fit into the last frame.
     waiting: VecDeque<Attempted>,
     /// Whether the node is to be asked where the leader is, as soon as it can be written to.
@@ -184,7 +185,11 @@ impl Courier {
         }
     }
 
-    fn on_called(&mut self, Called { ask, deadline, answer, .. }: Called) {
+    fn on_called(&mut self, Called { ask, after, deadline, answer, .. }: Called) {
+        if let Err(error) = check_token(after, self.parts.group, &self.parts.name) {
+            answer.send(Err(error)).ok();
+            return;
+        }
         let deadline = self.now() + deadline.unwrap_or(DEADLINE);
         match self.client.call(ask, self.parts.clock.wall(), deadline) {
             Ok(call) => {
@@ -290,8 +295,8 @@ impl Courier {
                 }
                 ClientEffect::Finish { call, result } => {
                     if let Some(caller) = self.callers.remove(&call) {
-                        let name = &self.parts.name;
-                        caller.send(result.map_err(|e| Error::of_call(&e, name))).ok();
+                        let Parts { group, name, .. } = &self.parts;
+                        caller.send(Answer::of(result, *group, name)).ok();
                     }
                 }
             }

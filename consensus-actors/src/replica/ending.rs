@@ -1,8 +1,10 @@
 //! What a replica does when its node is about to end.
 
 use actix::{Handler, Message};
-use bytes::Bytes;
-use consensus_core::{StateMachine, SubmitError, TransferError, client::Failure};
+use consensus_core::{
+    StateMachine, SubmitError, TransferError,
+    client::{Answered, Failure},
+};
 use tokio::sync::oneshot;
 
 use super::{Asker, Replica};
@@ -24,7 +26,7 @@ impl Message for Idle {
 
 /// Tells whether nothing is left to do for a replica that was told to resign: it leads no more, or
 /// nobody could take over.
-pub(super) fn is_settled(result: &Result<Bytes, Failure>) -> bool {
+pub(super) fn is_settled(result: &Result<Answered, Failure>) -> bool {
     match result {
         Ok(_) | Err(Failure::Rejected(_)) => true,
         Err(Failure::Refused(error)) => matches!(

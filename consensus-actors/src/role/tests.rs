@@ -175,7 +175,7 @@ impl Hosted for Relay {
         }
     }
 
-    fn read(_: Vec<Ticket>) -> Input<Self> {
+    fn read(_: Vec<Read>) -> Input<Self> {
         Input::Control(())
     }
 

@@ -5,7 +5,7 @@ use consensus_core::sim::{Fault, Faults, Profile};
 use crate::suggest;
 
 /// Every word with the kinds of fault that it stands for. `consensus-macros` knows them as well.
-const WORDS: [(&str, &[Fault]); 19] = [
+const WORDS: [(&str, &[Fault]); 20] = [
     (
         "crash",
         &[
@@ -16,7 +16,7 @@ const WORDS: [(&str, &[Fault]); 19] = [
             Fault::LostSuffix,
         ],
     ),
-    ("pause", &[Fault::Pause]),
+    ("pause", &[Fault::Pause, Fault::Backlog]),
     ("partition", &[Fault::Partition, Fault::LeaderCutOff]),
     ("one_way", &[Fault::OneWay]),
     ("bridge", &[Fault::Bridge]),
@@ -34,6 +34,7 @@ const WORDS: [(&str, &[Fault]); 19] = [
     ("wiped_disk", &[Fault::WipedDisk]),
     ("replacement", &[Fault::Replacement]),
     ("transfer", &[Fault::Transfer, Fault::Takeover, Fault::Retirement]),
+    ("membership", &[Fault::MembershipChange]),
 ];
 
 /// Returns the kinds of fault that `word` stands for.

@@ -8,12 +8,13 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     path::Path,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use consensus_core::{
-    Time,
-    sim::{Asked, Body, Change, Ended, Look, history::Moment},
+    ReadLevel, Time,
+    sim::{Asked, Body, Change, Ended, Look, history::Moment, in_true_time},
 };
 use serde::Serialize;
 
@@ -25,6 +26,12 @@ struct Event {
     op: &'static str,
     key: String,
     value: Option<String>,
+    /// What a read was promised, if that is less than linearizability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    /// How old the state may be that it saw, in nanoseconds of virtual time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<u64>,
     /// In nanoseconds of virtual time.
     time: u64,
 }
@@ -48,10 +55,13 @@ pub(crate) fn write(path: &Path, history: &[Asked]) -> io::Result<()> {
 fn events(asked: &Asked) -> [Option<(Moment, Event)>; 2] {
     let Some((op, key, argument)) = called(&asked.body) else { return [None, None] };
     let event = |r#type, value, time: Time| {
-        let time = u64::try_from(time.since(Time::ZERO).as_nanos()).unwrap_or(u64::MAX);
-        Event { process: asked.process, r#type, op, key: key.clone(), value, time }
+        let time = nanoseconds(time.since(Time::ZERO));
+        let (level, bound) = (None, None);
+        Event { process: asked.process, r#type, op, key: key.clone(), value, level, bound, time }
     };
-    let begun = (asked.invoked, event("invoke", argument, asked.invoked_at));
+    let (level, bound) = promised(asked.level);
+    let begun = Event { level, bound, ..event("invoke", argument, asked.invoked_at) };
+    let begun = (asked.invoked, begun);
     let ended = asked.returned.as_ref().map(|(moment, at, ended)| {
         let (kind, value) = match ended {
             Ended::Ok(reply) if op == "get" => ("ok", answer(reply)),
@@ -67,6 +77,20 @@ fn events(asked: &Asked) -> [Option<(Moment, Event)>; 2] {
         (*moment, event(kind, value, *at))
     });
     [Some(begun), ended]
+}
+
+/// Returns what a read was promised: its level, and how old the state may be that it saw.
+fn promised(level: ReadLevel) -> (Option<&'static str>, Option<u64>) {
+    match level {
+        ReadLevel::Linearizable => (None, None),
+        ReadLevel::Stale { max_lag } => (Some("stale"), Some(nanoseconds(in_true_time(max_lag)))),
+        // The format has no tokens; that they are kept is judged in the run.
+        ReadLevel::After { .. } => (Some("stale"), None),
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Returns operation, key and value of what was called; `None` for what is not about texts.

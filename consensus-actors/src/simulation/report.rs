@@ -63,6 +63,7 @@ fn hint(flaw: Flaw) -> Option<&'static str> {
         Flaw::Invariant
         | Flaw::Durability
         | Flaw::Linearizability
+        | Flaw::Session
         | Flaw::ExactlyOnce
         | Flaw::Outcome
         | Flaw::Liveness

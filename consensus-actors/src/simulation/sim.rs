@@ -86,6 +86,7 @@ const PROMISING: u64 = 50;
 /// | `wiped_disk` | a disk is emptied; its node is refused |
 /// | `replacement` | a disk goes on in another machine, with another clock |
 /// | `transfer` | an operator has the lead handed over |
+/// | `membership` | an operator changes who takes part |
 /// | `all`, `none` | everything, nothing |
 ///
 /// Each run has some of them and lacks others. If 50 runs or more are made and a fault happened in

@@ -111,7 +111,7 @@ struct Outlet {
 
 /// The bytes that an answer takes where it waits.
 fn weight(response: &Response) -> usize {
-    64 + response.result.as_ref().map_or(0, Bytes::len)
+    64 + response.result.as_ref().map_or(0, |answered| answered.reply.len())
 }
 
 impl Outlet {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use consensus_actors::{Replicated as _, prelude::*};
+use consensus_actors::{Reads, Replicated as _, prelude::*};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -71,7 +71,7 @@ fn generic_states_work() {
     assert_eq!(serde_json::to_value(command).unwrap(), json!({"put": {"key": "a", "value": 1}}));
     assert_eq!(Small::NAME, "store");
     assert_eq!(Small::INTERFACE.commands[1].arguments[0].kind, "Self");
-    let _: fn(&KvClient<String, u64, 2>, String) -> Call<Option<u64>> = KvClient::get;
+    let _: fn(&KvClient<String, u64, 2>, String) -> Call<Option<u64>, Reads> = KvClient::get;
 }
 
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]

@@ -1,14 +1,42 @@
-//! A call on its way: what was asked for, and what became of it so far.
+//! A call: what was asked for, and what became of it so far.
 
 use std::collections::BTreeSet;
 
-use super::{Ask, Attempt, Request};
+use bytes::Bytes;
+
+use super::{Admin, Attempt, CallError, Request};
 use crate::{
+    error::Outcome,
     members::NodeId,
+    read::ReadLevel,
     replica::{RequestId, SessionId},
     time::{Time, WallTime},
 };
 
+/// What a caller asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A command in named MessagePack, applied once under the client's session.
+    Command(Bytes),
+    /// A command under a key of the caller's, applied once whoever repeats it.
+    Keyed {
+        /// The key.
+        key: Bytes,
+        /// The command in named MessagePack.
+        command: Bytes,
+    },
+    /// A query.
+    Query {
+        /// The query in named MessagePack.
+        query: Bytes,
+        /// What it is promised.
+        level: ReadLevel,
+    },
+    /// What an operator asks of the protocol.
+    Admin(Admin),
+}
+
+/// A call on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) ask: Option<Ask>,
@@ -22,12 +50,35 @@ pub(super) struct Call {
     pub(super) sent: u32,
     /// Who was asked first.
     pub(super) asked: Option<NodeId>,
+    /// When the state that it was last refused was current.
+    pub(super) proven_at: Option<Time>,
     /// When to send again.
     pub(super) due: Option<Time>,
 }
 
 impl Call {
     pub(super) fn is_query(&self) -> bool {
-        matches!(self.ask, Some(Ask::Query(_)))
+        matches!(self.ask, Some(Ask::Query { .. }))
+    }
+
+    /// Says what its caller is told at the deadline; that nothing was applied, if `denied`.
+    pub(super) fn overdue(&self, now: Time, leader: Option<NodeId>, denied: bool) -> CallError {
+        match self.ask {
+            Some(Ask::Query { level: ReadLevel::Stale { max_lag }, .. }) => {
+                let age = self.proven_at.map(|proven_at| now.since(proven_at));
+                CallError::TooStale { max_lag, age }
+            }
+            Some(Ask::Query { level: ReadLevel::After { index }, .. }) => {
+                CallError::Behind { index }
+            }
+            Some(Ask::Query { level: ReadLevel::Linearizable, .. }) => {
+                CallError::Deadline { outcome: Outcome::NotApplied, leader }
+            }
+            Some(Ask::Command(_) | Ask::Keyed { .. } | Ask::Admin(_)) | None => {
+                let harmless = denied || self.open.is_empty();
+                let outcome = if harmless { Outcome::NotApplied } else { Outcome::Unknown };
+                CallError::Deadline { outcome, leader }
+            }
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! What callers are told when a call has no reply.
 
+use std::time::Duration;
+
 use crate::{
     error::{Outcome, SubmitError},
+    log::Index,
     members::NodeId,
     replica::Rejection,
 };
@@ -36,6 +39,20 @@ pub enum CallError {
     /// A query has no answer. Queries change nothing.
     #[error("{0}")]
     Unanswered(Rejection),
+    /// The replica could not prove its state to be as fresh as a query wants it.
+    #[error("no state was proven that is at most {max_lag:?} old")]
+    TooStale {
+        /// How old it might have been.
+        max_lag: Duration,
+        /// How old it is at most by the clock of the replica; `None` if nothing is known.
+        age: Option<Duration>,
+    },
+    /// The replica has not applied what a query must see.
+    #[error("the replica has not applied all up to {index}")]
+    Behind {
+        /// The index that it must see.
+        index: Index,
+    },
     /// The leader does not do what an operator asked for, and would not if asked again.
     #[error(transparent)]
     Refused(SubmitError),
@@ -46,7 +63,11 @@ impl CallError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Deadline { outcome, .. } => *outcome,
-            Self::Busy { .. } | Self::StorageFull | Self::Unanswered(_) => Outcome::NotApplied,
+            Self::Busy { .. }
+            | Self::StorageFull
+            | Self::Unanswered(_)
+            | Self::TooStale { .. }
+            | Self::Behind { .. } => Outcome::NotApplied,
             Self::SessionExpired => Outcome::Unknown,
             Self::Rejected(rejection) => rejection.outcome(),
             Self::Refused(error) => error.outcome(),

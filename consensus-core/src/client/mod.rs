@@ -20,9 +20,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-
 pub use admin::Admin;
+pub use call::Ask;
 use call::Call;
 pub use error::CallError;
 pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
@@ -30,7 +29,7 @@ pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
 use mutant::Mutant;
-pub use wire::{Attempted, Failure, Request, Response};
+pub use wire::{Answered, Attempted, Failure, Request, Response};
 
 use crate::{
     codec::Encode,
@@ -48,24 +47,6 @@ pub struct CallId(u64);
 /// One sending of a call; the answer names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt(pub u64);
-
-/// What a caller asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// A command in named MessagePack, applied once under the client's session.
-    Command(Bytes),
-    /// A command under a key of the caller's, applied once whoever repeats it.
-    Keyed {
-        /// The key.
-        key: Bytes,
-        /// The command in named MessagePack.
-        command: Bytes,
-    },
-    /// A linearizable query in named MessagePack.
-    Query(Bytes),
-    /// What an operator asks of the protocol.
-    Admin(Admin),
-}
 
 /// What a client asks of its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +66,8 @@ pub enum ClientEffect {
     Finish {
         /// The call.
         call: CallId,
-        /// The encoded reply, or why there is none.
-        result: Result<Bytes, CallError>,
+        /// The reply, or why there is none.
+        result: Result<Answered, CallError>,
     },
 }
 
@@ -206,6 +187,7 @@ impl Client {
             open: BTreeSet::new(),
             sent: 0,
             asked: None,
+            proven_at: None,
             due: None,
         };
         self.calls.insert(self.call, call);
@@ -238,29 +220,29 @@ impl Client {
         &mut self,
         now: Time,
         attempt: Attempt,
-        result: Result<Bytes, Failure>,
+        result: Result<Answered, Failure>,
         out: &mut Vec<ClientEffect>,
     ) {
         let Some(id) = self.attempts.remove(&attempt) else { return };
         match result {
-            Ok(reply) => self.on_reply(id, reply, out),
+            Ok(answered) => self.on_reply(id, answered, out),
             Err(Failure::Refused(error)) => self.on_refused(now, id, attempt, error, out),
             Err(Failure::Rejected(rejection)) => self.on_rejected(now, id, attempt, rejection, out),
         }
     }
 
-    fn on_reply(&mut self, id: CallId, reply: Bytes, out: &mut Vec<ClientEffect>) {
+    fn on_reply(&mut self, id: CallId, answered: Answered, out: &mut Vec<ClientEffect>) {
         if let Session::Opening(opening) = self.session
             && opening == id
         {
             self.forget(id);
-            let bytes: [u8; 8] = reply.as_ref().try_into().unwrap_or_default();
+            let bytes: [u8; 8] = answered.reply.as_ref().try_into().unwrap_or_default();
             self.session = Session::Open(SessionId(u64::from_le_bytes(bytes)));
             self.request = RequestId(0);
             self.unanswered.clear();
             return;
         }
-        self.finish(id, Ok(reply), out);
+        self.finish(id, Ok(answered), out);
     }
 
     /// The replica did not take the attempt, or took it and lost the lead.
@@ -294,7 +276,9 @@ impl Client {
             SubmitError::Change(ref reason) if alone && !reason.is_passing() => {
                 self.finish(id, Err(CallError::Refused(error)), out);
             }
+            SubmitError::TooStale { age: Some(age) } => call.proven_at = Some(now - age),
             SubmitError::Busy { .. }
+            | SubmitError::TooStale { age: None }
             | SubmitError::StorageFull
             | SubmitError::NotLeader { .. }
             | SubmitError::Transferring { .. }
@@ -323,7 +307,7 @@ impl Client {
         }
         if rejection != Rejection::UnknownSession {
             let error = match call.ask {
-                Some(Ask::Query(_)) => CallError::Unanswered(rejection),
+                Some(Ask::Query { .. }) => CallError::Unanswered(rejection),
                 Some(Ask::Command(_) | Ask::Keyed { .. } | Ask::Admin(_)) | None => {
                     CallError::Rejected(rejection)
                 }
@@ -358,17 +342,15 @@ impl Client {
             }
         }
         for id in overdue {
-            self.expire(id, out);
+            self.expire(now, id, out);
         }
     }
 
-    fn expire(&mut self, id: CallId, out: &mut Vec<ClientEffect>) {
+    fn expire(&mut self, now: Time, id: CallId, out: &mut Vec<ClientEffect>) {
         let Some(call) = self.calls.get(&id) else { return };
         let denies = self.bugs.has(Mutant::DeadlineDeniesOpenAttempt);
-        let harmless = denies || call.open.is_empty() || call.is_query();
-        let outcome = if harmless { Outcome::NotApplied } else { Outcome::Unknown };
-        let leader = self.leader;
-        self.finish(id, Err(CallError::Deadline { outcome, leader }), out);
+        let error = call.overdue(now, self.leader, denies);
+        self.finish(id, Err(error), out);
     }
 
     /// Sends whatever is ready: commands to the leader if there is one, queries home.
@@ -417,7 +399,9 @@ impl Client {
         }
         if call.request.is_none() {
             let body = match &call.ask {
-                Some(Ask::Query(query)) => Err(Request::Query(query.clone())),
+                Some(Ask::Query { query, level }) => {
+                    Err(Request::Query { query: query.clone(), level: *level })
+                }
                 Some(Ask::Admin(admin)) => Err(Request::Admin(admin.clone())),
                 None => Ok(Body::Open),
                 Some(Ask::Keyed { key, command }) => Ok(Body::Keyed {
@@ -453,7 +437,7 @@ impl Client {
         if let Some(Ask::Admin(admin)) = &call.ask
             && admin.is_met_by(to, call.asked)
         {
-            self.finish(id, Ok(Admin::reply(Some(to))), out);
+            self.finish(id, Ok(Admin::reply(Some(to)).into()), out);
             return true;
         }
 
@@ -471,7 +455,7 @@ impl Client {
     fn finish(
         &mut self,
         id: CallId,
-        result: Result<Bytes, CallError>,
+        result: Result<Answered, CallError>,
         out: &mut Vec<ClientEffect>,
     ) {
         self.forget(id);

@@ -1,4 +1,6 @@
-//! What a client's replica and the leader's replica say to each other.
+//! What a client and a replica say to each other.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -7,17 +9,24 @@ use crate::{
     change::ChangeError,
     codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
     error::{SubmitError, TransferError},
+    log::Index,
     members::NodeId,
+    read::ReadLevel,
     replica::Rejection,
 };
 
-/// What a client asks of the leader's replica.
+/// What a client asks of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Put this envelope into the log, and answer when it is applied.
     Propose(Bytes),
-    /// Answer this query linearizably.
-    Query(Bytes),
+    /// Answer this query.
+    Query {
+        /// The query in named MessagePack.
+        query: Bytes,
+        /// What it is promised.
+        level: ReadLevel,
+    },
     /// Do this for an operator.
     Admin(Admin),
 }
@@ -26,7 +35,7 @@ impl Request {
     /// Returns how many bytes of a caller's the request carries.
     pub fn size(&self) -> usize {
         match self {
-            Self::Propose(bytes) | Self::Query(bytes) => bytes.len(),
+            Self::Propose(bytes) | Self::Query { query: bytes, .. } => bytes.len(),
             Self::Admin(_) => 0,
         }
     }
@@ -46,8 +55,24 @@ pub struct Attempted {
 pub struct Response {
     /// The attempt.
     pub attempt: Attempt,
-    /// The encoded reply, or why there is none.
-    pub result: Result<Bytes, Failure>,
+    /// The reply, or why there is none.
+    pub result: Result<Answered, Failure>,
+}
+
+/// A reply, and the state that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The reply, encoded.
+    pub reply: Bytes,
+    /// An index at or after the entry of a command, or the last one that a query saw; `None` for
+    /// what is not about the state.
+    pub index: Option<Index>,
+}
+
+impl From<Bytes> for Answered {
+    fn from(reply: Bytes) -> Self {
+        Self { reply, index: None }
+    }
 }
 
 /// Why an attempt has no reply.
@@ -66,8 +91,18 @@ impl Encode for Request {
                 out.push(1);
                 out.extend_from_slice(envelope);
             }
-            Self::Query(query) => {
-                out.push(2);
+            Self::Query { query, level } => {
+                match level {
+                    ReadLevel::Linearizable => out.push(2),
+                    ReadLevel::Stale { max_lag } => {
+                        out.push(4);
+                        put_duration(out, *max_lag);
+                    }
+                    ReadLevel::After { index } => {
+                        out.push(5);
+                        put_u64(out, index.0);
+                    }
+                }
                 out.extend_from_slice(query);
             }
             Self::Admin(admin) => {
@@ -80,12 +115,15 @@ impl Encode for Request {
 
 impl Decode for Request {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
-        match take_u8(input)? {
-            1 => Ok(Self::Propose(std::mem::take(input))),
-            2 => Ok(Self::Query(std::mem::take(input))),
-            3 => Ok(Self::Admin(Admin::decode(input)?)),
-            tag => Err(DecodeError::UnknownTag { what: "request", tag }),
-        }
+        let level = match take_u8(input)? {
+            1 => return Ok(Self::Propose(std::mem::take(input))),
+            2 => ReadLevel::Linearizable,
+            3 => return Ok(Self::Admin(Admin::decode(input)?)),
+            4 => ReadLevel::Stale { max_lag: take_duration(input)? },
+            5 => ReadLevel::After { index: Index(take_u64(input)?) },
+            tag => return Err(DecodeError::UnknownTag { what: "request", tag }),
+        };
+        Ok(Self::Query { query: std::mem::take(input), level })
     }
 }
 
@@ -101,6 +139,15 @@ impl Decode for Attempted {
         let attempt = Attempt(take_u64(input)?);
         Ok(Self { attempt, request: Request::decode(input)? })
     }
+}
+
+/// Writes a duration in nanoseconds; what is longer than five centuries is as good as that.
+fn put_duration(out: &mut Vec<u8>, duration: Duration) {
+    put_u64(out, u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+}
+
+fn take_duration(input: &mut Bytes) -> Result<Duration, DecodeError> {
+    Ok(Duration::from_nanos(take_u64(input)?))
 }
 
 fn put_transfer(out: &mut Vec<u8>, error: &TransferError) {
@@ -122,9 +169,19 @@ impl Encode for Response {
     fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.attempt.0);
         match &self.result {
-            Ok(reply) => {
+            Ok(Answered { reply, index: None }) => {
                 out.push(0);
                 out.extend_from_slice(reply);
+            }
+            Ok(Answered { reply, index: Some(index) }) => {
+                out.push(32);
+                put_u64(out, index.0);
+                out.extend_from_slice(reply);
+            }
+            Err(Failure::Refused(SubmitError::TooStale { age: None })) => out.push(33),
+            Err(Failure::Refused(SubmitError::TooStale { age: Some(age) })) => {
+                out.push(34);
+                put_duration(out, *age);
             }
             Err(Failure::Refused(SubmitError::NotLeader { leader })) => {
                 out.push(1);
@@ -165,7 +222,7 @@ impl Decode for Response {
         let refused = |error| Err(Failure::Refused(error));
         let rejected = |rejection| Err(Failure::Rejected(rejection));
         let result = match take_u8(input)? {
-            0 => Ok(std::mem::take(input)),
+            0 => Ok(std::mem::take(input).into()),
             1 => refused(SubmitError::NotLeader { leader: NodeId::new(take_u64(input)?) }),
             2 => {
                 let limit = take_u64(input)?;
@@ -188,6 +245,12 @@ impl Decode for Response {
             21 => rejected(Rejection::RequestReused),
             22 => rejected(Rejection::KeyReused),
             23 => rejected(Rejection::ReplyTooLarge),
+            32 => {
+                let index = Some(Index(take_u64(input)?));
+                Ok(Answered { reply: std::mem::take(input), index })
+            }
+            33 => refused(SubmitError::TooStale { age: None }),
+            34 => refused(SubmitError::TooStale { age: Some(take_duration(input)?) }),
             tag => return Err(DecodeError::UnknownTag { what: "response", tag }),
         };
         Ok(Self { attempt, result })

@@ -1,4 +1,4 @@
-//! A follower's linearizable reads: it asks the leader how far they must see (dissertation 6.4).
+//! A follower's reads: it asks the leader how far they must see (dissertation 6.4).
 //!
 //! One request is out at a time and stands for all reads that waited when it left; what comes
 //! meanwhile waits for the next. A request that stays unanswered is sent again under its id, and
@@ -11,13 +11,14 @@ use crate::{
     error::SubmitError,
     log::Index,
     process::{Effect, Effects, Ticket},
+    read::Read,
     time::Time,
 };
 
 /// The reads of a replica that follows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asking {
-    waiting: Vec<Ticket>,
+    waiting: Vec<Read>,
     out: Option<Request>,
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Asking {
 struct Request {
     /// No other request of this replica has it, in this life or another (RAFT-P17).
     id: u64,
-    reads: Vec<Ticket>,
+    reads: Vec<Read>,
     asked_at: Time,
     /// When to send it again: it or its answer may have been lost.
     due: Time,
@@ -38,21 +39,27 @@ impl Asking {
         &mut self,
         state: &mut State,
         now: Time,
-        tickets: Vec<Ticket>,
+        reads: Vec<Read>,
         out: &mut Effects<Raft>,
     ) {
         // A witness would wait for ever until what it does not apply is applied.
-        if state.leader().is_none() || state.is_witness() {
-            state.refuse_tickets(tickets, out);
+        if state.is_witness() {
+            state.refuse_tickets(reads.iter().map(|read| read.ticket), out);
+            return;
+        }
+        if state.leader().is_none() {
+            state.read_without_leader(now, reads, out);
             return;
         }
 
         let limit = state.config.proposals_max();
-        for ticket in tickets {
+        for read in reads {
+            let Some(read) = state.read_here(now, read, out) else { continue };
             if self.len() >= limit {
-                out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
+                let error = SubmitError::Busy { limit };
+                out.push(Effect::Answer { ticket: read.ticket, error });
             } else {
-                self.waiting.push(ticket);
+                self.waiting.push(read);
             }
         }
         self.ask(state, now, out);
@@ -62,7 +69,7 @@ impl Asking {
     pub(super) fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         let patience = state.config.election_timeout();
         if let Some(request) = self.out.take_if(|request| now >= request.asked_at + patience) {
-            state.refuse_tickets(request.reads, out);
+            state.read_without_leader(now, request.reads, out);
             self.ask(state, now, out);
         } else if let Some(request) = self.out.as_mut().filter(|request| now >= request.due) {
             request.due = now + state.config.heartbeat();
@@ -86,9 +93,11 @@ impl Asking {
 
         let hasty = state.has_bug(Mutant::FollowerReadsAtLogEnd);
         let at = if hasty { index.min(state.log.last_index()) } else { index };
-        for ticket in request.reads {
-            out.push(Effect::ReadReady { ticket, at });
+        for read in request.reads {
+            out.push(Effect::ReadReady { ticket: read.ticket, at });
         }
+        let late = state.has_bug(Mutant::StaleTimedAtReply);
+        state.confirm(if late { now } else { request.asked_at }, index);
         self.ask(state, now, out);
     }
 
@@ -106,7 +115,8 @@ impl Asking {
     /// Takes all reads: the role ends.
     pub(super) fn drain(&mut self) -> Vec<Ticket> {
         let out = self.out.take().map(|request| request.reads).unwrap_or_default();
-        out.into_iter().chain(self.waiting.drain(..)).collect()
+        let reads = out.into_iter().chain(self.waiting.drain(..));
+        reads.map(|read| read.ticket).collect()
     }
 
     fn len(&self) -> usize {

@@ -163,7 +163,7 @@ impl Step<Raft> for Candidate {
                     return self.on_vote(state, now, state.id(), true, out);
                 }
             }
-            Input::Control(Control::Read(tickets)) => state.refuse_tickets(tickets, out),
+            Input::Control(Control::Read(reads)) => state.read_without_leader(now, reads, out),
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }

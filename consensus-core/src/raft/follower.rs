@@ -283,9 +283,7 @@ impl Step<Raft> for Follower {
             }
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
-            Input::Control(Control::Read(tickets)) => {
-                self.asking.on_read(state, now, tickets, out);
-            }
+            Input::Control(Control::Read(reads)) => self.asking.on_read(state, now, reads, out),
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);
             }

@@ -24,8 +24,9 @@ use crate::{
     error::SubmitError,
     log::Index,
     members::NodeId,
-    process::{Effect, Effects, Input, Submission, Ticket},
+    process::{Effect, Effects, Input, Submission},
     raft::{Control, log::TermAt},
+    read::Read,
     role::{Next, Step},
     time::Time,
 };
@@ -196,15 +197,10 @@ impl Leader {
         }
     }
 
-    fn on_read(
-        &mut self,
-        state: &mut State,
-        now: Time,
-        tickets: Vec<Ticket>,
-        out: &mut Effects<Raft>,
-    ) {
+    fn on_read(&mut self, state: &mut State, now: Time, reads: Vec<Read>, out: &mut Effects<Raft>) {
         let limit = state.config.proposals_max();
-        for ticket in tickets {
+        for read in reads {
+            let Some(Read { ticket, .. }) = state.read_here(now, read, out) else { continue };
             if self.reads.len() >= limit {
                 out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
             } else if state.has_bug(Mutant::ReadUnconfirmed) && state.committed() >= self.noop {
@@ -219,29 +215,31 @@ impl Leader {
     }
 
     /// Answers reads that a majority has confirmed, and starts a round for those that wait.
-    fn advance_reads(&mut self, state: &State, now: Time, out: &mut Effects<Raft>) {
+    fn advance_reads(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
         // Until an entry of this term is committed, the commit index may lag behind the truth
         // (RAFT-P16).
         if state.committed() < self.noop && !state.has_bug(Mutant::ReadBeforeFirstCommit) {
             return;
         }
         let reuses_round = state.has_bug(Mutant::ReadRoundReused);
-        let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
         loop {
+            let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
             let round = quorum.reached(|node| {
                 if node == state.id() {
                     return self.reads.round();
                 }
                 self.progress.get(&node).map_or(0, Progress::round)
             });
-            let Some((at, reads)) = self.reads.confirmed(round) else {
-                if self.reads.start(state.committed(), reuses_round) {
+            let Some((asked_at, at, reads)) = self.reads.confirmed(round) else {
+                if self.reads.start(now, state.committed(), reuses_round) {
                     self.broadcast_heartbeat(state, now, out);
                     // A group of one has its majority already.
                     continue;
                 }
                 return;
             };
+            let late = state.has_bug(Mutant::StaleTimedAtReply);
+            state.confirm(if late { now } else { asked_at }, at);
             for ticket in reads.tickets {
                 out.push(Effect::ReadReady { ticket, at });
             }
@@ -254,7 +252,7 @@ impl Leader {
     /// Takes a follower's request for an index that its reads must see.
     fn on_read_index(
         &mut self,
-        state: &State,
+        state: &mut State,
         now: Time,
         follower: NodeId,
         id: u64,
@@ -448,7 +446,7 @@ impl Step<Raft> for Leader {
                 state.on_persisted(upto, out);
                 self.try_commit(state, now, out);
             }
-            Input::Control(Control::Read(tickets)) => self.on_read(state, now, tickets, out),
+            Input::Control(Control::Read(reads)) => self.on_read(state, now, reads, out),
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);
             }

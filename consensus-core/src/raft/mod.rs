@@ -65,6 +65,7 @@ mod configurations;
 mod fitness;
 mod follower;
 mod following;
+mod freshness;
 mod leader;
 mod message;
 mod mirror;
@@ -107,6 +108,7 @@ use crate::{
     error::RecoverError,
     members::NodeId,
     process::{Effects, Input, Process, Status, Ticket, Token},
+    read::Read,
     role::{self, Seated},
     time::Time,
 };
@@ -114,8 +116,8 @@ use crate::{
 /// Raft's own inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Linearizable reads.
-    Read(Vec<Ticket>),
+    /// Reads, each at its level.
+    Read(Vec<Read>),
     /// Hand the lead over, to this member or to whoever is fit best (dissertation 3.10). Done when
     /// it leads.
     Transfer {

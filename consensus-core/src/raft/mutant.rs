@@ -271,6 +271,18 @@ crate::mutants::mutants! {
     /// The ids of a follower's requests start again with the process.
     ReadIdsRestart = "read-ids-restart", "read_follower_restart.txt",
         "an id of a follower's request names one of all its lives (RAFT-P17)";
+    /// What an answer confirms counts as fresh from its arrival on, however late it came.
+    StaleTimedAtReply = "stale-timed-at-reply", "read_stale_since_asking.txt",
+        "a state is as old as the question that confirmed it, not as the answer (L2)";
+    /// A read that bears some lag is answered from any state that was confirmed once.
+    StaleLagIgnored = "stale-lag-ignored", "read_stale.txt",
+        "a read sees no state older than it allows, or is refused";
+    /// A read that bears some lag is answered before what was confirmed is applied.
+    StaleReadNotApplied = "stale-read-not-applied", "read_stale_applied.txt",
+        "a replica's state is as fresh as what it has applied, not as what it has heard of";
+    /// A read after a token is answered from whatever the replica has applied.
+    TokenIgnored = "token-ignored", "read_after.txt",
+        "a read after a token sees the command that the token came with";
     /// A leader that is deposed answers the reads that nobody has confirmed.
     DeposedLeaderAnswersReads = "deposed-leader-answers-reads", "leader_deposed_overwritten.txt",
         "who loses the lead refuses the reads that wait (8)";

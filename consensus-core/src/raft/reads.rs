@@ -12,7 +12,7 @@ use std::{
     mem,
 };
 
-use crate::{log::Index, members::NodeId, process::Ticket};
+use crate::{log::Index, members::NodeId, process::Ticket, time::Time};
 
 /// The reads of a tenure.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,17 @@ pub(super) struct Reads {
     /// The latest round; it never repeats within the tenure, whatever clients send (RAFT-P17).
     round: u64,
     waiting: Batch,
-    /// The round that is out, the index that its reads must see, and the reads.
-    confirming: Option<(u64, Index, Batch)>,
+    confirming: Option<Confirming>,
+}
+
+/// A round that is out.
+#[derive(Clone, Debug)]
+struct Confirming {
+    round: u64,
+    started_at: Time,
+    /// What its reads must see.
+    index: Index,
+    reads: Batch,
 }
 
 /// Reads that one round confirms.
@@ -37,7 +46,7 @@ impl Reads {
     /// Returns how many of the leader's own reads wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.tickets.len()
-            + self.confirming.as_ref().map_or(0, |(_, _, reads)| reads.tickets.len())
+            + self.confirming.as_ref().map_or(0, |out| out.reads.tickets.len())
     }
 
     /// Returns the latest round, for heartbeats.
@@ -53,43 +62,44 @@ impl Reads {
     /// Adds a read to the round that is out, as a known bug does.
     pub(super) fn join(&mut self, ticket: Ticket) {
         match &mut self.confirming {
-            Some((_, _, reads)) => reads.tickets.push(ticket),
+            Some(out) => out.reads.tickets.push(ticket),
             None => self.push(ticket),
         }
     }
 
     /// Adds a follower's request. One that comes again while a round for it is out waits for that.
     pub(super) fn ask(&mut self, follower: NodeId, id: u64) {
-        let is_out = self.confirming.as_ref().is_some_and(|(_, _, reads)| {
-            reads.requests.get(&follower).is_some_and(|asked| *asked == id)
-        });
+        let asked = self.confirming.as_ref().and_then(|out| out.reads.requests.get(&follower));
+        let is_out = asked.is_some_and(|asked| *asked == id);
         if !is_out {
             self.waiting.requests.insert(follower, id);
         }
     }
 
     /// Starts a round for what waits, unless one is out; true if heartbeats must go.
-    pub(super) fn start(&mut self, committed: Index, reuses_round: bool) -> bool {
+    pub(super) fn start(&mut self, now: Time, committed: Index, reuses_round: bool) -> bool {
         if self.waiting.is_empty() || self.confirming.is_some() {
             return false;
         }
         if !(reuses_round && self.round > 0) {
             self.round += 1;
         }
-        self.confirming = Some((self.round, committed, mem::take(&mut self.waiting)));
+        let (round, reads) = (self.round, mem::take(&mut self.waiting));
+        self.confirming = Some(Confirming { round, started_at: now, index: committed, reads });
         true
     }
 
-    /// Takes the reads of the round that is out, if a majority has answered it.
-    pub(super) fn confirmed(&mut self, by_majority: u64) -> Option<(Index, Batch)> {
-        let (_, index, reads) = self.confirming.take_if(|(round, _, _)| *round <= by_majority)?;
-        Some((index, reads))
+    /// Takes the reads of the round that is out, if a majority has answered it, with when it
+    /// started and what they must see.
+    pub(super) fn confirmed(&mut self, by_majority: u64) -> Option<(Time, Index, Batch)> {
+        let out = self.confirming.take_if(|out| out.round <= by_majority)?;
+        Some((out.started_at, out.index, out.reads))
     }
 
     /// Takes the leader's own reads, answered or not: the tenure ends. Followers learn that of the
     /// next leader.
     pub(super) fn drain(&mut self) -> Vec<Ticket> {
-        let confirming = self.confirming.take().map(|(_, _, reads)| reads).unwrap_or_default();
+        let confirming = self.confirming.take().map(|out| out.reads).unwrap_or_default();
         let waiting = mem::take(&mut self.waiting);
         confirming.tickets.into_iter().chain(waiting.tickets).collect()
     }
@@ -98,8 +108,8 @@ impl Reads {
         let Self { round, waiting, confirming } = self;
         round.hash(out);
         waiting.fingerprint(name, out);
-        confirming.as_ref().map(|(round, index, _)| (round, index)).hash(out);
-        confirming.iter().for_each(|(_, _, reads)| reads.fingerprint(name, out));
+        confirming.as_ref().map(|it| (it.round, it.index)).hash(out);
+        confirming.iter().for_each(|it| it.reads.fingerprint(name, out));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     members::NodeId,
     membership::Membership,
     process::{Effect, Input, Status, Ticket, Token},
+    read::Read,
     role::{Seated, Step},
     sim::{Broken, Judge, Setup, Simulated},
 };
@@ -40,8 +41,8 @@ impl Simulated for Raft {
         config.build().expect("the simulator draws values that fit")
     }
 
-    fn read(tickets: Vec<Ticket>) -> Input<Self> {
-        Input::Control(Control::Read(tickets))
+    fn read(reads: Vec<Read>) -> Input<Self> {
+        Input::Control(Control::Read(reads))
     }
 
     fn storage_full(full: bool) -> Input<Self> {

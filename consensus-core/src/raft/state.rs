@@ -10,6 +10,7 @@ use super::{
     config::Config,
     configurations::Configurations,
     fitness::Fitness,
+    freshness::Confirmed,
     log::Log,
     message::{Entry, Payload, Term},
     mutant::Mutant,
@@ -57,6 +58,7 @@ pub struct State {
     pub(super) timer: Timer,
     /// The id of the last request for a read index; no life of the replica uses it again.
     pub(super) read_id: u64,
+    pub(super) confirmed: Option<Confirmed>,
     pub(super) handover: Handover,
     pub(super) fitness: Fitness,
 }
@@ -92,6 +94,7 @@ impl State {
             stable: Index::ZERO,
             timer,
             read_id,
+            confirmed: None,
             handover: Handover::default(),
             fitness: Fitness::default(),
         };
@@ -211,7 +214,8 @@ impl State {
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
             is_blind: _, behind, persisting, durable, vote_token, log_token, compacted, unsynced,
-            stable, timer: _, read_id, handover, fitness: _,
+            stable, timer: _, read_id, confirmed, handover,
+            fitness: _,
         } = self;
         handover.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
@@ -224,7 +228,7 @@ impl State {
         (log, term, voted_for.map(name), committed, leader.map(name)).hash(out);
         (storage_full, behind).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
-        (unsynced, stable, read_id).hash(out);
+        (unsynced, stable, read_id, confirmed.map(|it| it.index)).hash(out);
     }
 
     pub(super) fn storage_full(&self) -> bool {

@@ -24,6 +24,7 @@ use crate::{
     members::NodeId,
     membership::Membership,
     process::{GroupId, Submission, Ticket, Token},
+    read::{Read, ReadLevel},
     replica::Replica,
     state_machine::StateMachine,
     time::{Time, WallTime},
@@ -56,7 +57,7 @@ pub(super) enum Standing {
 pub(super) struct Asker {
     pub(super) node: NodeId,
     pub(super) attempt: Attempt,
-    pub(super) query: Option<Bytes>,
+    pub(super) query: Option<(Bytes, ReadLevel)>,
 }
 
 /// What the protocol told the replica, which gets to it a little later.
@@ -166,7 +167,7 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) failing: Option<Fault>,
     /// What was asked of the protocol and is not handed over yet.
     pub(super) submissions: Vec<Submission>,
-    pub(super) reads: Vec<Ticket>,
+    pub(super) reads: Vec<Read>,
     pub(super) admins: Vec<(Ticket, Admin)>,
     pub(super) gathering: bool,
     pub(super) slow_until: Time,

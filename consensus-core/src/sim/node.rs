@@ -102,6 +102,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         host.membership = status.membership;
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
+        // Answers to what an earlier life asked come now.
+        self.release_stragglers(node);
         Ok(())
     }
 

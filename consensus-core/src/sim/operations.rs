@@ -9,6 +9,7 @@ use crate::{
     client::CallError,
     log::Index,
     members::NodeId,
+    read::ReadLevel,
     replica::{self, Rejection, RequestId, SessionId},
     time::Time,
 };
@@ -70,6 +71,10 @@ pub struct Asked {
     pub(super) identities: Vec<Identity>,
     /// The last index that the state had seen which answered a query.
     pub(super) seen: Option<Index>,
+    /// What a query is promised.
+    pub level: ReadLevel,
+    /// The command whose token a query comes after.
+    pub(super) after: Option<usize>,
 }
 
 impl Asked {
@@ -94,6 +99,8 @@ pub(super) struct Operations {
     retried: Vec<NodeId>,
     /// The operation that travels under an identity.
     by_identity: BTreeMap<Identity, usize>,
+    /// Commands that were answered, with the index that a token of each names.
+    tokens: Vec<(usize, Index)>,
 }
 
 impl Operations {
@@ -127,6 +134,8 @@ impl Operations {
             is_doubtful: false,
             identities: Vec::new(),
             seen: None,
+            level: ReadLevel::Linearizable,
+            after: None,
         });
         self.list.len() - 1
     }
@@ -171,6 +180,40 @@ impl Operations {
         if let Some(asked) = self.list.get_mut(operation) {
             asked.seen = seen;
         }
+    }
+
+    /// Notes what a query is promised, and the command that it comes after.
+    pub(super) fn promise(&mut self, operation: usize, level: ReadLevel, after: Option<usize>) {
+        if let Some(asked) = self.list.get_mut(operation) {
+            (asked.level, asked.after) = (level, after);
+        }
+    }
+
+    /// Notes the index that the token of a command names.
+    pub(super) fn stands_at(&mut self, operation: usize, index: Option<Index>) {
+        let is_command = |asked: &Asked| matches!(asked.body, Body::Command(_));
+        if let (Some(index), true) = (index, self.list.get(operation).is_some_and(is_command)) {
+            self.tokens.push((operation, index));
+        }
+    }
+
+    /// Returns one of the latest commands that were answered, with the index of its token.
+    pub(super) fn token(&self, pick: u64) -> Option<(usize, Index)> {
+        const LATEST: usize = 4;
+        let back = pick as usize % LATEST.min(self.tokens.len().max(1));
+        self.tokens.iter().rev().nth(back).copied()
+    }
+
+    /// Returns when each operation began and ended, in order.
+    pub(super) fn moments(&self) -> Vec<(Time, Moment)> {
+        let began = self.list.iter().map(|asked| (asked.invoked_at, asked.invoked));
+        let ended = self
+            .list
+            .iter()
+            .filter_map(|asked| asked.returned.as_ref().map(|(moment, at, _)| (*at, *moment)));
+        let mut moments: Vec<_> = began.chain(ended).collect();
+        moments.sort_unstable();
+        moments
     }
 
     pub(super) fn get(&self, operation: usize) -> Option<&Asked> {
@@ -225,6 +268,8 @@ pub(super) fn rejection(error: &CallError) -> Rejection {
         | CallError::Busy { .. }
         | CallError::StorageFull
         | CallError::SessionExpired
+        | CallError::TooStale { .. }
+        | CallError::Behind { .. }
         | CallError::Refused(_) => unreachable!("only a decided call is applied and silent"),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{
     Failure,
     drive::Ending,
@@ -13,7 +11,7 @@ use super::{
     world::World,
 };
 use crate::{
-    client::{Admin, Ask, CallError},
+    client::{Admin, Answered, Ask, CallError},
     members::NodeId,
     process::Ticket,
     state_machine::StateMachine,
@@ -55,7 +53,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     /// Notes how an operator's request ended.
-    pub(super) fn administered(&mut self, admin: &Admin, result: &Result<Bytes, CallError>) {
+    pub(super) fn administered(&mut self, admin: &Admin, result: &Result<Answered, CallError>) {
         match (admin, result) {
             (Admin::Transfer { .. }, Ok(_)) => self.counts.count(Fault::Transfer),
             (Admin::Transfer { .. }, Err(_)) => {}

@@ -8,6 +8,7 @@ use crate::{
     members::NodeId,
     membership::Membership,
     process::{Effect, GroupId, Input, Process, Status, Ticket, Token},
+    read::Read,
     time::Time,
 };
 
@@ -19,8 +20,8 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the configuration of a replica.
     fn config(setup: &Setup) -> Self::Config;
 
-    /// Makes the input that asks for linearizable reads.
-    fn read(tickets: Vec<Ticket>) -> Input<Self>;
+    /// Makes the input that asks for reads.
+    fn read(reads: Vec<Read>) -> Input<Self>;
 
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;

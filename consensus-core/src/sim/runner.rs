@@ -7,12 +7,14 @@ use std::{
 };
 
 use super::{
+    callers::promised,
     fault::Counts,
     operations::{Asked, Ended},
     plan::Plan,
     protocol::{Adversary, Simulated},
     random::Random,
     script::Script,
+    served::Reads,
     service::milliseconds,
     trace::{Line, What},
     witness,
@@ -30,6 +32,8 @@ pub enum Flaw {
     Durability,
     /// Operations cannot have taken effect one at a time, each between its begin and its end.
     Linearizability,
+    /// A query does not see what its token stands for.
+    Session,
     /// A command was executed twice, or answered with what another execution gave.
     ExactlyOnce,
     /// A caller was told something that is not true.
@@ -48,6 +52,7 @@ impl fmt::Display for Flaw {
             Self::Invariant => "invariant",
             Self::Durability => "durability",
             Self::Linearizability => "linearizability",
+            Self::Session => "session",
             Self::ExactlyOnce => "exactly once",
             Self::Outcome => "outcome",
             Self::Divergence => "divergence",
@@ -85,6 +90,8 @@ pub struct Report {
     pub digest: u64,
     /// The faults that there were.
     pub counts: Counts,
+    /// The ways in which queries were answered.
+    pub reads: Reads,
     /// How many operations were asked for.
     pub operations: usize,
     /// How many of them were applied, or answered.
@@ -174,6 +181,7 @@ impl<'a, P: Simulated, S: StateMachine> Run<'a, P, S> {
             seed: plan.seed(),
             digest: world.trace.digest(),
             counts: world.counts,
+            reads: world.reads,
             operations: all.len(),
             answered: all.iter().filter(answered).count(),
             terms: world.terms.len(),
@@ -201,6 +209,7 @@ fn nothing(plan: &Plan, failure: Failure) -> Report {
         seed: plan.seed(),
         digest: 0,
         counts: Counts::default(),
+        reads: Reads::default(),
         operations: 0,
         answered: 0,
         terms: 0,
@@ -243,7 +252,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     /// Tells of an operation what its caller saw.
     pub(super) fn told(&self, operation: usize) -> String {
         let Some(asked) = self.operations.get(operation) else { return String::new() };
-        let call = self.describe.describe(&asked.body);
+        let call = self.describe.describe(&asked.body) + &promised(asked.level);
         let (end, text) = match &asked.returned {
             None => ("open".to_owned(), "has not ended".to_owned()),
             Some((_, at, ended)) => {

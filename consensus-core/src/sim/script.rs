@@ -11,7 +11,7 @@ use super::{
     random::Random,
     workload::Body,
 };
-use crate::{raft::PRIORITY_DEFAULT, time::Time};
+use crate::{raft::PRIORITY_DEFAULT, read::ReadLevel, time::Time};
 
 /// All that is fixed before a run begins.
 #[derive(Clone, Debug)]
@@ -92,6 +92,17 @@ pub(super) struct Planned {
     /// An idempotency key, under which the caller may ask other nodes again.
     pub(super) key: Option<Bytes>,
     pub(super) patience: Duration,
+    /// What is asked of the answer, if it is a query.
+    pub(super) wish: Wish,
+}
+
+/// At what level a caller reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wish {
+    /// At this one.
+    Level(ReadLevel),
+    /// After a command that was answered, which the number picks.
+    AfterCommand(u64),
 }
 
 const SETUP: u64 = 1;
@@ -101,10 +112,11 @@ const PRIORITIES: u64 = 5;
 
 impl Script {
     /// Draws what `plan` leaves open; callers ask for `bodies`, and in the end for `probes`.
-    pub(super) fn draw(plan: &Plan, bodies: Vec<Body>, probes: Vec<Body>) -> Self {
+    pub(super) fn draw(plan: &Plan, bodies: Vec<(Body, ReadLevel)>, probes: Vec<Body>) -> Self {
         let mut temper = Temper::draw(plan);
         // A segment takes the longest record there may be.
-        let longest = bodies.iter().chain(&probes).map(|body| body.bytes().len()).max();
+        let all = bodies.iter().map(|(body, _)| body).chain(&probes);
+        let longest = all.map(|body| body.bytes().len()).max();
         let needed = (longest.unwrap_or(0) + temper.append_bytes_max) * 2 + 2_048;
         temper.segment_bytes = temper.segment_bytes.max(needed.next_multiple_of(512));
         let strikes = strikes(plan, &temper);
@@ -255,13 +267,13 @@ fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec
     times
 }
 
-fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
+fn calls(plan: &Plan, temper: &Temper, bodies: Vec<(Body, ReadLevel)>) -> Vec<Planned> {
     let mut random = Random::new(plan.seed(), CALLS);
     let keyed = if temper.sessions_expire { 0 } else { random.below(500_000) };
     let mut times = times(plan, temper, &mut random, bodies.len());
     times.sort_unstable();
     let mut calls = Vec::with_capacity(times.len());
-    for (number, (at, body)) in times.into_iter().zip(bodies).enumerate() {
+    for (number, (at, (body, declared))) in times.into_iter().zip(bodies).enumerate() {
         let key = matches!(body, Body::Command(_)) && random.happens(keyed);
         // Now and then somebody takes the key of another, for something else.
         let other = calls.get(number / 2).filter(|other: &&Planned| other.body != body);
@@ -274,7 +286,24 @@ fn calls(plan: &Plan, temper: &Temper, bodies: Vec<Body>) -> Vec<Planned> {
             0 if !is_calm => random.between(temper.election_timeout / 10, temper.election_timeout),
             _ => random.between(temper.election_timeout * 5, temper.election_timeout * 40),
         };
-        calls.push(Planned { at, body, pick: random.any(), key, patience });
+        let wish =
+            if is_calm { Wish::Level(declared) } else { wish(temper, declared, &mut random) };
+        calls.push(Planned { at, body, pick: random.any(), key, patience, wish });
     }
     calls
+}
+
+/// Draws at what level a caller reads what is `declared` to be read at another.
+fn wish(temper: &Temper, declared: ReadLevel, random: &mut Random) -> Wish {
+    match random.below(10) {
+        0..5 => Wish::Level(declared),
+        5 => Wish::Level(ReadLevel::Linearizable),
+        6..8 => {
+            let timeout = temper.election_timeout;
+            let lags = [timeout / 50, timeout / 4, timeout, timeout * 4];
+            let max_lag = random.pick(&lags).copied().unwrap_or(timeout);
+            Wish::Level(ReadLevel::Stale { max_lag })
+        }
+        _ => Wish::AfterCommand(random.any()),
+    }
 }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::{
     Failure, Flaw,
     host::{Asker, Decision},
-    operations::{Ended, Identity, rejection},
+    operations::Identity,
     protocol::Simulated,
+    served::Served,
     trace::{What, nanoseconds},
     witness,
     workload::Body,
@@ -16,182 +17,19 @@ use super::{
 };
 use crate::{
     client::{
-        Admin, Ask, Attempt, CallError, CallId, ClientEffect, Failure as Refusal, Request, Response,
+        Admin, Answered, Attempt, CallId, ClientEffect, Failure as Refusal, Request, Response,
     },
     codec::{Decode, Encode},
-    error::Outcome,
     log::{Decided, Index},
     members::NodeId,
     process::{Input, Submission, Ticket},
+    read::{Read, ReadLevel},
     replica::{Body as Stamped, Envelope, Reply},
     state_machine::StateMachine,
     time::Time,
 };
 
 impl<P: Simulated, S: StateMachine> World<'_, P, S> {
-    // Callers.
-
-    pub(super) fn on_call(&mut self, call: usize) -> Result<(), Failure> {
-        let Some(planned) = self.script.calls.get(call).cloned() else { return Ok(()) };
-        let awake = self.awake();
-        let Some(node) = awake.get(planned.pick as usize % awake.len().max(1)).copied() else {
-            // Nobody is there to be asked.
-            let pause = self.script.temper.election_timeout / 4;
-            self.schedule_in(pause, Event::Call(call));
-            return Ok(());
-        };
-        let deadline = self.now + planned.patience;
-        let operation = self.begin(node, planned.body, planned.key, deadline);
-        self.ask(node, operation);
-        Ok(())
-    }
-
-    fn awake(&self) -> Vec<NodeId> {
-        let awake = self.hosts.iter().filter(|(node, host)| host.is_awake() && self.serves(**node));
-        awake.map(|(node, _)| *node).collect()
-    }
-
-    fn begin(&mut self, node: NodeId, body: Body, key: Option<Bytes>, deadline: Time) -> usize {
-        let operation = self.operations.begin(self.now, body, key, deadline);
-        let process = self.operations.get(operation).map_or(0, |asked| asked.process);
-        let workload = self.describe;
-        let text = self.operations.get(operation).map(|asked| asked.body.clone());
-        self.note(Some(node), [12, operation as u64, process], || What::Call {
-            operation: operation as u64,
-            process,
-            text: text.map_or_else(String::new, |body| workload.describe(&body)),
-        });
-        operation
-    }
-
-    /// Asks a node for an operation.
-    fn ask(&mut self, node: NodeId, operation: usize) {
-        let Some(asked) = self.operations.get(operation) else { return };
-        let now = self.now;
-        let mut patience = asked.deadline.since(now);
-        let ask = match (&asked.body, &asked.key) {
-            (Body::Query(query), _) => Ask::Query(query.clone()),
-            (Body::Command(command), None) => Ask::Command(command.clone()),
-            (Body::Command(command), Some(key)) => {
-                // Who has a key may ask another node.
-                patience = patience / 2 + self.script.temper.election_timeout / 8;
-                Ask::Keyed { key: key.clone(), command: command.clone() }
-            }
-        };
-        let host = self.host(node);
-        let (local, wall) = (host.clock.now(now), host.clock.wall(now));
-        match host.client.call(ask, wall, local + patience) {
-            Ok(call) => {
-                host.calls.insert(call, operation);
-                self.pump(node);
-            }
-            Err(error) => self.end(operation, Err(error)),
-        }
-    }
-
-    /// Ends an operation, or asks another node where its key allows that.
-    fn end(&mut self, operation: usize, result: Result<Bytes, CallError>) {
-        let ended = match result {
-            Ok(reply) => Ended::Ok(reply),
-            Err(error) => match error.outcome() {
-                Outcome::Applied => Ended::Applied(rejection(&error)),
-                Outcome::NotApplied if matches!(error, CallError::Unanswered(_)) => {
-                    Ended::Unanswered(rejection(&error))
-                }
-                Outcome::NotApplied => match self.operations.get(operation) {
-                    Some(asked) if asked.is_doubtful => Ended::Unknown(error.to_string()),
-                    Some(_) | None => Ended::NotApplied(error.to_string()),
-                },
-                Outcome::Unknown => return self.doubt(operation, error.to_string()),
-            },
-        };
-        self.finish(operation, ended);
-    }
-
-    fn finish(&mut self, operation: usize, ended: Ended) {
-        let workload = self.describe;
-        let body = self.operations.get(operation).map(|asked| asked.body.clone());
-        let (code, digest) = match &ended {
-            Ended::Ok(reply) => (0, twox_hash::XxHash3_64::oneshot(reply)),
-            Ended::Applied(_) | Ended::Unanswered(_) => (1, 0),
-            Ended::NotApplied(_) => (2, 0),
-            Ended::Unknown(_) => (3, 0),
-        };
-        let described = ended.clone();
-        self.note(None, [13, operation as u64, code ^ digest], || What::Return {
-            operation: operation as u64,
-            text: match (described, body) {
-                (Ended::Ok(reply), Some(body)) => workload.describe_reply(&body, &reply),
-                (Ended::Ok(_), None) => String::new(),
-                (Ended::Applied(why), _) => format!("applied, no reply: {why}"),
-                (Ended::Unanswered(why), _) => format!("no answer: {why}"),
-                (Ended::NotApplied(why), _) => format!("not applied: {why}"),
-                (Ended::Unknown(why), _) => format!("unknown: {why}"),
-            },
-        });
-        let probed = self.operations.take_probe(operation);
-        let serves = matches!(ended, Ended::Ok(_) | Ended::Applied(_) | Ended::Unanswered(_));
-        let asked =
-            self.operations.get(operation).map(|asked| (asked.body.clone(), asked.deadline));
-        self.operations.end(operation, self.now, ended);
-        // A session may have expired meanwhile, or too many wait: whoever asks again is served.
-        if let (Some(node), Some((body, deadline)), false) = (probed, asked, serves) {
-            self.operations.will_retry(node);
-            let pause = self.script.temper.election_timeout / 4;
-            self.schedule_in(pause, Event::Try(node, body, deadline));
-        }
-    }
-
-    /// The node that was asked ended, and nobody knows what came of it.
-    pub(super) fn interrupt(&mut self, operation: usize) {
-        self.doubt(operation, "the node that was asked is gone".to_owned());
-    }
-
-    fn doubt(&mut self, operation: usize, why: String) {
-        self.operations.doubt(operation);
-        let Some(asked) = self.operations.get(operation) else { return };
-        let again = asked.deadline > self.now && asked.returned.is_none();
-        let (keyed, is_query) = (asked.key.is_some(), matches!(asked.body, Body::Query(_)));
-        let awake = self.awake();
-        let next = awake.get(operation % awake.len().max(1)).copied();
-        match next {
-            Some(node) if again && (keyed || is_query) => self.ask(node, operation),
-            Some(_) | None => self.finish(operation, Ended::Unknown(why)),
-        }
-    }
-
-    /// Asks every node for something, once everything is mended.
-    pub(super) fn probe(&mut self) {
-        let deadline = self.now + self.service_within();
-        for node in self.good() {
-            for body in self.script.probes.clone() {
-                self.try_node(node, body, deadline);
-            }
-        }
-    }
-
-    pub(super) fn on_try(&mut self, node: NodeId, body: Body, deadline: Time) {
-        if deadline <= self.now {
-            return; // Too late, it stays unanswered, and the run ends by that.
-        }
-        if !self.host(node).is_up() && self.serves(node) {
-            let pause = self.script.temper.election_timeout / 4;
-            return self.schedule_in(pause, Event::Try(node, body, deadline));
-        }
-        self.operations.retries(node);
-        // Meanwhile it may have been removed, or found what a fault had done to its disk.
-        if self.serves(node) {
-            self.try_node(node, body, deadline);
-        }
-    }
-
-    /// Asks a node for something that it must answer.
-    fn try_node(&mut self, node: NodeId, body: Body, deadline: Time) {
-        let operation = self.begin(node, body, None, deadline);
-        self.operations.add_probe(node, operation);
-        self.ask(node, operation);
-    }
-
     // Clients.
 
     /// Lets a node's client look at the clock and send what is ready.
@@ -267,9 +105,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 self.host(to).submissions.push(Submission { ticket, command });
                 None
             }
-            Request::Query(query) => {
-                self.host(to).reads.push(ticket);
-                Some(query)
+            Request::Query { query, level } => {
+                self.host(to).reads.push(Read { ticket, level });
+                Some((query, level))
             }
             Request::Admin(admin) => {
                 self.host(to).admins.push((ticket, admin));
@@ -348,7 +186,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         &mut self,
         node: NodeId,
         ticket: Ticket,
-        result: Result<Bytes, Refusal>,
+        result: Result<Answered, Refusal>,
         seen: Option<Index>,
     ) {
         let Some(asker) = self.host(node).asked.remove(&ticket) else { return };
@@ -386,7 +224,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 }
                 Decision::Done(ticket) => {
                     let leader = self.host(node).client.leader();
-                    self.respond(node, ticket, Ok(Admin::reply(leader)), None);
+                    self.respond(node, ticket, Ok(Admin::reply(leader).into()), None);
                 }
                 Decision::Route(leader) => self.host(node).client.route(leader),
             }
@@ -409,7 +247,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             self.agree(node, decided, reply.as_ref())?;
         }
         if let (Some(ticket), Some(reply)) = (decided.ticket, reply) {
-            self.respond(node, ticket, reply.map_err(Refusal::Rejected), None);
+            let index = Some(decided.index);
+            let answered = reply.map(|reply| Answered { reply, index });
+            self.respond(node, ticket, answered.map_err(Refusal::Rejected), None);
         }
         Ok(())
     }
@@ -472,9 +312,17 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             }
             host.waiting.remove(&(at, ticket));
             let query = host.asked.get(&ticket).and_then(|asker| asker.query.clone());
-            let Some(query) = query else { continue };
+            let Some((query, level)) = query else { continue };
+            let leads = host.leads();
             let answer = host.replica.query(&query);
-            self.respond(node, ticket, answer.map_err(Refusal::Rejected), Some(applied));
+            match level {
+                ReadLevel::Linearizable if leads => {}
+                ReadLevel::Linearizable => self.reads.count(Served::Follower),
+                ReadLevel::Stale { .. } => self.reads.count(Served::Stale),
+                ReadLevel::After { .. } => self.reads.count(Served::After),
+            }
+            let answered = answer.map(|reply| Answered { reply, index: Some(applied) });
+            self.respond(node, ticket, answered.map_err(Refusal::Rejected), Some(applied));
         }
     }
 }

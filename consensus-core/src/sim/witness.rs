@@ -14,8 +14,8 @@ use bytes::Bytes;
 use super::{
     Flaw,
     alone::{answer_of, execute, is_refusal},
-    history::Moment,
     operations::{Asked, Ended, Identity, Operations},
+    order::{real_time, tokens},
     workload::{Body, Workload},
     world::Entry,
 };
@@ -39,12 +39,12 @@ pub(super) struct Contradiction {
 }
 
 impl Contradiction {
-    fn new(flaw: Flaw, what: String, operations: &[usize]) -> Self {
+    pub(super) fn new(flaw: Flaw, what: String, operations: &[usize]) -> Self {
         Self { flaw, what, operations: operations.to_vec() }
     }
 }
 
-type Judged<T> = Result<T, Contradiction>;
+pub(super) type Judged<T> = Result<T, Contradiction>;
 
 /// Replays the log on `S` alone and judges what callers were told; returns the state at the end.
 pub(super) fn judge<S: StateMachine>(
@@ -68,6 +68,7 @@ pub(super) fn judge<S: StateMachine>(
     let executed = replay.executed;
     outcomes(operations, &executed, describe)?;
     real_time(operations, &executed)?;
+    tokens(operations, &executed)?;
     Ok(state)
 }
 
@@ -92,8 +93,8 @@ pub(super) fn shown<S: StateMachine>(
 }
 
 /// A command that was executed: where, and with what reply.
-struct Executed {
-    index: Index,
+pub(super) struct Executed {
+    pub(super) index: Index,
     command: Bytes,
     reply: Reply,
 }
@@ -335,7 +336,7 @@ impl<'a, S: StateMachine> Replay<'a, S> {
 }
 
 /// Returns where a command was executed, and that it was once.
-fn place_of<'a>(
+pub(super) fn place_of<'a>(
     operation: usize,
     asked: &Asked,
     executed: &'a BTreeMap<Identity, Executed>,
@@ -405,68 +406,4 @@ fn outcomes<S: StateMachine>(
         }
     }
     Ok(())
-}
-
-/// An operation's place in the log, the operation, when it began, and when it ended if that is
-/// known.
-type Stand = (u64, usize, Moment, Option<Moment>);
-
-/// Who ended before another began does not stand behind it.
-fn real_time(operations: &Operations, executed: &BTreeMap<Identity, Executed>) -> Judged<()> {
-    let mut stands: Vec<Stand> = Vec::new();
-    let mut first: BTreeMap<(&Bytes, &Bytes), Moment> = BTreeMap::new();
-    for (operation, asked) in operations.all().iter().enumerate() {
-        let ended = asked.returned.as_ref().and_then(|(moment, _, ended)| match ended {
-            Ended::Ok(_) | Ended::Applied(_) | Ended::Unanswered(_) => Some(*moment),
-            Ended::NotApplied(_) | Ended::Unknown(_) => None,
-        });
-        // Who repeats a command under its key asks for what began with the first who did.
-        let mut began = asked.invoked;
-        if let (Some(key), Body::Command(command)) = (&asked.key, &asked.body) {
-            began = *first.entry((key, command)).or_insert(began);
-        }
-        let place = match &asked.body {
-            Body::Command(_) => {
-                place_of(operation, asked, executed)?.map(|executed| executed.index.0 * 2)
-            }
-            // Behind what it saw, before what it did not see.
-            Body::Query(_) => ended.and(asked.seen).map(|seen| seen.0 * 2 + 1),
-        };
-        if let Some(place) = place {
-            stands.push((place, operation, began, ended));
-        }
-    }
-    stands.sort_unstable();
-
-    // The last to begin of all that stand before.
-    let mut latest: Option<(Moment, usize)> = None;
-    for equal in stands.chunk_by(|left, right| left.0 == right.0) {
-        for (_, operation, _, ended) in equal {
-            if let (Some(ended), Some((began, other))) = (ended, latest)
-                && *ended < began
-            {
-                let what = disorder(operations, *operation, other, equal);
-                let involved = [*operation, other];
-                return Err(Contradiction::new(Flaw::Linearizability, what, &involved));
-            }
-        }
-        let begun = equal.iter().map(|(_, operation, began, _)| (*began, *operation)).max();
-        latest = latest.max(begun);
-    }
-    Ok(())
-}
-
-/// Says how an operation that ended before `other` began stands behind it in the log.
-fn disorder(operations: &Operations, operation: usize, other: usize, at: &[Stand]) -> String {
-    let body = |operation| operations.get(operation).map(|asked| &asked.body);
-    let index = at.first().map_or(0, |(place, ..)| place / 2);
-    match (body(operation), body(other)) {
-        (Some(Body::Command(_)), Some(Body::Query(_))) => format!(
-            "a query began after the command at {index} was acknowledged, and saw the log only up \
-             to what lies before it"
-        ),
-        (Some(Body::Command(_) | Body::Query(_)) | None, _) => {
-            "an operation that ended before another began takes effect after it".to_owned()
-        }
-    }
 }

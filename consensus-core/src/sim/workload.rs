@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::random::Random;
-use crate::state_machine::StateMachine;
+use crate::{
+    read::ReadLevel,
+    state_machine::{StateMachine, operation_name},
+};
 
 /// An operation, encoded as a client sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,18 +58,25 @@ pub trait Workload<S: StateMachine> {
     }
 }
 
-/// Makes up and encodes `count` operations.
+/// Makes up and encodes `count` operations, queries with the level that they are declared with.
 pub(super) fn bodies<S: StateMachine>(
     workload: &dyn Workload<S>,
     random: &mut Random,
     count: usize,
-) -> Result<Vec<Body>, String> {
+) -> Result<Vec<(Body, ReadLevel)>, String> {
     let encode =
         |error: rmp_serde::encode::Error| format!("an operation cannot be encoded: {error}");
     (0..count)
         .map(|_| match workload.ask(random)? {
-            Operation::Command(command) => encoded(&command).map(Body::Command).map_err(encode),
-            Operation::Query(query) => encoded(&query).map(Body::Query).map_err(encode),
+            Operation::Command(command) => {
+                let command = encoded(&command).map_err(encode)?;
+                Ok((Body::Command(command), ReadLevel::Linearizable))
+            }
+            Operation::Query(query) => {
+                let query = encoded(&query).map_err(encode)?;
+                let level = S::read_level(operation_name(&query).unwrap_or_default());
+                Ok((Body::Query(query), level))
+            }
         })
         .collect()
 }
@@ -79,8 +89,9 @@ pub(super) fn probes<S: StateMachine>(
     // Whoever asks for one kind once in a hundred times, or never, has none to speak of.
     const TRIES: usize = 100;
     let bodies = bodies(workload, &mut Random::new(seed, PROBES), TRIES)?;
+    let bodies = bodies.into_iter().map(|(body, _)| body);
     let (commands, queries): (Vec<_>, Vec<_>) =
-        bodies.into_iter().partition(|body| matches!(body, Body::Command(_)));
+        bodies.partition(|body| matches!(body, Body::Command(_)));
     Ok(commands.into_iter().take(1).chain(queries.into_iter().take(1)).collect())
 }
 

@@ -18,6 +18,7 @@ use super::{
     plan::Plan,
     protocol::{Broken, Judge, Simulated},
     script::Script,
+    served::Reads,
     trace::{Trace, What, nanoseconds},
     workload::Body,
 };
@@ -185,6 +186,7 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     pub(super) decided: Vec<Entry>,
     pub(super) trace: Trace,
     pub(super) counts: Counts,
+    pub(super) reads: Reads,
     pub(super) terms: BTreeSet<u64>,
     /// The links that strikes have cut and not mended yet.
     pub(super) cuts: BTreeMap<usize, Vec<(NodeId, NodeId)>>,
@@ -238,6 +240,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             decided: Vec::new(),
             trace: Trace::new(plan.is_recording()),
             counts: Counts::default(),
+            reads: Reads::default(),
             terms: BTreeSet::new(),
             cuts: BTreeMap::new(),
             quarrels: Vec::new(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use consensus_core::{
     SubmitError, TransferError,
-    client::{Admin, Ask, CallError, Request},
+    client::{Admin, Answered, Ask, CallError, Request},
 };
 
 use crate::{
@@ -15,8 +15,8 @@ fn hand_over(to: Option<u64>) -> Ask {
     Ask::Admin(Admin::Transfer { to: to.map(id) })
 }
 
-fn led_by(leader: u64) -> Result<Bytes, CallError> {
-    Ok(Admin::reply(Some(id(leader))))
+fn led_by(leader: u64) -> Result<Answered, CallError> {
+    Ok(Admin::reply(Some(id(leader))).into())
 }
 
 // Goal: an operator's request needs no session, is asked again until it has an answer, and ends

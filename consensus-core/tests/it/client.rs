@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use consensus_core::{
-    Index, Outcome, SubmitError, WallTime,
+    Index, Outcome, ReadLevel, SubmitError, WallTime,
     client::{Ask, Attempt, CallError, CallId, Failure, Request},
     codec::Decode,
     replica::{Body, Envelope, Rejection, RequestId, SESSION_WINDOW, SessionId},
@@ -27,11 +27,15 @@ fn keyed() -> Ask {
     Ask::Keyed { key: Bytes::from_static(b"key"), command: Bytes::from_static(b"command") }
 }
 
-fn query() -> Ask {
-    Ask::Query(Bytes::from_static(b"query"))
+pub(crate) fn asked(level: ReadLevel) -> Ask {
+    Ask::Query { query: Bytes::from_static(b"query"), level }
 }
 
-const NOT_LEADER: SubmitError = SubmitError::NotLeader { leader: None };
+pub(crate) fn query() -> Ask {
+    asked(ReadLevel::Linearizable)
+}
+
+pub(crate) const NOT_LEADER: SubmitError = SubmitError::NotLeader { leader: None };
 
 fn body(request: &Request) -> Body {
     let Request::Propose(envelope) = request else { panic!("{request:?} is no proposal") };
@@ -71,7 +75,10 @@ fn only_commands_need_a_session() {
     driver.call(keyed());
     assert!(matches!(body(&driver.one_sent().2), Body::Keyed { .. }));
     driver.call(query());
-    assert_eq!(driver.one_sent().2, Request::Query(Bytes::from_static(b"query")));
+    assert_eq!(
+        driver.one_sent().2,
+        Request::Query { query: Bytes::from_static(b"query"), level: ReadLevel::Linearizable }
+    );
 
     driver.call(command());
     let (_, attempt, _) = driver.one_sent();
@@ -147,7 +154,7 @@ fn any_attempt_may_be_answered_and_once() {
     driver.pass(RETRY_AFTER);
     let (_, second, _) = driver.one_sent();
     driver.reply(first, b"reply");
-    assert_eq!(driver.finished.remove(&call), Some(Ok(Bytes::from_static(b"reply"))));
+    assert_eq!(driver.finished.remove(&call), Some(Ok(Bytes::from_static(b"reply").into())));
     driver.reply(first, b"again");
     driver.reply(second, b"reply");
     driver.refuse(second, SubmitError::LeadershipLost);
@@ -440,7 +447,7 @@ fn nothing_is_denied_while_an_attempt_is_open() {
                         _ => Err(Failure::Refused(SubmitError::LeadershipLost)),
                     };
                     let lost = matches!(result, Err(Failure::Refused(SubmitError::LeadershipLost)));
-                    driver.answer(attempt, result);
+                    driver.answer(attempt, result.map(Bytes::into));
                     if lost {
                         open.push((attempt, request));
                     }

@@ -6,7 +6,7 @@
 //! * no message leaves before what it promises is durable, and nobody's vote is given twice in a
 //!   term;
 //! * all replicas decide the same and answer the same;
-//! * a read sees everything that was committed anywhere before it was submitted;
+//! * a linearizable read sees everything that was committed anywhere before it was submitted;
 //! * nothing is answered twice.
 
 use std::{
@@ -17,7 +17,8 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    Change, Decided, Effect, Effects, Index, Input, NodeId, Process, Submission, Ticket, Token,
+    Change, Decided, Effect, Effects, Index, Input, NodeId, Process, Read, ReadLevel, Submission,
+    Ticket, Token,
     codec::{Decode, Encode},
     raft::{
         Control, Message, Raft, Record, Role,
@@ -114,11 +115,16 @@ impl Cluster {
         ticket
     }
 
-    /// Submits a linearizable query.
-    pub(crate) fn read(&mut self, node: NodeId, query: Bytes) -> Ticket {
-        let floor = Index(self.decided.len() as u64);
+    /// Submits a query.
+    pub(crate) fn read(&mut self, node: NodeId, query: Bytes, level: ReadLevel) -> Ticket {
+        let floor = match level {
+            ReadLevel::Linearizable => Index(self.decided.len() as u64),
+            // What a stale read may see depends on clocks, which scripts show.
+            ReadLevel::Stale { .. } => Index::ZERO,
+            ReadLevel::After { index } => index,
+        };
         let ticket = self.ticket(node, Some((floor, query)));
-        self.step(node, Input::Control(Control::Read(vec![ticket])));
+        self.step(node, Input::Control(Control::Read(vec![Read { ticket, level }])));
         ticket
     }
 

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use consensus_core::{
     NodeId, Outcome, SubmitError, Time, WallTime,
-    client::{Ask, Attempt, CallError, CallId, Client, ClientEffect, Failure, Patience, Request},
+    client::{
+        Answered, Ask, Attempt, CallError, CallId, Client, ClientEffect, Failure, Patience, Request,
+    },
     replica::Rejection,
 };
 
@@ -20,7 +22,7 @@ pub(crate) struct Driver {
     pub(crate) client: Client,
     pub(crate) now: Time,
     pub(crate) sent: Vec<(NodeId, Attempt, Request)>,
-    pub(crate) finished: BTreeMap<CallId, Result<Bytes, CallError>>,
+    pub(crate) finished: BTreeMap<CallId, Result<Answered, CallError>>,
 }
 
 impl Driver {
@@ -34,6 +36,13 @@ impl Driver {
         }
     }
 
+    /// Makes a client beside the replica on a node.
+    pub(crate) fn at_home(node: u64) -> Self {
+        let mut driver = Self::new();
+        driver.client = driver.client.reading_from(id(node));
+        driver
+    }
+
     /// Makes a client that sends to node 1 in session 7.
     pub(crate) fn in_session() -> Self {
         let mut driver = Self::new();
@@ -43,7 +52,7 @@ impl Driver {
         driver.reply(open, &7_u64.to_le_bytes());
         let (_, attempt, _) = driver.one_sent();
         driver.reply(attempt, b"ready");
-        assert_eq!(driver.finished.remove(&call), Some(Ok(Bytes::from_static(b"ready"))));
+        assert_eq!(driver.finished.remove(&call), Some(Ok(Bytes::from_static(b"ready").into())));
         driver
     }
 
@@ -65,7 +74,7 @@ impl Driver {
         self.flush();
     }
 
-    pub(crate) fn answer(&mut self, attempt: Attempt, result: Result<Bytes, Failure>) {
+    pub(crate) fn answer(&mut self, attempt: Attempt, result: Result<Answered, Failure>) {
         let mut out = Vec::new();
         self.client.answered(self.now, attempt, result, &mut out);
         self.take(out);
@@ -73,7 +82,7 @@ impl Driver {
     }
 
     pub(crate) fn reply(&mut self, attempt: Attempt, reply: &[u8]) {
-        self.answer(attempt, Ok(Bytes::copy_from_slice(reply)));
+        self.answer(attempt, Ok(Bytes::copy_from_slice(reply).into()));
     }
 
     pub(crate) fn refuse(&mut self, attempt: Attempt, error: SubmitError) {

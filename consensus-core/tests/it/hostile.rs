@@ -1,9 +1,11 @@
 //! Messages that no replica sends, and bytes that nobody encoded.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use consensus_core::{
-    Effect, Effects, GroupId, Index, Input, Members, NodeId, Process, Submission, Ticket, Time,
-    Token,
+    Effect, Effects, GroupId, Index, Input, Members, NodeId, Process, Read, ReadLevel, Submission,
+    Ticket, Time, Token,
     client::{Request, Response},
     codec::{Decode, DecodeError, Encode},
     raft::{AppendResult, Config, Control, Entry, Message, Payload, Raft, Record, Role, Term},
@@ -169,7 +171,13 @@ fn no_message_panics_a_replica_in_any_role() {
                     host.step(Input::Submit(vec![submission]));
                 }
                 3 => {
-                    host.step(Input::Control(Control::Read(vec![Ticket(step)])));
+                    let level = match rng.next_u64() % 3 {
+                        0 => ReadLevel::Linearizable,
+                        1 => ReadLevel::Stale { max_lag: Duration::from_millis(number(&mut rng)) },
+                        _ => ReadLevel::After { index: Index(number(&mut rng)) },
+                    };
+                    let read = Read { ticket: Ticket(step), level };
+                    host.step(Input::Control(Control::Read(vec![read])));
                 }
                 4 => {
                     let full = rng.next_u64().is_multiple_of(2);

@@ -18,6 +18,7 @@ mod mutants;
 mod node;
 mod partition;
 mod promises;
+mod queries;
 mod raft;
 mod recovery;
 mod replica;

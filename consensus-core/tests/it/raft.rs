@@ -11,7 +11,7 @@
 use std::{error::Error, fmt::Write, path::Path, time::Duration};
 
 use consensus_core::{
-    Change, Index, NodeId, Token, WallTime,
+    Change, Index, NodeId, ReadLevel, Token, WallTime,
     raft::{Control, Entry, Message, Payload, Record, Term},
 };
 use test_each_file::test_each_path;
@@ -65,8 +65,13 @@ impl goldenscript::Runner for Runner {
                 let key = key.clone().unwrap_or_else(|| self.cluster.next_ticket().to_string());
                 self.cluster.submit(*node, kv::keyed(&key, WallTime(0), &parse(command)?));
             }
-            Verb::Read { node, key } => {
-                self.cluster.read(*node, kv::encode(&Query::Get { key: key.clone() }));
+            Verb::Read { node, key, stale, after } => {
+                let level = match (stale, after) {
+                    (Some(max_lag), _) => ReadLevel::Stale { max_lag: max_lag.0 },
+                    (None, Some(index)) => ReadLevel::After { index: Index(*index) },
+                    (None, None) => ReadLevel::Linearizable,
+                };
+                self.cluster.read(*node, kv::encode(&Query::Get { key: key.clone() }), level);
             }
             Verb::Run { passed, stalled } => self.live(passed.0, *stalled)?,
             Verb::Resign(node) => {

@@ -70,8 +70,17 @@ pub(crate) enum Verb {
         #[arg(key)]
         key: Option<String>,
     },
-    /// Asks for the value of a key.
-    Read { node: NodeId, key: String },
+    /// Asks for the value of a key, linearizably or at another level.
+    Read {
+        node: NodeId,
+        key: String,
+        /// How old the state may be.
+        #[arg(key)]
+        stale: Option<Millis>,
+        /// The index that the state must have seen.
+        #[arg(key)]
+        after: Option<u64>,
+    },
     /// Lets time pass on all nodes, a heartbeat at a time, while everything arrives and all disks
     /// write, but one that stalls.
     Run {

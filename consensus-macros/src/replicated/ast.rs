@@ -4,6 +4,8 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Attribute, Expr, ExprLit, Generics, Ident, ImplItemFn, Lit, Meta, Type};
 
+use super::read::Level;
+
 /// A checked block.
 pub(crate) struct Block<'a> {
     /// The state's type as the block names it.
@@ -60,6 +62,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) takes_cx: bool,
     /// The type of its reply, free of `Self`.
     pub(crate) reply: TokenStream,
+    /// At what level a query is read, if it says so.
+    pub(crate) read: Option<Level>,
 }
 
 impl Operation<'_> {

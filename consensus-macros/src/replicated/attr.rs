@@ -5,12 +5,8 @@ use syn::{
     Attribute, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Meta, Path, Visibility,
 };
 
-use super::ast::Kind;
-use crate::{
-    error::Errors,
-    facade, names,
-    options::{self, Entry},
-};
+use super::{ast::Kind, read::Level};
+use crate::{error::Errors, facade, names, options::Entry};
 
 /// The options of `#[replicated(..)]`.
 pub(crate) struct Options {
@@ -64,6 +60,8 @@ pub(crate) struct Mark<'a> {
     pub(crate) name: Option<LitStr>,
     /// Whether the author vouches for the method's determinism.
     pub(crate) trusted: bool,
+    /// At what level a query is read, if it says so.
+    pub(crate) read: Option<Level>,
 }
 
 impl<'a> Mark<'a> {
@@ -75,7 +73,7 @@ impl<'a> Mark<'a> {
     }
 
     fn parse(attribute: &'a Attribute, kind: Kind, errors: &mut Errors) -> Self {
-        let mut mark = Self { kind, attribute, name: None, trusted: false };
+        let mut mark = Self { kind, attribute, name: None, trusted: false, read: None };
         let tokens = match &attribute.meta {
             Meta::Path(_) => return mark,
             Meta::List(list) => list.tokens.clone(),
@@ -99,7 +97,7 @@ impl<'a> Mark<'a> {
                     mark.trusted = true;
                     errors.take(entry.reason());
                 }
-                ("read", Kind::Query) => read_level(&entry, errors),
+                ("read", Kind::Query) => mark.read = Level::parse(&entry, errors),
                 ("key" | "since" | "tx" | "retired", Kind::Command)
                 | ("since" | "retired", Kind::Query) => {
                     errors.push(entry.not_yet(known));
@@ -114,21 +112,6 @@ impl<'a> Mark<'a> {
             mark.name = None;
         }
         mark
-    }
-}
-
-fn read_level(entry: &Entry, errors: &mut Errors) {
-    const LEVELS: [&str; 4] = ["linearizable", "lease", "stale", "local"];
-    let Some(level) = errors.take(entry.head()) else { return };
-    let name = level.to_string();
-    if name == "linearizable" {
-        return;
-    }
-    if LEVELS.contains(&&*name) {
-        let message = "is not supported yet; use `read = linearizable`, which is also the default";
-        errors.at(&level, format_args!("`read = {name}` {message}"));
-    } else {
-        errors.at(&level, options::unknown("read level", &level, &LEVELS[..1]));
     }
 }
 

@@ -87,14 +87,14 @@ fn method(operation: &Operation<'_>, context: &Context<'_>) -> TokenStream {
         }
         None => quote!(#message { #(#names),* }),
     };
-    let send = match kind {
-        Kind::Command => quote!(command),
-        Kind::Query => quote!(query),
+    let (send, call) = match kind {
+        Kind::Command => (quote!(command), quote!(#private::Call<#reply>)),
+        Kind::Query => (quote!(query), quote!(#private::Call<#reply, #private::Reads>)),
     };
     quote_spanned! {located(method.span())=>
         #docs
         #(#cfgs)*
-        pub fn #method(&self, #(#names: #kinds),*) -> #private::Call<#reply> {
+        pub fn #method(&self, #(#names: #kinds),*) -> #call {
             self.0.#send(#message)
         }
     }

@@ -154,6 +154,7 @@ fn state_machine(context: &Context<'_>) -> TokenStream {
     let (generics, types, clause) = context.generics.split_for_impl();
     let (declared_generics, _, declared_clause) = context.declared.split_for_impl();
     let declared = tokens::at(block.ident.span(), &quote!(<#state as #private::Declared>));
+    let levels = levels(context);
     quote_spanned! {located(block.ident.span())=>
         #[automatically_derived]
         impl #generics #private::StateMachine for #state #clause {
@@ -171,6 +172,10 @@ fn state_machine(context: &Context<'_>) -> TokenStream {
             fn answer(&self, message: Self::Query) -> Self::Answer {
                 #respond
             }
+
+            fn read_level(query: &str) -> #private::ReadLevel {
+                #levels
+            }
         }
 
         #[automatically_derived]
@@ -184,6 +189,22 @@ fn state_machine(context: &Context<'_>) -> TokenStream {
             const NAME: &'static str = #declared::NAME;
             const PROTOCOL: #private::Protocol = #declared::PROTOCOL;
             const SETTINGS: &'static [(&'static str, &'static str)] = #declared::SETTINGS;
+        }
+    }
+}
+
+/// Returns the `match` that gives the level of a query by its name.
+fn levels(context: &Context<'_>) -> TokenStream {
+    let private = &context.private;
+    let arms = context.block.of(Kind::Query).filter_map(|operation| {
+        let (cfgs, name) = (operation.cfgs(), &operation.name);
+        let level = operation.read?.expand(private);
+        Some(quote!(#(#cfgs)* #name => #level,))
+    });
+    quote! {
+        match query {
+            #(#arms)*
+            _ => #private::ReadLevel::Linearizable,
         }
     }
 }

@@ -14,6 +14,7 @@ mod expand;
 mod fallback;
 mod interface;
 mod messages;
+mod read;
 mod scan;
 mod shape;
 mod types;

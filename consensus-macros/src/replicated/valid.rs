@@ -133,7 +133,8 @@ fn operation<'a>(
     }
     let (message, name) = names(function, mark, errors)?;
     let reply = tokens::without_self(&ast::output(function), state);
-    Some(Operation { kind, function, message, name, arguments, takes_cx, reply })
+    let read = mark.read;
+    Some(Operation { kind, function, message, name, arguments, takes_cx, reply, read })
 }
 
 /// Returns the names of the message, in the source and on the wire.

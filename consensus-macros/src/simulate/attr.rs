@@ -30,7 +30,7 @@ const PROTOCOLS: [&str; 1] = ["raft"];
 const PROTOCOLS_PLANNED: [&str; 5] = ["multi_paxos", "epaxos", "zab", "pbft", "eventual"];
 const PROFILES: [&str; 6] = ["calm", "network", "crash", "disk", "clock", "all"];
 /// `consensus-actors` says what they stand for.
-const FAULTS: [&str; 21] = [
+const FAULTS: [&str; 22] = [
     "crash",
     "pause",
     "partition",
@@ -50,6 +50,7 @@ const FAULTS: [&str; 21] = [
     "wiped_disk",
     "replacement",
     "transfer",
+    "membership",
     "all",
     "none",
 ];

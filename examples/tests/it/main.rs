@@ -17,6 +17,7 @@ mod panics;
 mod peer;
 mod process;
 mod quorum;
+mod reads;
 mod refusals;
 mod remote;
 mod rolling;

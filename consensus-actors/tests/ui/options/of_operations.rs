@@ -13,7 +13,7 @@ impl Counter {
         self.value
     }
 
-    #[query(read = stale(max_lag = "250ms"))]
+    #[query(read = lease)]
     fn get(&self) -> i64 {
         self.value
     }
@@ -21,6 +21,16 @@ impl Counter {
     #[query(read = linearisable)]
     fn peek(&self, #[arg(defualt)] by: i64) -> i64 {
         self.value + by
+    }
+
+    #[query(read = stale(max_lag = "soon"))]
+    fn glance(&self) -> i64 {
+        self.value
+    }
+
+    #[query(read = stale)]
+    fn guess(&self) -> i64 {
+        self.value
     }
 }
 

@@ -1,0 +1,52 @@
+//! What the actor of a replica is told. Nobody waits for an answer to any of it.
+
+use std::time::Duration;
+
+use actix::Message;
+use consensus_core::{
+    CommitToken, Index, NodeId,
+    client::{Ask, Attempted, Response},
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Origin;
+use crate::{call::Answer, error::Error, role::Decision};
+
+/// A call from outside the actor system.
+pub(crate) struct Called {
+    pub(crate) ask: Ask,
+    /// The token that a query comes after.
+    pub(crate) after: Option<CommitToken>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) answer: oneshot::Sender<Result<Answer, Error>>,
+    /// Its place in the mailbox, free for another once this is handled.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// Asks how far the log of each follower is known to agree.
+pub(crate) struct Inspect(pub(crate) oneshot::Sender<Vec<(NodeId, Index)>>);
+
+/// Decisions of the protocol, in order.
+pub(crate) struct Decisions(pub(crate) Vec<Decision>);
+
+/// Requests of callers elsewhere.
+pub(crate) struct Requests(pub(crate) Origin, pub(crate) Vec<Attempted>);
+
+/// Answers to requests that went to a peer.
+pub(crate) struct Responses(pub(crate) Vec<Response>);
+
+/// An occasion to look at the time.
+pub(crate) struct Tick;
+
+/// Sends what has gathered; behind everything that waited when it was sent.
+pub(super) struct Flush;
+
+macro_rules! messages {
+    ($($message:ty),+ $(,)?) => {
+        $(impl Message for $message {
+            type Result = ();
+        })+
+    };
+}
+
+messages!(Called, Decisions, Inspect, Requests, Responses, Tick, Flush);

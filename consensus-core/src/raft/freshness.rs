@@ -1,0 +1,78 @@
+//! How fresh a replica can prove its state to be, by its own clock alone.
+//!
+//! What a majority has confirmed once stays true: whatever was answered anywhere before that was
+//! asked for has been committed by the index that came of it. So a replica that remembers when it
+//! asked, and the index, can answer reads that bear so much lag without a word to anybody. The time
+//! is that of asking, not of the answer, which may have been long on its way.
+
+use std::time::Duration;
+
+use super::{Raft, mutant::Mutant, state::State};
+use crate::{
+    error::SubmitError,
+    log::Index,
+    process::{Effect, Effects},
+    read::{Read, ReadLevel},
+    time::Time,
+};
+
+/// The newest index that was confirmed, and when this replica asked for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Confirmed {
+    pub(super) asked_at: Time,
+    pub(super) index: Index,
+}
+
+impl State {
+    /// Notes that everything that was committed anywhere before `asked_at` lies within `index`.
+    pub(super) fn confirm(&mut self, asked_at: Time, index: Index) {
+        if self.confirmed.is_none_or(|confirmed| confirmed.asked_at < asked_at) {
+            self.confirmed = Some(Confirmed { asked_at, index });
+        }
+    }
+
+    /// Answers a read that needs nobody's word; returns one that does.
+    pub(super) fn read_here(&self, now: Time, read: Read, out: &mut Effects<Raft>) -> Option<Read> {
+        let at = match read.level {
+            ReadLevel::Linearizable => return Some(read),
+            ReadLevel::Stale { max_lag } => match self.confirmed_within(now, max_lag) {
+                Some(_) if self.has_bug(Mutant::StaleReadNotApplied) => Index::ZERO,
+                Some(index) => index,
+                None => return Some(read),
+            },
+            ReadLevel::After { .. } if self.has_bug(Mutant::TokenIgnored) => Index::ZERO,
+            ReadLevel::After { index } => index,
+        };
+        out.push(Effect::ReadReady { ticket: read.ticket, at });
+        None
+    }
+
+    fn confirmed_within(&self, now: Time, max_lag: Duration) -> Option<Index> {
+        let confirmed = self.confirmed?;
+        let fresh = now.since(confirmed.asked_at) <= max_lag;
+        (fresh || self.has_bug(Mutant::StaleLagIgnored)).then_some(confirmed.index)
+    }
+
+    /// Answers reads as far as that needs no leader, and refuses the others: there is none.
+    pub(super) fn read_without_leader(
+        &self,
+        now: Time,
+        reads: impl IntoIterator<Item = Read>,
+        out: &mut Effects<Raft>,
+    ) {
+        let leader = self.leader().filter(|leader| *leader != self.id());
+        for read in reads {
+            let Some(Read { ticket, level }) = self.read_here(now, read, out) else { continue };
+            let error = match level {
+                ReadLevel::Linearizable | ReadLevel::After { .. } => {
+                    SubmitError::NotLeader { leader }
+                }
+                ReadLevel::Stale { .. } => {
+                    let age = self.confirmed.map(|confirmed| now.since(confirmed.asked_at));
+                    SubmitError::TooStale { age }
+                }
+            };
+            out.push(Effect::Answer { ticket, error });
+        }
+    }
+}
