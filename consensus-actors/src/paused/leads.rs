@@ -1,8 +1,11 @@
 //! Who leads, where a leader is not fit to.
 
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::spawn_local,
+    time::{Instant, sleep},
+};
 
 use super::{
     named::{end, note, three},
@@ -38,6 +41,51 @@ fn leader_whose_disk_stalls_hands_over() {
         let states = world.states().await;
         assert_eq!(states.len(), 3);
         assert!(states.iter().all(|state| state.names() == [1, 2, 3, 4]), "all hold the same");
+        end(&world);
+    });
+}
+
+// Goal: a node that is about to end hands over what it leads, and no call notices: each takes a small
+// part of an election timeout.
+// Method: four callers at all three nodes; the leader is told, and then the next.
+#[test]
+fn call_takes_no_longer_while_the_lead_is_handed_over() {
+    paused(async {
+        let (world, ..) = three().await;
+        let (over, slowest) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(Duration::ZERO)));
+        let caller = |number: u64| {
+            let node = world.living(number % 3 + 1).expect("nobody died");
+            let (over, slowest) = (Rc::clone(&over), Rc::clone(&slowest));
+            spawn_local(async move {
+                let mut calls = 0;
+                while !over.get() {
+                    let began = Instant::now();
+                    note(&node, number << 32 | calls).await;
+                    slowest.set(slowest.get().max(began.elapsed()));
+                    calls += 1;
+                    sleep(Duration::from_millis(20)).await;
+                }
+                calls
+            })
+        };
+        let callers: Vec<_> = (0..4).map(caller).collect();
+        // Who was told leads no more, and the last that is left has nobody to hand over to.
+        for _ in 0..2 {
+            sleep(Duration::from_secs(2)).await;
+            let leader = world.leader().expect("one of three leads");
+            assert!(world.resign(leader).await, "node {leader} hands over");
+            assert_ne!(world.leader(), Some(leader));
+        }
+        sleep(Duration::from_secs(2)).await;
+        over.set(true);
+        let mut calls = 0;
+        for caller in callers {
+            calls += caller.await.expect("every call is answered");
+        }
+        assert!(calls > 400, "only {calls} calls");
+        let longest = ELECTION_TIMEOUT / 10;
+        assert!(slowest.get() < longest, "a call took {:?}, of {longest:?}", slowest.get());
+        eprintln!("{calls} calls, the slowest {:?}", slowest.get());
         end(&world);
     });
 }

@@ -377,6 +377,13 @@ impl World {
         Some(group.status().1)
     }
 
+    /// Tells the group on a node that lives that the node is about to end; true once it leads no
+    /// more.
+    pub(super) async fn resign(&self, node: u64) -> bool {
+        let group = self.living(node).and_then(|it| it.node.shared.group(GROUP).ok());
+        group.expect("the node lives").resign().await.unwrap_or_default()
+    }
+
     /// Returns the node that leads the latest term.
     pub(super) fn leader(&self) -> Option<u64> {
         let leads = |node: &u64| self.status(*node).filter(|status| status.role == "leader");
