@@ -1,5 +1,5 @@
-//! The configuration of a group: who votes, who only follows, and who is gone for good (dissertation
-//! 4.3).
+//! The configuration of a group: who votes, who only follows, and who is gone for good
+//! (dissertation 4.3).
 //!
 //! While voters change, the configuration is joint: two sets of voters decide together, each by a
 //! majority of its own.

@@ -1,8 +1,8 @@
 //! What operators ask of a group's membership, and what becomes of it.
 //!
-//! Which voters decide changes through a joint configuration, whatever changes at once (dissertation
-//! 4.3). Who is new follows first and votes when it has caught up (4.2.1), so that a change costs no
-//! time in which nothing can be decided.
+//! Which voters decide changes through a joint configuration, whatever changes at once
+//! (dissertation 4.3). Who is new follows first and votes when it has caught up (4.2.1), so that a
+//! change costs no time in which nothing can be decided.
 
 mod wire;
 

@@ -54,7 +54,8 @@ impl Changes {
 
     pub(super) fn fingerprint(&self, out: &mut impl Hasher) {
         let Self { waiting, farewell, leaving, at_rest: _ } = self;
-        // Nothing of a change that was asked for is lost on who tells states apart: it is in the log.
+        // Nothing of a change that was asked for is lost on who tells states apart: it is in the
+        // log.
         let tickets: Vec<Ticket> = waiting.iter().map(|(ticket, _)| *ticket).collect();
         (tickets, farewell.is_some(), leaving.is_some()).hash(out);
     }

@@ -209,8 +209,8 @@ impl Builder {
     /// Sets whether a leader that has heard of no majority for an election timeout steps down, and
     /// voters refuse others while they hear of a leader (dissertation 6.2, 4.2.3). Default true.
     ///
-    /// Without it a leader that is cut off leads in vain until the network mends, and a replica that
-    /// hears of no leader disturbs those that do. All members should have the same.
+    /// Without it a leader that is cut off leads in vain until the network mends, and a replica
+    /// that hears of no leader disturbs those that do. All members should have the same.
     #[must_use]
     pub fn check_quorum(mut self, checks: bool) -> Self {
         self.config.check_quorum = checks;
@@ -276,8 +276,8 @@ impl Builder {
 
     /// Sets how many entries a learner may lack to be let vote (dissertation 4.2.1). Default 1,000.
     ///
-    /// With more it may hold up commits for as long as it takes to catch up; with fewer it may never
-    /// be let vote under load.
+    /// With more it may hold up commits for as long as it takes to catch up; with fewer it may
+    /// never be let vote under load.
     #[must_use]
     pub fn catch_up_slack(mut self, entries: u64) -> Self {
         self.config.catch_up_slack = entries;

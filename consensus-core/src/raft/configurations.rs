@@ -1,7 +1,7 @@
 //! The configurations that a log holds (dissertation 4.1).
 //!
-//! A configuration takes effect when its entry is appended, committed or not, and ceases to when the
-//! entry is dropped.
+//! A configuration takes effect when its entry is appended, committed or not, and ceases to when
+//! the entry is dropped.
 
 use super::{Raft, mutant::Mutant, state::State};
 use crate::{log::Index, members::NodeId, membership::Membership, process::Effects, time::Time};

@@ -17,9 +17,9 @@
 //! ```
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
-//! hints and a window, commitment of current-term entries only, a no-op at the start of a term, vote
-//! and log durable before they count, ReadIndex from every replica, leadership transfer, changes of the
-//! membership through joint consensus, learners, witnesses, restart.
+//! hints and a window, commitment of current-term entries only, a no-op at the start of a term,
+//! vote and log durable before they count, ReadIndex from every replica, leadership transfer,
+//! changes of the membership through joint consensus, learners, witnesses, restart.
 //!
 //! What is not here yet: snapshots and compaction of the log, lease reads.
 //! [`log::Log`] has a base where a snapshot will end.
@@ -36,20 +36,20 @@
 //!   its own.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
-//! * A leader that is removed stays for one heartbeat after that is committed, and tells its followers
-//!   so; whoever is removed is told for four election timeouts.
-//! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a member
-//!   of a configuration that is not known yet, and is heard.
+//! * A leader that is removed stays for one heartbeat after that is committed, and tells its
+//!   followers so; whoever is removed is told for four election timeouts.
+//! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a
+//!   member of a configuration that is not known yet, and is heard.
 //! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!
-//! Witnesses (dissertation 11.7.2) store terms, indices, kinds of entries and configurations, and no
-//! commands. They vote by their logs and never campaign. With two others and a witness, what a leader
-//! has committed with the witness alone is nowhere else: while that leader is lost nobody is elected,
-//! by design, until its disk is back. Electing the other all the same would lose what was
-//! acknowledged. Witnesses are fewer than half of the voters, so whatever is decided has somebody who
-//! stores it.
+//! Witnesses (dissertation 11.7.2) store terms, indices, kinds of entries and configurations, and
+//! no commands. They vote by their logs and never campaign. With two others and a witness, what a
+//! leader has committed with the witness alone is nowhere else: while that leader is lost nobody is
+//! elected, by design, until its disk is back. Electing the other all the same would lose what was
+//! acknowledged. Witnesses are fewer than half of the voters, so whatever is decided has somebody
+//! who stores it.
 //!
 //! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's
 //! message not to be stale, repeated, reordered or nonsense.
@@ -134,8 +134,8 @@ pub enum Control {
         /// What is asked for.
         change: Change,
     },
-    /// The process is about to end: hand the lead over if this replica has it, and campaign no more.
-    /// Done when another leads, or when there is no lead to hand over.
+    /// The process is about to end: hand the lead over if this replica has it, and campaign no
+    /// more. Done when another leads, or when there is no lead to hand over.
     Resign {
         /// Correlates the answer.
         ticket: Ticket,

@@ -256,7 +256,8 @@ crate::mutants::mutants! {
     /// An answer out of a later term counts, instead of ending the tenure.
     LaterReplyCounts = "later-reply-counts", "read_later_term.txt",
         "an answer of a later term deposes the leader (5.1)";
-    /// A follower whose log ends before the index that the leader named reads at the end of its log.
+    /// A follower whose log ends before the index that the leader named reads at the end of its
+    /// log.
     FollowerReadsAtLogEnd = "follower-reads-at-log-end", "read_follower.txt",
         "a follower's read waits until all that the leader named is applied (dissertation 6.4)";
     /// A leader names an index to a follower without knowing whether it leads still.

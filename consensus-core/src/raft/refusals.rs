@@ -16,8 +16,8 @@ impl State {
     /// Tells whether a message is to be read: it comes from another node and could be a replica's.
     ///
     /// Who is unknown here may be a member all the same, of a configuration that this replica has
-    /// not heard of: it is followed, and has its vote (RAFT-P25). Who was removed for good, and does
-    /// not know it, campaigns in vain.
+    /// not heard of: it is followed, and has its vote (RAFT-P25). Who was removed for good, and
+    /// does not know it, campaigns in vain.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
         let campaigns = matches!(message, Message::PreVote { .. } | Message::Vote { .. });
         let is_gone = || self.membership_at(self.committed()).is_retired(from);

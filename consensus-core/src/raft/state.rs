@@ -211,8 +211,8 @@ impl State {
 
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
-        // The configuration never changes but by the log, and the timer decides nothing but when; so
-        // does when a leader was heard of, but with check-quorum.
+        // The configuration never changes but by the log, and the timer decides nothing but when;
+        // so does when a leader was heard of, but with check-quorum.
         #[rustfmt::skip]
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,

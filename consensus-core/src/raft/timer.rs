@@ -79,8 +79,8 @@ impl State {
         now >= self.timer.deadline
     }
 
-    /// Proves that the election timer ran out, if it did and the replica may campaign. Who is not fit
-    /// to lead waits for others.
+    /// Proves that the election timer ran out, if it did and the replica may campaign. Who is not
+    /// fit to lead waits for others.
     pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
         let campaigns = self.is_overdue(now) && self.may_campaign() && self.willingness().is_some();
         campaigns.then_some(TimedOut(()))

@@ -66,8 +66,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         is_same && self.operations.all_ended() && self.serves_everywhere()
     }
 
-    /// Tells whether, `lost` being lost too, each half of a membership has a majority of voters that
-    /// can be counted on and store commands.
+    /// Tells whether, `lost` being lost too, each half of a membership has a majority of voters
+    /// that can be counted on and store commands.
     ///
     /// Witnesses are left out: what is committed with the help of one may be on one other node
     /// only, and while that is lost nobody can be elected, by design.
@@ -83,8 +83,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         keeps(membership.voters()) && keeps(membership.outgoing())
     }
 
-    /// Returns every membership that may come to decide: what is committed or in a log, and what may
-    /// become of it by the changes that operators asked for.
+    /// Returns every membership that may come to decide: what is committed or in a log, and what
+    /// may become of it by the changes that operators asked for.
     fn possible(&self) -> Vec<Membership> {
         let mut possible = self.judge.pending();
         possible.push(self.judge.membership().clone());
