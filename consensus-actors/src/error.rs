@@ -62,6 +62,8 @@ pub enum Code {
     BadChange,
     /// CX136: the node that is to be added is not there, or not fit.
     CannotJoin,
+    /// CX138: a snapshot could not be taken.
+    SnapshotFailed,
     /// CX140: the command panicked, on every replica alike.
     Panicked,
     /// CX141: the command was applied before and its reply is gone.
@@ -147,6 +149,7 @@ impl Code {
             Self::NotAMember => "CX134",
             Self::BadChange => "CX135",
             Self::CannotJoin => "CX136",
+            Self::SnapshotFailed => "CX138",
             Self::Panicked => "CX140",
             Self::AlreadyAnswered => "CX141",
             Self::InvalidArgument => "CX150",

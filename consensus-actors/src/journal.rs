@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -86,6 +86,15 @@ impl Disk for FileDisk {
         fs::read(self.directory.join(name)).map(Bytes::from).map_err(failed(Operation::Read, name))
     }
 
+    fn read_at(&mut self, name: &str, offset: u64, length: usize) -> Result<Bytes, DiskError> {
+        let read = |disk: &mut Self| {
+            let mut bytes = vec![0; length];
+            std::os::unix::fs::FileExt::read_exact_at(disk.file(name)?, &mut bytes, offset)?;
+            Ok(Bytes::from(bytes))
+        };
+        read(self).map_err(failed(Operation::Read, name))
+    }
+
     fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
         self.create_zeroed(name, length).map_err(|error| {
             // Half a file would hold the space that its next attempt needs.
@@ -100,6 +109,15 @@ impl Disk for FileDisk {
             std::os::unix::fs::FileExt::write_all_at(disk.file(name)?, bytes, offset)
         };
         write(self).map_err(failed(Operation::Write, name))
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let append = |disk: &mut Self| {
+            let mut file = disk.file(name)?;
+            file.seek(io::SeekFrom::End(0))?;
+            file.write_all(bytes)
+        };
+        append(self).map_err(failed(Operation::Write, name))
     }
 
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {

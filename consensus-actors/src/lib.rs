@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 mod abort;
+mod archive;
 mod arguments;
 mod backlog;
 mod call;

@@ -5,6 +5,7 @@ use consensus_core::{
     Input, NodeId, Read, Ticket,
     client::Admin,
     raft::{self, Control, Raft, Role},
+    snapshot::Cut,
 };
 
 use crate::{
@@ -52,6 +53,15 @@ impl Hosted for Raft {
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
         Input::Control(Control::of(ticket, admin))
+    }
+
+    fn snapshot(&self) -> Option<Cut> {
+        // A witness has no state.
+        self.state().snapshot().filter(|_| !self.state().is_witness()).cloned()
+    }
+
+    fn take_snapshot() -> Input<Self> {
+        Input::Control(Control::TakeSnapshot)
     }
 
     fn resign(ticket: Ticket) -> Input<Self> {

@@ -7,6 +7,7 @@
 //! tickets, and the way back to whoever asked.
 
 mod ending;
+mod snapshots;
 
 pub(crate) use ending::{Idle, Resign};
 
@@ -29,6 +30,9 @@ use consensus_core::{
     replica::{self, Envelope, Rejection, Reply},
 };
 use tokio::sync::oneshot;
+
+use snapshots::Waiter;
+pub(crate) use snapshots::{Keeping, TakeSnapshot};
 
 use crate::{
     abort::AbortOnPanic,
@@ -63,6 +67,8 @@ pub(crate) trait Proposer: Send + Sync {
     fn submit(&self, submissions: Vec<Submission>);
     /// Asks for reads.
     fn read(&self, reads: Vec<Read>);
+    /// Asks for a snapshot of what is committed.
+    fn take_snapshot(&self);
     /// Tells that more is decided than the replica may have to apply, or that it has caught up.
     fn behind(&self, behind: bool);
     /// Asks for what operators want.
@@ -89,6 +95,12 @@ pub struct Replica<S: StateMachine> {
     /// Reads that wait for an index to be applied.
     waiting: BTreeSet<(Index, Ticket)>,
     backlog: Backlog,
+    /// Whether the state is being read back: until it is there nothing is applied.
+    restoring: bool,
+    /// Who waits for a snapshot to be durable.
+    savers: Vec<Waiter>,
+    /// Whether it was said that something takes too long.
+    warned: bool,
     outbox: Outbox,
     flushing: bool,
     /// Who waits until no caller of this node's does.
@@ -108,6 +120,11 @@ pub(crate) struct Place {
     /// Drawn anew at each start: an answer to an earlier life must not pass for one to this.
     pub(crate) first_attempt: Attempt,
     pub(crate) deadline: Duration,
+    pub(crate) keeping: Keeping,
+    /// How long what shares the thread may be held up.
+    pub(crate) heartbeat: Duration,
+    /// Whether nothing shares it.
+    pub(crate) own_thread: bool,
 }
 
 /// Who asked the seat.
@@ -141,8 +158,8 @@ struct Outbox {
 impl<S: StateMachine> Unpin for Replica<S> {}
 
 impl<S: StateMachine> Replica<S> {
-    /// Makes the replica before its first command.
-    pub(crate) fn new(place: Place) -> Self {
+    /// Makes the replica before its first command, or one whose state is being read back.
+    pub(crate) fn new(place: Place, restoring: bool) -> Self {
         Self {
             replica: replica::Replica::new(place.group),
             client: Client::new(place.patience)
@@ -154,6 +171,9 @@ impl<S: StateMachine> Replica<S> {
             seated: HashMap::new(),
             waiting: BTreeSet::new(),
             backlog: Backlog::default(),
+            restoring,
+            savers: Vec::new(),
+            warned: false,
             outbox: Outbox::default(),
             flushing: false,
             idle: Vec::new(),
@@ -215,9 +235,11 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Carries out decisions until none is left or a slice of time is used up; true if some are.
-    fn decide(&mut self) -> bool {
+    fn decide(&mut self, ctx: &mut Context<Self>) -> bool {
         let until = self.place.clock.now() + SLICE;
-        while let Some(decision) = self.backlog.pop() {
+        while !self.restoring
+            && let Some(decision) = self.backlog.pop()
+        {
             match decision {
                 Decision::Apply(mut decided) => {
                     let finished = self.apply(&mut decided, until);
@@ -240,6 +262,8 @@ impl<S: StateMachine> Replica<S> {
                     self.answer(ticket, Ok(reply));
                 }
                 Decision::Route { leader } => self.client.route(leader),
+                Decision::Take(cut) => self.take(cut, ctx),
+                Decision::Restore(snapshot) => self.restore(snapshot, ctx),
             }
         }
         false
@@ -253,6 +277,7 @@ impl<S: StateMachine> Replica<S> {
             if self.place.clock.now() >= until {
                 return false;
             }
+            let began = self.place.clock.now();
             for entry in decided.by_ref().take(ENTRIES) {
                 self.backlog.on_apply(&entry);
                 let reply = self.replica.apply(&entry);
@@ -270,6 +295,7 @@ impl<S: StateMachine> Replica<S> {
                     self.answer(ticket, answered.map_err(Failure::Rejected));
                 }
             }
+            self.watch("commands take", began, "to be applied");
         }
         true
     }
@@ -277,7 +303,7 @@ impl<S: StateMachine> Replica<S> {
     /// Carries out what is decided, a slice at a time: the roles on this thread have heartbeats to
     /// send meanwhile.
     fn work(&mut self, ctx: &mut Context<Self>) {
-        let has_rest = self.decide();
+        let has_rest = self.decide(ctx);
         self.tell_behind();
         if has_rest {
             let rest = tokio::task::yield_now().into_actor(self).map(|(), replica, ctx| {
@@ -440,7 +466,7 @@ impl<S: StateMachine> Handler<Decisions> for Replica<S> {
 
     fn handle(&mut self, Decisions(decisions): Decisions, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        let working = !self.backlog.is_empty();
+        let working = !self.backlog.is_empty() && !self.restoring;
         self.backlog.extend(decisions);
         self.tell_behind();
         if !working {

@@ -16,6 +16,7 @@ use consensus_core::{
     client::Admin,
     codec::{Decode, Encode},
     role::{Role, Seated, advance},
+    snapshot::{Cut, Order, SnapshotId},
 };
 use tracing::Span;
 
@@ -46,6 +47,12 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
+    /// Returns the point that a rebuilt replica's log rests on: its state there is in a snapshot.
+    fn snapshot(&self) -> Option<Cut>;
+
+    /// Makes the input that asks for a snapshot.
+    fn take_snapshot() -> Input<Self>;
+
     /// Makes the input that tells that the process is about to end.
     fn resign(ticket: Ticket) -> Input<Self>;
 
@@ -61,6 +68,8 @@ pub(crate) trait Outlets<P: Seated>: 'static {
     fn send(&mut self, messages: Vec<(Address, P::Message)>);
     /// Hands decisions to the replica, in order.
     fn decide(&mut self, decisions: Vec<Decision>);
+    /// Reads, keeps or removes snapshots.
+    fn order(&mut self, order: Order);
     /// Gives up records that nothing needs.
     fn compact(&mut self, before: Token);
     /// Lets operators see how things stand.
@@ -77,6 +86,10 @@ pub(crate) enum Decision {
     Answer { ticket: Ticket, error: consensus_core::SubmitError },
     /// What an operator asked for is done.
     Done { ticket: Ticket },
+    /// A snapshot of the state at this point is to be taken.
+    Take(Cut),
+    /// This snapshot takes the place of the state.
+    Restore(SnapshotId),
     /// Calls go there from now on.
     Route { leader: Option<consensus_core::NodeId> },
 }
@@ -140,6 +153,7 @@ impl<P: Hosted> Post<P> {
     /// replica.
     fn release(&mut self) {
         let (mut records, mut messages, mut decisions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut orders = Vec::new();
         let mut compact = None;
         while let Some((token, ..)) = self.deferred.front()
             && *token <= self.durable
@@ -169,6 +183,11 @@ impl<P: Hosted> Post<P> {
                 Effect::Done { ticket } => decisions.push(Decision::Done { ticket }),
                 Effect::Route { leader } => decisions.push(Decision::Route { leader }),
                 Effect::Compact { before } => compact = Some(before),
+                Effect::Snapshot(Order::Take(cut)) => decisions.push(Decision::Take(cut)),
+                Effect::Snapshot(Order::Restore(snapshot)) => {
+                    decisions.push(Decision::Restore(snapshot));
+                }
+                Effect::Snapshot(order) => orders.push(order),
             }
         }
         if !messages.is_empty() {
@@ -183,6 +202,7 @@ impl<P: Hosted> Post<P> {
         if !decisions.is_empty() {
             self.outlets.decide(decisions);
         }
+        orders.into_iter().for_each(|order| self.outlets.order(order));
     }
 }
 

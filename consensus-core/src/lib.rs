@@ -20,6 +20,7 @@ pub mod raft;
 pub mod replica;
 pub mod role;
 pub mod sim;
+pub mod snapshot;
 
 mod change;
 mod error;

@@ -8,7 +8,7 @@
 use std::{fmt, str::FromStr};
 
 #[cfg(feature = "mutants")]
-use crate::{client, raft, replica};
+use crate::{client, raft, replica, snapshot};
 
 /// The bug of kind `M` that was put back, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,16 +101,19 @@ pub enum Bug {
     Replica(replica::Mutant),
     /// Of what asks for them.
     Client(client::Mutant),
+    /// Of what keeps snapshots.
+    Snapshot(snapshot::Mutant),
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
-    /// Returns all bugs: Raft's, the replica's, the client's.
+    /// Returns all bugs: Raft's, the replica's, the client's, those of snapshots.
     pub fn all() -> impl Iterator<Item = Self> {
         let raft = raft::Mutant::ALL.iter().copied().map(Self::Raft);
         let replica = replica::Mutant::ALL.iter().copied().map(Self::Replica);
         let client = client::Mutant::ALL.iter().copied().map(Self::Client);
-        raft.chain(replica).chain(client)
+        let snapshot = snapshot::Mutant::ALL.iter().copied().map(Self::Snapshot);
+        raft.chain(replica).chain(client).chain(snapshot)
     }
 
     /// Returns the name, which no other bug has.
@@ -119,6 +122,7 @@ impl Bug {
             Self::Raft(mutant) => mutant.name(),
             Self::Replica(mutant) => mutant.name(),
             Self::Client(mutant) => mutant.name(),
+            Self::Snapshot(mutant) => mutant.name(),
         }
     }
 
@@ -128,6 +132,7 @@ impl Bug {
             Self::Raft(mutant) => mutant.rule(),
             Self::Replica(mutant) => mutant.rule(),
             Self::Client(mutant) => mutant.rule(),
+            Self::Snapshot(mutant) => mutant.rule(),
         }
     }
 
@@ -137,6 +142,7 @@ impl Bug {
             Self::Raft(mutant) => mutant.script(),
             Self::Replica(mutant) => mutant.test(),
             Self::Client(mutant) => mutant.test(),
+            Self::Snapshot(mutant) => mutant.test(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     log::{Decided, Index},
     members::NodeId,
     membership::Membership,
+    snapshot::{Order, Report},
     time::Time,
 };
 
@@ -124,6 +125,8 @@ pub enum Input<P: Process> {
         /// The youngest durable record.
         upto: Token,
     },
+    /// What has come of snapshots.
+    Snapshot(Report),
     /// The protocol's own input.
     Control(P::Control),
 }
@@ -178,6 +181,8 @@ pub enum Effect<P: Process> {
         /// The oldest record that is still needed.
         before: Token,
     },
+    /// Something is to be done with snapshots; answered by [`Input::Snapshot`].
+    Snapshot(Order),
 }
 
 /// The effects of one or more steps, in order.
@@ -227,6 +232,10 @@ pub struct Status {
     pub committed: Index,
     /// The last index of the log, committed or not.
     pub last: Index,
+    /// The last index that the snapshot covers which the log rests on; zero without one.
+    pub snapshot: Index,
+    /// The first index of the log in memory; what lies before is in the snapshot alone.
+    pub first: Index,
     /// The member that leadership is on its way to.
     pub transfer: Option<NodeId>,
     /// How much this replica is preferred as a leader.

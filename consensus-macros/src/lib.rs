@@ -64,6 +64,8 @@ mod tests;
 /// In `#[replica(..)]`:
 /// * `protocol = raft`: the protocol, unless the configuration says otherwise; so far only this.
 /// * `name = "counter"`: the state's stable name; by default the type's name in snake case.
+/// * `snapshot(every = 10_000, bytes = "64MiB", keep = 2)`: after how many entries or bytes of
+///   commands a snapshot is taken, and how many are kept.
 /// * `settings(deadline = "2s", pre_vote = false)`: settings of its groups, unless the configuration
 ///   says otherwise; they are named in `docs/configuration.md`.
 /// * `floats`: allows `f32` and `f64` in fields.

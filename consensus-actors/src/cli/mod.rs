@@ -16,6 +16,7 @@ mod options;
 mod progress;
 mod serve;
 mod sim;
+mod snapshot;
 mod status;
 mod tally;
 mod target;
@@ -69,6 +70,7 @@ where
         Some(Verb::Replace(options)) => change::replace(&options),
         Some(Verb::Call(call)) => call::call(&call),
         Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
+        Some(Verb::Snapshot(options)) => snapshot::snapshot(&options),
         Some(Verb::Config(config)) => config::config(&config),
     };
     finish(done)
@@ -87,6 +89,7 @@ pub fn tools() -> ExitCode {
         Tool::Replace(options) => change::replace(&options),
         Tool::Call(call) => call::call(&call),
         Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
+        Tool::Snapshot(options) => snapshot::snapshot(&options),
         Tool::Config(config) => config::config(&config),
     };
     finish(done)

@@ -43,6 +43,8 @@ pub(super) enum Verb {
     Call(Call),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
+    /// Takes a snapshot of a group on a node, or lists those that are there.
+    Snapshot(Snapshot),
     /// Shows and checks the configuration.
     Config(Config),
 }
@@ -77,6 +79,8 @@ pub(super) enum Tool {
     Call(Call),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
+    /// Takes a snapshot of a group on a node, or lists those that are there.
+    Snapshot(Snapshot),
     /// Shows and checks the configuration.
     Config(Config),
 }
@@ -405,6 +409,25 @@ pub(super) struct TransferLeader {
     pub(super) to: Option<u64>,
     #[command(flatten)]
     pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Snapshot {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(super) action: SnapshotAction,
+    /// The group.
+    pub(super) group: String,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SnapshotAction {
+    /// Takes one of what the node has applied, and waits until it is durable.
+    Save,
+    /// Lists those that the node has, oldest first.
+    List,
 }
 
 #[derive(Debug, Args)]

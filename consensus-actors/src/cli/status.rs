@@ -46,6 +46,7 @@ fn print_table(body: &Value, groups: &[Value]) {
         "TERM",
         "COMMITTED",
         "APPLIED",
+        "SNAPSHOT",
         "MEMBERS",
     ]);
     for group in groups {
@@ -60,6 +61,7 @@ fn print_table(body: &Value, groups: &[Value]) {
             text(group, "term"),
             text(group, "committed"),
             text(group, "applied"),
+            text(group, "snapshot"),
             members.join(","),
         ]);
     }

@@ -97,6 +97,19 @@ settings! {
     PROPOSALS_BYTES_MAX: Size =
         Key::group("proposals_bytes_max").default("64MiB").check(proposals_bytes);
 
+    /// After how many entries of its log a replica takes a snapshot, and lets the log before it go.
+    SNAPSHOT_EVERY: u64 = Key::group("snapshot.every").default("10000").check(above_zero);
+
+    /// After how many bytes of commands a replica takes a snapshot, however few entries they are.
+    SNAPSHOT_BYTES: Size = Key::group("snapshot.bytes").default("64MiB").check(above_zero);
+
+    /// How many snapshots of a group are kept, besides those that peers are being sent.
+    SNAPSHOT_KEEP: u64 = Key::group("snapshot.keep").default("2").check(above_zero);
+
+    /// Whether the group's state has a thread of its own: one that is large to copy or slow to apply
+    /// then holds up nothing but its own callers.
+    OWN_THREAD: bool = Key::group("own_thread").default("false");
+
     /// Whether a group that has nothing to do comes to rest: its leader sends no heartbeats, and its
     /// followers wait for none while the leader's node is heard of.
     REST: bool = Key::group("rest").default("true");

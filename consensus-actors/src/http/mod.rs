@@ -4,6 +4,8 @@
 //! POST /v1/groups/{group}/commands/{name}   {"by":1}       -> {"reply":1}
 //! GET  /v1/groups/{group}/queries/{name}?key=a             -> {"reply":"1"}
 //! POST /v1/groups/{group}/transfer          {"to":2}       -> {"leader":2}
+//! POST /v1/groups/{group}/snapshots                        takes one, on this node
+//! GET  /v1/groups/{group}/snapshots                        those of this node
 //! GET  /v1/groups/{group}                                  what it offers
 //! GET  /v1/status                                          how the node and its groups stand
 //! GET  /v1/config                                          which settings count, and why
@@ -29,6 +31,7 @@ mod members;
 mod origin;
 mod problem;
 mod reading;
+mod snapshots;
 mod status;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -79,6 +82,10 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
             .service(page("/v1/groups/{group}/commands/{name}", web::post().to(command)))
             .service(page("/v1/groups/{group}/queries/{name}", get().to(query)))
             .service(page("/v1/groups/{group}/transfer", web::post().to(admin::transfer)))
+            .service(
+                page("/v1/groups/{group}/snapshots", get().to(snapshots::list))
+                    .route(web::post().to(snapshots::take)),
+            )
             .default_service(web::to(unknown_path))
     };
     let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(2);

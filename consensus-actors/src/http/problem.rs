@@ -43,6 +43,7 @@ impl ResponseError for Error {
                 Outcome::Applied | Outcome::Unknown => StatusCode::GATEWAY_TIMEOUT,
             },
             Code::Panicked
+            | Code::SnapshotFailed
             | Code::Undecodable
             | Code::Unreachable
             | Code::OtherVersion

@@ -74,6 +74,8 @@ fn describe_status(name: &str, group: &dyn Group) -> Value {
         "committed": status.committed.0,
         "applied": applied.0,
         "last": status.last.0,
+        "snapshot": status.snapshot.0,
+        "first": status.first.0,
         "transfer": status.transfer.map(|to| to.number()),
         "priority": status.priority,
         "disk_stalls": status.disk_stalls,

@@ -20,6 +20,14 @@ impl Disk for Noted {
         self.0.read(file)
     }
 
+    fn read_at(&mut self, file: &str, offset: u64, length: usize) -> Result<Bytes, DiskError> {
+        self.0.read_at(file, offset, length)
+    }
+
+    fn append(&mut self, file: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.0.append(file, bytes)
+    }
+
     fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
         if std::mem::take(&mut self.2) { Err(DiskError::Full) } else { self.0.create(file, length) }
     }

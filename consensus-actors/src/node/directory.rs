@@ -39,6 +39,7 @@ impl Directory {
             Error::new(Code::Disk, message)
         };
         create_durably(&path.join("journal")).map_err(failed)?;
+        create_durably(&path.join("snapshots")).map_err(failed)?;
         let lock = File::create(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -79,6 +80,11 @@ impl Directory {
     /// Returns what the directory says of itself.
     pub(super) fn card(&self) -> &Card {
         &self.card
+    }
+
+    /// Returns where snapshots lie, in a directory for each group.
+    pub(super) fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
     }
 
     /// Returns where the journal lies.
@@ -156,7 +162,7 @@ fn check(path: &Path, card: &Card, settings: &Settings) -> Result {
 }
 
 /// Makes a directory and those above it that are missing, each durable in the one above.
-fn create_durably(path: &Path) -> io::Result<()> {
+pub(super) fn create_durably(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use consensus_core::{
     CommitToken, Index, NodeId, Operation, Outcome, ReadLevel, StateMachine, Status,
     client::{Admin, Ask, Attempted, Whereabouts},
+    snapshot::{Manifest, Saved},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,7 +17,7 @@ use crate::{
     call::{self, Call, Reading},
     client::{self, Client},
     error::{Code, Error, Result},
-    replica::{Idle, Inspect, Origin, Requests, Resign},
+    replica::{Idle, Inspect, Origin, Requests, Resign, TakeSnapshot},
     replicated::Replicated,
     suggest::{did_you_mean, listed},
     transport::{
@@ -42,6 +43,9 @@ pub(crate) struct Replied {
 
 /// The answer of a group, when it comes.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Replied>> + Send>>;
+
+/// The snapshot that was taken, when it is durable.
+pub(crate) type Taken = Pin<Box<dyn Future<Output = Result<Saved>> + Send>>;
 
 /// A group that this node hosts, whatever its state machine.
 pub(crate) trait Group: Desk {
@@ -83,6 +87,12 @@ pub(crate) trait Group: Desk {
 
     /// Returns what the query of this name is promised unless its caller asks for something else.
     fn read_level(&self, query: &str) -> ReadLevel;
+
+    /// Takes a snapshot of what is applied here, and tells which it is.
+    fn take_snapshot(&self) -> Taken;
+
+    /// Tells which snapshots of the group are on this node, oldest first.
+    fn snapshots(&self) -> Vec<Manifest>;
 
     /// Tells how the group stands: its protocol's name, its status, and what is applied.
     fn status(&self) -> (&'static str, Status, Index);
@@ -184,6 +194,20 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn read_level(&self, query: &str) -> ReadLevel {
         S::read_level(query)
+    }
+
+    fn take_snapshot(&self) -> Taken {
+        let client = self.client.clone();
+        Box::pin(async move {
+            let (waiter, saved) = oneshot::channel();
+            let stopping = || Error::stopping(Outcome::Unknown);
+            client.addr().send(TakeSnapshot(waiter)).await.map_err(|_| stopping())?;
+            saved.await.map_err(|_| stopping())?
+        })
+    }
+
+    fn snapshots(&self) -> Vec<Manifest> {
+        self.board.snapshots()
     }
 
     fn status(&self) -> (&'static str, Status, Index) {

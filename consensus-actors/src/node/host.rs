@@ -13,25 +13,27 @@ use consensus_core::{
     journal::Recovered,
     raft::{self, Raft},
     role::Seated,
+    snapshot::{Order, Report},
 };
 use tokio::sync::oneshot;
 
 use super::{Board, Shared, group::HostedGroup};
 use crate::{
     abort::AbortOnPanic,
+    archive::{Archive, Errand, Open, Reports, Workers},
     client::Client,
     clock::{self, Clock, NodeClock, Ticked},
     config::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CHECK_QUORUM, DEADLINE,
-            ELECTION_TIMEOUT, HEARTBEAT, PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX,
-            REST,
+            ELECTION_TIMEOUT, HEARTBEAT, OWN_THREAD, PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX,
+            PROPOSALS_MAX, REST, SNAPSHOT_BYTES, SNAPSHOT_EVERY, SNAPSHOT_KEEP,
         },
     },
     error::{Code, Error, Result},
     journal::{self, Durability, JournalActor},
-    replica::{Decisions, Origin, Place, Proposer, Replica, Requests, Responses, Tick},
+    replica::{Decisions, Keeping, Origin, Place, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::Seat,
@@ -56,6 +58,17 @@ impl<S: Replicated> Hosting<S> {
     /// Sets the deadline of calls that name none, whatever flags, environment and file say.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.set(&DEADLINE, deadline)
+    }
+
+    /// Gives the group's state a thread of its own, whatever flags, environment and file say: one
+    /// that is large to copy, or slow to apply, then holds up nothing but its own callers.
+    pub fn own_thread(self) -> Self {
+        self.set(&OWN_THREAD, true)
+    }
+
+    /// Sets after how many entries a snapshot is taken, whatever flags, environment and file say.
+    pub fn snapshot_every(self, entries: u64) -> Self {
+        self.set(&SNAPSHOT_EVERY, entries)
     }
 
     fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
@@ -119,6 +132,8 @@ pub(crate) struct NodeActor {
     pub(super) roster: Roster,
     pub(super) recovered: Recovered,
     pub(super) journal: Addr<JournalActor>,
+    pub(super) archive: Addr<Archive>,
+    pub(super) workers: Workers,
     pub(super) clock: Addr<Clock>,
     pub(super) time: NodeClock,
     pub(super) draw: Draw,
@@ -208,6 +223,8 @@ impl NodeActor {
             .append_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
             .proposals_max(usize_of(settings.get(&PROPOSALS_MAX)))
             .proposals_bytes_max(usize_of(settings.get(&PROPOSALS_BYTES_MAX).0))
+            .snapshot_entries(settings.get(&SNAPSHOT_EVERY))
+            .snapshot_bytes(usize_of(settings.get(&SNAPSHOT_BYTES).0))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
@@ -272,7 +289,8 @@ impl NodeActor {
         let label: Arc<str> = name.as_str().into();
         let settings = self.settings.group(&name);
         let timeout = settings.get(&ELECTION_TIMEOUT);
-        let replica = Replica::<S>::new(Place {
+        let (cut, own_thread) = (process.snapshot(), settings.get(&OWN_THREAD));
+        let place = Place {
             node: self.settings.id,
             group,
             name: Arc::clone(&label),
@@ -283,13 +301,25 @@ impl NodeActor {
             first_attempt,
             patience: Patience { retry_after: timeout, pause: timeout / 10 },
             deadline: settings.get(&DEADLINE),
-        })
-        .start();
+            keeping: Keeping { archive: self.archive.clone(), workers: Arc::clone(&self.workers) },
+            heartbeat: settings.get(&HEARTBEAT),
+            own_thread,
+        };
+        let (keep, restoring) = (settings.get(&SNAPSHOT_KEEP), cut.is_some());
+        let replica = Replica::<S>::new(place, restoring);
+        let replica = match own_thread {
+            true => {
+                let arbiter = actix_rt::Arbiter::new();
+                Replica::start_in_arbiter(&arbiter.handle(), move |_| replica)
+            }
+            false => replica.start(),
+        };
 
         self.journal.do_send(journal::Register { group, durability: Arc::clone(&seat) as _ });
         let outlets = GroupOutlets {
             group,
             journal: self.journal.clone(),
+            archive: self.archive.clone(),
             links: self.links.clone(),
             replica: replica.clone().recipient(),
             board: Arc::clone(&board),
@@ -306,6 +336,15 @@ impl NodeActor {
             labels,
         );
 
+        self.archive.do_send(Open {
+            group,
+            name: name.as_str().into(),
+            keep: usize::try_from(keep).unwrap_or(usize::MAX),
+            reports: Arc::clone(&seat) as _,
+            shown: Arc::clone(&board) as _,
+            cut,
+            back: Replica::returns(replica.clone()),
+        });
         let inlet = GroupInlet {
             seat: Arc::clone(&seat),
             replica: replica.clone(),
@@ -345,6 +384,16 @@ impl<P: Hosted> Proposer for Seat<P> {
     fn behind(&self, behind: bool) {
         self.send(vec![P::behind(behind)]);
     }
+
+    fn take_snapshot(&self) {
+        self.send(vec![P::take_snapshot()]);
+    }
+}
+
+impl<P: Hosted> Reports for Seat<P> {
+    fn report(&self, report: Report) {
+        self.send(vec![Input::Snapshot(report)]);
+    }
 }
 
 impl<P: Hosted> Durability for Seat<P> {
@@ -361,6 +410,7 @@ impl<P: Hosted> Durability for Seat<P> {
 struct GroupOutlets {
     group: GroupId,
     journal: Addr<JournalActor>,
+    archive: Addr<Archive>,
     links: Links,
     replica: actix::Recipient<Decisions>,
     board: Arc<Board>,
@@ -386,6 +436,10 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
 
     fn decide(&mut self, decisions: Vec<Decision>) {
         self.replica.do_send(Decisions(decisions));
+    }
+
+    fn order(&mut self, order: Order) {
+        self.archive.do_send(Errand(self.group, order));
     }
 
     fn compact(&mut self, before: Token) {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -18,11 +19,13 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     Node, Shared,
     card::Card,
-    directory::Directory,
+    directory::{Directory, create_durably},
     ending,
     host::{Draw, NodeActor},
 };
 use crate::{
+    abort::AbortOnPanic,
+    archive::{Archive, ShelfDisk, Shelves, Workers},
     clock::{self, Calendar, Clock, MachineCalendar, NodeClock},
     config::{
         Settings,
@@ -62,6 +65,7 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
              is lost"
         );
     }
+    let shelves = shelves(directory.snapshots());
     let roster =
         Roster::new(card.node, !card.founders.is_empty(), card.roster(), Box::new(directory));
     let identity = Identity {
@@ -82,6 +86,9 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
             let system = actix_rt::System::new();
             let disk_thread = actix_rt::Arbiter::new();
             let journal = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
+            let archive_thread = actix_rt::Arbiter::new();
+            let workers: Workers = Arc::new(work);
+            let archive = Archive::new(shelves, Arc::clone(&workers)).launch(&archive_thread);
             let parts = Parts {
                 tick: tick_period(settings.get(&HEARTBEAT)),
                 settings,
@@ -90,12 +97,16 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
                 identity,
                 recovered,
                 journal,
+                archive,
+                workers,
                 calendar: Arc::new(MachineCalendar),
                 network: Arc::new(Tcp),
                 draw: Box::new(|| getrandom::u64().map_err(io::Error::other)),
                 http: http_address,
             };
             let written = system.block_on(run(parts, ports, started, stopped));
+            archive_thread.stop();
+            archive_thread.join().ok();
             disk_thread.stop();
             // A disk that stalls would hold up the end for as long as it likes.
             if written {
@@ -109,6 +120,27 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
     *lock(&shared.thread) = Some(thread);
     *lock(&shared.ended) = Some(ended);
     Ok(Node { shared })
+}
+
+/// Returns what opens the snapshots of groups in `directory`.
+fn shelves(directory: PathBuf) -> Shelves {
+    Arc::new(move |group| {
+        let path = directory.join(format!("{:016x}", group.0));
+        create_durably(&path)?;
+        Ok(Box::new(FileDisk::new(path)) as ShelfDisk)
+    })
+}
+
+/// Has something done that takes long, on a thread of its own; here if there can be none.
+fn work(job: Box<dyn FnOnce() + Send>) {
+    let spawned = std::thread::Builder::new().name("consensus-snapshot".to_owned()).spawn(|| {
+        let _guard = AbortOnPanic("snapshot");
+        job();
+    });
+    if let Err(error) = spawned {
+        tracing::error!(%error, "there is no thread for a snapshot");
+        std::process::abort();
+    }
 }
 
 /// The ports of a node, bound.
@@ -127,6 +159,8 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) recovered: journal::Recovered,
     pub(crate) journal: Addr<JournalActor>,
+    pub(crate) archive: Addr<Archive>,
+    pub(crate) workers: Workers,
     pub(crate) calendar: Arc<dyn Calendar>,
     pub(crate) tick: Duration,
     pub(crate) network: Arc<dyn Network>,
@@ -141,7 +175,7 @@ pub(crate) fn assemble(
     incoming: Option<impl Incoming + 'static>,
 ) -> (Arc<Shared>, Vec<JoinHandle<()>>) {
     let Parts { settings, founders, join, identity, recovered, journal, .. } = parts;
-    let Parts { calendar, tick, network, draw, http, .. } = parts;
+    let Parts { archive, workers, calendar, tick, network, draw, http, .. } = parts;
     let (id, cluster) = (settings.id, Arc::clone(&identity.cluster));
     let (inlets, links) = (identity.presence.inlets(), Links::default());
     links.sync(&network, &identity);
@@ -156,6 +190,8 @@ pub(crate) fn assemble(
         roster: identity.roster.clone(),
         recovered,
         journal,
+        archive,
+        workers,
         clock,
         presence: identity.presence.clone(),
         time: NodeClock::start(calendar),

@@ -21,7 +21,7 @@ use std::{
 };
 
 use actix::Addr;
-use consensus_core::{Index, NodeId, Status};
+use consensus_core::{Index, NodeId, Status, snapshot::Manifest};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{broadcast, oneshot},
@@ -36,6 +36,7 @@ use host::NodeActor;
 pub(crate) use wish::{Effect, Part, Wish};
 
 use crate::{
+    archive::Shown,
     config::{Layers, Settings, table::SHUTDOWN_GRACE},
     error::{Code, Error, Result},
     replicated::Replicated,
@@ -191,6 +192,8 @@ impl std::fmt::Debug for Node {
 #[derive(Debug)]
 pub(crate) struct Board {
     now: Mutex<(Status, Index)>,
+    /// The snapshots of the group that are on this node, oldest first.
+    snapshots: Mutex<Vec<Manifest>>,
     /// Whether the replica has calls in flight, which need to look at the time.
     has_calls: AtomicBool,
     /// Says that the leader or the membership is another. (It wakes whoever follows in their order,
@@ -201,8 +204,9 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new() -> Self {
         let status = Status { role: "follower", ..Status::default() };
-        let now = Mutex::new((status, Index::ZERO));
-        Self { now, has_calls: AtomicBool::new(false), changes: broadcast::Sender::new(1) }
+        let (now, snapshots) = (Mutex::new((status, Index::ZERO)), Mutex::default());
+        let (has_calls, changes) = (AtomicBool::new(false), broadcast::Sender::new(1));
+        Self { now, snapshots, has_calls, changes }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
@@ -220,6 +224,10 @@ impl Board {
         lock(&self.now).1 = applied;
     }
 
+    pub(crate) fn snapshots(&self) -> Vec<Manifest> {
+        lock(&self.snapshots).clone()
+    }
+
     pub(crate) fn set_calls(&self, any: bool) {
         self.has_calls.store(any, Ordering::Relaxed);
     }
@@ -235,6 +243,12 @@ impl Board {
     /// Follows who leads and who the members are.
     pub(crate) fn follow(&self) -> broadcast::Receiver<()> {
         self.changes.subscribe()
+    }
+}
+
+impl Shown for Board {
+    fn show(&self, snapshots: Vec<Manifest>) {
+        *lock(&self.snapshots) = snapshots;
     }
 }
 

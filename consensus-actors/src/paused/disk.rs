@@ -177,6 +177,20 @@ impl Disk for Attached {
         self.with(Operation::Read, file, |inner| inner.disk.read(file))
     }
 
+    fn read_at(&mut self, file: &str, offset: u64, length: usize) -> Result<Bytes, DiskError> {
+        self.with(Operation::Read, file, |inner| inner.disk.read_at(file, offset, length))
+    }
+
+    fn append(&mut self, file: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.with(Operation::Write, file, |inner| {
+            if inner.full {
+                inner.tally.add("disk found full", 1);
+                return Err(DiskError::Full);
+            }
+            inner.disk.append(file, bytes)
+        })
+    }
+
     fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
         self.with(Operation::Create, file, |inner| {
             if inner.full {

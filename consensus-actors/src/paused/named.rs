@@ -15,6 +15,7 @@ use consensus_core::{
     Decided, GroupId, Index, NodeId, Outcome, Read, Submission, Ticket, WallTime,
     client::{Admin, Attempt, Attempted, Patience, Request},
     codec::{DecodeError, Encode},
+    journal::MemoryDisk,
     replica::{Body, Envelope},
 };
 use tokio::{sync::oneshot, task::spawn_local, time::sleep};
@@ -29,10 +30,11 @@ use super::{
 };
 use crate::{
     Client, Code, Result,
+    archive::{Archive, ShelfDisk, Shelves, Workers},
     client::COMMAND_BYTES_MAX,
     clock::{Calendar, NodeClock},
     node::Board,
-    replica::{Decisions, Origin, Place, Proposer, Replica, Requests},
+    replica::{Decisions, Keeping, Origin, Place, Proposer, Replica, Requests},
     role::Decision,
     sync::lock,
     transport::{
@@ -222,6 +224,8 @@ impl Proposer for Tickets {
     fn resign(&self, _: Ticket) {}
 
     fn inspect(&self, _: oneshot::Sender<Vec<(NodeId, Index)>>) {}
+
+    fn take_snapshot(&self) {}
 }
 
 /// A calendar of one day.
@@ -235,7 +239,10 @@ impl Calendar for Noon {
 
 /// Starts a replica that has nothing but its seat.
 fn alone(node: NodeId, seat: &Arc<Tickets>) -> Addr<Replica<Chronicle>> {
-    Replica::<Chronicle>::new(Place {
+    let shelves: Shelves = Arc::new(|_| Ok(Box::new(MemoryDisk::new()) as ShelfDisk));
+    let workers: Workers = Arc::new(|job| job());
+    let archive = Archive::new(shelves, Arc::clone(&workers)).start();
+    let place = Place {
         node,
         group: GroupId(1),
         name: "chronicle".into(),
@@ -246,8 +253,11 @@ fn alone(node: NodeId, seat: &Arc<Tickets>) -> Addr<Replica<Chronicle>> {
         patience: Patience { retry_after: Duration::from_secs(9), pause: Duration::from_secs(1) },
         first_attempt: Attempt(1),
         deadline: Duration::from_secs(9),
-    })
-    .start()
+        keeping: Keeping { archive, workers },
+        heartbeat: Duration::from_secs(9),
+        own_thread: false,
+    };
+    Replica::<Chronicle>::new(place, false).start()
 }
 
 // Goal: a read that is ready at an index is answered once that is applied, and not from before.

@@ -15,7 +15,7 @@ use std::{
 use actix::{Actor, Addr, Handler, Message};
 use consensus_core::{
     GroupId, NodeId, StateMachine, Status, WallTime,
-    journal::{self, Journal, JournalId, Recovered},
+    journal::{self, Journal, JournalId, MemoryDisk, Recovered},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     Client, Node, Replica, Replicated,
+    archive::{Archive, ShelfDisk, Shelves, Workers},
     clock::{Calendar, NodeClock},
     journal::{JournalActor, NodeDisk},
     node::launch::{Parts, assemble},
@@ -345,6 +346,9 @@ impl World {
             presence: Presence::new(ELECTION_TIMEOUT),
         };
         let mut drawn = self.random.borrow_mut().fork();
+        // Groups are small, and no run is long enough for a snapshot to be due.
+        let shelves: Shelves = Arc::new(|_| Ok(Box::new(MemoryDisk::new()) as ShelfDisk));
+        let workers: Workers = Arc::new(|job| job());
         Parts {
             founders: settings.founders(),
             join: Vec::new(),
@@ -352,6 +356,8 @@ impl World {
             identity,
             recovered,
             journal,
+            archive: Archive::new(shelves, Arc::clone(&workers)).start(),
+            workers,
             calendar,
             tick: TICK,
             network: self.wire.of(pulse.life),

@@ -195,6 +195,14 @@ impl Hosted for Relay {
         Input::Control(())
     }
 
+    fn snapshot(&self) -> Option<Cut> {
+        None
+    }
+
+    fn take_snapshot() -> Input<Self> {
+        Input::Control(())
+    }
+
     fn resign(_: Ticket) -> Input<Self> {
         Input::Control(())
     }
@@ -212,6 +220,7 @@ impl Outlets<Relay> for Report {
     fn send(&mut self, _: Vec<(Address, Count)>) {}
     fn decide(&mut self, _: Vec<Decision>) {}
     fn compact(&mut self, _: Token) {}
+    fn order(&mut self, _: Order) {}
 
     fn publish(&mut self, status: Status) {
         self.0.send(status).ok();

@@ -131,6 +131,7 @@ fn told(line: &Line) -> Option<String> {
         | What::Persist { .. }
         | What::Durable { .. }
         | What::Apply { .. }
+        | What::Snapshot { .. }
         | What::Mended => return None,
     };
     let node = line.node.map(|node| format!("n{node}")).unwrap_or_default();

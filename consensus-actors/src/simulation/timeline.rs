@@ -153,7 +153,9 @@ fn event<'a>(line: &'a Line, before: u64, texts: &mut Texts<'a>) -> Vec<u64> {
         What::Receive { from, message } => (2, vec![*from, *message]),
         What::Persist { token, text } => (3, vec![*token, texts.place(text)]),
         What::Durable { upto } => (4, vec![*upto]),
-        What::Apply { index, text } => (5, vec![*index, texts.place(text)]),
+        What::Apply { index, text } | What::Snapshot { index, text } => {
+            (5, vec![*index, texts.place(text)])
+        }
         What::Call { operation, process, text } => {
             (6, vec![*operation, *process, texts.place(text)])
         }

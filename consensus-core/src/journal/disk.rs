@@ -1,10 +1,11 @@
-//! What the journal asks of a disk: a directory of named files, and nothing else in it.
+//! What the journal and snapshots ask of a disk: a directory of named files, and nothing else in it.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// A directory of files, each of a length that is fixed when it is created.
+/// A directory of files, each of a length that is fixed when it is created, unless it is
+/// [appended](Disk::append) to.
 ///
 /// The journal relies on three promises. A sync that succeeds makes every earlier write to that
 /// file durable. A sector of 512 bytes holds, after a crash, either what stood in it before a write
@@ -24,6 +25,12 @@ pub trait Disk {
     /// [`DiskError::Failed`].
     fn read(&mut self, file: &str) -> Result<Bytes, DiskError>;
 
+    /// Returns `length` bytes of `file` from `offset` on.
+    ///
+    /// # Errors
+    /// [`DiskError::Failed`], also where the file ends before.
+    fn read_at(&mut self, file: &str, offset: u64, length: usize) -> Result<Bytes, DiskError>;
+
     /// Creates `file` with `length` zeros in place of whatever had that name; durable when it
     /// returns.
     ///
@@ -39,6 +46,13 @@ pub trait Disk {
     /// # Errors
     /// [`DiskError::Failed`].
     fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError>;
+
+    /// Writes `bytes` at the end of `file`, which grows; durable after the next [`Disk::sync`].
+    ///
+    /// # Errors
+    /// [`DiskError::Full`] when there is no room, and then part of it may be there all the same;
+    /// [`DiskError::Failed`] otherwise.
+    fn append(&mut self, file: &str, bytes: &[u8]) -> Result<(), DiskError>;
 
     /// Makes every write to `file` durable.
     ///
@@ -73,12 +87,25 @@ macro_rules! forward {
                 (**self).read(file)
             }
 
+            fn read_at(
+                &mut self,
+                file: &str,
+                offset: u64,
+                length: usize,
+            ) -> Result<Bytes, DiskError> {
+                (**self).read_at(file, offset, length)
+            }
+
             fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
                 (**self).create(file, length)
             }
 
             fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
                 (**self).write(file, offset, bytes)
+            }
+
+            fn append(&mut self, file: &str, bytes: &[u8]) -> Result<(), DiskError> {
+                (**self).append(file, bytes)
             }
 
             fn sync(&mut self, file: &str) -> Result<(), DiskError> {

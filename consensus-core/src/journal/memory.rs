@@ -104,6 +104,12 @@ impl MemoryDisk {
         self.files.get_mut(file).ok_or_else(|| failed(operation, file, "there is no such file"))
     }
 
+    /// Fails if files of `bytes` altogether do not fit.
+    fn check_room(&self, bytes: u64) -> Result<(), DiskError> {
+        let is_full = self.capacity.is_some_and(|capacity| bytes > capacity);
+        if is_full { Err(DiskError::Full) } else { Ok(()) }
+    }
+
     fn start(&mut self, operation: Operation, file: &str) -> Result<(), DiskError> {
         if self.failing.remove(&operation) {
             return Err(failed(operation, file, "input/output error"));
@@ -142,13 +148,21 @@ impl Disk for MemoryDisk {
         Ok(Bytes::copy_from_slice(&file.current))
     }
 
+    fn read_at(&mut self, file: &str, offset: u64, length: usize) -> Result<Bytes, DiskError> {
+        let name = file;
+        let file = self.open(Operation::Read, name)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = file.current.get(start..start.saturating_add(length));
+        bytes
+            .map(Bytes::copy_from_slice)
+            .ok_or_else(|| failed(Operation::Read, name, "the file ends before"))
+    }
+
     fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
         self.start(Operation::Create, file)?;
         let others = self.files.iter().filter(|(name, _)| name.as_str() != file);
         let used: u64 = others.map(|(_, file)| file.current.len() as u64).sum();
-        if self.capacity.is_some_and(|capacity| used.saturating_add(length) > capacity) {
-            return Err(DiskError::Full);
-        }
+        self.check_room(used.saturating_add(length))?;
         let length = usize::try_from(length).map_err(|_| DiskError::Full)?;
         self.replace(file, vec![0; length]);
         Ok(())
@@ -164,6 +178,19 @@ impl Disk for MemoryDisk {
         };
         target.copy_from_slice(bytes);
         file.unsynced.extend(start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES));
+        Ok(())
+    }
+
+    fn append(&mut self, file: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        // An append is a write to those who count and fail them.
+        self.open(Operation::Write, file)?;
+        let used: u64 = self.files.values().map(|file| file.current.len() as u64).sum();
+        self.check_room(used + bytes.len() as u64)?;
+        let Some(file) = self.files.get_mut(file) else { return Ok(()) };
+        let start = file.current.len();
+        file.current.extend_from_slice(bytes);
+        file.durable.resize(file.current.len(), 0);
+        file.unsynced.extend(start / SECTOR_BYTES..file.current.len().div_ceil(SECTOR_BYTES));
         Ok(())
     }
 

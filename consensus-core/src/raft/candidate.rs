@@ -105,7 +105,8 @@ impl Candidate {
             Message::Append { .. }
             | Message::Heartbeat { .. }
             | Message::Rest { .. }
-            | Message::TimeoutNow { .. } => {
+            | Message::TimeoutNow { .. }
+            | Message::InstallSnapshot { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
             // Answers to what this replica sent as a leader of an earlier term cannot be of this
@@ -114,7 +115,8 @@ impl Candidate {
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndexReply { .. }
-            | Message::RestReply { .. } => Next::Stay,
+            | Message::RestReply { .. }
+            | Message::SnapshotReply { .. } => Next::Stay,
             // Only a leader can tell.
             Message::ReadIndex { .. } => Next::Stay,
         }
@@ -167,6 +169,14 @@ impl Step<Raft> for Candidate {
                     return self.on_vote(state, now, state.id(), true, out);
                 }
             }
+            Input::Snapshot(report) => {
+                state.on_report(report, out);
+                // Who has lost its state could not serve.
+                if state.is_lost() {
+                    return Next::Become(Follower::new().into());
+                }
+            }
+            Input::Control(Control::TakeSnapshot) => state.take_snapshot(out),
             Input::Control(Control::Read(reads)) => state.read_without_leader(now, reads, out),
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);

@@ -33,6 +33,12 @@ pub struct Config {
     append_window_bytes: usize,
     proposals_max: usize,
     proposals_bytes_max: usize,
+    snapshot_entries: u64,
+    snapshot_bytes: usize,
+    snapshot_window: u32,
+    tail_entries: u64,
+    tail_bytes: usize,
+    fed_bytes: usize,
     bugs: Bugs<Mutant>,
 }
 
@@ -66,6 +72,16 @@ impl Config {
                 proposals_max: 4_096,
                 // The log in memory grows by what is in flight, here and at each follower.
                 proposals_bytes_max: 64 << 20,
+                // What a restart replays, and what the log takes in memory and on disk.
+                snapshot_entries: 10_000,
+                snapshot_bytes: 64 << 20,
+                // Chunks of a mebibyte that fill a link, and leave room on it for heartbeats.
+                snapshot_window: 4,
+                // What a follower misses that restarts or hiccups.
+                tail_entries: 5_000,
+                tail_bytes: 16 << 20,
+                // What is written while a snapshot travels.
+                fed_bytes: 128 << 20,
                 bugs: Bugs::default(),
             },
         }
@@ -160,6 +176,37 @@ impl Config {
     /// Returns how much a follower may owe an answer to.
     pub(super) fn window(&self) -> Window {
         Window { appends: self.append_window, bytes: self.append_window_bytes }
+    }
+
+    /// Returns after how many entries a snapshot is taken.
+    pub fn snapshot_entries(&self) -> u64 {
+        self.snapshot_entries
+    }
+
+    /// Returns after how many bytes of commands a snapshot is taken.
+    pub fn snapshot_bytes(&self) -> usize {
+        self.snapshot_bytes
+    }
+
+    /// Returns how many parts of a snapshot may be on their way to a follower.
+    pub fn snapshot_window(&self) -> u32 {
+        self.snapshot_window
+    }
+
+    /// Returns how many entries that a snapshot covers stay in memory, for slow followers.
+    pub fn tail_entries(&self) -> u64 {
+        self.tail_entries
+    }
+
+    /// Returns after how many bytes of commands there are enough of them.
+    pub fn tail_bytes(&self) -> usize {
+        self.tail_bytes
+    }
+
+    /// Returns how many bytes of commands stay in memory for a follower that is sent an older
+    /// snapshot.
+    pub fn fed_bytes(&self) -> usize {
+        self.fed_bytes
     }
 
     /// Tells whether this known bug was put back.
@@ -308,6 +355,50 @@ impl Builder {
         self
     }
 
+    /// Sets after how many entries a snapshot is taken. Default 10,000.
+    #[must_use]
+    pub fn snapshot_entries(mut self, entries: u64) -> Self {
+        self.config.snapshot_entries = entries;
+        self
+    }
+
+    /// Sets after how many bytes of commands a snapshot is taken. Default 64 MiB.
+    #[must_use]
+    pub fn snapshot_bytes(mut self, bytes: usize) -> Self {
+        self.config.snapshot_bytes = bytes;
+        self
+    }
+
+    /// Sets how many parts of a snapshot may be on their way to a follower. Default 4.
+    #[must_use]
+    pub fn snapshot_window(mut self, parts: u32) -> Self {
+        self.config.snapshot_window = parts;
+        self
+    }
+
+    /// Sets how many entries that a snapshot covers stay in memory, so that a follower that is a
+    /// little behind needs no snapshot. Default 5,000.
+    #[must_use]
+    pub fn tail_entries(mut self, entries: u64) -> Self {
+        self.config.tail_entries = entries;
+        self
+    }
+
+    /// Sets after how many bytes of commands there are enough of them. Default 16 MiB.
+    #[must_use]
+    pub fn tail_bytes(mut self, bytes: usize) -> Self {
+        self.config.tail_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of commands stay in memory for a follower that is sent an older snapshot,
+    /// and needs them next. Default 128 MiB.
+    #[must_use]
+    pub fn fed_bytes(mut self, bytes: usize) -> Self {
+        self.config.fed_bytes = bytes;
+        self
+    }
+
     /// Puts a known bug back, for tests that must find it.
     #[cfg(feature = "mutants")]
     #[must_use]
@@ -332,6 +423,9 @@ impl Builder {
             config.append_bytes_max,
             config.proposals_max,
             config.proposals_bytes_max,
+            usize::try_from(config.snapshot_entries).unwrap_or(usize::MAX),
+            config.snapshot_bytes,
+            config.snapshot_window as usize,
         ];
         if bounds.contains(&0) {
             return Err(ConfigError::ZeroBound);

@@ -52,6 +52,18 @@ impl Configurations {
         let kept = self.list.iter().take_while(|(at, _)| *at <= index).count();
         self.list.truncate(kept.max(1));
     }
+
+    /// Goes by `membership` at `index`, which a snapshot covers, and by what comes after it.
+    pub(super) fn cover(&mut self, index: Index, membership: Membership) {
+        self.list.retain(|(at, _)| *at > index);
+        self.list.insert(0, (index, membership));
+    }
+
+    /// Forgets those that stood before `index`, up to which the log is let go.
+    pub(super) fn compact(&mut self, index: Index) {
+        let gone = self.list.iter().filter(|(at, _)| *at <= index).count().saturating_sub(1);
+        self.list.drain(..gone);
+    }
 }
 
 impl State {
@@ -101,6 +113,8 @@ impl State {
         let gives_up = self.has_bug(Mutant::RemovedNeverCampaigns);
         (membership.is_voter(id) || is_needed && !gives_up)
             && (!is_witness || self.has_bug(Mutant::WitnessLeads))
+            // Nor has who lost its state to its disk, and waits for a snapshot of another's.
+            && !self.is_lost()
     }
 
     /// Returns all members but this replica.

@@ -102,6 +102,10 @@ impl Follower {
             Message::TimeoutNow { last_index, last_term, .. } => {
                 return self.on_timeout_now(state, now, from, (last_index, last_term), out);
             }
+            Message::InstallSnapshot { snapshot, part, bytes, .. } => {
+                self.on_leader(state, now, from, out);
+                state.on_install_snapshot(from, (snapshot, part), bytes, out);
+            }
             // Answers to what this replica asked in a role it no longer holds, and a question that
             // only a leader can answer.
             Message::PreVoteReply { .. }
@@ -109,7 +113,8 @@ impl Follower {
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
             | Message::RestReply { .. }
-            | Message::ReadIndex { .. } => {}
+            | Message::ReadIndex { .. }
+            | Message::SnapshotReply { .. } => {}
         }
         Next::Stay
     }
@@ -205,6 +210,9 @@ impl Follower {
         let commit = commit.min(state.log.last_index());
         state.commit_to(commit, |_| None, out);
         state.reply_heartbeat(leader, round, out);
+        if state.is_lost() {
+            state.ask_for_snapshot(leader, out);
+        }
     }
 
     /// Campaigns at once: the leader hands over (dissertation 3.10).
@@ -291,6 +299,8 @@ impl Step<Raft> for Follower {
             }
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
+            Input::Snapshot(report) => state.on_report(report, out),
+            Input::Control(Control::TakeSnapshot) => state.take_snapshot(out),
             Input::Control(Control::Read(reads)) => {
                 self.asking.on_read(state, now, reads, out);
                 // It asks again until the leader answers.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Raft, Role,
     message::{AppendResult, Message, Term},
-    mirror::{Chain, Link, Mirror},
+    mirror::{Committed, Link, Mirror},
 };
 use crate::{
     log::Index,
@@ -93,6 +93,16 @@ pub enum Violation {
         /// What it says.
         what: &'static str,
     },
+    /// A snapshot covers committed entries.
+    #[error(
+        "{node} lets its log rest on a snapshot up to {at}, and another entry is committed there"
+    )]
+    SnapshotOfCommitted {
+        /// The replica.
+        node: NodeId,
+        /// The index.
+        at: Index,
+    },
     /// A committed entry is durable on a majority.
     #[error("entry {at} is committed, but durable on {held} replicas only")]
     CommittedOnMajority {
@@ -112,7 +122,7 @@ pub enum Violation {
 pub struct Observer {
     leaders: BTreeMap<Term, NodeId>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
-    committed: Chain,
+    committed: Committed,
     /// The configuration that decided what was committed last.
     deciding: Membership,
     /// The latest configuration that is committed, and its place.
@@ -128,10 +138,12 @@ impl Observer {
     /// The first [`Violation`] found.
     pub fn recovered(&mut self, replica: &Raft) -> Result<(), Violation> {
         let node = replica.state().config().id();
-        let mirror = Mirror::of(replica);
+        let first = replica.state().config().membership();
         if self.membership.1.is_empty() {
-            self.membership.1 = replica.state().config().membership().clone();
+            self.membership.1 = first.clone();
+            self.committed.first = first.clone();
         }
+        let mirror = Mirror::of(replica, &self.committed);
         let known = self.mirrors.get(&node);
         if known.is_some_and(|known| !known.may_become(&mirror)) {
             return Err(Violation::Order {
@@ -161,7 +173,7 @@ impl Observer {
             Some(link) => format!("an entry of term {} ({:08x})", link.term.0, link.prefix >> 32),
             None => "nothing".to_owned(),
         };
-        let mut lines = vec![format!("committed at {at}: {}", entry(self.committed.at(at)))];
+        let mut lines = vec![format!("committed at {at}: {}", entry(self.committed.chain.at(at)))];
         for (node, mirror) in &self.mirrors {
             let (log, disk) = (mirror.log.at(at), mirror.durable.log.at(at));
             let on_disk = if disk == log {
@@ -185,11 +197,13 @@ impl Observer {
     /// The first [`Violation`] found.
     pub fn observe(&mut self, replica: &Raft, effects: &[Effect<Raft>]) -> Result<(), Violation> {
         let (node, state) = (replica.state().config().id(), replica.state());
-        let mut mirror = self.mirrors.remove(&node).unwrap_or_else(|| Mirror::of(replica));
+        let known = self.mirrors.remove(&node);
+        let mut mirror = known.unwrap_or_else(|| Mirror::of(replica, &self.committed));
         let last = mirror.log.last();
         // What a leader commits is decided under what it had before it went on.
-        let deciding = mirror.membership();
-        let rewritten = mirror.follow(effects);
+        let deciding = mirror.membership().clone();
+        let followed = mirror.follow(effects, &self.committed);
+        let rewritten = followed.map_err(|at| Violation::SnapshotOfCommitted { node, at })?;
         let judged = order(node, &mirror, replica)
             .and_then(|()| leader_append_only(&mirror, replica, rewritten, last));
         let committed = mirror.committed;
@@ -206,9 +220,9 @@ impl Observer {
             self.log_order(node, after)?;
             self.log_matching(node, after)?;
         }
-        let known = self.committed.last();
+        let known = self.committed.chain.last();
         self.state_machine_safety(node, committed, rewritten)?;
-        if self.committed.last() > known {
+        if self.committed.chain.last() > known {
             // Whoever is the first to know has decided it.
             self.deciding = deciding;
         }
@@ -278,7 +292,9 @@ impl Observer {
             | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. }
             | Message::Rest { .. }
-            | Message::RestReply { .. } => return Ok(()),
+            | Message::RestReply { .. }
+            | Message::InstallSnapshot { .. }
+            | Message::SnapshotReply { .. } => return Ok(()),
         };
         if is_present && durable.voted_for != Some(candidate) {
             return fail("gives a vote that its disk does not know");
@@ -342,10 +358,10 @@ impl Observer {
         let from = rewritten.map_or(before, |after| before.min(after));
         for at in (from.0 + 1..=mirror.committed.0).map(Index) {
             let link = mirror.log.at(at);
-            match (link, self.committed.at(at)) {
+            match (link, self.committed.chain.at(at)) {
                 (Some(link), Some(known)) if link == known => {}
                 (Some(link), None) => {
-                    self.committed.push(link);
+                    self.committed.push(at, link, mirror);
                     if let Some(membership) = mirror.configured_at(at) {
                         self.membership = (at, membership);
                     }
@@ -359,9 +375,10 @@ impl Observer {
     }
 
     fn committed_on_majority(&self) -> Result<(), Violation> {
-        let at = self.committed.last();
-        let holds =
-            |mirror: &Mirror| mirror.stable >= at && mirror.log.at(at) == self.committed.at(at);
+        let at = self.committed.chain.last();
+        let holds = |mirror: &Mirror| {
+            mirror.stable >= at && mirror.log.at(at) == self.committed.chain.at(at)
+        };
         let held: BTreeSet<NodeId> = self
             .mirrors
             .iter()
@@ -381,11 +398,11 @@ impl Observer {
         let Some((term, leader)) = self.leaders.last_key_value() else { return Ok(()) };
         let leads = |mirror: &&Mirror| mirror.leads && mirror.term == *term;
         let Some(mirror) = self.mirrors.get(leader).filter(leads) else { return Ok(()) };
-        let last = self.committed.last();
-        if mirror.log.at(last) == self.committed.at(last) {
+        let last = self.committed.chain.last();
+        if mirror.log.at(last) == self.committed.chain.at(last) {
             return Ok(());
         }
-        let lacks = |at: &Index| mirror.log.at(*at) != self.committed.at(*at);
+        let lacks = |at: &Index| mirror.log.at(*at) != self.committed.chain.at(*at);
         let at = (1..=last.0).map(Index).find(lacks).unwrap_or(last);
         Err(Violation::LeaderCompleteness { leader: *leader, term: *term, at })
     }
@@ -412,6 +429,9 @@ fn order(node: NodeId, mirror: &Mirror, replica: &Raft) -> Result<(), Violation>
             .any(|(_, progress)| progress.matched() >= progress.next() || progress.matched() > last)
     {
         return fail("a follower's progress is ahead of itself or of the leader");
+    }
+    if state.membership() != mirror.membership() {
+        return fail("the configuration is not the latest one in the log");
     }
     if state.term() < mirror.term {
         return fail("the term went back");

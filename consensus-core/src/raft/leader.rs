@@ -302,7 +302,8 @@ impl Leader {
             Message::Append { .. }
             | Message::Heartbeat { .. }
             | Message::Rest { .. }
-            | Message::TimeoutNow { .. } => {
+            | Message::TimeoutNow { .. }
+            | Message::InstallSnapshot { .. } => {
                 tracing::error!(%from, term = state.term().0, "a second leader speaks in my term");
             }
             Message::AppendReply { result, .. } => {
@@ -323,6 +324,10 @@ impl Leader {
             Message::ReadIndex { id, .. } => self.on_read_index(state, now, from, id, out),
             // What this replica asked for as a follower is refused since.
             Message::ReadIndexReply { .. } => {}
+            Message::SnapshotReply { result, .. } => {
+                self.hear(state, now, from);
+                self.on_snapshot_reply(state, from, result, out);
+            }
         }
     }
 
@@ -348,6 +353,7 @@ impl Leader {
         match result {
             AppendResult::Matched(index) if index <= state.log.last_index() => {
                 progress.on_matched(index);
+                progress.leave_snapshot(state.log.base());
             }
             AppendResult::Matched(index) => {
                 tracing::error!(%from, %index, "a follower claims more than the leader has");
@@ -357,7 +363,10 @@ impl Leader {
             AppendResult::Conflict { hint, hint_term, .. } => {
                 // Where my entries are of a later term than the follower's, they cannot agree with
                 // it (5.3).
-                let (agree, _) = state.log.last_not_after(hint_term, hint);
+                let agree = match state.has_bug(Mutant::PurgedLeaderProbesOn) {
+                    true => state.log.last_not_after(hint_term, hint).0,
+                    false => state.log.may_agree(hint, hint_term),
+                };
                 if state.has_bug(Mutant::FollowersAssumedEqual) {
                     *progress = Progress::new(agree);
                 }
@@ -457,6 +466,8 @@ impl Step<Raft> for Leader {
                 state.on_persisted(upto, out);
                 self.try_commit(state, now, out);
             }
+            Input::Snapshot(report) => return self.on_report(state, report, out),
+            Input::Control(Control::TakeSnapshot) => state.take_snapshot(out),
             Input::Control(Control::Read(reads)) => self.on_read(state, now, reads, out),
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);

@@ -5,13 +5,15 @@ use crate::log::Index;
 
 /// The entries of a replica, contiguous from `base` + 1.
 ///
-/// `base` is zero until snapshots compact the log; then it is the snapshot's last index, and
-/// `base_term` its term.
+/// `base` is zero until snapshots compact the log; then it is the last index that was let go, no
+/// later than the snapshot's, and `base_term` its term.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Log {
     base: Index,
     base_term: Term,
     entries: Vec<Entry>,
+    /// The bytes of all payloads.
+    bytes: usize,
 }
 
 /// What a log knows of the term at an index.
@@ -26,6 +28,16 @@ pub enum TermAt {
 }
 
 impl Log {
+    /// Returns the index before the first entry.
+    pub fn base(&self) -> Index {
+        self.base
+    }
+
+    /// Returns the bytes of all commands in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Returns the last index, [`Index::ZERO`] while the log is empty.
     pub fn last_index(&self) -> Index {
         Index(self.base.0 + self.entries.len() as u64)
@@ -102,8 +114,16 @@ impl Log {
         (self.base, self.base_term)
     }
 
+    /// Returns the largest index at which a log whose entry at `hint` is of `hint_term` may agree
+    /// with this one. It lies before the first entry where that is not known to be (S9).
+    pub fn may_agree(&self, hint: Index, hint_term: Term) -> Index {
+        let (index, term) = self.last_not_after(hint_term, hint);
+        if term > hint_term { index.previous() } else { index.min(hint) }
+    }
+
     /// Appends an entry and returns its index.
     pub(super) fn push(&mut self, entry: Entry) -> Index {
+        self.bytes += entry.payload.size();
         self.entries.push(entry);
         self.last_index()
     }
@@ -111,7 +131,32 @@ impl Log {
     /// Drops every entry after `index`.
     pub(super) fn truncate_after(&mut self, index: Index) {
         assert!(index >= self.base, "what was compacted is committed and never truncated");
-        self.entries.truncate((index.0 - self.base.0) as usize);
+        let dropped = self.entries.drain((index.0 - self.base.0) as usize..);
+        self.bytes -= dropped.map(|entry| entry.payload.size()).sum::<usize>();
+    }
+
+    /// Lets go of every entry up to `index`, which must be in the log.
+    pub(super) fn compact(&mut self, index: Index) {
+        let TermAt::Known(term) = self.term_at(index) else { return };
+        let dropped = self.entries.drain(..(index.0 - self.base.0) as usize);
+        self.bytes -= dropped.map(|entry| entry.payload.size()).sum::<usize>();
+        (self.base, self.base_term) = (index, term);
+    }
+
+    /// Drops everything: what comes next follows `index` of `term`.
+    pub(super) fn reset(&mut self, index: Index, term: Term) {
+        *self = Self { base: index, base_term: term, entries: Vec::new(), bytes: 0 };
+    }
+
+    /// Returns the lowest index after which at most `entries_max` entries, and about `bytes_max`,
+    /// lie up to `index`.
+    pub(super) fn tail(&self, index: Index, entries_max: u64, bytes_max: usize) -> Index {
+        let (mut at, mut bytes) = (index, 0);
+        while at > self.base && index.0 - at.0 < entries_max && bytes < bytes_max {
+            bytes += self.get(at).map_or(0, |entry| entry.payload.size());
+            at = at.previous();
+        }
+        at
     }
 }
 
@@ -150,6 +195,43 @@ mod tests {
         assert_eq!(log.batch(Index(2), 9).len(), 2);
         assert_eq!(log.batch(Index(1), 1_000).len(), 4);
         assert_eq!(log.batch(Index(5), 1_000).len(), 0);
+    }
+
+    // Goal: what is compacted is known to be, the last of it by its term, and the rest stays.
+    #[test]
+    fn compaction_keeps_what_follows() {
+        let mut log = log(&[1, 2, 2, 5]);
+        log.compact(Index(2));
+        assert_eq!((log.base(), log.last_index(), log.bytes()), (Index(2), Index(4), 16));
+        assert_eq!(log.term_at(Index(1)), TermAt::Compacted);
+        assert_eq!(log.term_at(Index(2)), TermAt::Known(Term(2)));
+        log.truncate_after(Index(2));
+        assert_eq!((log.last_term(), log.bytes()), (Term(2), 0));
+        log.reset(Index(9), Term(7));
+        assert_eq!((log.last_index(), log.last_term()), (Index(9), Term(7)));
+    }
+
+    // Goal: a tail is bounded by its count and by its bytes, and ends with the log.
+    #[test]
+    fn tail_is_bounded() {
+        let log = log(&[1, 1, 1, 1]);
+        assert_eq!(log.tail(Index(4), 2, 1_000), Index(2));
+        assert_eq!(log.tail(Index(4), 100, 9), Index(2));
+        assert_eq!(log.tail(Index(3), 100, 1_000), Index::ZERO);
+        assert_eq!(log.tail(Index(3), 0, 1_000), Index(3));
+    }
+
+    // Goal: a log that lacks what was let go here, or has another entry at its end, is known to
+    // need a snapshot (S9).
+    #[test]
+    fn agreement_may_lie_before_the_first_entry() {
+        let mut log = log(&[1, 3, 3, 4]);
+        log.compact(Index(2));
+        assert_eq!(log.may_agree(Index(3), Term(3)), Index(3));
+        assert_eq!(log.may_agree(Index(2), Term(3)), Index(2));
+        assert_eq!(log.may_agree(Index(2), Term(1)), Index(1));
+        assert_eq!(log.may_agree(Index(1), Term(1)), Index(1));
+        assert_eq!(log.may_agree(Index::ZERO, Term(0)), Index::ZERO);
     }
 
     // Goal: the hint skips whole terms that the leader cannot have (5.3).

@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 
+use super::snapshot_result::SnapshotResult;
 use crate::{
     codec::{
-        Decode, DecodeError, Encode, put_bytes, put_u32, put_u64, take_bool, take_bytes, take_u8,
-        take_u32, take_u64,
+        Decode, DecodeError, Encode, put_bytes, put_u32, put_u64, take_bytes, take_u8, take_u32,
+        take_u64,
     },
     log::Index,
     membership::Membership,
+    snapshot::SnapshotId,
 };
 
 /// Raft's leadership clock: each term has at most one leader (5.1).
@@ -170,6 +172,25 @@ pub enum Message {
         /// The term of the entry at `last_index`.
         last_term: Term,
     },
+    /// A part of a snapshot, for a follower that needs entries which the leader has let go (7).
+    InstallSnapshot {
+        /// The leader's term.
+        term: Term,
+        /// What names the snapshot.
+        snapshot: SnapshotId,
+        /// Which part: 0 is the manifest, and the chunks follow.
+        part: u32,
+        /// The part's bytes.
+        bytes: Bytes,
+    },
+    /// Answers [`Message::InstallSnapshot`] as far as it promises nothing, or asks for one. That
+    /// one is installed is told as it is of entries, by [`Message::AppendReply`].
+    SnapshotReply {
+        /// The follower's term.
+        term: Term,
+        /// What became of it.
+        result: SnapshotResult,
+    },
     /// Says that there is nothing to do, and that no heartbeat follows until there is: see the
     /// module `rest`.
     Rest {
@@ -241,6 +262,10 @@ impl Message {
                 result: AppendResult::Conflict { refused, hint, hint_term },
                 ..
             } => is_position(*hint, *hint_term) && hint <= refused,
+            Self::InstallSnapshot { snapshot, .. } => {
+                let SnapshotId { index, term: of, .. } = *snapshot;
+                index > Index::ZERO && index.0 < u64::MAX && of > 0 && of <= term.0
+            }
             Self::PreVoteReply { .. }
             | Self::VoteReply { .. }
             | Self::AppendReply { result: AppendResult::Matched(_), .. }
@@ -249,7 +274,8 @@ impl Message {
             | Self::ReadIndex { .. }
             | Self::ReadIndexReply { .. }
             | Self::Rest { .. }
-            | Self::RestReply { .. } => true,
+            | Self::RestReply { .. }
+            | Self::SnapshotReply { .. } => true,
         }
     }
 
@@ -267,10 +293,12 @@ impl Message {
             | Self::AppendReply { .. }
             | Self::HeartbeatReply { .. }
             | Self::ReadIndexReply { .. }
-            | Self::RestReply { .. } => true,
+            | Self::RestReply { .. }
+            | Self::SnapshotReply { .. } => true,
             Self::PreVote { .. }
             | Self::Vote { .. }
             | Self::Append { .. }
+            | Self::InstallSnapshot { .. }
             | Self::Heartbeat { .. }
             | Self::TimeoutNow { .. }
             | Self::ReadIndex { .. }
@@ -293,7 +321,9 @@ impl Message {
             | Self::ReadIndexReply { term, .. }
             | Self::TimeoutNow { term, .. }
             | Self::Rest { term, .. }
-            | Self::RestReply { term, .. } => *term,
+            | Self::RestReply { term, .. }
+            | Self::InstallSnapshot { term, .. }
+            | Self::SnapshotReply { term, .. } => *term,
         }
     }
 }
@@ -349,153 +379,4 @@ pub(super) fn take_entries(input: &mut Bytes) -> Result<Vec<Entry>, DecodeError>
         entries.push(Entry::decode(input)?);
     }
     Ok(entries)
-}
-
-impl Encode for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Vote { term, last_index, last_term, transfer } => {
-                out.push(1);
-                put_u64(out, term.0);
-                put_u64(out, last_index.0);
-                put_u64(out, last_term.0);
-                out.push(u8::from(*transfer));
-            }
-            Self::VoteReply { term, granted } => {
-                out.push(2);
-                put_u64(out, term.0);
-                out.push(u8::from(*granted));
-            }
-            Self::Append { term, prev_index, prev_term, entries, commit } => {
-                out.push(3);
-                put_u64(out, term.0);
-                put_u64(out, prev_index.0);
-                put_u64(out, prev_term.0);
-                put_u64(out, commit.0);
-                put_entries(out, entries);
-            }
-            Self::AppendReply { term, result: AppendResult::Matched(index) } => {
-                out.push(4);
-                put_u64(out, term.0);
-                put_u64(out, index.0);
-            }
-            Self::AppendReply {
-                term,
-                result: AppendResult::Conflict { refused, hint, hint_term },
-            } => {
-                out.push(5);
-                put_u64(out, term.0);
-                put_u64(out, refused.0);
-                put_u64(out, hint.0);
-                put_u64(out, hint_term.0);
-            }
-            Self::Heartbeat { term, commit, round } => {
-                out.push(6);
-                put_u64(out, term.0);
-                put_u64(out, commit.0);
-                put_u64(out, *round);
-            }
-            Self::HeartbeatReply { term, round, priority } => {
-                out.push(7);
-                put_u64(out, term.0);
-                put_u64(out, *round);
-                out.push(u8::from(priority.is_some()));
-                out.extend(priority);
-            }
-            Self::PreVote { term, last_index, last_term } => {
-                out.push(8);
-                put_u64(out, term.0);
-                put_u64(out, last_index.0);
-                put_u64(out, last_term.0);
-            }
-            Self::PreVoteReply { term, granted } => {
-                out.push(9);
-                put_u64(out, term.0);
-                out.push(u8::from(*granted));
-            }
-            Self::TimeoutNow { term, last_index, last_term } => {
-                out.push(10);
-                put_u64(out, term.0);
-                put_u64(out, last_index.0);
-                put_u64(out, last_term.0);
-            }
-            Self::ReadIndex { term, id } => {
-                out.push(11);
-                put_u64(out, term.0);
-                put_u64(out, *id);
-            }
-            Self::ReadIndexReply { term, id, index } => {
-                out.push(12);
-                put_u64(out, term.0);
-                put_u64(out, *id);
-                put_u64(out, index.0);
-            }
-            Self::Rest { term, commit } => {
-                out.push(15);
-                put_u64(out, term.0);
-                put_u64(out, commit.0);
-            }
-            Self::RestReply { term, commit } => {
-                out.push(16);
-                put_u64(out, term.0);
-                put_u64(out, commit.0);
-            }
-        }
-    }
-}
-
-impl Decode for Message {
-    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
-        let tag = take_u8(input)?;
-        let term = Term(take_u64(input)?);
-        Ok(match tag {
-            1 => Self::Vote {
-                term,
-                last_index: Index(take_u64(input)?),
-                last_term: Term(take_u64(input)?),
-                transfer: take_bool(input)?,
-            },
-            2 => Self::VoteReply { term, granted: take_bool(input)? },
-            3 => Self::Append {
-                term,
-                prev_index: Index(take_u64(input)?),
-                prev_term: Term(take_u64(input)?),
-                commit: Index(take_u64(input)?),
-                entries: take_entries(input)?,
-            },
-            4 => Self::AppendReply { term, result: AppendResult::Matched(Index(take_u64(input)?)) },
-            5 => Self::AppendReply {
-                term,
-                result: AppendResult::Conflict {
-                    refused: Index(take_u64(input)?),
-                    hint: Index(take_u64(input)?),
-                    hint_term: Term(take_u64(input)?),
-                },
-            },
-            6 => Self::Heartbeat { term, commit: Index(take_u64(input)?), round: take_u64(input)? },
-            7 => {
-                let (round, willing) = (take_u64(input)?, take_bool(input)?);
-                let priority = if willing { Some(take_u8(input)?) } else { None };
-                Self::HeartbeatReply { term, round, priority }
-            }
-            8 => Self::PreVote {
-                term,
-                last_index: Index(take_u64(input)?),
-                last_term: Term(take_u64(input)?),
-            },
-            9 => Self::PreVoteReply { term, granted: take_bool(input)? },
-            10 => Self::TimeoutNow {
-                term,
-                last_index: Index(take_u64(input)?),
-                last_term: Term(take_u64(input)?),
-            },
-            11 => Self::ReadIndex { term, id: take_u64(input)? },
-            12 => {
-                Self::ReadIndexReply { term, id: take_u64(input)?, index: Index(take_u64(input)?) }
-            }
-            15 => Self::Rest { term, commit: Index(take_u64(input)?) },
-            16 => Self::RestReply { term, commit: Index(take_u64(input)?) },
-            tag => return Err(DecodeError::UnknownTag { what: "Raft message", tag }),
-        })
-    }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     Raft,
+    footing::Footing,
     message::{Entry, Payload, Term},
     record::Record,
 };
@@ -62,10 +63,15 @@ impl Link {
 pub(super) struct Chain(Vec<Link>);
 
 impl Chain {
-    pub(super) fn of(entries: &[Entry]) -> Self {
-        let mut chain = Self::default();
-        chain.write(Index::ZERO, entries);
-        chain
+    /// Makes the log that begins with `start` and goes on with `entries`.
+    fn of(mut start: Self, entries: &[Entry]) -> Self {
+        start.write(start.last(), entries);
+        start
+    }
+
+    /// Returns the part up to `index`.
+    fn upto(&self, index: Index) -> Self {
+        Self(self.0.iter().take(index.0 as usize).copied().collect())
     }
 
     pub(super) fn last(&self) -> Index {
@@ -99,11 +105,43 @@ impl Chain {
     }
 }
 
+/// What was committed, and the configurations in it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Committed {
+    pub(super) chain: Chain,
+    /// The first configuration of the group.
+    pub(super) first: Membership,
+    pub(super) configurations: Vec<(Index, Membership)>,
+}
+
+impl Committed {
+    /// Returns the part up to `index`, its configurations from the first on.
+    fn upto(&self, index: Index) -> Self {
+        let first = self.first.clone();
+        let known = self.configurations.iter().filter(|(at, _)| *at <= index).cloned();
+        let configurations = [(Index::ZERO, first.clone())].into_iter().chain(known).collect();
+        Self { chain: self.chain.upto(index), first, configurations }
+    }
+
+    fn latest(&self) -> Option<&Membership> {
+        self.configurations.last().map(|(_, membership)| membership)
+    }
+
+    /// Adds the next entry of a log.
+    pub(super) fn push(&mut self, at: Index, link: Link, mirror: &Mirror) {
+        self.chain.push(link);
+        let configured = mirror.configurations.iter().filter(|(index, _)| *index == at);
+        self.configurations.extend(configured.cloned());
+    }
+}
+
 /// A record as it will be durable.
 #[derive(Clone, Debug)]
 enum Fact {
     Vote(Term, Option<NodeId>),
     Entries(Index, Vec<Link>),
+    /// The log rests on a snapshot, and is this one if that replaced it.
+    Snapshot(Index, Option<Chain>),
 }
 
 /// What is known to be durable.
@@ -112,9 +150,9 @@ pub(super) struct Durable {
     pub(super) term: Term,
     pub(super) voted_for: Option<NodeId>,
     pub(super) log: Chain,
-    /// The record of the vote, and the oldest one that the log rests on.
+    /// The record of the vote, and those that the log rests on.
     vote_token: Token,
-    log_token: Option<Token>,
+    footing: Footing,
 }
 
 impl Durable {
@@ -125,9 +163,14 @@ impl Durable {
             }
             Fact::Entries(after, links) => {
                 self.log.splice(*after, links);
-                if *after == Index::ZERO || self.log_token.is_none() {
-                    self.log_token = Some(token);
+                self.footing.append(token, *after);
+            }
+            Fact::Snapshot(index, replacement) => {
+                if let Some(replacement) = replacement {
+                    self.log = replacement.clone();
+                    self.footing.clear();
                 }
+                self.footing.cover(token, *index, self.log.last());
             }
         }
     }
@@ -150,29 +193,40 @@ pub(super) struct Mirror {
     pub(super) log: Chain,
     /// The configurations in the log; the first stood before its first entry.
     configurations: Vec<(Index, Membership)>,
+    /// The first of the group, as this replica was told.
+    first: Membership,
     pub(super) durable: Durable,
     waiting: VecDeque<(Token, Fact)>,
 }
 
 impl Mirror {
     /// Makes the mirror of a replica that was rebuilt from its disk: all that it has is durable.
-    pub(super) fn of(replica: &Raft) -> Self {
+    /// What its snapshot covers is of what was `committed`.
+    pub(super) fn of(replica: &Raft, committed: &Committed) -> Self {
         let state = replica.state();
-        let log = Chain::of(state.log().from(Index(1)));
+        let (base, first) = (state.log().base(), state.config().membership());
+        let mut start = committed.upto(base);
+        if base == Index::ZERO {
+            // Who joins has not heard of the group's first.
+            start.configurations = vec![(base, first.clone())];
+        }
+        let log = Chain::of(start.chain, state.log().from(base.next()));
         let (term, voted_for) = (state.term(), state.voted_for());
         // It has just been rebuilt, and knows from which records.
-        let (vote_token, log_token) = state.rests_on();
+        let (vote_token, footing) = state.rests_on();
+        let footing = footing.clone();
         let mut mirror = Self {
             term,
-            committed: Index::ZERO,
+            committed: state.committed(),
             stable: log.last(),
             leads: false,
-            configurations: vec![(Index::ZERO, state.config().membership().clone())],
-            durable: Durable { term, voted_for, log: log.clone(), vote_token, log_token },
+            configurations: start.configurations,
+            first: first.clone(),
+            durable: Durable { term, voted_for, log: log.clone(), vote_token, footing },
             log,
             waiting: VecDeque::new(),
         };
-        mirror.configure(Index::ZERO, state.log().from(Index(1)));
+        mirror.configure(base, state.log().from(base.next()));
         mirror
     }
 
@@ -199,8 +253,8 @@ impl Mirror {
     }
 
     /// Returns the latest configuration in the log.
-    pub(super) fn membership(&self) -> Membership {
-        self.configurations.last().map(|(_, membership)| membership.clone()).unwrap_or_default()
+    pub(super) fn membership(&self) -> &Membership {
+        self.configurations.last().map_or(&self.first, |(_, membership)| membership)
     }
 
     /// Tells whether `recovered` is what this replica's disk may hold after a crash: all that is
@@ -218,12 +272,20 @@ impl Mirror {
     /// Tells whether all records before `before` may be given up.
     pub(super) fn may_compact(&self, before: Token) -> bool {
         let durable = &self.durable;
-        before <= durable.vote_token && durable.log_token.is_none_or(|log| before <= log)
+        let log = durable.footing.oldest();
+        before <= durable.vote_token && log.is_none_or(|log| before <= log)
     }
 
     /// Follows what a step wrote; returns the lowest index after which the log was rewritten, if it
-    /// was.
-    pub(super) fn follow(&mut self, effects: &[Effect<Raft>]) -> Option<Index> {
+    /// was. What a snapshot covers is of what was `committed`.
+    ///
+    /// # Errors
+    /// The point that a snapshot covers, if nothing was committed there, or another entry.
+    pub(super) fn follow(
+        &mut self,
+        effects: &[Effect<Raft>],
+        committed: &Committed,
+    ) -> Result<Option<Index>, Index> {
         let mut lowest = None::<Index>;
         for effect in effects {
             let Effect::Persist { token, record } = effect else { continue };
@@ -236,10 +298,27 @@ impl Mirror {
                     let links = self.log.0.get(after.0 as usize..).unwrap_or_default();
                     Fact::Entries(*after, links.to_vec())
                 }
+                Record::Snapshot { cut, replaces } => {
+                    let known = committed.chain.at(cut.index);
+                    if known.is_none_or(|link| link.term.0 != cut.term) {
+                        return Err(cut.index);
+                    }
+                    let start = committed.upto(cut.index);
+                    // What comes with a snapshot is the configuration there (S8).
+                    if start.latest() != Some(&cut.membership) {
+                        return Err(cut.index);
+                    }
+                    let replacement = replaces.then(|| start.chain.clone());
+                    if *replaces {
+                        (self.log, self.configurations) = (start.chain, start.configurations);
+                        lowest = Some(Index::ZERO);
+                    }
+                    Fact::Snapshot(cut.index, replacement)
+                }
             };
             self.waiting.push_back((*token, fact));
         }
-        lowest
+        Ok(lowest)
     }
 
     /// Makes the records up to `upto` durable.

@@ -19,10 +19,10 @@
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term,
 //! vote and log durable before they count, ReadIndex from every replica, leadership transfer,
-//! changes of the membership through joint consensus, learners, witnesses, restart.
+//! changes of the membership through joint consensus, learners, witnesses, snapshots with
+//! compaction of the log, restart.
 //!
-//! What is not here yet: snapshots and compaction of the log, lease reads.
-//! [`log::Log`] has a base where a snapshot will end.
+//! What is not here yet: lease reads, and compaction of a witness's log.
 //!
 //! Deviations from the paper:
 //! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that
@@ -34,6 +34,10 @@
 //!   that is durable.
 //! * A new commit index reaches followers with the next Append or Heartbeat, not by a broadcast of
 //!   its own.
+//! * A follower installs a snapshot by its name: it answers each part with how far it has come, and
+//!   goes on with whoever sends the same one. Its own log may hold what it covers; then it needs none.
+//! * A replica whose own snapshot is damaged keeps its log and asks for another's; until it has one
+//!   it does not campaign.
 //! * A follower that refuses an Append below its commit index answers that it matches up to there
 //!   instead.
 //! * A leader that is removed stays for one heartbeat after that is committed, and tells its
@@ -62,9 +66,11 @@ mod candidate;
 mod changes;
 mod config;
 mod configurations;
+mod feeding;
 mod fitness;
 mod follower;
 mod following;
+mod footing;
 mod freshness;
 mod leader;
 mod message;
@@ -75,14 +81,19 @@ mod progress;
 mod proposals;
 mod reads;
 mod record;
+mod recovery;
 mod refusals;
 mod replicating;
 mod rest;
 mod sending;
 mod simulated;
+mod snapshot_result;
+mod snapshots;
 mod state;
+mod supply;
 mod timer;
 mod transfer;
+mod wire;
 
 pub use candidate::Candidate;
 pub use config::{Builder, Config, ConfigError, PRIORITY_DEFAULT, check_timing};
@@ -96,6 +107,7 @@ use mutant::Mutant;
 pub use pre_candidate::PreCandidate;
 pub use progress::Progress;
 pub use record::Record;
+pub use snapshot_result::SnapshotResult;
 pub use state::State;
 
 use std::{
@@ -142,6 +154,8 @@ pub enum Control {
     },
     /// The disk is full (true), or has room again (false).
     StorageFull(bool),
+    /// A snapshot is to be taken now, whether one is due or not.
+    TakeSnapshot,
     /// The replica has more to apply than it may (true), or can take more again (false).
     Behind(bool),
     /// Nothing is heard of this node, or nothing reaches it.
@@ -288,6 +302,8 @@ impl Seated for Raft {
             term: state.term().0,
             committed: state.committed(),
             last: state.log.last_index(),
+            snapshot: state.snapshots.covered(),
+            first: state.log.base().next(),
             transfer: state.transfers_to(),
             priority: state.config.priority(),
             disk_stalls: state.disk_stalls(),

@@ -44,7 +44,9 @@ impl State {
             | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. }
             | Message::Rest { .. }
-            | Message::RestReply { .. } => false,
+            | Message::RestReply { .. }
+            | Message::InstallSnapshot { .. }
+            | Message::SnapshotReply { .. } => false,
         }
     }
 
@@ -63,7 +65,9 @@ impl State {
             | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. }
             | Message::Rest { .. }
-            | Message::RestReply { .. } => false,
+            | Message::RestReply { .. }
+            | Message::InstallSnapshot { .. }
+            | Message::SnapshotReply { .. } => false,
         }
     }
 }
@@ -160,6 +164,39 @@ crate::mutants::mutants! {
     /// Records are given up before what replaces them is durable.
     CompactsBeforeDurable = "compacts-before-durable", "restart_compacted_late.txt",
         "a record is given up when what replaces it is durable (figure 2)";
+
+    // Snapshots (7).
+
+    /// The log rests on a snapshot before that is taken.
+    CompactsBeforeSnapshot = "compacts-before-snapshot", "snapshot_taken.txt",
+        "the log is let go when the snapshot is durable (7)";
+    /// A snapshot is acknowledged when its first part arrives.
+    SnapshotAcknowledgedEarly = "snapshot-acknowledged-early", "snapshot_installed.txt",
+        "a snapshot is acknowledged when it is durable, and so is that the log rests on it (7)";
+    /// What follows the snapshot's index stays, though it follows another entry there.
+    ConflictingTailKept = "conflicting-tail-kept", "snapshot_replaces_log.txt",
+        "a log that is another one at the snapshot's index goes as a whole (RAFT-P21; 7)";
+    /// What follows the snapshot's index goes, though it follows the same entry there.
+    MatchingSuffixWiped = "matching-suffix-wiped", "snapshot_keeps_suffix.txt",
+        "what follows the entry that a snapshot ends with stays (7)";
+    /// The log goes on behind a snapshot as if that ended in the present term.
+    SnapshotOfPresentTerm = "snapshot-of-present-term", "snapshot_resumed.txt",
+        "the term before the first entry is that of the snapshot's last (7)";
+    /// A replica that installs a snapshot goes on under the configuration that it had.
+    MembershipNotRestored = "membership-not-restored", "snapshot_membership.txt",
+        "a snapshot brings the configuration at its index (S8; dissertation 4.1, 5)";
+    /// No record says that a snapshot replaced the log.
+    InstallNotRecorded = "install-not-recorded", "snapshot_install_recorded.txt",
+        "a restart finds the log that a snapshot left (RAFT-P21, S11; 7)";
+    /// A snapshot is removed when newer ones are there, though the log on the disk rests on it.
+    PrunedWhileNeeded = "pruned-while-needed", "snapshot_pruned.txt",
+        "a snapshot stays as long as the durable log rests on it (S11; 7)";
+    /// A replica that joins takes a snapshot before it knows who takes part.
+    SnapshotOfUnknownMembership = "snapshot-of-unknown-membership", "snapshot_of_joiner.txt",
+        "a snapshot names the configuration at its index (S8; dissertation 5)";
+    /// A leader without the entry that a follower refuses probes where its own log begins.
+    PurgedLeaderProbesOn = "purged-leader-probes-on", "snapshot_for_empty_follower.txt",
+        "a follower that ends before the leader's first entry gets a snapshot (S9; 7)";
 
     // What leaders take for committed (5.3, 5.4.2).
 

@@ -95,7 +95,8 @@ impl PreCandidate {
             | Message::Append { .. }
             | Message::Heartbeat { .. }
             | Message::Rest { .. }
-            | Message::TimeoutNow { .. } => {
+            | Message::TimeoutNow { .. }
+            | Message::InstallSnapshot { .. } => {
                 Next::Redeliver(Follower::new().into(), Input::Receive { from, message })
             }
             // Answers to what this replica asked in a role it no longer holds.
@@ -103,7 +104,8 @@ impl PreCandidate {
             | Message::AppendReply { .. }
             | Message::HeartbeatReply { .. }
             | Message::ReadIndexReply { .. }
-            | Message::RestReply { .. } => Next::Stay,
+            | Message::RestReply { .. }
+            | Message::SnapshotReply { .. } => Next::Stay,
             // Only a leader can tell.
             Message::ReadIndex { .. } => Next::Stay,
         }
@@ -175,6 +177,14 @@ impl Step<Raft> for PreCandidate {
             }
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
+            Input::Snapshot(report) => {
+                state.on_report(report, out);
+                // Who has lost its state could not serve.
+                if state.is_lost() {
+                    return Next::Become(Follower::new().into());
+                }
+            }
+            Input::Control(Control::TakeSnapshot) => state.take_snapshot(out),
             Input::Control(Control::Read(reads)) => state.read_without_leader(now, reads, out),
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);

@@ -2,13 +2,19 @@
 
 use std::collections::VecDeque;
 
-use crate::log::Index;
+use super::feeding::Feeding;
+use crate::{
+    log::Index,
+    snapshot::{Saved, SnapshotId},
+};
 
 /// A follower's progress. `matched` < `next` always.
 ///
 /// ```text
 ///             Matched                Conflict, no progress, or silence
 ///   Probe ----------------> Replicate -------------------------------> Probe
+///   Probe, Replicate -----------------> Snapshot --------------------> Probe
+///             what comes next was let go         all is there, or silence
 /// ```
 #[derive(Clone, Debug, Hash)]
 pub struct Progress {
@@ -37,6 +43,8 @@ enum Pace {
         in_flight: VecDeque<(Index, usize)>,
         bytes: usize,
     },
+    /// A snapshot is sent in the place of entries that the leader has let go.
+    Snapshot(Feeding),
 }
 
 /// How much a follower may owe an answer to.
@@ -92,6 +100,7 @@ impl Progress {
             Pace::Replicate { in_flight, bytes } => {
                 self.next <= last && in_flight.len() < window.appends && *bytes < window.bytes
             }
+            Pace::Snapshot(_) => false,
         }
     }
 
@@ -107,6 +116,7 @@ impl Progress {
                 *bytes += size;
                 self.next = last.next();
             }
+            Pace::Snapshot(_) => {}
         }
     }
 
@@ -115,6 +125,7 @@ impl Progress {
         match &self.pace {
             Pace::Probe { sent } => *sent,
             Pace::Replicate { in_flight, .. } => !in_flight.is_empty(),
+            Pace::Snapshot(_) => false,
         }
     }
 
@@ -134,6 +145,7 @@ impl Progress {
                 in_flight.retain(|(last, _)| *last > index);
                 *bytes = in_flight.iter().map(|(_, size)| size).sum();
             }
+            Pace::Snapshot(_) => self.next = self.next.max(self.matched.next()),
         }
         assert!(self.matched < self.next, "what is matched needs no sending (RAFT-P30)");
     }
@@ -143,6 +155,8 @@ impl Progress {
         match self.pace {
             Pace::Probe { .. } => refused == self.next.previous(),
             Pace::Replicate { .. } => refused > self.matched,
+            // It answers what was sent before.
+            Pace::Snapshot(_) => false,
         }
     }
 
@@ -155,6 +169,9 @@ impl Progress {
 
     /// Notes that a heartbeat interval has passed.
     pub(super) fn on_interval(&mut self) {
+        if let Pace::Snapshot(feeding) = &mut self.pace {
+            feeding.on_interval();
+        }
         if self.owes() {
             self.age = LOST_AFTER.min(self.age + 1);
         }
@@ -168,6 +185,7 @@ impl Progress {
             Pace::Probe { sent } if self.age > 0 => *sent = false,
             Pace::Replicate { .. } if self.age >= LOST_AFTER => self.on_conflict(self.matched),
             Pace::Probe { .. } | Pace::Replicate { .. } => {}
+            Pace::Snapshot(feeding) => feeding.on_heartbeat(),
         }
     }
 
@@ -182,6 +200,57 @@ impl Progress {
     pub(super) fn on_alive(&mut self) {
         if let Pace::Probe { sent } = &mut self.pace {
             *sent = false;
+        }
+    }
+
+    // Snapshots.
+
+    /// Returns the snapshot that is being sent.
+    pub(super) fn fed(&self) -> Option<SnapshotId> {
+        match &self.pace {
+            Pace::Snapshot(feeding) => Some(feeding.id()),
+            Pace::Probe { .. } | Pace::Replicate { .. } => None,
+        }
+    }
+
+    /// Begins to send a snapshot, which the follower may have `wanted`.
+    pub(super) fn begin_snapshot(&mut self, saved: &Saved, wanted: bool) {
+        self.pace = Pace::Snapshot(Feeding::begin(saved, wanted));
+    }
+
+    /// Gives up sending a snapshot.
+    pub(super) fn end_snapshot(&mut self) {
+        self.pace = Pace::Probe { sent: true };
+    }
+
+    /// Returns the part of a snapshot to send next, if one may be on its way beside the others.
+    pub(super) fn next_part(&mut self, window: u32) -> Option<(SnapshotId, u32)> {
+        match &mut self.pace {
+            Pace::Snapshot(feeding) => feeding.next_part(window),
+            Pace::Probe { .. } | Pace::Replicate { .. } => None,
+        }
+    }
+
+    /// Notes that the follower has the parts of a snapshot before `next`: once it has all, entries
+    /// follow.
+    pub(super) fn on_stored(&mut self, snapshot: SnapshotId, next: u32) {
+        if let Pace::Snapshot(feeding) = &mut self.pace
+            && feeding.on_stored(snapshot, next)
+        {
+            self.next = self.matched.max(snapshot.index).next();
+            self.pace = Pace::Probe { sent: false };
+        }
+    }
+
+    /// Goes back to entries where the follower has come to hold what the snapshot covers, or all up
+    /// to `base`, from where on the leader has them.
+    pub(super) fn leave_snapshot(&mut self, base: Index) {
+        if let Pace::Snapshot(feeding) = &self.pace
+            && !feeding.is_wanted()
+            && self.matched >= base.min(feeding.id().index)
+        {
+            self.next = self.matched.next();
+            self.pace = Pace::Probe { sent: false };
         }
     }
 }

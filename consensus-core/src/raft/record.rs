@@ -4,9 +4,10 @@ use bytes::Bytes;
 
 use super::message::{Entry, Term, put_entries, take_entries};
 use crate::{
-    codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
+    codec::{Decode, DecodeError, Encode, put_u64, take_bool, take_u8, take_u64},
     log::Index,
     members::NodeId,
+    snapshot::Cut,
 };
 
 /// One durable fact of a replica.
@@ -27,6 +28,13 @@ pub enum Record {
         /// What follows it.
         entries: Vec<Entry>,
     },
+    /// Everything up to `cut` is in a snapshot that is durable: what lies before is let go.
+    Snapshot {
+        /// The point of the log that it covers.
+        cut: Cut,
+        /// Whether the log was another one there, or ended before, and goes as a whole (RAFT-P21).
+        replaces: bool,
+    },
 }
 
 impl Encode for Record {
@@ -42,6 +50,11 @@ impl Encode for Record {
                 put_u64(out, after.0);
                 put_entries(out, entries);
             }
+            Self::Snapshot { cut, replaces } => {
+                out.push(3);
+                cut.encode(out);
+                out.push(u8::from(*replaces));
+            }
         }
     }
 }
@@ -54,6 +67,7 @@ impl Decode for Record {
                 voted_for: NodeId::new(take_u64(input)?),
             }),
             2 => Ok(Self::Append { after: Index(take_u64(input)?), entries: take_entries(input)? }),
+            3 => Ok(Self::Snapshot { cut: Cut::decode(input)?, replaces: take_bool(input)? }),
             tag => Err(DecodeError::UnknownTag { what: "Raft record", tag }),
         }
     }

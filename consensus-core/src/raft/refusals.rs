@@ -61,6 +61,11 @@ impl State {
                 let (round, priority) = (*round, self.willingness());
                 self.reply(to, Message::HeartbeatReply { term, round, priority }, out);
             }
+            // The term is what counts; it acknowledges nothing.
+            Message::InstallSnapshot { .. } => {
+                let result = AppendResult::Matched(Index::ZERO);
+                self.reply(to, Message::AppendReply { term, result }, out);
+            }
             Message::PreVote { .. } => {
                 self.reply(to, Message::PreVoteReply { term, granted: false }, out);
             }
@@ -72,7 +77,8 @@ impl State {
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. }
-            | Message::RestReply { .. } => {}
+            | Message::RestReply { .. }
+            | Message::SnapshotReply { .. } => {}
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     log::Index,
     members::NodeId,
     process::{Effect, Effects},
+    snapshot::Order,
     time::Time,
 };
 
@@ -100,7 +101,13 @@ pub(super) fn replicate(
     }
     while progress.may_send(last, window) {
         let prev_index = progress.next().previous();
-        let TermAt::Known(prev_term) = state.log.term_at(prev_index) else { return };
+        let TermAt::Known(prev_term) = state.log.term_at(prev_index) else {
+            // What comes next was let go: a snapshot goes in its place (7).
+            if let Some(saved) = state.snapshots.sendable() {
+                progress.begin_snapshot(saved, false);
+            }
+            break;
+        };
         let batch = state.log.batch(progress.next(), state.config.append_bytes_max());
         let entries = match strips {
             true => batch.iter().map(Entry::stripped).collect(),
@@ -119,5 +126,8 @@ pub(super) fn replicate(
             commit: state.committed(),
         };
         out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
+    }
+    while let Some((snapshot, part)) = progress.next_part(state.config.snapshot_window()) {
+        out.push(Effect::Snapshot(Order::Fetch { to: peer, snapshot, part }));
     }
 }

@@ -132,7 +132,7 @@ impl State {
             ) => self.rest.is_on &= !leads,
             // A follower may answer on its own.
             Input::Control(Control::Read(_)) => self.rest.is_on &= !leads,
-            Input::Submit(_) | Input::Control(_) => self.get_up(now),
+            Input::Submit(_) | Input::Snapshot(_) | Input::Control(_) => self.get_up(now),
             Input::Receive { from, message } => {
                 if message.is_reply() || !self.admits(*from, message) {
                     return;

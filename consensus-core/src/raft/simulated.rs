@@ -6,6 +6,7 @@ use super::{
     invariants::{Observer, Violation},
     message::{AppendResult, Message, Payload},
     record::Record,
+    snapshot_result::SnapshotResult,
 };
 use crate::{
     client::Admin,
@@ -15,6 +16,7 @@ use crate::{
     read::Read,
     role::{Seated, Step},
     sim::{Broken, Judge, Setup, Simulated},
+    snapshot::Cut,
 };
 
 impl Simulated for Raft {
@@ -30,6 +32,12 @@ impl Simulated for Raft {
             .append_window(setup.append_window)
             .catch_up_slack(setup.catch_up_slack)
             .append_window_bytes(setup.append_window_bytes)
+            .snapshot_entries(setup.snapshots.entries)
+            .snapshot_bytes(setup.snapshots.bytes)
+            .snapshot_window(setup.snapshots.window)
+            .tail_entries(setup.snapshots.tail_entries)
+            .tail_bytes(setup.snapshots.tail_bytes)
+            .fed_bytes(setup.snapshots.fed_bytes)
             .pre_vote(setup.pre_vote)
             .check_quorum(setup.check_quorum)
             .rests(setup.rests)
@@ -48,6 +56,10 @@ impl Simulated for Raft {
 
     fn storage_full(full: bool) -> Input<Self> {
         Input::Control(Control::StorageFull(full))
+    }
+
+    fn snapshot(&self) -> Option<Cut> {
+        self.state.snapshot().filter(|_| !self.state.is_witness()).cloned()
     }
 
     fn behind(behind: bool) -> Input<Self> {
@@ -119,6 +131,17 @@ impl Simulated for Raft {
             Message::TimeoutNow { last_index, last_term, .. } => {
                 format!("TimeoutNow@{term} log ends at {last_index}@{}", last_term.0)
             }
+            Message::InstallSnapshot { snapshot, part, bytes, .. } => {
+                format!("InstallSnapshot@{term} {snapshot}, part {part}, {}B", bytes.len())
+            }
+            Message::SnapshotReply {
+                result: SnapshotResult::Stored { snapshot, next }, ..
+            } => {
+                format!("SnapshotReply@{term} {snapshot}, next is part {next}")
+            }
+            Message::SnapshotReply { result: SnapshotResult::Wanted { index }, .. } => {
+                format!("SnapshotReply@{term} wants one up to {index} or later")
+            }
         }
     }
 
@@ -137,6 +160,10 @@ impl Simulated for Raft {
                 };
                 let entries: Vec<String> = entries.iter().map(entry).collect();
                 format!("after {after}: {}", entries.join(" "))
+            }
+            Record::Snapshot { cut, replaces } => {
+                let how = if *replaces { "in place of the log" } else { "of the log" };
+                format!("snapshot up to {}@{}, {how}", cut.index, cut.term)
             }
         }
     }
@@ -175,6 +202,7 @@ impl Observer {
             Violation::LogMatching { at, .. }
             | Violation::LeaderCompleteness { at, .. }
             | Violation::StateMachineSafety { at, .. }
+            | Violation::SnapshotOfCommitted { at, .. }
             | Violation::CommittedOnMajority { at, .. } => Some(*at),
             Violation::ElectionSafety { .. }
             | Violation::LeaderAppendOnly { .. }

@@ -10,17 +10,18 @@ use super::{
     config::Config,
     configurations::Configurations,
     fitness::Fitness,
+    footing::Footing,
     freshness::Confirmed,
     log::Log,
     message::{Entry, Payload, Term},
     mutant::Mutant,
     record::Record,
     rest::Rest,
+    snapshots::Snapshots,
     timer::Timer,
     transfer::Handover,
 };
 use crate::{
-    error::RecoverError,
     log::{Decided, Index},
     members::NodeId,
     process::{Effect, Effects, Ticket, Token},
@@ -33,28 +34,29 @@ pub struct State {
     pub(super) config: Config,
     pub(super) log: Log,
     pub(super) configurations: Configurations,
-    term: Term,
-    voted_for: Option<NodeId>,
-    committed: Index,
-    leader: Option<NodeId>,
+    pub(super) term: Term,
+    pub(super) voted_for: Option<NodeId>,
+    pub(super) committed: Index,
+    pub(super) leader: Option<NodeId>,
     storage_full: bool,
+    pub(super) snapshots: Snapshots,
     /// The log has commands without their bytes.
     pub(super) is_blind: bool,
     /// Whether the replica has more to apply than it may.
     pub(super) behind: bool,
 
     /// The youngest record handed to the host, and the youngest that is durable.
-    persisting: Token,
-    durable: Token,
-    /// The record of the present vote, and the oldest one that holds entries of the log.
-    vote_token: Token,
-    log_token: Option<Token>,
+    pub(super) persisting: Token,
+    pub(super) durable: Token,
+    /// The record of the present vote, and those that the log rests on.
+    pub(super) vote_token: Token,
+    pub(super) footing: Footing,
     /// Records older than this were given up.
     compacted: Token,
     /// Entries on their way to the disk: a record, and the last index that its durability vouches
     /// for.
-    unsynced: VecDeque<(Token, Index)>,
-    stable: Index,
+    pub(super) unsynced: VecDeque<(Token, Index)>,
+    pub(super) stable: Index,
 
     pub(super) timer: Timer,
     /// The id of the last request for a read index; no life of the replica uses it again.
@@ -66,17 +68,13 @@ pub struct State {
 }
 
 impl State {
-    /// Rebuilds the state from durable records.
-    pub(super) fn recover(
-        config: Config,
-        now: Time,
-        records: impl IntoIterator<Item = (Token, Record)>,
-    ) -> Result<Self, RecoverError> {
+    /// Makes the state of a replica that has nothing.
+    pub(super) fn blank(config: Config, now: Time) -> Self {
         let timer = Timer::new(config.seed(), now);
         let restarts = config.has_bug(Mutant::ReadIdsRestart);
         let read_id = if restarts { 0 } else { config.reads_from() };
         let first = config.membership().clone();
-        let mut state = Self {
+        Self {
             config,
             log: Log::default(),
             configurations: Configurations::new(Index::ZERO, first),
@@ -85,12 +83,13 @@ impl State {
             committed: Index::ZERO,
             leader: None,
             storage_full: false,
+            snapshots: Snapshots::default(),
             is_blind: false,
             behind: false,
             persisting: Token::default(),
             durable: Token::default(),
             vote_token: Token::default(),
-            log_token: None,
+            footing: Footing::default(),
             compacted: Token::default(),
             unsynced: VecDeque::new(),
             stable: Index::ZERO,
@@ -100,74 +99,12 @@ impl State {
             handover: Handover::default(),
             rest: Rest::default(),
             fitness: Fitness::default(),
-        };
-        let mut orphan = None;
-        for (token, record) in records {
-            if state.is_given_up(&record) {
-                orphan = Some(token);
-                state.persisting = token;
-                state.durable = token;
-            } else {
-                state.replay(token, record)?;
-            }
         }
-        if let (Some(token), None) = (orphan, state.log_token) {
-            let reason = "entries follow a gap in the log";
-            return Err(RecoverError::Contradiction { token: token.0, reason });
-        }
-        // Judged at the end: the record of an entry's own term may have been given up for that of a
-        // later one.
-        if state.log.last_term() > state.term && !state.has_bug(Mutant::TermNotDurable) {
-            let reason = "an entry is of a later term than the replica";
-            return Err(RecoverError::Contradiction { token: state.durable.0, reason });
-        }
-        if state.has_bug(Mutant::ConfigurationForgotten) {
-            state.configurations.truncate_after(Index::ZERO);
-        }
-        state.stable = state.log.last_index();
-        // Who is a majority alone has nobody to wait for.
-        if !state.membership().is_alone(state.id()) {
-            state.reset_election_timer(now);
-        }
-        Ok(state)
     }
 
-    /// Tells whether a record is one of entries that were all replaced later: it was given up, but
-    /// the journal gives space back by the segment, and the rest of such a one comes back.
-    fn is_given_up(&self, record: &Record) -> bool {
-        let continues = matches!(record, Record::Append { after, .. } if *after > Index::ZERO);
-        continues && self.log_token.is_none()
-    }
-
-    fn replay(&mut self, token: Token, record: Record) -> Result<(), RecoverError> {
-        let contradiction = |reason| Err(RecoverError::Contradiction { token: token.0, reason });
-        match record {
-            Record::Vote { term, voted_for } => {
-                if term < self.term {
-                    return contradiction("the term goes back");
-                }
-                let forgets = self.has_bug(Mutant::VoteForgottenOnRestart);
-                (self.term, self.voted_for) = (term, voted_for.filter(|_| !forgets));
-                self.vote_token = token;
-            }
-            Record::Append { after, entries } => {
-                if after > self.log.last_index() {
-                    return contradiction("entries follow a gap in the log");
-                }
-                let returns = self.has_bug(Mutant::OverwrittenTailReturns);
-                let upto = Index(after.0 + entries.len() as u64);
-                let tail = if returns { self.log.from(upto.next()).to_vec() } else { Vec::new() };
-                self.write(token, after, entries);
-                tail.into_iter().for_each(|entry| self.push(entry));
-            }
-        }
-        (self.persisting, self.durable) = (token, token);
-        Ok(())
-    }
-
-    /// Returns the record of the vote, and the oldest one that the log rests on.
-    pub(super) fn rests_on(&self) -> (Token, Option<Token>) {
-        (self.vote_token, self.log_token)
+    /// Returns the record of the vote, and those that the log rests on.
+    pub(super) fn rests_on(&self) -> (Token, &Footing) {
+        (self.vote_token, &self.footing)
     }
 
     /// Returns the current term.
@@ -216,13 +153,13 @@ impl State {
         #[rustfmt::skip]
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
-            is_blind: _, behind, persisting, durable, vote_token, log_token, compacted, unsynced,
-            stable, timer: _, read_id, confirmed, handover, rest,
-            fitness: _,
+            snapshots, is_blind: _, behind, persisting, durable, vote_token, footing, compacted,
+            unsynced, stable, timer: _, read_id, confirmed, handover, rest, fitness: _,
         } = self;
         handover.fingerprint(name, out);
         rest.fingerprint(name, out);
         // Tokens are only compared: behind the durable one by distance, before it by rank.
+        let log_token = footing.oldest();
         let old = [*vote_token, log_token.unwrap_or_default(), *compacted];
         let rank = |token: Token| match token.0.checked_sub(durable.0) {
             Some(ahead @ 1..) => (ahead, 0),
@@ -232,7 +169,7 @@ impl State {
         (log, term, voted_for.map(name), committed, leader.map(name)).hash(out);
         (storage_full, behind).hash(out);
         (rank(*persisting), rank(*vote_token), log_token.map(rank), rank(*compacted)).hash(out);
-        (unsynced, stable, read_id, confirmed.map(|it| it.index)).hash(out);
+        (unsynced, stable, snapshots, read_id, confirmed.map(|it| it.index)).hash(out);
     }
 
     pub(super) fn storage_full(&self) -> bool {
@@ -313,13 +250,13 @@ impl State {
 
     // Durability.
 
-    fn persist(&mut self, record: Record, out: &mut Effects<Raft>) -> Token {
+    pub(super) fn persist(&mut self, record: Record, out: &mut Effects<Raft>) -> Token {
         self.persisting = self.persisting.next();
         out.push(Effect::Persist { token: self.persisting, record });
         self.persisting
     }
 
-    fn persist_vote(&mut self, out: &mut Effects<Raft>) -> Token {
+    pub(super) fn persist_vote(&mut self, out: &mut Effects<Raft>) -> Token {
         let record = Record::Vote { term: self.term, voted_for: self.voted_for };
         self.vote_token = self.persist(record, out);
         self.vote_token
@@ -343,7 +280,7 @@ impl State {
         self.unsynced.push_back((token, self.log.last_index()));
     }
 
-    fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
+    pub(super) fn write(&mut self, token: Token, after: Index, entries: Vec<Entry>) {
         self.log.truncate_after(after);
         if !self.has_bug(Mutant::ConfigurationNotRolledBack) {
             self.configurations.truncate_after(after);
@@ -356,13 +293,11 @@ impl State {
         if !self.has_bug(Mutant::UnsyncedNotClamped) {
             self.unsynced.iter_mut().for_each(|(_, last)| *last = (*last).min(after));
         }
-        if after == Index::ZERO || self.log_token.is_none() {
-            self.log_token = Some(token);
-        }
+        self.footing.append(token, after);
         entries.into_iter().for_each(|entry| self.push(entry));
     }
 
-    fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: Entry) {
         let membership = match &entry.payload {
             Payload::Membership(membership) => Some(membership.clone()),
             Payload::NoOp | Payload::Command(_) | Payload::Stripped => None,
@@ -404,13 +339,15 @@ impl State {
             self.unsynced.pop_front();
             self.stable = self.stable.max(last);
         }
-        let log = self.log_token.unwrap_or(self.vote_token);
+        self.prune_snapshots(upto, out);
+        let log = self.footing.oldest().unwrap_or(self.vote_token);
+        let replacement = self.footing.replacement().unwrap_or(self.vote_token);
         let forgets_log = self.has_bug(Mutant::CompactsLogWithVote);
         let needed = if forgets_log { self.vote_token } else { log.min(self.vote_token) };
-        // Older records go only when both that replace them are durable: a crash must not find
+        // Older records go only when all that replace them are durable: a crash must not find
         // neither.
         let early = needed <= upto && self.has_bug(Mutant::CompactsBeforeDurable);
-        if (log.max(self.vote_token) <= upto || early) && needed > self.compacted {
+        if (replacement.max(self.vote_token) <= upto || early) && needed > self.compacted {
             self.compacted = needed;
             out.push(Effect::Compact { before: needed });
         }
@@ -426,15 +363,16 @@ impl State {
         out: &mut Effects<Raft>,
     ) {
         assert!(index <= self.log.last_index(), "only what is in the log is committed");
-        if index <= self.committed {
+        if index <= self.committed || self.snapshots.is_lost() {
             return;
         }
         let mut at = self.committed;
         let newly = self.log.from(at.next());
         let count = (index.0 - at.0) as usize;
-        let mut decided = Vec::with_capacity(count);
+        let (mut decided, mut bytes) = (Vec::with_capacity(count), 0);
         for entry in newly.iter().take(count) {
             at = at.next();
+            bytes += entry.payload.size();
             let command = match &entry.payload {
                 Payload::NoOp | Payload::Stripped | Payload::Membership(_) => None,
                 Payload::Command(command) => Some(command.clone()),
@@ -445,6 +383,7 @@ impl State {
         // A witness has nothing to apply, and its replica stays as it is.
         if !self.is_witness() {
             out.push(Effect::Apply(decided));
+            self.take_snapshot_if_due(bytes, out);
         }
     }
 }

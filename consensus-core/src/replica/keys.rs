@@ -10,8 +10,16 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Rejection, Reply, mutant::Mutant};
-use crate::{mutants::Bugs, time::WallTime};
+use super::{
+    Rejection, Reply,
+    mutant::Mutant,
+    saved::{put_all, put_reply, take_all, take_reply},
+};
+use crate::{
+    codec::{DecodeError, put_bytes, put_u64, take_bytes, take_u64},
+    mutants::Bugs,
+    time::WallTime,
+};
 
 /// How long a key is kept, by the time in the log.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -58,6 +66,29 @@ impl Keys {
         let key = Bytes::copy_from_slice(&key);
         self.by_age.push_back((now, key.clone()));
         self.table.insert(key, (digest, reply));
+    }
+
+    /// Appends all keys from the oldest on, for a snapshot.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        let known = |(at, key)| Some((at, key, self.table.get(key)?));
+        let keys: Vec<_> =
+            self.by_age.iter().map(|(at, key)| (at, key)).filter_map(known).collect();
+        put_all(out, keys.into_iter(), |out, (at, key, (digest, reply))| {
+            put_u64(out, at.0);
+            put_bytes(out, key);
+            out.extend_from_slice(&digest.to_le_bytes());
+            put_reply(out, reply);
+        });
+    }
+
+    /// Reads what [`Self::put`] wrote.
+    pub(super) fn take(&mut self, input: &mut Bytes) -> Result<(), DecodeError> {
+        take_all(input, |input| {
+            let (at, key) = (WallTime(take_u64(input)?), take_bytes(input)?);
+            let digest = u128::from(take_u64(input)?) | u128::from(take_u64(input)?) << 64;
+            self.remember(key, digest, take_reply(input)?, at);
+            Ok(())
+        })
     }
 }
 

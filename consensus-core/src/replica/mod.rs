@@ -7,6 +7,7 @@
 mod envelope;
 mod keys;
 mod mutant;
+mod saved;
 mod sessions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ pub use keys::{KEY_BYTES_MAX, KEY_LIFETIME, KEYS_MAX};
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
 use mutant::Mutant;
+pub use saved::{RestoreError, SaveError};
 pub use sessions::{SESSION_LIFETIME, SESSION_WINDOW, SESSIONS_MAX};
 
 use self::{
@@ -126,6 +128,11 @@ impl<S: StateMachine> Replica<S> {
     /// Returns the last index applied.
     pub fn applied(&self) -> Index {
         self.applied
+    }
+
+    /// Returns the time in the log at the last index applied.
+    pub fn now(&self) -> WallTime {
+        self.now
     }
 
     /// Returns the user's state.

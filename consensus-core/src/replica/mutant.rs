@@ -34,4 +34,10 @@ crate::mutants::mutants! {
     /// Another body under a known key gets the first one's reply.
     KeyAnswersAnotherBody = "key-answers-another-body", "key_stands_for_one_body",
         "a key stands for one body";
+    /// A snapshot leaves the sessions out: what is repeated after it is executed again.
+    SessionsNotSaved = "sessions-not-saved", "snapshot_remembers_what_was_executed",
+        "the sessions are in a snapshot (SES-P02; dissertation 6.3)";
+    /// A snapshot leaves the idempotency keys out.
+    KeysNotSaved = "keys-not-saved", "snapshot_remembers_the_keys",
+        "the idempotency keys are in a snapshot (SES-P02)";
 }

@@ -8,8 +8,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Rejection, Reply, RequestId, SessionId, mutant::Mutant};
-use crate::{log::Index, mutants::Bugs, time::WallTime};
+use bytes::Bytes;
+
+use super::{
+    Rejection, Reply, RequestId, SessionId,
+    mutant::Mutant,
+    saved::{put_all, put_reply, take_all, take_reply},
+};
+use crate::{
+    codec::{DecodeError, put_u64, take_u64},
+    log::Index,
+    mutants::Bugs,
+    time::WallTime,
+};
 
 /// How long a session lives after its last request, by the time in the log.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -126,6 +137,37 @@ impl Sessions {
             session.replies.insert(request, (digest(command), reply));
         }
     }
+
+    /// Appends all sessions, for a snapshot.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_all(out, self.table.iter(), |out, (id, session)| {
+            let Session { last_active, low, replies } = session;
+            put_u64(out, id.0);
+            put_u64(out, last_active.0);
+            put_u64(out, low.0);
+            put_all(out, replies.iter(), |out, (request, (digest, reply))| {
+                put_u64(out, request.0);
+                put_u64(out, *digest);
+                put_reply(out, reply);
+            });
+        });
+    }
+
+    /// Reads what [`Self::put`] wrote.
+    pub(super) fn take(&mut self, input: &mut Bytes) -> Result<(), DecodeError> {
+        take_all(input, |input| {
+            let id = SessionId(take_u64(input)?);
+            let (last_active, low) = (WallTime(take_u64(input)?), RequestId(take_u64(input)?));
+            let mut replies = BTreeMap::new();
+            take_all(input, |input| {
+                let (request, digest) = (RequestId(take_u64(input)?), take_u64(input)?);
+                replies.insert(request, (digest, take_reply(input)?));
+                Ok(())
+            })?;
+            self.table.insert(id, Session { last_active, low, replies });
+            Ok(())
+        })
+    }
 }
 
 fn digest(command: &[u8]) -> u64 {
@@ -134,8 +176,6 @@ fn digest(command: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     const NOON: WallTime = WallTime(1_000_000_000);

@@ -36,6 +36,10 @@ impl Disk for Platter {
         self.disk.read(file)
     }
 
+    fn read_at(&mut self, file: &str, offset: u64, length: usize) -> Result<Bytes, DiskError> {
+        self.disk.read_at(file, offset, length)
+    }
+
     fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
         self.disk.create(file, length)
     }
@@ -50,6 +54,10 @@ impl Disk for Platter {
         self.disk.write(file, if fits { place } else { offset }, bytes)
     }
 
+    fn append(&mut self, file: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.disk.append(file, bytes)
+    }
+
     fn sync(&mut self, file: &str) -> Result<(), DiskError> {
         self.disk.sync(file)
     }
@@ -60,6 +68,59 @@ impl Disk for Platter {
 
     fn remove(&mut self, file: &str) -> Result<(), DiskError> {
         self.disk.remove(file)
+    }
+}
+
+impl Platter {
+    /// Lets `changes` more changes reach it before the process ends.
+    pub(super) fn stop_after(&mut self, changes: u64) {
+        self.disk.stop_after(changes);
+    }
+
+    /// Fails the next operation of a kind.
+    pub(super) fn fail_next(&mut self, operation: Operation) {
+        self.disk.fail_next(operation);
+    }
+
+    /// Leaves no room, or gives it back.
+    pub(super) fn set_full(&mut self, full: bool) {
+        self.disk.set_capacity(full.then_some(0));
+    }
+
+    /// Takes back what was armed and has not happened.
+    pub(super) fn mend(&mut self) {
+        self.astray = None;
+        self.disk.restart();
+    }
+
+    /// Changes a bit that was written, chosen by `pick`; false if nothing was.
+    pub(super) fn rot(&mut self, pick: u64) -> bool {
+        let files = self.disk.list().unwrap_or_default();
+        let Some(file) = files.get(pick as usize % files.len().max(1)) else { return false };
+        let Some(mut contents) = self.disk.contents(file).map(<[u8]>::to_vec) else {
+            return false;
+        };
+        let written: Vec<usize> =
+            (0..contents.len()).filter(|at| contents.get(*at).is_some_and(|b| *b != 0)).collect();
+        let Some(place) = written.get((pick >> 16) as usize % written.len().max(1)) else {
+            return false;
+        };
+        let Some(byte) = contents.get_mut(*place) else { return false };
+        *byte ^= 1 << ((pick >> 8) % 8);
+        let file = file.clone();
+        self.disk.replace(&file, contents);
+        true
+    }
+
+    /// Ends the process, and with the machine's power loses what was not synced, but for the sectors
+    /// that are `kept`.
+    pub(super) fn end(&mut self, with_power: bool, mut kept: impl FnMut() -> bool) {
+        self.astray = None;
+        if with_power {
+            self.disk.crash_keeping(|_, _| if kept() { SECTOR_BYTES as usize } else { 0 });
+        } else {
+            self.disk.restart();
+        }
     }
 }
 
@@ -197,17 +258,17 @@ impl Drive {
 
     /// Lets `changes` more changes reach the disk before the process ends.
     pub(super) fn stop_after(&mut self, changes: u64) {
-        self.disk().disk.stop_after(changes);
+        self.disk().stop_after(changes);
     }
 
     /// Fails the next write or sync.
     pub(super) fn fail_next(&mut self, operation: Operation) {
-        self.disk().disk.fail_next(operation);
+        self.disk().fail_next(operation);
     }
 
     /// Leaves no room for another segment, or gives it back.
     pub(super) fn set_full(&mut self, full: bool) {
-        self.disk().disk.set_capacity(full.then_some(0));
+        self.disk().set_full(full);
     }
 
     /// Lets the next write go astray.
@@ -224,29 +285,12 @@ impl Drive {
     /// Changes a bit that was written; false if nothing was.
     pub(super) fn rot(&mut self) -> bool {
         let pick = self.random.any();
-        let platter = self.disk();
-        let files = platter.disk.list().unwrap_or_default();
-        let Some(file) = files.get(pick as usize % files.len().max(1)) else { return false };
-        let Some(mut contents) = platter.disk.contents(file).map(<[u8]>::to_vec) else {
-            return false;
-        };
-        let written: Vec<usize> =
-            (0..contents.len()).filter(|at| contents.get(*at).is_some_and(|b| *b != 0)).collect();
-        let Some(place) = written.get((pick >> 16) as usize % written.len().max(1)) else {
-            return false;
-        };
-        let Some(byte) = contents.get_mut(*place) else { return false };
-        *byte ^= 1 << ((pick >> 8) % 8);
-        let file = file.clone();
-        platter.disk.replace(&file, contents);
-        true
+        self.disk().rot(pick)
     }
 
     /// Takes back what was armed and has not happened.
     pub(super) fn mend(&mut self) {
-        let platter = self.disk();
-        platter.astray = None;
-        platter.disk.restart();
+        self.disk().mend();
     }
 
     /// Empties the disk, for another incarnation.
@@ -266,21 +310,12 @@ impl Drive {
         if let Some(journal) = self.journal.take() {
             self.platter = journal.into_disk();
         }
-        self.platter.astray = None;
-        if ending == Ending::Process {
-            self.platter.disk.restart();
-            return happened;
-        }
         let (random, torn) = (&mut self.random, self.faults.has(Fault::TornWrite));
         let (mut kept, mut lost) = (0_u32, 0_u32);
-        self.platter.disk.crash_keeping(|_, _| {
-            if torn && random.below(2) == 0 {
-                kept += 1;
-                SECTOR_BYTES as usize
-            } else {
-                lost += 1;
-                0
-            }
+        self.platter.end(ending == Ending::Power, || {
+            let keeps = torn && random.below(2) == 0;
+            (kept, lost) = (kept + u32::from(keeps), lost + u32::from(!keeps));
+            keeps
         });
         if kept > 0 && lost > 0 {
             happened = happened.with(Fault::TornWrite);

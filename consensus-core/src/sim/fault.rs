@@ -73,9 +73,13 @@ pub enum Fault {
     DiskStall,
     /// A process is told to end, hands over what it leads, and ends.
     Retirement,
+    /// A replica takes a snapshot while it goes on, and lets its log go.
+    SnapshotTaken,
+    /// A replica is given the snapshot of another.
+    SnapshotInstalled,
 }
 
-const KINDS: usize = 34;
+const KINDS: usize = 36;
 
 impl Fault {
     /// All kinds.
@@ -114,6 +118,8 @@ impl Fault {
         Self::Takeover,
         Self::DiskStall,
         Self::Retirement,
+        Self::SnapshotTaken,
+        Self::SnapshotInstalled,
     ];
 
     /// Returns its name.
@@ -153,6 +159,8 @@ impl Fault {
             Self::Takeover => "takeover",
             Self::DiskStall => "disk-stall",
             Self::Retirement => "retirement",
+            Self::SnapshotTaken => "snapshot-taken",
+            Self::SnapshotInstalled => "snapshot-installed",
         }
     }
 
@@ -261,7 +269,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::Retirement),
+            Self::All => range(Fault::Loss, Fault::SnapshotInstalled),
         }
     }
 }

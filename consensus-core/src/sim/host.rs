@@ -14,6 +14,7 @@ use super::{
     protocol::{Adversary, Simulated},
     random::Random,
     script::Temper,
+    shelf::Shelf,
 };
 #[cfg(feature = "mutants")]
 use crate::mutants::Bug;
@@ -27,6 +28,7 @@ use crate::{
     process::{GroupId, Submission, Ticket, Token},
     read::{Read, ReadLevel},
     replica::Replica,
+    snapshot::{Cut, Order, SnapshotId},
     state_machine::StateMachine,
     time::{Time, WallTime},
 };
@@ -69,6 +71,17 @@ pub(super) enum Decision {
     Answer(Ticket, SubmitError),
     Done(Ticket),
     Route(Option<NodeId>),
+    Take(Cut),
+    Restore(SnapshotId),
+}
+
+/// What a node's snapshots are waiting for.
+#[derive(Clone, Debug)]
+pub(super) enum Errand<S> {
+    /// One of this state is to be written.
+    Save(Cut, Replica<S>),
+    /// A part is to be read or kept, or old ones are to be removed.
+    Order(Order),
 }
 
 /// A node's clocks.
@@ -121,6 +134,25 @@ pub(super) struct Place {
     pub(super) bug: Option<Bug>,
 }
 
+impl Place {
+    fn shelf(&self, temper: &Temper) -> Shelf {
+        let seed = (self.seed, self.node.number());
+        let shelf = Shelf::new(seed, self.group, temper.snapshots, temper.faults);
+        #[cfg(feature = "mutants")]
+        let shelf = shelf.with_bug(self.bug);
+        shelf
+    }
+
+    /// Returns the replica, with the bug that is put back.
+    pub(super) fn judged<S: StateMachine>(&self, replica: Replica<S>) -> Replica<S> {
+        #[cfg(feature = "mutants")]
+        if let Some(Bug::Replica(mutant)) = self.bug {
+            return replica.with_mutant(mutant);
+        }
+        replica
+    }
+}
+
 /// A node.
 pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) place: Place,
@@ -141,12 +173,16 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) role: (&'static str, u64),
     pub(super) membership: Membership,
     pub(super) drive: Drive,
+    pub(super) shelf: Shelf,
+    pub(super) errands: VecDeque<Errand<S>>,
     pub(super) durable: Token,
     pub(super) committing: bool,
     pub(super) is_full: bool,
     /// Messages that wait for a record, by ascending token.
     pub(super) held: VecDeque<(Token, NodeId, P::Message)>,
     pub(super) replica: Replica<S>,
+    /// Whether it was read back from a snapshot.
+    pub(super) is_restored: bool,
     pub(super) inbox: VecDeque<Decision>,
     pub(super) applying: bool,
     ticket: u64,
@@ -212,11 +248,14 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             role: ("", 0),
             membership: Membership::default(),
             drive: Drive::new(place.seed, number, place.group, config, temper.faults),
+            shelf: place.shelf(temper),
+            errands: VecDeque::new(),
             durable: Token::default(),
             committing: false,
             is_full: false,
             held: VecDeque::new(),
             replica: Replica::new(place.group),
+            is_restored: false,
             inbox: VecDeque::new(),
             applying: false,
             ticket: 0,
@@ -254,16 +293,13 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.role = ("", 0);
         self.committing = false;
         self.is_full = false;
-        self.replica = Replica::new(self.place.group);
+        self.replica = self.place.judged(Replica::new(self.place.group));
+        self.is_restored = false;
         self.applying = false;
         self.clock.started = now;
         // Each life numbers its attempts where no other does.
         let first = Attempt(1 | self.life << 32);
         self.client = self.new_client().numbering_from(first);
-        #[cfg(feature = "mutants")]
-        if let Some(Bug::Replica(mutant)) = self.place.bug {
-            self.replica = Replica::new(self.place.group).with_mutant(mutant);
-        }
     }
 
     fn new_client(&self) -> Client {
@@ -293,6 +329,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.process = None;
         self.held.clear();
         self.inbox.clear();
+        self.errands.clear();
         self.asked.clear();
         self.waiting.clear();
         self.requests.clear();
@@ -302,6 +339,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
     /// Empties the disk: whoever starts from it has never been here.
     pub(super) fn wipe(&mut self) {
         self.drive.wipe();
+        self.shelf.wipe();
         self.durable = Token::default();
     }
 
@@ -337,6 +375,17 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
     pub(super) fn leads(&self) -> bool {
         let status = self.process.as_ref().map(Simulated::status);
         self.is_up() && status.is_some_and(|status| status.leader == Some(self.place.node))
+    }
+
+    /// Puts what was read back from a snapshot in the place of its replica.
+    pub(super) fn put(&mut self, replica: Replica<S>) {
+        self.replica = self.place.judged(replica);
+        self.is_restored = true;
+    }
+
+    /// Tells what its state went through, for people.
+    pub(super) fn origin(&self) -> &'static str {
+        if self.is_restored { ", which went through a snapshot," } else { "" }
     }
 
     /// Returns whom its process hands the lead over to.

@@ -44,6 +44,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             append_window: temper.append_window,
             catch_up_slack: temper.catch_up_slack,
             append_window_bytes: temper.append_window_bytes,
+            snapshots: temper.snapshots,
             #[cfg(feature = "mutants")]
             bug: self.plan.bug(),
         }
@@ -103,6 +104,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         host.membership = status.membership;
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
+        self.find_snapshots(node)?;
         // Answers to what an earlier life asked come now.
         self.release_stragglers(node);
         Ok(())
@@ -231,6 +233,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Effect::Answer { ticket, error } => self.decide(node, Decision::Answer(ticket, error)),
             Effect::Done { ticket } => self.decide(node, Decision::Done(ticket)),
             Effect::Route { leader } => self.decide(node, Decision::Route(leader)),
+            Effect::Snapshot(order) => self.order(node, order),
             Effect::Compact { before } => {
                 let released = self.host(node).drive.release(before);
                 if let Err(error) = released {
@@ -241,7 +244,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Ok(())
     }
 
-    fn decide(&mut self, node: NodeId, decision: Decision) {
+    pub(super) fn decide(&mut self, node: NodeId, decision: Decision) {
         let (shortest, longest) = self.script.temper.apply;
         let host = self.host(node);
         host.inbox.push_back(decision);
@@ -407,7 +410,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     /// Ends a process whose disk failed: nobody can say what that disk holds.
-    fn fail_disk(&mut self, node: NodeId, reason: &str) -> Result<(), Failure> {
+    pub(super) fn fail_disk(&mut self, node: NodeId, reason: &str) -> Result<(), Failure> {
         let power = self.host(node).random.below(2) == 0;
         self.note(Some(node), [8, u64::from(power), 0], || What::Down {
             text: format!("its disk failed: {reason}"),
@@ -458,6 +461,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         let calls = host.end_life();
         let (life, happened) = (host.life, host.drive.stop(ending));
+        host.shelf.stop(ending == Ending::Power);
         // As often at once as after long.
         let longest = [timeout / 100, timeout / 4, timeout * 2, timeout * 10];
         let longest = host.random.pick(&longest).copied().unwrap_or(timeout);

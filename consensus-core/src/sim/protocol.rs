@@ -9,6 +9,7 @@ use crate::{
     membership::Membership,
     process::{Effect, GroupId, Input, Process, Status, Ticket, Token},
     read::Read,
+    snapshot::Cut,
     time::Time,
 };
 
@@ -40,6 +41,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
 
     /// Tells whether the process takes its group to be at rest.
     fn is_at_rest(&self) -> bool;
+
+    /// Returns the point that a rebuilt replica's log rests on: its state there is in a snapshot.
+    fn snapshot(&self) -> Option<Cut>;
 
     /// Tells what operators are told.
     fn status(&self) -> Status;
@@ -126,9 +130,32 @@ pub struct Setup {
     pub catch_up_slack: u64,
     /// The bytes of commands in them.
     pub append_window_bytes: usize,
+    /// When snapshots are taken, and what stays behind them.
+    pub snapshots: Snapshots,
     /// The bug that is put back.
     #[cfg(feature = "mutants")]
     pub bug: Option<crate::mutants::Bug>,
+}
+
+/// When snapshots are taken, and what stays behind them.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshots {
+    /// After how many entries one is taken.
+    pub entries: u64,
+    /// After how many bytes of commands.
+    pub bytes: usize,
+    /// How long its chunks are.
+    pub chunk_bytes: usize,
+    /// How many parts of one may be on their way.
+    pub window: u32,
+    /// How many entries behind one stay in memory.
+    pub tail_entries: u64,
+    /// And how many bytes of them.
+    pub tail_bytes: usize,
+    /// How many bytes stay for a follower that is sent an older one.
+    pub fed_bytes: usize,
+    /// How many are kept.
+    pub keep: usize,
 }
 
 /// A replica that does not follow the protocol: it takes a node's place, hears what the node would

@@ -240,8 +240,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             let Some(host) = self.hosts.get(&node) else { continue };
             if witness::encoded(host.replica.machine()) != state {
                 let what = format!(
-                    "the state of {node} is not what the log gives, with every command executed \
-                     once"
+                    "the state of {node}{} is not what the log gives, with every command executed \
+                     once",
+                    host.origin()
                 );
                 return Err(self.broken(Flaw::Divergence, what));
             }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{
     fault::{Fault, Faults},
     plan::Plan,
+    protocol::Snapshots,
     random::Random,
     workload::Body,
 };
@@ -38,6 +39,7 @@ pub(super) struct Temper {
     pub(super) append_window: usize,
     pub(super) append_window_bytes: usize,
     pub(super) segment_bytes: usize,
+    pub(super) snapshots: Snapshots,
     pub(super) loss: u64,
     pub(super) duplication: u64,
     pub(super) reordering: u64,
@@ -111,6 +113,7 @@ const SETUP: u64 = 1;
 const STRIKES: u64 = 2;
 const CALLS: u64 = 3;
 const PRIORITIES: u64 = 5;
+const SNAPSHOTS: u64 = 6;
 
 impl Script {
     /// Draws what `plan` leaves open; callers ask for `bodies`, and in the end for `probes`.
@@ -172,6 +175,7 @@ impl Temper {
             append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),
             append_window_bytes: *random.pick(&[1, 512, 16_384]).unwrap_or(&512),
             segment_bytes: *random.pick(&[8_192, 16_384, 32_768]).unwrap_or(&16_384),
+            snapshots: snapshots(plan, faults),
             loss,
             duplication,
             reordering,
@@ -210,12 +214,31 @@ fn priorities(plan: &Plan) -> Vec<u8> {
     (0..plan.nodes()).filter_map(|_| random.pick(&some).copied()).collect()
 }
 
+/// Draws when snapshots are taken: every few entries, or, in runs without, hardly ever.
+fn snapshots(plan: &Plan, faults: Faults) -> Snapshots {
+    let mut random = Random::new(plan.seed(), SNAPSHOTS);
+    let takes = faults.has(Fault::SnapshotTaken) || plan.faults() == Faults::NONE;
+    let mut pick = |choices: &[u64]| random.pick(choices).copied().unwrap_or(1);
+    let entries = pick(&[3, 10, 30, 100]);
+    Snapshots {
+        entries: if takes { entries } else { 1 << 40 },
+        bytes: if takes { pick(&[500, 5_000, 50_000]) as usize } else { 1 << 40 },
+        chunk_bytes: pick(&[256, 1_024, 4_096]) as usize,
+        window: pick(&[1, 2, 4]) as u32,
+        tail_entries: pick(&[1, 1, 5, 50]) - 1,
+        tail_bytes: pick(&[1, 1_000, 100_000]) as usize,
+        fed_bytes: pick(&[1, 1_000, 100_000]) as usize,
+        keep: pick(&[1, 2]) as usize,
+    }
+}
+
 /// Returns how often a fault strikes in a minute, in thousandths; zero for one that has odds
 /// instead or follows from others.
 fn rate(fault: Fault) -> u64 {
     match fault {
         Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
         Fault::LostSuffix | Fault::DiskStall | Fault::Takeover => 0,
+        Fault::SnapshotTaken | Fault::SnapshotInstalled => 0,
         Fault::Rest | Fault::Unrest => 0,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,
         Fault::MembershipChange => 10_000,

@@ -227,6 +227,13 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                     self.respond(node, ticket, Ok(Admin::reply(leader).into()), None);
                 }
                 Decision::Route(leader) => self.host(node).client.route(leader),
+                Decision::Take(cut) => self.take_snapshot(node, cut),
+                Decision::Restore(snapshot) => {
+                    self.restore(node, snapshot)?;
+                    if !self.host(node).lives(life) {
+                        return Ok(());
+                    }
+                }
             }
             self.answer_reads(node);
         }
@@ -273,10 +280,11 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return Err(self.broken(Flaw::Invariant, what));
         }
         if known.and_then(|entry| entry.reply.as_ref()) != reply {
-            let mut failure = self.broken(
-                Flaw::Divergence,
-                format!("{node} answers the command at {} otherwise than others", decided.index),
-            );
+            let (index, origin) = (decided.index, self.host(node).origin());
+            let known = self.decided.get(place);
+            let what =
+                format!("{node}{origin} answers the command at {index} otherwise than others");
+            let mut failure = self.broken(Flaw::Divergence, what);
             let known = known.and_then(|entry| entry.reply.as_ref());
             failure.evidence = self.replies(decided, &node.to_string(), [reply, known]);
             return Err(failure);

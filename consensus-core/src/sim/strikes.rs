@@ -79,7 +79,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             // Counted when a segment finds no room, and when a write or sync fails.
             Fault::DiskFull => {
                 self.tell(strike, node, "its disk is full".to_owned());
-                self.host(node).drive.set_full(true);
+                let host = self.host(node);
+                host.drive.set_full(true);
+                host.shelf.disk().set_full(true);
             }
             Fault::WriteError => self.fail_next(strike, node, Operation::Write),
             Fault::SyncError => self.fail_next(strike, node, Operation::Sync),
@@ -103,7 +105,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             | Fault::LostSuffix
             | Fault::Drift
             | Fault::Takeover
-            | Fault::DiskStall => {}
+            | Fault::DiskStall
+            | Fault::SnapshotTaken
+            | Fault::SnapshotInstalled => {}
         }
         Ok(())
     }
@@ -278,14 +282,23 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let host = self.host(node);
         host.failing = Some(strike.fault);
         host.drive.fail_next(operation);
+        if strike.pick >> 48 & 1 == 0 {
+            host.shelf.disk().fail_next(operation);
+        }
     }
 
     /// Changes a bit on a disk; it shows when the disk is read.
     fn rot(&mut self, strike: Strike, node: NodeId) -> Result<(), Failure> {
-        if !self.may_lose(node) || !self.host(node).drive.rot() {
+        if !self.may_lose(node) {
             return Ok(());
         }
-        self.struck(strike, node, "a bit on its disk changes".to_owned());
+        // A snapshot that is damaged is got again from peers, and its node is not lost.
+        let of_snapshots = strike.pick >> 48 & 1 == 0 && self.host(node).shelf.rot();
+        if !of_snapshots && !self.host(node).drive.rot() {
+            return Ok(());
+        }
+        let what = if of_snapshots { "of its snapshots" } else { "on its disk" };
+        self.struck(strike, node, format!("a bit {what} changes"));
         let host = self.host(node);
         (host.is_doomed, host.is_harmed) = (true, true);
         self.crash(node, Ending::Process)
@@ -300,7 +313,10 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         if strike.fault == Fault::DiskFull {
             // Whoever was meant: another leader may be there by now.
-            self.hosts.values_mut().for_each(|host| host.drive.set_full(false));
+            for host in self.hosts.values_mut() {
+                host.drive.set_full(false);
+                host.shelf.disk().set_full(false);
+            }
         }
         Ok(())
     }
@@ -320,6 +336,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             let host = self.host(node);
             host.drive.set_full(false);
             host.drive.mend();
+            host.shelf.disk().set_full(false);
+            host.shelf.disk().mend();
             (host.slow_until, host.late_until) = (Time::ZERO, Time::ZERO);
             host.behind_until = Time::ZERO;
             host.armed = None;

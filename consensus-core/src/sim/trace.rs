@@ -65,6 +65,13 @@ pub enum What {
         /// What it says, and what it answered.
         text: String,
     },
+    /// Something was done with the node's snapshots.
+    Snapshot {
+        /// Up to this index.
+        index: u64,
+        /// What.
+        text: String,
+    },
     /// A caller calls the node.
     Call {
         /// Names the operation.

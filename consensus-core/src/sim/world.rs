@@ -66,6 +66,8 @@ pub(super) enum Event {
     Persisted(NodeId, u64, Token),
     /// A replica carries out what is decided.
     Apply(NodeId, u64),
+    /// Something is done with a node's snapshots.
+    Errand(NodeId, u64),
     /// A caller calls.
     Call(usize),
     /// A fault strikes, or is over.
@@ -106,6 +108,7 @@ impl Event {
             | Self::Commit(..)
             | Self::Persisted(..)
             | Self::Apply(..)
+            | Self::Errand(..)
             | Self::Call(_)
             | Self::Strike(_)
             | Self::Over(_)
@@ -126,6 +129,7 @@ impl Event {
             | Self::Commit(node, _)
             | Self::Persisted(node, ..)
             | Self::Apply(node, _)
+            | Self::Errand(node, _)
             | Self::Message { to: node, .. }
             | Self::Sign { to: node, .. }
             | Self::Request { to: node, .. }
@@ -388,6 +392,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             Event::Commit(node, life) => self.on_commit(node, life),
             Event::Persisted(node, life, upto) => self.on_persisted(node, life, upto),
             Event::Apply(node, life) => self.on_apply(node, life),
+            Event::Errand(node, life) => self.on_errand(node, life),
             Event::Call(call) => self.on_call(call),
             Event::Strike(strike) => self.on_strike(strike),
             Event::Over(strike) => self.on_over(strike),

@@ -182,8 +182,10 @@ impl Host {
                     told.fault = Some(Fault::CompactedTooMuch);
                 }
             }
-            // No client waits here for what was refused, and nobody reads.
-            Effect::Answer { .. }
+            // No client waits here for what was refused, nobody reads, and no log becomes so long
+            // that a snapshot is taken.
+            Effect::Snapshot(_)
+            | Effect::Answer { .. }
             | Effect::Done { .. }
             | Effect::ReadReady { .. }
             | Effect::Route { .. } => {}

@@ -144,7 +144,9 @@ impl Cluster {
             | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. }
             | Message::Rest { .. }
-            | Message::RestReply { .. } => false,
+            | Message::RestReply { .. }
+            | Message::InstallSnapshot { .. }
+            | Message::SnapshotReply { .. } => false,
         }
     }
 
@@ -161,8 +163,11 @@ impl Cluster {
         match letter.message {
             // An answer is for who campaigns or leads in its term, or is news of a later one.
             // Nobody begins to campaign or lead in a term that it has on its disk already.
-            // Nobody reads.
-            Message::ReadIndex { .. } | Message::ReadIndexReply { .. } => false,
+            // Nobody reads, and no log becomes so long that a snapshot is taken.
+            Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
+            | Message::InstallSnapshot { .. }
+            | Message::SnapshotReply { .. } => false,
             Message::PreVote { .. }
             | Message::PreVoteReply { .. }
             | Message::TimeoutNow { .. }

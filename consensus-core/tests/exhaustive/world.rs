@@ -223,7 +223,7 @@ fn fingerprint(host: &Host, disk: &Raft, way: usize, out: &mut Writer) {
             Record::Vote { term, voted_for } => {
                 Record::Vote { term: *term, voted_for: voted_for.map(name) }.encode(&mut bytes);
             }
-            Record::Append { .. } => record.encode(&mut bytes),
+            Record::Append { .. } | Record::Snapshot { .. } => record.encode(&mut bytes),
         }
         bytes.hash(out);
     }

@@ -1,7 +1,14 @@
 //! The known bug that a thread's tests run with, if the feature `mutants` is on and one was put
 //! back: whatever they make of the code under test has it.
 
-use consensus_core::{StateMachine, client::Client, raft::Builder, replica::Replica};
+use consensus_core::{
+    StateMachine,
+    client::Client,
+    journal::Disk,
+    raft::Builder,
+    replica::Replica,
+    snapshot::{Draft, Store},
+};
 
 #[cfg(feature = "mutants")]
 mod put_back {
@@ -58,4 +65,22 @@ pub(crate) fn client(client: Client) -> Client {
         return client.with_mutant(mutant);
     }
     client
+}
+
+/// Puts the bug into a store of snapshots, if it is one of its kind.
+pub(crate) fn store<D: Disk>(store: Store<D>) -> Store<D> {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Snapshot(mutant)) = put_back::bug() {
+        return store.with_mutant(mutant);
+    }
+    store
+}
+
+/// Puts the bug into a snapshot that is being written, if it is one of its kind.
+pub(crate) fn draft<D: Disk>(draft: Draft<D>) -> Draft<D> {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Snapshot(mutant)) = put_back::bug() {
+        return draft.with_mutant(mutant);
+    }
+    draft
 }

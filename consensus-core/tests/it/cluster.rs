@@ -25,6 +25,7 @@ use consensus_core::{
         invariants::{Observer, Violation},
     },
     replica::{Replica, Reply},
+    snapshot::{Order, Report},
 };
 
 use crate::{
@@ -166,6 +167,25 @@ impl Cluster {
         self.step(node, Input::Persisted { upto });
     }
 
+    /// Asks a replica for a snapshot of what is committed.
+    pub(crate) fn take_snapshot(&mut self, node: NodeId) {
+        self.step(node, Input::Control(Control::TakeSnapshot));
+    }
+
+    /// Writes the oldest snapshot that a node is to take, if there is one.
+    pub(crate) fn save(&mut self, node: NodeId) -> bool {
+        let Some(saved) = self.node_mut(node).shelf.save() else { return false };
+        self.note(format!("{node} saves snapshot {}", saved.id));
+        self.step(node, Input::Snapshot(Report::Saved(saved)));
+        true
+    }
+
+    /// Changes a bit in each snapshot of a node that is down.
+    pub(crate) fn damage(&mut self, node: NodeId) {
+        assert!(!self.node(node).up, "{node} runs");
+        self.node_mut(node).shelf.damage();
+    }
+
     fn ticket(&mut self, node: NodeId, read: Option<(Index, Bytes)>) -> Ticket {
         assert!(self.node(node).up, "{node} is down and takes nothing");
         self.tickets += 1;
@@ -280,6 +300,7 @@ impl Cluster {
         host.open.clear();
         host.ready.clear();
         host.replica = bug::replica(Replica::new(group));
+        host.shelf.crash();
         host.up = false;
         host.raft = host.recovered();
         self.check_recovered(node);
@@ -296,6 +317,29 @@ impl Cluster {
         let line = format!("{node} restarts as {}", self.describe(node));
         self.note(line);
         self.check_recovered(node);
+        self.find_snapshots(node);
+    }
+
+    /// Restores what the log of a node rests on, and tells it of the snapshots that it has.
+    fn find_snapshots(&mut self, node: NodeId) {
+        let host = self.node_mut(node);
+        let cut = host.raft.state().snapshot().cloned();
+        let covered = cut.as_ref().map_or(Index::ZERO, |cut| cut.index);
+        let whole = host.shelf.open();
+        if let Some(cut) = cut {
+            let mine = whole.iter().find(|saved| saved.cut == cut);
+            match mine.map(|saved| host.shelf.restore(saved.id)) {
+                Some(replica) => host.replica = replica,
+                None => {
+                    self.note(format!("{node} has lost snapshot {}@{}", cut.index, cut.term));
+                    self.step(node, Input::Snapshot(Report::Lost));
+                }
+            }
+        }
+        for saved in whole.into_iter().filter(|saved| saved.id.index >= covered) {
+            self.note(format!("{node} finds snapshot {}", saved.id));
+            self.step(node, Input::Snapshot(Report::Saved(saved)));
+        }
     }
 
     /// Gives a node that is down these records on its disk in place of what it has.
@@ -340,6 +384,9 @@ impl Cluster {
             self.carry_out(id, effect);
         }
         self.node(id).check_durable();
+        while let Some(report) = self.node_mut(id).shelf.reports.pop_front() {
+            self.step(id, Input::Snapshot(report));
+        }
     }
 
     fn carry_out(&mut self, id: NodeId, effect: Effect<Raft>) {
@@ -378,6 +425,26 @@ impl Cluster {
             Effect::Compact { before } => {
                 self.note(format!("{id} compacts before #{}", before.0));
                 self.node_mut(id).disk.compact(before);
+            }
+            Effect::Snapshot(order) => self.carry_out_order(id, order),
+        }
+    }
+
+    fn carry_out_order(&mut self, id: NodeId, order: Order) {
+        match order {
+            Order::Take(cut) => {
+                self.note(format!("{id} takes snapshot {}@{}", cut.index, cut.term));
+                let node = self.node_mut(id);
+                node.shelf.taking.push_back((cut, node.replica.clone()));
+            }
+            Order::Restore(snapshot) => {
+                self.note(format!("{id} restores snapshot {snapshot}"));
+                let node = self.node_mut(id);
+                node.replica = node.shelf.restore(snapshot);
+                self.answer_reads(id);
+            }
+            Order::Fetch { .. } | Order::Store { .. } | Order::Prune { .. } => {
+                self.node_mut(id).shelf.carry_out(order);
             }
         }
     }

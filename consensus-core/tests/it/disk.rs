@@ -24,7 +24,7 @@ pub(crate) struct Disk {
 pub(crate) struct View {
     pub(crate) term: Term,
     pub(crate) voted_for: Option<NodeId>,
-    /// The terms of the log's entries.
+    /// The terms of the log's entries; below a snapshot that replaced the log, that of its last.
     pub(crate) log: Vec<Term>,
 }
 
@@ -81,6 +81,13 @@ impl View {
             Record::Append { after, entries } => {
                 self.log.truncate(after.0 as usize);
                 self.log.extend(entries.iter().map(|entry| entry.term));
+            }
+            Record::Snapshot { cut, replaces } => {
+                let end = if *replaces { 0 } else { self.log.len() };
+                self.log.truncate(end);
+                if end < cut.index.0 as usize {
+                    self.log.resize(cut.index.0 as usize, Term(cut.term));
+                }
             }
         }
     }

@@ -79,7 +79,13 @@ fn test(bug: Bug) -> fn() {
                 session_expires_by_the_time_in_the_log,
                 panic_is_an_outcome_like_any_other,
                 key_stands_for_one_body,
+                snapshot_remembers_what_was_executed,
+                snapshot_remembers_the_keys,
             }
+        ),
+        Bug::Snapshot(mutant) => named!(
+            mutant.test(),
+            snapshot { part_of_another_snapshot_is_refused, whole_snapshot_survives_a_crash }
         ),
         Bug::Client(mutant) => named!(
             mutant.test(),

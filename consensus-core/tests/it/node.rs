@@ -9,7 +9,7 @@ use consensus_core::{
     replica::Replica,
 };
 
-use crate::{bug, disk::Disk, kv::Kv};
+use crate::{bug, disk::Disk, kv::Kv, shelf::Shelf};
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -34,6 +34,13 @@ pub(crate) struct Options {
     pub(crate) proposals_bytes_max: usize,
     /// How much the nodes are preferred as leaders, in order; of those that are missing, all alike.
     pub(crate) priorities: Vec<u8>,
+    /// After how many entries a snapshot is taken, and how many behind it stay.
+    pub(crate) snapshot_entries: u64,
+    pub(crate) tail_entries: u64,
+    /// The length of a snapshot's chunks.
+    pub(crate) chunk_bytes: usize,
+    /// How many snapshots are kept.
+    pub(crate) keep: usize,
 }
 
 impl Default for Options {
@@ -55,6 +62,10 @@ impl Default for Options {
             proposals_max: 4_096,
             proposals_bytes_max: 1 << 20,
             priorities: Vec::new(),
+            snapshot_entries: u64::MAX,
+            tail_entries: 0,
+            chunk_bytes: 1 << 20,
+            keep: 2,
         }
     }
 }
@@ -96,6 +107,8 @@ pub(crate) struct Node {
     /// Messages that wait for a record to be durable.
     pub(crate) held: Vec<(Token, NodeId, Message)>,
     pub(crate) replica: Replica<Kv>,
+    /// Snapshots that are whole, and those that are to be written.
+    pub(crate) shelf: Shelf,
     /// Commands and reads that were taken, a read with what it must see and its query.
     pub(crate) open: BTreeMap<Ticket, Option<(Index, Bytes)>>,
     /// Reads that wait until the replica has applied this much.
@@ -119,6 +132,8 @@ impl Node {
             .append_window_bytes(options.append_window_bytes)
             .proposals_max(options.proposals_max)
             .proposals_bytes_max(options.proposals_bytes_max)
+            .snapshot_entries(options.snapshot_entries)
+            .tail_entries(options.tail_entries)
             .priority(options.priority(id));
         let builder = bug::configured(builder);
         let config = builder.clone().build().expect("test configurations are valid");
@@ -133,6 +148,7 @@ impl Node {
             disk: Disk::default(),
             held: Vec::new(),
             replica: bug::replica(Replica::new(group)),
+            shelf: Shelf::new(group, options.chunk_bytes, options.keep),
             open: BTreeMap::new(),
             ready: Vec::new(),
         }
@@ -149,10 +165,11 @@ impl Node {
     /// What the replica takes for durable is on the disk.
     pub(crate) fn check_durable(&self) {
         let (state, view) = (self.raft.state(), self.disk.view());
-        let stable = state.stable().0 as usize;
-        let terms = state.log().from(Index(1)).iter().map(|entry| entry.term).take(stable);
+        let (base, stable) = (state.log().base(), state.stable().0 as usize);
+        let count = stable.saturating_sub(base.0 as usize);
+        let terms = state.log().from(base.next()).iter().map(|entry| entry.term).take(count);
         assert!(
-            terms.eq(view.log.iter().copied().take(stable)),
+            terms.eq(view.log.iter().copied().skip(base.0 as usize).take(count)),
             "{} takes entries for durable that are not",
             self.config.id()
         );
@@ -171,8 +188,10 @@ impl Node {
         let raft = raft.expect("a disk that lost nothing durable recovers");
         let (state, view) = (raft.state(), self.disk.view());
         assert_eq!((state.term(), state.voted_for()), (view.term, view.voted_for));
-        let terms = state.log().from(Index(1)).iter().map(|entry| entry.term);
-        assert!(terms.eq(view.log.iter().copied()), "the log is what was written");
+        let base = state.log().base();
+        let terms = state.log().from(base.next()).iter().map(|entry| entry.term);
+        let written = view.log.iter().copied().skip(base.0 as usize);
+        assert!(terms.eq(written), "the log is what was written");
         raft
     }
 }

@@ -52,7 +52,9 @@ impl Promises {
             | Message::ReadIndexReply { .. }
             | Message::TimeoutNow { .. }
             | Message::Rest { .. }
-            | Message::RestReply { .. } => None,
+            | Message::RestReply { .. }
+            | Message::InstallSnapshot { .. }
+            | Message::SnapshotReply { .. } => None,
         };
         let Some(candidate) = vote else { return };
         assert!(

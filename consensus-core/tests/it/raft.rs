@@ -11,7 +11,7 @@
 use std::{error::Error, fmt::Write, path::Path, time::Duration};
 
 use consensus_core::{
-    Change, Index, NodeId, ReadLevel, Token, WallTime,
+    Change, Index, Members, NodeId, ReadLevel, Token, WallTime,
     raft::{Control, Entry, Message, Payload, Record, Term},
 };
 use test_each_file::test_each_path;
@@ -112,6 +112,11 @@ impl goldenscript::Runner for Runner {
             Verb::Heal => self.cluster.heal(),
             Verb::Crash { node, kept } => self.cluster.crash(*node, kept.unwrap_or(0)),
             Verb::Restart(node) => self.cluster.restart(*node),
+            Verb::Snapshot(node) => self.cluster.take_snapshot(*node),
+            Verb::Save(node) => {
+                self.cluster.save(*node).then_some(()).ok_or("no snapshot is to be taken")?;
+            }
+            Verb::Damage(node) => self.cluster.damage(*node),
             Verb::Full(node) => self.cluster.storage_full(*node, true),
             Verb::Room(node) => self.cluster.storage_full(*node, false),
             Verb::Behind(node) => self.cluster.control(*node, Control::Behind(true)),
@@ -137,7 +142,7 @@ fn options(verb: &Verb) -> Options {
     #[rustfmt::skip]
     let Verb::Cluster {
         nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum,
-        rests, priorities, spares, witness, slack, ..
+        rests, priorities, spares, witness, slack, snapshots, tail, chunk, keep, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
@@ -153,6 +158,10 @@ fn options(verb: &Verb) -> Options {
         check_quorum: checkquorum.unwrap_or(plain.check_quorum),
         rests: rests.unwrap_or(plain.rests),
         priorities: priorities.iter().flat_map(|list| list.split(' ')).map(priority).collect(),
+        snapshot_entries: snapshots.unwrap_or(plain.snapshot_entries),
+        tail_entries: tail.unwrap_or(plain.tail_entries),
+        chunk_bytes: chunk.unwrap_or(plain.chunk_bytes),
+        keep: keep.unwrap_or(plain.keep),
         ..plain
     }
 }
@@ -233,6 +242,7 @@ impl Runner {
             let mut moved = 0;
             for node in nodes.iter().filter(|node| Some(**node) != stalled) {
                 moved += self.cluster.persist(*node, usize::MAX);
+                moved += usize::from(self.cluster.node(*node).up && self.cluster.save(*node));
             }
             for ((from, to), count) in self.cluster.busy_links() {
                 if nodes.contains(&from) && nodes.contains(&to) {
@@ -253,8 +263,16 @@ impl Runner {
         let role = if node.up { self.cluster.describe(id) } else { "down".into() };
         let log = state.log();
         let rest = if node.up && state.is_at_rest() { " at rest" } else { "" };
+        let mut snapshot = String::new();
+        if let Some(cut) = state.snapshot() {
+            let at = trace::position(cut.index, Term(cut.term));
+            snapshot = format!(" snapshot={at} first={}", log.base().next());
+        }
+        if state.is_lost() {
+            snapshot += " lost";
+        }
         format!(
-            "{id} {role}{rest} leader={} voted_for={} last={} stable={} committed={} applied={}\n",
+            "{id} {role}{rest} leader={} voted_for={} last={} stable={} committed={} applied={}{snapshot}\n",
             trace::node(state.leader()),
             trace::node(state.voted_for()),
             trace::position(log.last_index(), log.last_term()),
@@ -273,9 +291,10 @@ impl Runner {
 
     fn log(&self, id: NodeId) -> String {
         let state = self.cluster.node(id).raft.state();
-        let entries = state.log().from(Index(1));
+        let first = state.log().base().next();
+        let entries = state.log().from(first);
         let mut shown = String::new();
-        for (index, entry) in (1..).map(Index).zip(entries) {
+        for (index, entry) in (first.0..).map(Index).zip(entries) {
             let (position, payload) =
                 (trace::position(index, entry.term), trace::payload(&entry.payload));
             let stable = if index <= state.stable() { " durable" } else { "" };
@@ -352,6 +371,13 @@ fn entries(after: Index, terms: Option<&str>) -> Result<Vec<Entry>, Box<dyn Erro
     let terms = terms.into_iter().flat_map(|terms| terms.split(' '));
     let mut entries = Vec::new();
     for (index, term) in (after.0 + 1..).zip(terms) {
+        if let Some((term, joins)) = term.split_once('+') {
+            let joins: u64 = joins.parse()?;
+            let members: Members = (1..joins).chain([joins]).filter_map(NodeId::new).collect();
+            let (term, payload) = (Term(term.parse()?), Payload::Membership(members.into()));
+            entries.push(Entry { term, payload });
+            continue;
+        }
         let term = term.parse()?;
         let command = Command::Put { key: format!("x{index}"), value: term };
         let command = kv::keyed(&format!("{index}@{term}"), WallTime(0), &command);

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use consensus_core::{
     Decided, GroupId, Index, Ticket, WallTime,
     replica::{
-        Body, KEY_LIFETIME, Rejection, Replica, Reply, RequestId, SESSION_LIFETIME, SessionId,
+        Body, KEY_LIFETIME, Rejection, Replica, Reply, RequestId, RestoreError, SESSION_LIFETIME,
+        SessionId,
     },
 };
 use rand_chacha::{
@@ -57,6 +58,14 @@ impl Log {
 
     fn keyed(&mut self, at: WallTime, key: &str, command: &Command) -> Reply {
         self.apply(kv::keyed(key, at, command))
+    }
+
+    /// Goes on as another replica does that was given a snapshot of this one.
+    fn restored(&self) -> Self {
+        let mut saved = Vec::new();
+        self.replica.save(&mut saved).expect("memory does not fail");
+        let restored = Replica::restore(GROUP, &mut saved.as_slice()).expect("it was just saved");
+        Self { replica: bug::replica(restored), ticket: self.ticket }
     }
 
     fn value(&self, key: &str) -> Option<u64> {
@@ -282,4 +291,69 @@ fn replicas_agree_on_anything() {
             assert_eq!(left.replica.machine(), right.replica.machine());
         }
     }
+}
+
+// Goal: what was executed is known after a snapshot, and so is what was acknowledged (SES-P02).
+// Method: requests that were executed before come again, to the replica that was restored.
+#[test]
+pub(crate) fn snapshot_remembers_what_was_executed() {
+    let mut log = Log::new();
+    let session = log.open(NOON);
+    log.in_session(NOON, session, (1, 1), &add(1)).unwrap();
+    let second = log.in_session(NOON, session, (2, 2), &add(10));
+    let mut restored = log.restored();
+    assert_eq!(restored.in_session(NOON, session, (2, 2), &add(10)), second);
+    let first = restored.in_session(NOON, session, (1, 1), &add(1));
+    assert_eq!(first, Err(Rejection::AlreadyAnswered));
+    assert_eq!((restored.value("a"), restored.replica.applied()), (Some(11), Index(5)));
+}
+
+// Goal: a key stands for its body after a snapshot too, and expires when it would have (SES-P02).
+#[test]
+pub(crate) fn snapshot_remembers_the_keys() {
+    let mut log = Log::new();
+    let reply = log.keyed(NOON, "k", &add(1));
+    let mut restored = log.restored();
+    assert_eq!(restored.keyed(NOON, "k", &add(1)), reply);
+    assert_eq!(restored.keyed(NOON, "k", &add(2)), Err(Rejection::KeyReused));
+    let later = WallTime(NOON.0 + KEY_LIFETIME.as_millis() as u64 + 1);
+    restored.keyed(later, "k", &add(2)).unwrap();
+    assert_eq!(restored.value("a"), Some(3));
+}
+
+// Goal: a snapshot goes on as its original does, and is the same wherever it is taken.
+// Method: two replicas apply the same; one is restored half-way.
+#[test]
+fn snapshot_is_the_replica() {
+    let (mut left, mut right) = (Log::new(), Log::new());
+    for log in [&mut left, &mut right] {
+        let session = log.open(NOON);
+        log.in_session(NOON, session, (1, 1), &Command::Panic { key: "a".into() }).ok();
+        log.keyed(NOON, "k", &add(1)).unwrap();
+    }
+    let mut right = right.restored();
+    for log in [&mut left, &mut right] {
+        log.keyed(NOON, "l", &add(7)).unwrap();
+    }
+    let saved = |log: &Log| {
+        let mut saved = Vec::new();
+        log.replica.save(&mut saved).map(|()| saved).expect("memory does not fail")
+    };
+    assert_eq!(saved(&left), saved(&right));
+}
+
+// Goal: bytes that nobody saved are refused, never a panic; and what is of another group is told.
+#[test]
+fn damaged_snapshot_is_refused() {
+    let mut log = Log::new();
+    let session = log.open(NOON);
+    log.in_session(NOON, session, (1, 1), &add(1)).unwrap();
+    let mut saved = Vec::new();
+    log.replica.save(&mut saved).expect("memory does not fail");
+    for length in 0..saved.len() {
+        let cut = Replica::<Kv>::restore(GROUP, &mut &saved[..length]);
+        assert!(cut.is_err(), "{length} bytes are not enough");
+    }
+    let other = Replica::<Kv>::restore(GroupId(4), &mut saved.as_slice());
+    assert!(matches!(other, Err(RestoreError::OtherGroup)));
 }

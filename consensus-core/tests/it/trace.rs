@@ -3,7 +3,7 @@
 
 use consensus_core::{
     Index, NodeId, SubmitError,
-    raft::{AppendResult, Entry, Message, PRIORITY_DEFAULT, Payload, Record, Term},
+    raft::{AppendResult, Entry, Message, PRIORITY_DEFAULT, Payload, Record, SnapshotResult, Term},
     replica::Reply,
 };
 
@@ -81,6 +81,15 @@ pub(crate) fn message(message: &Message) -> String {
         Message::TimeoutNow { last_index, last_term, .. } => {
             format!("TimeoutNow@{term} last={}", position(*last_index, *last_term))
         }
+        Message::InstallSnapshot { snapshot, part, .. } => {
+            format!("InstallSnapshot@{term} {snapshot} part={part}")
+        }
+        Message::SnapshotReply { result: SnapshotResult::Stored { snapshot, next }, .. } => {
+            format!("SnapshotReply@{term} {snapshot} next={next}")
+        }
+        Message::SnapshotReply { result: SnapshotResult::Wanted { index }, .. } => {
+            format!("SnapshotReply@{term} wanted={index}")
+        }
     }
 }
 
@@ -92,6 +101,10 @@ pub(crate) fn record(record: &Record) -> String {
         }
         Record::Append { after, entries: list } => {
             format!("append after={after} {}", entries(*after, list))
+        }
+        Record::Snapshot { cut, replaces } => {
+            let of = position(cut.index, Term(cut.term));
+            format!("snapshot {of}{}", if *replaces { " replaces the log" } else { "" })
         }
     }
 }

@@ -37,6 +37,18 @@ pub(crate) enum Verb {
         /// How many entries a learner may lack to be let vote.
         #[arg(key)]
         slack: Option<u64>,
+        /// After how many entries a snapshot is taken.
+        #[arg(key)]
+        snapshots: Option<u64>,
+        /// How many entries behind a snapshot stay.
+        #[arg(key)]
+        tail: Option<u64>,
+        /// The length of a snapshot's chunks.
+        #[arg(key)]
+        chunk: Option<usize>,
+        /// How many snapshots are kept.
+        #[arg(key)]
+        keep: Option<usize>,
         /// Whether replicas ask before they campaign.
         #[arg(key)]
         prevote: Option<bool>,
@@ -51,6 +63,7 @@ pub(crate) enum Verb {
         priorities: Option<String>,
     },
     /// Restarts a node from a disk that holds this term, vote, and log: the terms of its entries.
+    /// `2+4` is one of term 2 by which node 4 joins.
     Given {
         node: NodeId,
         #[arg(key)]
@@ -155,6 +168,12 @@ pub(crate) enum Verb {
     },
     /// Starts a node from its disk.
     Restart(NodeId),
+    /// Asks a node for a snapshot of what is committed.
+    Snapshot(NodeId),
+    /// Writes the oldest snapshot that a node is to take.
+    Save(NodeId),
+    /// Changes a bit in each snapshot of a node that is down.
+    Damage(NodeId),
     /// Fills a node's disk.
     Full(NodeId),
     /// Makes room on a node's disk.

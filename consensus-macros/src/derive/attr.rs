@@ -24,9 +24,10 @@ pub(crate) struct Options {
 }
 
 /// One list for both derives: they may stand on one type, and share its options.
-const KNOWN: [&str; 6] = ["protocol", "name", "settings", "floats", "simulate", "crate"];
-const PLANNED: [&str; 9] =
-    ["version", "upcast", "snapshot", "read", "keyed", "shards", "merge", "commands", "queries"];
+const KNOWN: [&str; 7] =
+    ["protocol", "name", "snapshot", "settings", "floats", "simulate", "crate"];
+const PLANNED: [&str; 8] =
+    ["version", "upcast", "read", "keyed", "shards", "merge", "commands", "queries"];
 
 impl Options {
     /// Parses the options among `attributes`.
@@ -41,7 +42,8 @@ impl Options {
                 "crate" => options.krate = errors.take(entry.path()),
                 "protocol" => protocol(&entry, errors),
                 "name" => options.name = errors.take(name(&entry)),
-                "settings" => options.settings = settings(&entry, errors),
+                "settings" => options.settings.extend(settings(&entry, errors)),
+                "snapshot" => options.settings.extend(snapshot(&entry, errors)),
                 "trust" => errors.at_with_help(
                     &entry,
                     "`trust` is about a field, not about the whole type",
@@ -83,6 +85,23 @@ fn settings(entry: &Entry, errors: &mut Errors) -> Vec<(String, String)> {
     let entries = Entry::parse_all(list, errors);
     let setting = |entry: &Entry| Ok((entry.key.unraw().to_string(), entry.literal()?));
     entries.iter().filter_map(|entry| errors.take(setting(entry))).collect()
+}
+
+/// Reads when snapshots are taken and how many are kept: settings with names of their own.
+fn snapshot(entry: &Entry, errors: &mut Errors) -> Vec<(String, String)> {
+    const KNOWN: [&str; 3] = ["every", "bytes", "keep"];
+    let Some(list) = errors.take(entry.list()) else { return Vec::new() };
+    let mut settings = Vec::new();
+    for entry in Entry::parse_all(list, errors) {
+        let key = entry.key.unraw().to_string();
+        let value = match &*key {
+            "every" | "keep" => entry.number().map(|number| number.base10_digits().to_owned()),
+            "bytes" => entry.string().map(|bytes| bytes.value()),
+            _ => Err(entry.unknown(&KNOWN)),
+        };
+        settings.extend(errors.take(value).map(|value| (format!("snapshot.{key}"), value)));
+    }
+    settings
 }
 
 /// Returns whether a field's author vouches for its determinism.

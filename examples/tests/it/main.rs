@@ -21,5 +21,6 @@ mod reads;
 mod refusals;
 mod remote;
 mod rolling;
+mod snapshots;
 mod transfer;
 mod transport;

@@ -1,7 +1,7 @@
 use consensus_actors::prelude::*;
 
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
-#[replica(version = 2, snapshot(every = 10_000, keep = 2))]
+#[replica(version = 2, snapshot(every = 0, keeps = 2))]
 struct Counter {
     value: i64,
 }
