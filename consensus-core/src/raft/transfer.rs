@@ -164,8 +164,10 @@ impl State {
 
     /// Gives up a transfer that has ended this replica's tenure and made nobody lead.
     pub(super) fn forget_transfer(&mut self, now: Time, out: &mut Effects<Raft>) {
-        let term = self.term();
-        let lapsed = |transfer: &mut Transfer| transfer.term < term && now >= transfer.due;
+        let (term, leads) = (self.term(), self.leader() == Some(self.id()));
+        // It may have lost its majority, and lead its term no more although nobody leads a later one.
+        let lapsed =
+            |transfer: &mut Transfer| (transfer.term < term || !leads) && now >= transfer.due;
         let Some(transfer) = self.handover.under_way.take_if(lapsed) else { return };
         for ticket in transfer.tickets {
             out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
