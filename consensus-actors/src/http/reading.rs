@@ -35,7 +35,8 @@ pub(super) fn reading(
     let named = header(request, HEADER, Code::InvalidArgument)?;
     match (named, read) {
         (Some(named), None) if max_lag.is_none() && token.is_none() => {
-            let (level, bound) = named.trim().split_once(' ').unwrap_or((named.trim(), ""));
+            let named = named.trim();
+            let (level, bound) = named.split_once(' ').unwrap_or((named, ""));
             let bound = Some(bound.trim()).filter(|bound| !bound.is_empty());
             level_of(level, bound, bound).map(Some)
         }

@@ -71,7 +71,8 @@ fn generic_states_work() {
     assert_eq!(serde_json::to_value(command).unwrap(), json!({"put": {"key": "a", "value": 1}}));
     assert_eq!(Small::NAME, "store");
     assert_eq!(Small::INTERFACE.commands[1].arguments[0].kind, "Self");
-    let _: fn(&KvClient<String, u64, 2>, String) -> Call<Option<u64>, Reads> = KvClient::get;
+    type Answer = Call<Option<u64>, Reads>;
+    let _: fn(&KvClient<String, u64, 2>, String) -> Answer = KvClient::get;
 }
 
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
