@@ -36,7 +36,7 @@ impl Counter {
     faults(
         crash, pause, partition, one_way, bridge, drop, delay, duplicate, reorder, clock_skew,
         clock_jump, torn_write, disk_full, bit_rot, slow_disk, io_error, wiped_disk, replacement, transfer,
-        membership,
+        membership, rest,
     ),
 )]
 fn every_option_is_known(sim: Sim<Counter>) {

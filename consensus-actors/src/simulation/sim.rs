@@ -87,6 +87,7 @@ const PROMISING: u64 = 50;
 /// | `replacement` | a disk goes on in another machine, with another clock |
 /// | `transfer` | an operator has the lead handed over |
 /// | `membership` | an operator changes who takes part |
+/// | `rest` | a group with nothing to do comes to rest; its leader stands still then |
 /// | `all`, `none` | everything, nothing |
 ///
 /// Each run has some of them and lacks others. If 50 runs or more are made and a fault happened in

@@ -63,7 +63,7 @@ pub enum Fault {
     Transfer,
     /// A group comes to rest: its leader sends no more heartbeats.
     Rest,
-    /// A replica of a group at rest hears no more of the leader's node.
+    /// A leader at rest stands still, or its node is heard of no more by a replica at rest.
     Unrest,
     /// Who takes part changes, since an operator asked for it.
     MembershipChange,

@@ -60,6 +60,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             }
             Fault::CrashAll => return self.crash_all(strike, node),
             Fault::Pause => self.pause(strike, node),
+            Fault::Unrest if self.host(node).rests => self.pause(strike, node),
+            Fault::Unrest => {}
             Fault::Backlog => {
                 self.struck(strike, node, "its replica is far behind".to_owned());
                 self.host(node).behind_until = until;
@@ -98,7 +100,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::Retirement => return self.retire(strike, node),
             // These have odds, or follow from others.
             Fault::Rest
-            | Fault::Unrest
             | Fault::Loss
             | Fault::Duplication
             | Fault::Reordering
