@@ -5,7 +5,7 @@ use consensus_core::sim::{Fault, Faults, Profile};
 use crate::suggest;
 
 /// Every word with the kinds of fault that it stands for. `consensus-macros` knows them as well.
-const WORDS: [(&str, &[Fault]); 20] = [
+const WORDS: [(&str, &[Fault]); 22] = [
     (
         "crash",
         &[
@@ -35,6 +35,8 @@ const WORDS: [(&str, &[Fault]); 20] = [
     ("replacement", &[Fault::Replacement]),
     ("transfer", &[Fault::Transfer, Fault::Takeover, Fault::Retirement]),
     ("membership", &[Fault::MembershipChange]),
+    ("snapshot", &[Fault::SnapshotTaken, Fault::SnapshotInstalled]),
+    ("rest", &[Fault::Rest, Fault::Unrest]),
 ];
 
 /// Returns the kinds of fault that `word` stands for.

@@ -129,11 +129,13 @@ impl State {
         self.peers().filter(move |node| membership.is_voter(*node))
     }
 
-    /// Forgets a leader that is heard of no more, where this replica may do no more about it.
+    /// Forgets a leader that is heard of no more, where this replica may do no more about it than
+    /// to ask everybody for the state that it lost, which wakes them if they are at rest.
     pub(super) fn lose_leader(&mut self, now: Time, out: &mut Effects<Raft>) {
         if self.is_overdue(now) && !self.may_campaign() {
             self.follow(None, out);
             self.reset_election_timer(now);
+            self.peers().for_each(|peer| self.ask_for_snapshot_if_lost(peer, out));
         }
     }
 }

@@ -210,9 +210,7 @@ impl Follower {
         let commit = commit.min(state.log.last_index());
         state.commit_to(commit, |_| None, out);
         state.reply_heartbeat(leader, round, out);
-        if state.is_lost() {
-            state.ask_for_snapshot(leader, out);
-        }
+        state.ask_for_snapshot_if_lost(leader, out);
     }
 
     /// Campaigns at once: the leader hands over (dissertation 3.10).

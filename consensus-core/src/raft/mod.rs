@@ -18,9 +18,9 @@
 //!
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term,
-//! vote and log durable before they count, ReadIndex from every replica, leadership transfer,
-//! changes of the membership through joint consensus, learners, witnesses, snapshots with
-//! compaction of the log, restart.
+//! vote and log durable before they count, ReadIndex from every replica, reads from the own state
+//! that are bounded in their age or by a token, leadership transfer, changes of the membership
+//! through joint consensus, learners, witnesses, snapshots with compaction of the log, restart.
 //!
 //! What is not here yet: lease reads, and compaction of a witness's log.
 //!

@@ -19,13 +19,14 @@ use std::{
 
 use super::{
     Control, Raft, follower::Follower, following::Following, leader::Leader, message::Message,
-    mutant::Mutant, state::State,
+    mutant::Mutant, snapshot_result::SnapshotResult, state::State,
 };
 use crate::{
     log::Index,
     members::NodeId,
     process::{Effect, Effects, Input},
     quorum::Tally,
+    snapshot::Report,
     time::Time,
 };
 
@@ -118,6 +119,12 @@ impl State {
         let leads = self.leader() == Some(self.id());
         match input {
             Input::Tick | Input::Persisted { .. } => {}
+            // Who has no state must have another's.
+            Input::Snapshot(report) => {
+                if matches!(report, Report::Lost) {
+                    self.get_up(now);
+                }
+            }
             Input::Control(Control::Silent(node)) if self.leader() == Some(*node) => {
                 self.rest.is_on = false;
                 // It was silent for about a timeout when that was judged.
@@ -132,9 +139,13 @@ impl State {
             ) => self.rest.is_on &= !leads,
             // A follower may answer on its own.
             Input::Control(Control::Read(_)) => self.rest.is_on &= !leads,
-            Input::Submit(_) | Input::Snapshot(_) | Input::Control(_) => self.get_up(now),
+            Input::Submit(_) | Input::Control(_) => self.get_up(now),
             Input::Receive { from, message } => {
-                if message.is_reply() || !self.admits(*from, message) {
+                let wants = matches!(
+                    message,
+                    Message::SnapshotReply { result: SnapshotResult::Wanted { .. }, .. }
+                );
+                if message.is_reply() && !wants || !self.admits(*from, message) {
                     return;
                 }
                 self.rest.is_on = false;
@@ -163,10 +174,12 @@ impl Follower {
         // Of a leader that is silent this is an old word; and whoever has something to do, or lacks
         // something, goes on.
         let agrees = state.config.rests() && state.is_present(leader);
-        let has_all = state.committed() >= commit && !state.storage_full() && !state.behind;
+        let has_all = state.committed() >= commit && !state.is_lost();
+        let takes_more = !state.storage_full() && !state.behind;
         let is_idle = self.asking.is_empty() && state.transfers_to().is_none();
-        if !agrees || !has_all || !is_idle {
+        if !agrees || !has_all || !takes_more || !is_idle {
             state.reply_heartbeat(leader, 0, out);
+            state.ask_for_snapshot_if_lost(leader, out);
             return;
         }
         state.rest.is_on = true;
@@ -194,7 +207,7 @@ impl Leader {
         let mut present = self.progress.iter().filter(|(peer, _)| state.is_present(**peer));
         present.all(|(peer, progress)| {
             tally.count(*peer, true);
-            progress.matched() == last
+            progress.matched() == last && progress.fed().is_none()
         }) && state.membership().verdict(&tally) == crate::quorum::Verdict::Won
     }
 

@@ -270,7 +270,7 @@ impl State {
     ) {
         let SnapshotId { index, term, .. } = snapshot;
         if self.is_lost() && index < self.snapshots.covered() {
-            return self.ask_for_snapshot(leader, out);
+            return self.ask_for_snapshot_if_lost(leader, out);
         }
         if !self.is_lost() {
             if index > self.committed && self.log.matches(index, Term(term)) {
@@ -306,10 +306,12 @@ impl State {
         }
     }
 
-    /// Asks for a snapshot in the place of the replica's own, which is damaged.
-    pub(super) fn ask_for_snapshot(&self, leader: NodeId, out: &mut Effects<Raft>) {
-        let result = SnapshotResult::Wanted { index: self.snapshots.covered() };
-        self.reply(leader, Message::SnapshotReply { term: self.term, result }, out);
+    /// Asks for a snapshot in the place of the replica's own, if that is damaged.
+    pub(super) fn ask_for_snapshot_if_lost(&self, leader: NodeId, out: &mut Effects<Raft>) {
+        if self.is_lost() {
+            let result = SnapshotResult::Wanted { index: self.snapshots.covered() };
+            self.reply(leader, Message::SnapshotReply { term: self.term, result }, out);
+        }
     }
 
     fn acknowledge(&self, leader: NodeId, index: Index, out: &mut Effects<Raft>) {

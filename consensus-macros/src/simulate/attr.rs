@@ -30,7 +30,7 @@ const PROTOCOLS: [&str; 1] = ["raft"];
 const PROTOCOLS_PLANNED: [&str; 5] = ["multi_paxos", "epaxos", "zab", "pbft", "eventual"];
 const PROFILES: [&str; 6] = ["calm", "network", "crash", "disk", "clock", "all"];
 /// `consensus-actors` says what they stand for.
-const FAULTS: [&str; 22] = [
+const FAULTS: [&str; 24] = [
     "crash",
     "pause",
     "partition",
@@ -51,6 +51,8 @@ const FAULTS: [&str; 22] = [
     "replacement",
     "transfer",
     "membership",
+    "snapshot",
+    "rest",
     "all",
     "none",
 ];
