@@ -228,7 +228,7 @@ fn builder_refuses_what_cannot_work() {
     };
     let (code, message) = refused(Node::builder().heartbeat(Duration::from_millis(400)));
     assert_eq!(code, Code::Config);
-    assert!(message.contains("set --heartbeat to 333ms or less"), "{message}");
+    assert!(message.contains("set heartbeat to 333ms or less"), "{message}");
     let (code, message) = refused(Node::builder().id(4).peer(1, "127.0.0.1:1"));
     assert_eq!(code, Code::Config);
     assert!(message.contains("add 4=HOST:PORT, or set --id to one of: 1"), "{message}");

@@ -32,11 +32,11 @@ impl Counter {
 // something. Method: each word for a fault, all of which must have happened.
 #[rustfmt::skip]
 #[simulate(
-    seeds = 80, nodes = 3, ops = 80, clients = 3, seconds = 4, protocols(raft),
+    seeds = 200, nodes = 3, ops = 80, clients = 3, seconds = 6, protocols(raft),
     faults(
         crash, pause, partition, one_way, bridge, drop, delay, duplicate, reorder, clock_skew,
         clock_jump, torn_write, disk_full, bit_rot, slow_disk, io_error, wiped_disk, replacement, transfer,
-        membership, rest,
+        membership, snapshot, rest,
     ),
 )]
 fn every_option_is_known(sim: Sim<Counter>) {

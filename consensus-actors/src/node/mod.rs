@@ -154,6 +154,7 @@ impl Node {
         if let Some(thread) = thread {
             thread.join().ok();
         }
+        self.shared.identity.roster.close();
     }
 }
 

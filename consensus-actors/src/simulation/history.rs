@@ -59,7 +59,8 @@ fn events(asked: &Asked) -> [Option<(Moment, Event)>; 2] {
         let (level, bound) = (None, None);
         Event { process: asked.process, r#type, op, key: key.clone(), value, level, bound, time }
     };
-    let (level, bound) = promised(asked.level);
+    // Only reads are promised less than commands are.
+    let (level, bound) = if op == "get" { promised(asked.level) } else { (None, None) };
     let begun = Event { level, bound, ..event("invoke", argument, asked.invoked_at) };
     let begun = (asked.invoked, begun);
     let ended = asked.returned.as_ref().map(|(moment, at, ended)| {

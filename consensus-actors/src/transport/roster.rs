@@ -50,6 +50,15 @@ pub(crate) trait Store: Send {
     fn store(&mut self, peers: &BTreeMap<NodeId, Peer>) -> io::Result<()>;
 }
 
+/// What a node that has ended keeps its roster in.
+struct Closed;
+
+impl Store for Closed {
+    fn store(&mut self, _: &BTreeMap<NodeId, Peer>) -> io::Result<()> {
+        Err(io::Error::other("the node has ended"))
+    }
+}
+
 /// What one node tells another of a third.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Told {
@@ -128,6 +137,11 @@ struct Inner {
 }
 
 impl Roster {
+    /// Lets go of the store: the node has ended, and its data directory is free for another.
+    pub(crate) fn close(&self) {
+        lock(&self.0.inner).store = Box::new(Closed);
+    }
+
     /// Makes the roster of `node`, which is a `founder` unless it was told to join a cluster.
     pub(crate) fn new(
         node: NodeId,
