@@ -118,7 +118,7 @@ impl Log {
     /// with this one. It lies before the first entry where that is not known to be (S9).
     pub fn may_agree(&self, hint: Index, hint_term: Term) -> Index {
         let (index, term) = self.last_not_after(hint_term, hint);
-        if term > hint_term { index.previous() } else { index.min(hint) }
+        if term > hint_term { index.previous().min(hint) } else { index.min(hint) }
     }
 
     /// Appends an entry and returns its index.
