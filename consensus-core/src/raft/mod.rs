@@ -73,6 +73,8 @@ mod following;
 mod footing;
 mod freshness;
 mod leader;
+mod lease;
+mod leases;
 mod message;
 mod mirror;
 mod mutant;
@@ -85,7 +87,9 @@ mod recovery;
 mod refusals;
 mod replicating;
 mod rest;
+mod rules;
 mod sending;
+mod serving;
 mod simulated;
 mod snapshot_result;
 mod snapshots;
@@ -96,7 +100,7 @@ mod transfer;
 mod wire;
 
 pub use candidate::Candidate;
-pub use config::{Builder, Config, ConfigError, PRIORITY_DEFAULT, check_timing};
+pub use config::{Builder, Config, PRIORITY_DEFAULT};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};
@@ -107,6 +111,7 @@ use mutant::Mutant;
 pub use pre_candidate::PreCandidate;
 pub use progress::Progress;
 pub use record::Record;
+pub use rules::{ConfigError, check_lease, check_timing};
 pub use snapshot_result::SnapshotResult;
 pub use state::State;
 
@@ -306,6 +311,8 @@ impl Seated for Raft {
             first: state.log.base().next(),
             transfer: state.transfers_to(),
             priority: state.config.priority(),
+            lease: state.config.lease(),
+            lease_until: state.lease_until(),
             disk_stalls: state.disk_stalls(),
             membership: state.membership().clone(),
         }

@@ -25,6 +25,7 @@ mod callers;
 mod drive;
 mod fault;
 mod host;
+mod leases;
 mod membership;
 mod network;
 mod node;
