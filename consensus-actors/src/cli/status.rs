@@ -35,7 +35,12 @@ fn print_table(body: &Value, groups: &[Value]) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    say(format_args!("node {} of cluster {}", text(body, "node"), text(body, "cluster")));
+    let clients = |name: &str| body.get("clients")?.get(name)?.as_u64();
+    let clients = match clients("connected").zip(clients("max")) {
+        None | Some((0, _)) => String::new(),
+        Some((connected, max)) => format!(", {connected} of {max} remote clients"),
+    };
+    say(format_args!("node {} of cluster {}{clients}", text(body, "node"), text(body, "cluster")));
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([

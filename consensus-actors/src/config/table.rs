@@ -2,9 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use consensus_core::journal;
+
 use super::{
     key::{Key, Setting},
-    kind::{Address, Addresses, Peers, Size, Value},
+    kind::{Address, Addresses, Peers, Size, Typed, Value},
 };
 use crate::{client::COMMAND_BYTES_MAX, transport::FRAME_BYTES_MAX};
 
@@ -97,6 +99,10 @@ settings! {
     PROPOSALS_BYTES_MAX: Size =
         Key::group("proposals_bytes_max").default("64MiB").check(proposals_bytes);
 
+    /// How many entries a learner may lack when it is let vote. With more it may hold up commits for
+    /// as long as it takes to catch up; with few it may never be let vote under load.
+    CATCH_UP_SLACK: u64 = Key::group("catch_up_slack").default("1000");
+
     /// After how many entries of its log a replica takes a snapshot, and lets the log before it go.
     SNAPSHOT_EVERY: u64 = Key::group("snapshot.every").default("10000").check(above_zero);
 
@@ -115,7 +121,7 @@ settings! {
     REST: bool = Key::group("rest").default("true");
 
     /// How long a file of the journal is: the grain in which space is given back, and the bound of
-    /// the longest record. A multiple of 512, from 4MiB to 1GiB.
+    /// the longest record. A multiple of 512, from 5MiB to 1GiB.
     JOURNAL_SEGMENT: Size =
         Key::node("journal.segment_bytes").default("16MiB").check(segment);
 
@@ -182,14 +188,22 @@ fn proposals_bytes(value: &Value) -> Result<(), String> {
     }
 }
 
+/// The shortest segment that holds the longest record: what a follower writes at once comes to it in
+/// one frame, and what a leader does is shorter.
+const SEGMENT_BYTES_MIN: usize = FRAME_BYTES_MAX + (1 << 20);
+
 fn segment(value: &Value) -> Result<(), String> {
     let Value::Size(bytes) = value else { return Ok(()) };
     let bytes = usize::try_from(*bytes).map_err(|error| error.to_string())?;
-    // The longest command and what surrounds it in a record must fit.
-    if bytes < 4 * COMMAND_BYTES_MAX {
-        return Err("a record must fit into it; set 4MiB or more".to_owned());
+    if bytes < SEGMENT_BYTES_MIN {
+        let (record, segment) = (Size(FRAME_BYTES_MAX as u64), Size(SEGMENT_BYTES_MIN as u64));
+        return Err(format!(
+            "the longest record must fit into a segment, and may take {}; set {} or more",
+            record.into_value(),
+            segment.into_value(),
+        ));
     }
-    let config = consensus_core::journal::Config::builder().segment_bytes(bytes).build();
+    let config = journal::Config::builder().segment_bytes(bytes).build();
     config.map(drop).map_err(|error| error.to_string())
 }
 
@@ -224,5 +238,21 @@ mod tests {
         assert_eq!(ELECTION_TIMEOUT.key.variable(), "CONSENSUS_ELECTION_TIMEOUT");
         assert_eq!(JOURNAL_SEGMENT.key.variable(), "CONSENSUS_JOURNAL__SEGMENT_BYTES");
         assert_eq!(JOURNAL_SEGMENT.key.flag(), "journal-segment-bytes");
+    }
+
+    // Goal: whatever a leader sends in one frame, its followers can write, with the shortest segments
+    // that may be set and with the default.
+    #[test]
+    fn every_segment_holds_the_longest_record() {
+        let read = |text: &str| Kind::Size.read(text).expect("a size");
+        let default = JOURNAL_SEGMENT.key.default.expect("there is a default");
+        for (text, may_be) in [(default, true), ("5MiB", true), ("5242368", false)] {
+            let value = read(text);
+            assert_eq!(segment(&value).is_ok(), may_be, "{text}");
+            let Value::Size(bytes) = value else { panic!("{text} is a size") };
+            let config = journal::Config::builder().segment_bytes(bytes as usize).build();
+            let config = config.expect("the journal takes it");
+            assert!(!may_be || config.payload_bytes_max() >= FRAME_BYTES_MAX, "{text}");
+        }
     }
 }

@@ -320,8 +320,8 @@ fn what_is_of_the_wrong_kind_is_refused_with_an_example() {
     );
     assert_eq!(
         file("[journal]\nsegment_bytes = \"1MiB\"").problem(),
-        "consensus.toml:2: journal.segment_bytes = \"1MiB\" cannot be: a record must fit into it; \
-         set 4MiB or more"
+        "consensus.toml:2: journal.segment_bytes = \"1MiB\" cannot be: the longest record must \
+         fit into a segment, and may take 4MiB; set 5MiB or more"
     );
 }
 

@@ -10,7 +10,7 @@ use super::changes;
 use crate::{
     error::Result,
     node::{Group, Shared},
-    transport::{REMOVED, Standing},
+    transport::{REMOVED, Standing, guest::GUESTS_MAX},
 };
 
 /// Answers as long as the process turns.
@@ -59,6 +59,7 @@ pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
         "address": node.identity.address,
         "version": env!("CARGO_PKG_VERSION"),
         "stopping": node.doors.are_closed(),
+        "clients": { "connected": node.guests.taken(), "max": GUESTS_MAX },
         "groups": groups,
     }))
 }

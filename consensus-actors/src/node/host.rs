@@ -26,9 +26,10 @@ use crate::{
     config::{
         Layers, Setting, Settings, Typed,
         table::{
-            APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CHECK_QUORUM, DEADLINE,
-            ELECTION_TIMEOUT, HEARTBEAT, OWN_THREAD, PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX,
-            PROPOSALS_MAX, REST, SNAPSHOT_BYTES, SNAPSHOT_EVERY, SNAPSHOT_KEEP,
+            APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CATCH_UP_SLACK, CHECK_QUORUM,
+            DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, OWN_THREAD, PRE_VOTE, PRIORITY,
+            PROPOSALS_BYTES_MAX, PROPOSALS_MAX, REST, SNAPSHOT_BYTES, SNAPSHOT_EVERY,
+            SNAPSHOT_KEEP,
         },
     },
     error::{Code, Error, Result},
@@ -223,6 +224,7 @@ impl NodeActor {
             .append_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
             .proposals_max(usize_of(settings.get(&PROPOSALS_MAX)))
             .proposals_bytes_max(usize_of(settings.get(&PROPOSALS_BYTES_MAX).0))
+            .catch_up_slack(settings.get(&CATCH_UP_SLACK))
             .snapshot_entries(settings.get(&SNAPSHOT_EVERY))
             .snapshot_bytes(usize_of(settings.get(&SNAPSHOT_BYTES).0))
             .build()

@@ -36,7 +36,8 @@ use crate::{
     journal::{FileDisk, JournalActor, NodeDisk, end_process},
     sync::lock,
     transport::{
-        self, Identity, Incoming, Links, Network, Presence, Roster, Tcp, acquaint, guest::Reception,
+        self, Identity, Incoming, Links, Network, Presence, Roster, Tcp, acquaint,
+        guest::{Places, Reception},
     },
 };
 
@@ -207,6 +208,7 @@ pub(crate) fn assemble(
         doors: Arc::default(),
         network,
         http,
+        guests: Places::default(),
         settings: Mutex::new(settings),
         groups: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),

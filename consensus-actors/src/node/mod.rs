@@ -41,7 +41,7 @@ use crate::{
     error::{Code, Error, Result},
     replicated::Replicated,
     sync::lock,
-    transport::{Identity, Network, REMOVED, Standing},
+    transport::{Identity, Network, REMOVED, Standing, guest::Places},
 };
 
 /// A running node. Clones stand for the same node, which ends when [`Node::stop`] is called or its
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) doors: Arc<Doors>,
     pub(crate) network: Arc<dyn Network>,
     pub(crate) http: Option<SocketAddr>,
+    /// The places of clients that are no members.
+    pub(crate) guests: Places,
     /// With what code says of the groups that are hosted.
     settings: Mutex<Settings>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,

@@ -11,11 +11,15 @@ use crate::{
     suggest::listed,
     transport::{
         admission::{Greeting, Ground, Refusal},
-        guest::{Desk, Reception},
+        guest::{Desk, Places, Reception},
     },
 };
 
 impl Reception for Shared {
+    fn places(&self) -> &Places {
+        &self.guests
+    }
+
     fn receive(&self, greeting: &Greeting) -> Result<Arc<dyn Desk>, Refusal> {
         let group = self.group(&greeting.group).map_err(|error| {
             let ground = match error.code() {

@@ -41,7 +41,7 @@ use crate::{
         Identity, Inlet, Inlets, Item, Kind, Link, Links, Look, Peer, Presence, Queue, Roster,
         Store,
         admission::{Greeting, Ground, Refusal},
-        guest::{Desk, Reception},
+        guest::{Desk, Places, Reception},
         listen,
     },
 };
@@ -368,9 +368,14 @@ impl Inlet for Numbers {
 }
 
 /// Takes no clients.
-struct Closed;
+#[derive(Default)]
+struct Closed(Places);
 
 impl Reception for Closed {
+    fn places(&self) -> &Places {
+        &self.0
+    }
+
     fn receive(&self, _: &Greeting) -> Result<Arc<dyn Desk>, Refusal> {
         Err(Refusal { ground: Ground::Stopping, reason: "this port is for peers".to_owned() })
     }
@@ -389,7 +394,7 @@ fn link_keeps_the_order() {
         let (inlets, numbers) = (Inlets::default(), Arc::new(Numbers::default()));
         inlets.add(GroupId(1), Arc::clone(&numbers) as Arc<dyn Inlet>);
         let listening =
-            spawn_local(listen(wire.listen(to), identity(2, 1), inlets, Arc::new(Closed)));
+            spawn_local(listen(wire.listen(to), identity(2, 1), inlets, Arc::<Closed>::default()));
         let peer = NodeId::new(2).expect("positive");
         let (to, queue) = ((peer, address(2).to_string()), Arc::<Queue>::default());
         let link = Link::launch(wire.of(from), identity(1, 2), to, Arc::clone(&queue));

@@ -38,7 +38,7 @@ use super::{
 };
 
 /// How many clients a node takes.
-pub(super) const GUESTS_MAX: usize = 256;
+pub(crate) const GUESTS_MAX: usize = 256;
 
 /// The largest body of a frame from a client: the largest request, and room for what goes with it.
 pub(crate) const REQUESTS_BYTES_MAX: usize = 2 << 20;
@@ -65,8 +65,33 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long a client may take to read a frame.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The places of a node's clients; clones are of the same node.
+#[derive(Clone, Debug)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(GUESTS_MAX)))
+    }
+}
+
+impl Places {
+    /// Takes a place, which is free again when what is returned is dropped; none if all are taken.
+    pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+
+    /// Returns how many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        GUESTS_MAX - self.0.available_permits()
+    }
+}
+
 /// Where clients that are no members are received.
 pub(crate) trait Reception: Send + Sync {
+    /// Returns the node's places for clients.
+    fn places(&self) -> &Places;
+
     /// Finds the group that a client wants, and looks whether it is what the client takes it for.
     ///
     /// # Errors

@@ -84,7 +84,6 @@ pub(crate) async fn listen(
         latest: Latest::default(),
         exclusions: Exclusions::default(),
         reception,
-        guests: Arc::new(Semaphore::new(GUESTS_MAX)),
         answers: Arc::default(),
     };
     loop {
@@ -116,8 +115,6 @@ struct Port {
     latest: Latest,
     exclusions: Exclusions,
     reception: Arc<dyn Reception>,
-    /// Places of clients.
-    guests: Arc<Semaphore>,
     /// Bytes that wait to be written to all clients.
     answers: Arc<AtomicUsize>,
 }
@@ -170,7 +167,7 @@ impl Port {
     /// Serves a client that is no member to its end.
     async fn receive(&self, mut stream: Stream, address: SocketAddr, greeting: &Bytes) {
         let node = self.identity.node;
-        let Ok(_place) = Arc::clone(&self.guests).try_acquire_owned() else {
+        let Some(_place) = self.reception.places().take() else {
             let reason = format!("{node} has {GUESTS_MAX} clients, the most it takes; try later");
             tracing::warn!(%node, %address, %reason, "a client is sent away");
             admission::refuse(&mut stream, Refusal { ground: Ground::TooManyClients, reason })

@@ -271,6 +271,9 @@ impl Seated for Raft {
         }
         let rested = state.is_at_rest();
         state.stir(now, input);
+        if let Input::Snapshot(report) = input {
+            return state.catch_up_with(report, now, out).then(|| Follower::new().into());
+        }
         let Input::Receive { from, message } = input else { return None };
         if message.term() <= state.term() || !state.admits(*from, message) {
             return None;
@@ -291,12 +294,10 @@ impl Seated for Raft {
         if state.has_bug(Mutant::LaterReplyCounts) && state.takes_for_present(message) {
             return None;
         }
-        // A leader kept no election timer of a follower's kind: it gets a fresh one, others keep
-        // theirs.
-        if state.leader() == Some(state.id()) || rested {
+        if rested {
             state.reset_election_timer(now);
         }
-        state.adopt_term(message.term(), out);
+        state.adopt_term(message.term(), now, out);
         Some(Follower::new().into())
     }
 

@@ -191,6 +191,9 @@ crate::mutants::mutants! {
     /// A snapshot is removed when newer ones are there, though the log on the disk rests on it.
     PrunedWhileNeeded = "pruned-while-needed", "snapshot_pruned.txt",
         "a snapshot stays as long as the durable log rests on it (S11; 7)";
+    /// A replica rests its log on a snapshot of a later term than its own.
+    SnapshotAheadOfTerm = "snapshot-ahead-of-term", "snapshot_ahead_of_term.txt",
+        "no replica holds what is of a later term than its own (5.1, 7)";
     /// A replica that joins takes a snapshot before it knows who takes part.
     SnapshotOfUnknownMembership = "snapshot-of-unknown-membership", "snapshot_of_joiner.txt",
         "a snapshot names the configuration at its index (S8; dissertation 5)";

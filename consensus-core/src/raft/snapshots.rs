@@ -20,6 +20,7 @@ use crate::{
     members::NodeId,
     process::{Effect, Effects, Token},
     snapshot::{Cut, Order, Report, Saved, SnapshotId},
+    time::Time,
 };
 
 /// What a replica knows of its snapshots.
@@ -77,6 +78,28 @@ impl State {
     /// Tells whether the replica has lost its state to its disk, and waits for a snapshot.
     pub fn is_lost(&self) -> bool {
         self.snapshots.is_lost()
+    }
+
+    /// Adopts the term of a snapshot that is later than the replica's own; tells whether it was.
+    ///
+    /// A snapshot is made durable beside the records: a crash may take the record of its term and
+    /// leave the snapshot. What it covers is committed, so the term was there, and whatever this
+    /// replica promised in it was never heard of, since the record of that would have come later.
+    pub(super) fn catch_up_with(
+        &mut self,
+        report: &Report,
+        now: Time,
+        out: &mut Effects<Raft>,
+    ) -> bool {
+        let (Report::Saved(saved) | Report::Stored { whole: Some(saved), .. }) = report else {
+            return false;
+        };
+        let term = Term(saved.cut.term);
+        let is_later = term > self.term && !self.has_bug(Mutant::SnapshotAheadOfTerm);
+        if is_later {
+            self.adopt_term(term, now, out);
+        }
+        is_later
     }
 
     /// Hears what has come of snapshots.

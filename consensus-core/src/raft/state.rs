@@ -186,8 +186,14 @@ impl State {
     // Terms and votes.
 
     /// Adopts a later term, without a vote or a leader in it (5.1).
-    pub(super) fn adopt_term(&mut self, term: Term, out: &mut Effects<Raft>) {
+    ///
+    /// A leader kept no election timer of a follower's kind: it gets a fresh one, others keep
+    /// theirs.
+    pub(super) fn adopt_term(&mut self, term: Term, now: Time, out: &mut Effects<Raft>) {
         assert!(term > self.term, "terms only increase");
+        if self.leader == Some(self.id()) {
+            self.reset_election_timer(now);
+        }
         self.term = term;
         self.voted_for = None;
         self.follow(None, out);

@@ -141,11 +141,11 @@ fn status_shows_how_the_groups_stand() {
         assert_eq!(head, format!("node {id} of cluster test"));
         let columns: Vec<&str> = columns.split_whitespace().collect();
         assert_eq!(columns[..4], ["GROUP", "PROTOCOL", "ROLE", "LEADER"]);
-        assert_eq!(columns[4..], ["TERM", "COMMITTED", "APPLIED", "MEMBERS"]);
+        assert_eq!(columns[4..], ["TERM", "COMMITTED", "APPLIED", "SNAPSHOT", "MEMBERS"]);
         let row: Vec<&str> = row.split_whitespace().collect();
         let role = if id == leader { "leader" } else { "follower" };
         assert_eq!(row[..4], ["hits", "raft", role, &format!("n{leader}")]);
-        assert_eq!(row[7], "1,2,3");
+        assert_eq!(row[8], "1,2,3");
         let json = prints(node, &["status", "--output", "json"]);
         let json: Value = serde_json::from_str(&json).expect("the output is JSON");
         assert_eq!(json, http::get(node, "/v1/status").json());

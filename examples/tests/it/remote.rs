@@ -10,6 +10,7 @@ use std::{
 };
 
 use consensus_actors::prelude::*;
+use serde_json::json;
 use tokio::{runtime::Runtime, task::LocalSet};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     http,
     load::{Add, History},
     peer,
-    process::{Signal, eventually, signal},
+    process::{Signal, counter_command, eventually, run, signal},
     transport::await_closed,
 };
 
@@ -201,7 +202,7 @@ fn garbage_of_a_client_closes_its_connection_only() {
 }
 
 // Goal: a node takes so many clients and tells the next; those it has, and its peers, notice
-// nothing; a place that is left is given again.
+// nothing; a place that is left is given again. How many there are stands in the node's status.
 #[test]
 fn clients_beyond_the_bound_are_sent_away() {
     let mut cluster = Cluster::start(3);
@@ -213,6 +214,17 @@ fn clients_beyond_the_bound_are_sent_away() {
     let (ground, reason) = peer::visit(3, port).expect_err("there is none");
     assert_eq!(ground, "TooManyClients");
     assert!(reason.contains("has 256 clients, the most it takes"), "{reason}");
+    let clients = |id| http::get(cluster.http(id), "/v1/status").json()["clients"].clone();
+    assert_eq!(clients(leader), json!({ "connected": 256, "max": 256 }));
+    assert_eq!(clients(follower), json!({ "connected": 0, "max": 256 }));
+    let shown = |id| {
+        let addr = cluster.http(id).to_string();
+        run(counter_command().args(["status", "--addr", &addr])).out
+    };
+    let all = format!("node {leader} of cluster test, 256 of 256 remote clients\n");
+    assert!(shown(leader).starts_with(&all), "{}", shown(leader));
+    let none = format!("node {follower} of cluster test\n");
+    assert!(shown(follower).starts_with(&none), "{}", shown(follower));
     runtime().block_on(async {
         let at = [port.to_string()];
         let error = CounterClient::connect(at, "hits").deadline("500ms").await;
@@ -226,6 +238,11 @@ fn clients_beyond_the_bound_are_sent_away() {
 
     visitors.truncate(200);
     eventually("the places are given again", PATIENCE, || peer::visit(3, port).ok());
+    let clients = || http::get(cluster.http(leader), "/v1/status").json()["clients"].clone();
+    eventually("so many are left", PATIENCE, || {
+        // The visitor that found a place again is gone.
+        (clients()["connected"] == 200).then_some(())
+    });
     for visitor in &mut visitors {
         visitor.write_all(&peer::frame(b"")).expect("the connection is open");
         peer::read(visitor).expect("where the leader is");
