@@ -12,7 +12,8 @@ use crate::{
     log::Index,
     members::NodeId,
     read::ReadLevel,
-    replica::Rejection,
+    replica::{Body, Envelope, Rejection},
+    time::WallTime,
 };
 
 /// What a client asks of a replica.
@@ -32,6 +33,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// Makes the request that puts an envelope into the log.
+    pub(super) fn propose(at: WallTime, body: Body) -> Self {
+        Self::Propose(Envelope { at, body }.encoded().into())
+    }
+
     /// Returns how many bytes of a caller's the request carries.
     pub fn size(&self) -> usize {
         match self {
@@ -183,6 +189,10 @@ impl Encode for Response {
                 out.push(34);
                 put_duration(out, *age);
             }
+            Err(Failure::Refused(SubmitError::NoState { leader })) => {
+                out.push(35);
+                put_u64(out, leader.map_or(0, NodeId::number));
+            }
             Err(Failure::Refused(SubmitError::NotLeader { leader })) => {
                 out.push(1);
                 put_u64(out, leader.map_or(0, NodeId::number));
@@ -251,6 +261,7 @@ impl Decode for Response {
             }
             33 => refused(SubmitError::TooStale { age: None }),
             34 => refused(SubmitError::TooStale { age: Some(take_duration(input)?) }),
+            35 => refused(SubmitError::NoState { leader: NodeId::new(take_u64(input)?) }),
             tag => return Err(DecodeError::UnknownTag { what: "response", tag }),
         };
         Ok(Self { attempt, result })

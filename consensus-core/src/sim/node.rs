@@ -101,7 +101,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             text: format!("term {}, log up to {}", status.term, status.last),
         });
         let host = self.host(node);
-        host.membership = status.membership;
+        (host.membership, host.covered) = (status.membership, status.snapshot);
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
         self.find_snapshots(node)?;
@@ -130,6 +130,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn note_role(&mut self, node: NodeId) {
         let host = self.host(node);
         let Some(status) = host.process.as_ref().map(Simulated::status) else { return };
+        self.note_point(node, &status);
+        let host = self.host(node);
         let role = (status.role, status.term);
         if host.role == role {
             return;
