@@ -187,6 +187,20 @@ mod tests {
         assert_eq!(members(1).reached_by_majority(up_to(1)), 7);
     }
 
+    // Goal: R8, what a majority has reached is the most that one has, in whatever order it is told.
+    // Method: all ways in which five voters may have reached one of four values, against counting.
+    #[test]
+    fn majority_of_five_has_reached_it() {
+        let members = members(5);
+        for way in 0..4_u64.pow(5) {
+            let value = |node: NodeId| way / 4_u64.pow(node.number() as u32 - 1) % 4;
+            let voters = || (1..=5).map(node);
+            let has_majority = |least: &u64| voters().filter(|it| value(*it) >= *least).count() > 2;
+            let most = (0..4).rev().find(has_majority);
+            assert_eq!(Some(members.reached_by_majority(value)), most, "{way}");
+        }
+    }
+
     // Goal: refusals by so many that no majority is left lose the tally at once.
     #[test]
     fn enough_refusals_lose() {

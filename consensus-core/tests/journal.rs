@@ -171,7 +171,7 @@ fn a_torn_end_is_cut_and_the_journal_continues() {
     }
 }
 
-// Goal: no bit that flips, anywhere, costs a record, changes one or adds one.
+// Goal: F4, no bit that flips, anywhere, costs a record, changes one or adds one.
 // Method: flip every bit of every segment; what opens holds exactly what was written.
 #[test]
 fn a_flipped_bit_is_refused_or_harmless() {
@@ -374,7 +374,7 @@ fn arbitrary_bytes_never_panic() {
     }
 }
 
-// Goal: wherever a node is stopped, what was confirmed is there, and only what was appended.
+// Goal: S14, wherever a node is stopped, what was confirmed is there, and only what was appended.
 // Method: stop a scripted run after every write, sync, creation, renaming and removal. Of what was
 // not synced, lose all, none, all from some byte on, or some sectors; then stop the recovery the
 // same way.

@@ -279,9 +279,10 @@ impl Builder {
     ///
     /// Without a leader, one of priority 100 campaigns after T to 2T, T being the election timeout.
     /// A higher priority narrows that, to T to 1.25 T at 255; a lower one delays it, by T/100 for
-    /// each step; one of priority 0 campaigns after 5T to 6T, when nobody else has. And a leader
-    /// hands over to a follower of higher priority that has all that is committed and has been
-    /// heard of for ten election timeouts without a gap.
+    /// each step; one of priority 0 campaigns after 5T to 6T, when nobody else has. Without the
+    /// [pre-vote](Self::pre_vote) all campaign after T to 2T. And a leader hands over to a follower
+    /// of higher priority that has all that is committed and has been heard of for ten election
+    /// timeouts without a gap.
     #[must_use]
     pub fn priority(mut self, priority: u8) -> Self {
         self.config.priority = priority;

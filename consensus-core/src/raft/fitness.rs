@@ -75,7 +75,13 @@ impl State {
 impl Config {
     /// Returns the shortest time without a leader after which this replica campaigns, and by how
     /// much it may take longer. See [`Builder::priority`](super::Builder::priority).
+    ///
+    /// Priorities need the pre-vote. Without it who campaigns in vain raises the term, and if it is
+    /// always the first to do so then whoever could win, and is not told, is always a term behind.
     pub(super) fn election_timeouts(&self) -> (Duration, Duration) {
+        if !self.pre_vote() {
+            return (self.election_timeout(), self.election_timeout());
+        }
         let (timeout, priority) = (self.election_timeout(), self.priority());
         let part = |of: u8, all: u8| timeout * u32::from(of) / u32::from(all);
         match priority.cmp(&PRIORITY_DEFAULT) {

@@ -86,9 +86,14 @@ impl Replay {
         } else if after > state.log.last_index()
             || self.adrift.is_some() && after < state.log.base()
         {
-            state.log.reset(after, Term::default());
             state.footing.clear();
-            self.adrift = Some(token);
+            // What came back may end what it is that these entries replaced, behind the snapshot.
+            let ground = state.snapshots.cut().filter(|cut| cut.index == after).cloned();
+            self.adrift = ground.is_none().then_some(token);
+            match ground {
+                Some(cut) => state.start_log(&cut, Term(cut.term)),
+                None => state.log.reset(after, Term::default()),
+            }
         } else if after < state.log.base() {
             return contradiction(token, "entries replace what a snapshot covers");
         }

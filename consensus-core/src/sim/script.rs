@@ -164,12 +164,16 @@ impl Temper {
             .map(|_| if faults.has(Fault::Drift) { random.in_range(-50_000..=50_000) } else { 0 })
             .collect();
         let minority = (plan.nodes() as usize - 1) / 2;
+        // Most have both, as users do. Without either, who was removed and has not heard of it ends
+        // every tenure (dissertation 4.2.3).
+        let pre_vote = !random.happens(400_000);
+        let removes = faults.has(Fault::MembershipChange);
+        let check_quorum = !random.happens(400_000) || removes && !pre_vote;
         Self {
             election_timeout,
             heartbeat,
-            // Most have both, as users do.
-            pre_vote: !random.happens(400_000),
-            check_quorum: !random.happens(400_000),
+            pre_vote,
+            check_quorum,
             rests: faults.has(Fault::Rest),
             append_bytes_max: *random.pick(&[1, 64, 512, 4_096]).unwrap_or(&64),
             append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),

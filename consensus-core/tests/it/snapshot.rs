@@ -52,7 +52,7 @@ fn send(from: &mut Store<MemoryDisk>, to: &mut Store<MemoryDisk>, manifest: &Man
     received
 }
 
-// Goal: a crash at any change of the disk leaves the former snapshot, and the new one or nothing;
+// Goal: S4, a crash at any change of the disk leaves the former snapshot, and the new one or nothing;
 // one that was told to be whole survives the loss of all that was not synced (7).
 #[test]
 pub(crate) fn whole_snapshot_survives_a_crash() {
