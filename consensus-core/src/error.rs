@@ -28,6 +28,12 @@ pub enum SubmitError {
         /// Who does, as far as this replica knows.
         leader: Option<NodeId>,
     },
+    /// This replica is a witness: it stores no commands, and has no state to read.
+    #[error("this replica is a witness and has no state")]
+    NoState {
+        /// Who leads, as far as this replica knows.
+        leader: Option<NodeId>,
+    },
     /// The window of commands in flight is full; nothing was appended.
     #[error("{limit} commands are in flight, the most this leader takes")]
     Busy {
@@ -69,6 +75,7 @@ impl SubmitError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::NotLeader { .. }
+            | Self::NoState { .. }
             | Self::Busy { .. }
             | Self::StorageFull
             | Self::Transferring { .. }

@@ -58,10 +58,12 @@ fn print_table(body: &Value, groups: &[Value]) {
         let members = group.get("members").and_then(Value::as_array);
         let members: Vec<String> = members.into_iter().flatten().map(Value::to_string).collect();
         let leader = group.get("leader").filter(|leader| !leader.is_null());
+        let is_witness = group.get("witness").and_then(Value::as_bool).unwrap_or_default();
+        let role = if is_witness { "witness".to_owned() } else { text(group, "role") };
         table.add_row([
             text(group, "name"),
             text(group, "protocol"),
-            text(group, "role"),
+            role,
             leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}")),
             text(group, "term"),
             text(group, "committed"),

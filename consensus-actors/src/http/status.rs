@@ -51,7 +51,7 @@ fn unready(node: &Shared) -> Option<String> {
 pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
     let groups = node.groups();
     let groups: Vec<Value> =
-        groups.iter().map(|(name, group)| describe_status(name, group.as_ref())).collect();
+        groups.iter().map(|(name, group)| describe_status(node.id, name, group.as_ref())).collect();
     HttpResponse::Ok().json(json!({
         "node": node.id.number(),
         "cluster": &*node.cluster,
@@ -64,12 +64,13 @@ pub(super) async fn status(node: web::Data<Shared>) -> HttpResponse {
     }))
 }
 
-fn describe_status(name: &str, group: &dyn Group) -> Value {
+fn describe_status(node: NodeId, name: &str, group: &dyn Group) -> Value {
     let (protocol, status, applied) = group.status();
     json!({
         "name": name,
         "protocol": protocol,
         "role": status.role,
+        "witness": status.membership.is_witness(node),
         "leader": status.leader.map(|leader| leader.number()),
         "term": status.term,
         "committed": status.committed.0,

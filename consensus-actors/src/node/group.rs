@@ -198,7 +198,16 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn take_snapshot(&self) -> Taken {
         let client = self.client.clone();
+        let (node, name) = (self.identity.node, self.name.clone());
+        let is_witness = self.board.read().0.membership.is_witness(node);
         Box::pin(async move {
+            if is_witness {
+                let message = format!(
+                    "{node} is a witness and has no state of {name:?} to take a snapshot of; ask \
+                     another node"
+                );
+                return Err(Error::new(Code::SnapshotFailed, message));
+            }
             let (waiter, saved) = oneshot::channel();
             let stopping = || Error::stopping(Outcome::Unknown);
             client.addr().send(TakeSnapshot(waiter)).await.map_err(|_| stopping())?;

@@ -34,7 +34,7 @@ const WORDS: [(&str, &[Fault]); 22] = [
     ("wiped_disk", &[Fault::WipedDisk]),
     ("replacement", &[Fault::Replacement]),
     ("transfer", &[Fault::Transfer, Fault::Takeover, Fault::Retirement]),
-    ("membership", &[Fault::MembershipChange]),
+    ("membership", &[Fault::MembershipChange, Fault::WitnessLetGo]),
     ("snapshot", &[Fault::SnapshotTaken, Fault::SnapshotInstalled]),
     ("rest", &[Fault::Rest, Fault::Unrest]),
 ];

@@ -155,6 +155,15 @@ pub enum ChangeError {
         /// The leader.
         node: NodeId,
     },
+    /// A witness would be counted on for the state, which it has not.
+    #[error(
+        "{node} is a witness, has no data, and stays one; add a node with another id for the data, \
+         and remove {node}"
+    )]
+    StaysWitness {
+        /// The witness.
+        node: NodeId,
+    },
     /// More members than a group may have.
     #[error("there would be {members} members, and {MEMBERS_MAX} are the most")]
     TooMany {
@@ -183,6 +192,7 @@ impl ChangeError {
             | Self::NoVoter
             | Self::TooManyWitnesses { .. }
             | Self::WitnessLeads { .. }
+            | Self::StaysWitness { .. }
             | Self::TooMany { .. }
             | Self::LongContact { .. } => false,
         }
@@ -211,6 +221,10 @@ impl Change {
     /// [`ChangeError`] where it makes no sense, whatever the state of the group.
     pub fn apply(&self, membership: &Membership) -> Result<Membership, ChangeError> {
         let mut parts = membership.left().parts().clone();
+        let mut counted = self.steps().iter().filter_map(|step| step.counts_on(membership));
+        if let Some(node) = counted.find(|node| self.misjudges(*node, membership)) {
+            return Err(ChangeError::StaysWitness { node });
+        }
         for step in self.steps() {
             parts.change(step)?;
         }
@@ -226,12 +240,36 @@ impl Change {
         Ok(Membership::of(parts))
     }
 
+    /// Returns the node that a step counts on for the state.
+    fn counts_on(&self, membership: &Membership) -> Option<NodeId> {
+        match self {
+            Self::AddVoter { node, .. } | Self::AddLearner { node, .. } => Some(*node),
+            // Who takes the place of a witness is one.
+            Self::Replace { old, new, .. } => Some(*new).filter(|_| !membership.is_witness(*old)),
+            Self::Promote { .. }
+            | Self::Demote { .. }
+            | Self::Remove { .. }
+            | Self::Witness { .. }
+            | Self::Move { .. }
+            | Self::All(_) => None,
+        }
+    }
+
+    /// Tells whether a node that is counted on for the state is a witness: it never has it.
+    fn misjudges(&self, node: NodeId, membership: &Membership) -> bool {
+        let is_it = |step: &Self| matches!(step, Self::Witness { node: it } if *it == node);
+        membership.is_witness(node) && !self.steps().iter().any(is_it)
+    }
+
     /// Tells whether `membership`, which is committed, has all that was asked for.
     pub fn is_done(&self, membership: &Membership) -> bool {
         let votes = |node: NodeId| membership.voters().is_voter(node);
         let is_done = |step: &Self| match step {
-            Self::AddLearner { node, .. } => membership.is_member(*node),
-            Self::AddVoter { node, .. } | Self::Promote { node } => votes(*node),
+            Self::AddLearner { node, .. } => {
+                membership.is_member(*node) && !self.misjudges(*node, membership)
+            }
+            Self::AddVoter { node, .. } => votes(*node) && !self.misjudges(*node, membership),
+            Self::Promote { node } => votes(*node),
             Self::Demote { node } => {
                 membership.is_learner(*node) && !membership.parts().joining.contains_key(node)
             }

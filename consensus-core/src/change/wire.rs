@@ -101,6 +101,7 @@ impl Encode for ChangeError {
             Self::WitnessLeads { node } => put(11, &[node.number()]),
             Self::TooMany { members } => put(12, &[*members as u64]),
             Self::LongContact { bytes } => put(13, &[*bytes as u64]),
+            Self::StaysWitness { node } => put(14, &[node.number()]),
         }
     }
 }
@@ -128,6 +129,7 @@ impl Decode for ChangeError {
             11 => Self::WitnessLeads { node: take_node(input)? },
             12 => Self::TooMany { members: count(input)? },
             13 => Self::LongContact { bytes: count(input)? },
+            14 => Self::StaysWitness { node: take_node(input)? },
             tag => return Err(DecodeError::UnknownTag { what: "refusal of a change", tag }),
         })
     }

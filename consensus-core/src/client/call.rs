@@ -50,6 +50,8 @@ pub(super) struct Call {
     pub(super) sent: u32,
     /// Who was asked first.
     pub(super) asked: Option<NodeId>,
+    /// Whether only the leader is to be asked: a replica said that it has no state to read.
+    pub(super) shuns_others: bool,
     /// When the state that it was last refused was current.
     pub(super) proven_at: Option<Time>,
     /// When to send again.

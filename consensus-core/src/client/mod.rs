@@ -5,11 +5,13 @@
 //! log, numbers commands in it, sends them to the leader that its own replica knows, sends them
 //! again under the same number when the leader changed or stays silent, and finishes each call at
 //! its deadline at the latest. Queries go to the replica beside it, if there is one, which asks the
-//! leader no more than how far it must have applied. It claims [`Outcome::NotApplied`] only where
+//! leader no more than how far it must have applied, and while no leader is reached to whichever
+//! replica is; but where that has no state, to the leader. It claims [`Outcome::NotApplied`] only where
 //! no attempt can have reached a log.
 
 mod admin;
 mod call;
+mod directions;
 mod error;
 mod lookout;
 mod mutant;
@@ -23,6 +25,7 @@ use std::{
 pub use admin::Admin;
 pub use call::Ask;
 use call::Call;
+use directions::Directions;
 pub use error::CallError;
 pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
@@ -32,11 +35,10 @@ use mutant::Mutant;
 pub use wire::{Answered, Attempted, Failure, Request, Response};
 
 use crate::{
-    codec::Encode,
     error::{Outcome, SubmitError},
     members::NodeId,
     mutants::Bugs,
-    replica::{Body, Envelope, Rejection, RequestId, SESSION_WINDOW, SessionId},
+    replica::{Body, Rejection, RequestId, SESSION_WINDOW, SessionId},
     time::{Time, WallTime},
 };
 
@@ -85,9 +87,7 @@ pub struct Patience {
 #[derive(Clone, Debug)]
 pub struct Client {
     patience: Patience,
-    leader: Option<NodeId>,
-    /// Where queries go; to the leader if there is no replica beside the client.
-    home: Option<NodeId>,
+    directions: Directions,
     session: Session,
     /// Requests of the session that have no answer yet.
     unanswered: BTreeSet<RequestId>,
@@ -113,8 +113,7 @@ impl Client {
     pub fn new(patience: Patience) -> Self {
         Self {
             patience,
-            leader: None,
-            home: None,
+            directions: Directions::default(),
             session: Session::Closed,
             unanswered: BTreeSet::new(),
             request: RequestId(0),
@@ -155,7 +154,7 @@ impl Client {
     /// none such sends queries to the leader.
     #[must_use]
     pub fn reading_from(mut self, node: NodeId) -> Self {
-        self.home = Some(node);
+        self.directions.home = Some(node);
         self
     }
 
@@ -166,7 +165,7 @@ impl Client {
 
     /// Returns the leader that calls go to.
     pub fn leader(&self) -> Option<NodeId> {
-        self.leader
+        self.directions.leader
     }
 
     /// Starts a call; it is sent by the next [`Client::flush`].
@@ -192,6 +191,7 @@ impl Client {
             open: BTreeSet::new(),
             sent: 0,
             asked: None,
+            shuns_others: false,
             proven_at: None,
             due: None,
         };
@@ -203,15 +203,25 @@ impl Client {
     /// Sends calls to `leader` from now on; those that wait for an answer of another are sent
     /// again.
     pub fn route(&mut self, leader: Option<NodeId>) {
-        self.leader = leader;
+        self.directions.leader = leader;
         if leader.is_some() {
-            let home = self.home;
+            let directions = self.directions;
             // A read at home is answered or refused there: a second one would only crowd it.
-            let waits = self
-                .calls
-                .iter()
-                .filter(|(_, call)| call.open.is_empty() || home.is_none() || !call.is_query());
-            self.ready.extend(waits.map(|(id, _)| *id));
+            let waits =
+                |(_, call): &(_, &Call)| call.open.is_empty() || !directions.lead_home(call);
+            self.ready.extend(self.calls.iter().filter(waits).map(|(id, _)| *id));
+        }
+    }
+
+    /// Sends queries to the replica on `node` from now on, while there is no leader to send them
+    /// to: it answers those whose level it can serve. `None` if it is reached no more.
+    ///
+    /// It may be one that loses requests: those without an answer are sent again.
+    pub fn reach(&mut self, node: Option<NodeId>) {
+        self.directions.reached = node;
+        if node.is_some() {
+            let queries = self.calls.iter().filter(|(_, call)| call.is_query());
+            self.ready.extend(queries.map(|(id, _)| *id));
         }
     }
 
@@ -282,6 +292,10 @@ impl Client {
                 self.finish(id, Err(CallError::Refused(error)), out);
             }
             SubmitError::TooStale { age: Some(age) } => call.proven_at = Some(now - age),
+            SubmitError::NoState { .. } => {
+                call.shuns_others = true;
+                self.ready.insert(id);
+            }
             SubmitError::Busy { .. }
             | SubmitError::TooStale { age: None }
             | SubmitError::StorageFull
@@ -355,22 +369,21 @@ impl Client {
     fn expire(&mut self, now: Time, id: CallId, out: &mut Vec<ClientEffect>) {
         let Some(call) = self.calls.get(&id) else { return };
         let denies = self.bugs.has(Mutant::DeadlineDeniesOpenAttempt);
-        let error = call.overdue(now, self.leader, denies);
+        let error = call.overdue(now, self.leader(), denies);
         self.finish(id, Err(error), out);
     }
 
     /// Sends whatever is ready: commands to the leader if there is one, queries home.
     pub fn flush(&mut self, now: Time, wall: WallTime, out: &mut Vec<ClientEffect>) {
-        if self.leader.is_none() && self.home.is_none() {
+        if !self.directions.lead_anywhere() {
             return;
         }
-        if self.leader.is_some() {
+        if self.leader().is_some() {
             self.open_session(wall);
         }
         let mut waiting = BTreeSet::new();
         for id in std::mem::take(&mut self.ready) {
-            let is_query = self.calls.get(&id).is_some_and(Call::is_query);
-            let to = self.home.filter(|_| is_query).or(self.leader);
+            let to = self.calls.get(&id).and_then(|call| self.directions.of(call));
             if !to.is_some_and(|to| self.send(id, to, now, out)) {
                 waiting.insert(id);
             }
@@ -395,7 +408,7 @@ impl Client {
 
     /// Sends a call; false while it waits for a session, or for room in it.
     fn send(&mut self, id: CallId, to: NodeId, now: Time, out: &mut Vec<ClientEffect>) -> bool {
-        let is_home = self.home == Some(to);
+        let directions = self.directions;
         let Some(call) = self.calls.get_mut(&id) else { return true };
         if self.bugs.has(Mutant::RetryUnderNewNumber)
             && let Some((_, number)) = call.identity.take()
@@ -450,7 +463,7 @@ impl Client {
         self.attempt = Attempt(self.attempt.0 + 1);
         call.open.insert(self.attempt);
         let patience = self.patience.retry_after * 2_u32.pow(call.sent.min(5));
-        call.due = Some(now + patience).filter(|_| !(is_home && call.is_query()));
+        call.due = Some(now + patience).filter(|_| !directions.lead_home(call));
         call.sent += 1;
         call.asked.get_or_insert(to);
         self.attempts.insert(self.attempt, id);
@@ -482,11 +495,5 @@ impl Client {
         {
             self.unanswered.remove(&request);
         }
-    }
-}
-
-impl Request {
-    fn propose(at: WallTime, body: Body) -> Self {
-        Self::Propose(Envelope { at, body }.encoded().into())
     }
 }

@@ -10,7 +10,8 @@ use crate::{
     log::Index,
     members::NodeId,
     read::ReadLevel,
-    replica::Rejection,
+    replica::{Body, Envelope, Rejection},
+    time::WallTime,
 };
 
 /// What a client asks of a replica.
@@ -30,6 +31,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// Makes the request that puts an envelope into the log.
+    pub(super) fn propose(at: WallTime, body: Body) -> Self {
+        Self::Propose(Envelope { at, body }.encoded().into())
+    }
+
     /// Returns how many bytes of a caller's the request carries.
     pub fn size(&self) -> usize {
         match self {
@@ -169,11 +175,15 @@ impl Encode for Response {
                 put_u64(out, index.0);
                 out.extend_from_slice(reply);
             }
-            Err(Failure::Refused(SubmitError::NoLeases)) => out.push(35),
+            Err(Failure::Refused(SubmitError::NoLeases)) => out.push(36),
             Err(Failure::Refused(SubmitError::TooStale { age: None })) => out.push(33),
             Err(Failure::Refused(SubmitError::TooStale { age: Some(age) })) => {
                 out.push(34);
                 put_duration(out, *age);
+            }
+            Err(Failure::Refused(SubmitError::NoState { leader })) => {
+                out.push(35);
+                put_u64(out, leader.map_or(0, NodeId::number));
             }
             Err(Failure::Refused(SubmitError::NotLeader { leader })) => {
                 out.push(1);
@@ -243,7 +253,8 @@ impl Decode for Response {
             }
             33 => refused(SubmitError::TooStale { age: None }),
             34 => refused(SubmitError::TooStale { age: Some(take_duration(input)?) }),
-            35 => refused(SubmitError::NoLeases),
+            35 => refused(SubmitError::NoState { leader: NodeId::new(take_u64(input)?) }),
+            36 => refused(SubmitError::NoLeases),
             tag => return Err(DecodeError::UnknownTag { what: "response", tag }),
         };
         Ok(Self { attempt, result })

@@ -46,7 +46,7 @@ impl Asking {
     ) {
         // A witness would wait for ever until what it does not apply is applied.
         if state.is_witness() {
-            state.refuse_tickets(reads.iter().map(|read| read.ticket), out);
+            state.refuse_reads(&reads, out);
             return;
         }
         if state.leader().is_none() {

@@ -1,6 +1,11 @@
 //! How far a snapshot has come that a leader sends to a follower.
 
-use crate::snapshot::{Saved, SnapshotId};
+use bytes::Bytes;
+
+use crate::{
+    codec::Encode,
+    snapshot::{Manifest, Saved, SnapshotId},
+};
 
 /// A snapshot on its way: parts follow each other, a few unanswered at a time.
 #[derive(Clone, Debug, Hash)]
@@ -14,6 +19,8 @@ pub(super) struct Feeding {
     age: u8,
     /// Whether the follower asked for it, whatever its log holds.
     wanted: bool,
+    /// The manifest, where there is nothing else to send: the follower is a witness.
+    bare: Option<Bytes>,
 }
 
 /// Who answers heartbeats, and for so many intervals has got no other part, has lost those in
@@ -23,7 +30,18 @@ const LOST_AFTER: u8 = 5;
 impl Feeding {
     pub(super) fn begin(saved: &Saved, wanted: bool) -> Self {
         let (id, parts) = (saved.id, saved.parts);
-        Self { id, parts, stored: 0, sent: 0, age: 0, wanted }
+        Self { id, parts, stored: 0, sent: 0, age: 0, wanted, bare: None }
+    }
+
+    /// Begins with a snapshot that has no body.
+    pub(super) fn begin_bare(manifest: &Manifest) -> Self {
+        let bare = Some(manifest.encoded().into());
+        Self { bare, ..Self::begin(&Saved::from(manifest), false) }
+    }
+
+    /// Returns the manifest, where there is nothing else to send.
+    pub(super) fn bare(&self) -> Option<&Bytes> {
+        self.bare.as_ref()
     }
 
     pub(super) fn id(&self) -> SnapshotId {

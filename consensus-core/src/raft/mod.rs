@@ -22,7 +22,7 @@
 //! that are bounded in their age or by a token, leadership transfer, changes of the membership
 //! through joint consensus, learners, witnesses, snapshots with compaction of the log, restart.
 //!
-//! What is not here yet: lease reads, and compaction of a witness's log.
+//! What is not here yet: lease reads.
 //!
 //! Deviations from the paper:
 //! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that
@@ -49,7 +49,8 @@
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!
 //! Witnesses (dissertation 11.7.2) store terms, indices, kinds of entries and configurations, and
-//! no commands. They vote by their logs and never campaign. With two others and a witness, what a
+//! no commands. They vote by their logs and never campaign. They let their logs go without taking
+//! snapshots, and are sent none but a point to go on from (module `bare`). With two others and a witness, what a
 //! leader has committed with the witness alone is nowhere else: while that leader is lost nobody is
 //! elected, by design, until its disk is back. Electing the other all the same would lose what was
 //! acknowledged. Witnesses are fewer than half of the voters, so whatever is decided has somebody
@@ -62,6 +63,7 @@ pub mod invariants;
 pub mod log;
 
 mod asking;
+mod bare;
 mod candidate;
 mod changes;
 mod config;

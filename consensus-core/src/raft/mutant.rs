@@ -251,6 +251,15 @@ crate::mutants::mutants! {
     /// A witness campaigns, and leads without the commands.
     WitnessLeads = "witness-leads", "witness_never_leads.txt",
         "who stores no commands does not campaign (dissertation 11.7.2)";
+    /// A witness lets go of entries that are not committed.
+    WitnessLetsGoEarly = "witness-lets-go-early", "witness_lets_go.txt",
+        "a witness lets go of what is committed only (7; dissertation 11.7.2)";
+    /// A witness lets go of entries before it is committed that it is one.
+    PointNotMarked = "point-not-marked", "witness_joins_late.txt",
+        "the membership at the point says that there is no state (dissertation 11.7.2)";
+    /// Who stores commands is sent, and takes, a snapshot without a body.
+    BodyWithheld = "body-withheld", "snapshot_installed.txt",
+        "who stores commands is sent the state (7; dissertation 11.7.2)";
     /// A leader that was removed counts its own copy.
     RemovedLeaderCounts = "removed-leader-counts", "member_remove_leader.txt",
         "a leader that does not vote does not count itself (RAFT-P33, R19; dissertation 4.2.2)";

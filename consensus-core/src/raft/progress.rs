@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::feeding::Feeding;
 use crate::{
     log::Index,
-    snapshot::{Saved, SnapshotId},
+    snapshot::{Manifest, Saved, SnapshotId},
 };
 
 /// A follower's progress. `matched` < `next` always.
@@ -216,6 +218,19 @@ impl Progress {
     /// Begins to send a snapshot, which the follower may have `wanted`.
     pub(super) fn begin_snapshot(&mut self, saved: &Saved, wanted: bool) {
         self.pace = Pace::Snapshot(Feeding::begin(saved, wanted));
+    }
+
+    /// Begins to send a snapshot that has no body.
+    pub(super) fn begin_bare(&mut self, manifest: &Manifest) {
+        self.pace = Pace::Snapshot(Feeding::begin_bare(manifest));
+    }
+
+    /// Returns the manifest of the snapshot that is being sent, if it has no body.
+    pub(super) fn bare(&self) -> Option<&Bytes> {
+        match &self.pace {
+            Pace::Snapshot(feeding) => feeding.bare(),
+            Pace::Probe { .. } | Pace::Replicate { .. } => None,
+        }
     }
 
     /// Gives up sending a snapshot.

@@ -102,11 +102,18 @@ pub(super) fn replicate(
     if membership.is_learner(peer) && membership.is_witness(peer) && !strips {
         return;
     }
+    let is_spared = strips || state.has_bug(Mutant::BodyWithheld);
+    // Who has become a witness meanwhile needs no more of a body.
+    if is_spared && progress.fed().is_some() && progress.bare().is_none() {
+        state.begin_bare(progress);
+    }
     while progress.may_send(last, window) {
         let prev_index = progress.next().previous();
         let TermAt::Known(prev_term) = state.log.term_at(prev_index) else {
             // What comes next was let go: a snapshot goes in its place (7).
-            if let Some(saved) = state.snapshots.sendable() {
+            if is_spared {
+                state.begin_bare(progress);
+            } else if let Some(saved) = state.snapshots.sendable() {
                 progress.begin_snapshot(saved, false);
             }
             break;
@@ -131,6 +138,11 @@ pub(super) fn replicate(
         out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
     }
     while let Some((snapshot, part)) = progress.next_part(state.config.snapshot_window()) {
-        out.push(Effect::Snapshot(Order::Fetch { to: peer, snapshot, part }));
+        let Some(bytes) = progress.bare().cloned() else {
+            out.push(Effect::Snapshot(Order::Fetch { to: peer, snapshot, part }));
+            continue;
+        };
+        let message = Message::InstallSnapshot { term: state.term(), snapshot, part, bytes };
+        out.push(Effect::Send { to: state.config.peer(peer), message, after: None });
     }
 }

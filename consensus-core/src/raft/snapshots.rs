@@ -62,6 +62,16 @@ impl Snapshots {
         self.lost
     }
 
+    /// Notes that the replica has lost no state, or needs none.
+    pub(super) fn find(&mut self) {
+        self.lost = false;
+    }
+
+    /// Notes that one is taken of all up to `at`: the next is due so much later.
+    pub(super) fn note_try(&mut self, at: Index) {
+        (self.tried, self.fresh_bytes) = (at, 0);
+    }
+
     /// Notes that the log rests on a snapshot of `cut` from now on.
     pub(super) fn cover(&mut self, cut: Cut) {
         self.tried = self.tried.max(cut.index);
@@ -131,11 +141,14 @@ impl State {
         }
     }
 
-    /// Has a snapshot of all that is committed taken, unless one is on its way.
+    /// Has a snapshot of all that is committed taken, unless one is on its way. A witness has
+    /// nothing to take one of, and lets its log go without.
     pub(super) fn take_snapshot(&mut self, out: &mut Effects<Raft>) {
+        if self.is_witness() {
+            return self.let_go_as_witness(out);
+        }
         let TermAt::Known(term) = self.log.term_at(self.committed) else { return };
-        let has_state = !self.is_lost() && !self.is_witness();
-        if self.snapshots.taking.is_some() || self.committed == Index::ZERO || !has_state {
+        if self.snapshots.taking.is_some() || self.committed == Index::ZERO || self.is_lost() {
             return;
         }
         let membership = self.membership_at(self.committed).clone();
@@ -143,9 +156,8 @@ impl State {
         if membership.is_empty() && !self.has_bug(Mutant::SnapshotOfUnknownMembership) {
             return;
         }
-        let snapshots = &mut self.snapshots;
-        snapshots.taking = Some(self.committed);
-        (snapshots.tried, snapshots.fresh_bytes) = (self.committed, 0);
+        self.snapshots.taking = Some(self.committed);
+        self.snapshots.note_try(self.committed);
         let cut = Cut { index: self.committed, term: term.0, membership };
         if self.has_bug(Mutant::CompactsBeforeSnapshot) && cut.index > self.snapshots.covered() {
             self.rest_on(cut.clone(), false, out);
@@ -235,7 +247,7 @@ impl State {
 
     /// Persists that the log rests on a snapshot of `cut`, and with it the vote, where that would
     /// keep older records.
-    fn rest_on(&mut self, cut: Cut, replaces: bool, out: &mut Effects<Raft>) {
+    pub(super) fn rest_on(&mut self, cut: Cut, replaces: bool, out: &mut Effects<Raft>) {
         let index = cut.index;
         let record = Record::Snapshot { cut: cut.clone(), replaces };
         if self.has_bug(Mutant::InstallNotRecorded) && replaces {
@@ -306,6 +318,9 @@ impl State {
                 return self.acknowledge(leader, self.committed, out);
             }
         }
+        if self.install_bare(leader, (snapshot, part), &bytes, out) {
+            return;
+        }
         if self.has_bug(Mutant::SnapshotAcknowledgedEarly) {
             self.acknowledge(leader, index, out);
         }
@@ -337,7 +352,7 @@ impl State {
         }
     }
 
-    fn acknowledge(&self, leader: NodeId, index: Index, out: &mut Effects<Raft>) {
+    pub(super) fn acknowledge(&self, leader: NodeId, index: Index, out: &mut Effects<Raft>) {
         let result = AppendResult::Matched(index);
         self.reply(leader, Message::AppendReply { term: self.term, result }, out);
     }

@@ -392,7 +392,7 @@ impl State {
         // A witness has nothing to apply, and its replica stays as it is.
         if !self.is_witness() {
             out.push(Effect::Apply(decided));
-            self.take_snapshot_if_due(bytes, out);
         }
+        self.take_snapshot_if_due(bytes, out);
     }
 }

@@ -27,6 +27,7 @@ impl Leader {
         match result {
             SnapshotResult::Stored { snapshot, next } => progress.on_stored(snapshot, next),
             SnapshotResult::Wanted { .. } if progress.fed().is_some() => {}
+            SnapshotResult::Wanted { .. } if state.strips_for(from) => state.begin_bare(progress),
             SnapshotResult::Wanted { index } => match state.snapshots.sendable() {
                 Some(saved) if saved.id.index >= index => progress.begin_snapshot(saved, true),
                 Some(_) | None => state.take_snapshot(out),

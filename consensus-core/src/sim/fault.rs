@@ -77,9 +77,11 @@ pub enum Fault {
     SnapshotTaken,
     /// A replica is given the snapshot of another.
     SnapshotInstalled,
+    /// A replica that stores no commands lets its log go, or is sent a point to go on from.
+    WitnessLetGo,
 }
 
-const KINDS: usize = 36;
+const KINDS: usize = 37;
 
 impl Fault {
     /// All kinds.
@@ -120,6 +122,7 @@ impl Fault {
         Self::Retirement,
         Self::SnapshotTaken,
         Self::SnapshotInstalled,
+        Self::WitnessLetGo,
     ];
 
     /// Returns its name.
@@ -161,6 +164,7 @@ impl Fault {
             Self::Retirement => "retirement",
             Self::SnapshotTaken => "snapshot-taken",
             Self::SnapshotInstalled => "snapshot-installed",
+            Self::WitnessLetGo => "witness-let-go",
         }
     }
 
@@ -269,7 +273,7 @@ impl Profile {
                 disk.with(Fault::CrashBetween).with(Fault::CrashAll)
             }
             Self::Clock => range(Fault::Drift, Fault::ClockJump),
-            Self::All => range(Fault::Loss, Fault::SnapshotInstalled),
+            Self::All => range(Fault::Loss, Fault::WitnessLetGo),
         }
     }
 }

@@ -179,6 +179,8 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     /// The role and term that were noted last, and the membership.
     pub(super) role: (&'static str, u64),
     pub(super) membership: Membership,
+    /// Up to where its log was let go when that was looked at last.
+    pub(super) covered: Index,
     pub(super) drive: Drive,
     pub(super) shelf: Shelf,
     pub(super) errands: VecDeque<Errand<S>>,
@@ -254,6 +256,7 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
             process: None,
             role: ("", 0),
             membership: Membership::default(),
+            covered: Index::ZERO,
             drive: Drive::new(place.seed, number, place.group, config, temper.faults),
             shelf: place.shelf(temper),
             errands: VecDeque::new(),

@@ -1,6 +1,14 @@
 //! Whether the members of a simulated group keep leases, and how alike their clocks are.
 
-use super::{fault::Faults, plan::Plan, random::Random};
+use super::{
+    Failure,
+    fault::Faults,
+    plan::Plan,
+    protocol::{Judge, Simulated},
+    random::Random,
+    world::World,
+};
+use crate::{members::NodeId, state_machine::StateMachine};
 
 /// What a run has of leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,5 +67,20 @@ impl Leases {
     /// Returns what is declared of clocks, in hundredths.
     pub(super) fn clock_drift(&self) -> u8 {
         if self.clocks_betray { DRIFT_TOO_LITTLE } else { DRIFT }
+    }
+}
+
+impl<P: Simulated, S: StateMachine> World<'_, P, S> {
+    /// Judges until when a node holds a lease, in true time, where clocks keep what is declared.
+    pub(super) fn judge_lease(&mut self, node: NodeId) -> Result<(), Failure> {
+        if !self.script.temper.leases.is_on() || self.script.temper.leases.clocks_betray() {
+            return Ok(());
+        }
+        let now = self.now;
+        let host = self.host(node);
+        let until = host.process.as_ref().and_then(P::lease_until);
+        let until = until.map(|until| host.clock.truth(until));
+        let verdict = self.judge.leased(node, now, until);
+        self.judged(verdict)
     }
 }

@@ -40,12 +40,16 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         if is_first { self.membership.clone() } else { Membership::default() }
     }
 
-    /// Tells whether service is expected of a node once everything is mended: it takes part, and
-    /// stores commands.
+    /// Tells whether service is expected of a node once everything is mended: it takes part. One
+    /// that stores no commands has its callers served by the leader.
     pub(super) fn serves(&self, node: NodeId) -> bool {
-        let membership = self.judge.membership();
-        let takes_part = membership.is_member(node) && !membership.is_witness(node);
+        let takes_part = self.judge.membership().is_member(node);
         takes_part && self.hosts.get(&node).is_some_and(Host::is_good)
+    }
+
+    /// Tells whether a node is expected to have the state in the end.
+    pub(super) fn has_state(&self, node: NodeId) -> bool {
+        self.serves(node) && !self.judge.membership().is_witness(node)
     }
 
     /// Returns the nodes of which service is expected.
@@ -61,7 +65,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     /// Tells whether nothing is left to happen.
     pub(super) fn is_settled(&self) -> bool {
         let goal = Index(self.decided.len() as u64);
-        let mut replicas = self.hosts.iter().filter(|(node, _)| self.serves(**node));
+        let mut replicas = self.hosts.iter().filter(|(node, _)| self.has_state(**node));
         let is_same = replicas.all(|(_, host)| host.replica.applied() == goal);
         is_same && self.operations.all_ended() && self.serves_everywhere()
     }

@@ -103,7 +103,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             text: format!("term {}, log up to {}", status.term, status.last),
         });
         let host = self.host(node);
-        host.membership = status.membership;
+        (host.membership, host.covered) = (status.membership, status.snapshot);
         (host.process, host.durable) = (Some(process), upto);
         self.note_role(node);
         self.find_snapshots(node)?;
@@ -132,6 +132,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     fn note_role(&mut self, node: NodeId) {
         let host = self.host(node);
         let Some(status) = host.process.as_ref().map(Simulated::status) else { return };
+        self.note_point(node, &status);
+        let host = self.host(node);
         let role = (status.role, status.term);
         if host.role == role {
             return;
@@ -204,19 +206,6 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             return None;
         }
         Some(CrashPoint::Between(host.random.below(effects.len() as u64)))
-    }
-
-    /// Judges until when a node holds a lease, in true time, where clocks keep what is declared.
-    fn judge_lease(&mut self, node: NodeId) -> Result<(), Failure> {
-        if !self.script.temper.leases.is_on() || self.script.temper.leases.clocks_betray() {
-            return Ok(());
-        }
-        let now = self.now;
-        let host = self.host(node);
-        let until = host.process.as_ref().and_then(P::lease_until);
-        let until = until.map(|until| host.clock.truth(until));
-        let verdict = self.judge.leased(node, now, until);
-        self.judged(verdict)
     }
 
     fn carry_out(&mut self, node: NodeId, effect: Effect<P>) -> Result<(), Failure> {

@@ -236,8 +236,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             failure.evidence = all.iter().map(|operation| self.told(*operation)).collect();
             failure
         })?;
-        for node in self.good() {
-            let Some(host) = self.hosts.get(&node) else { continue };
+        for (node, host) in self.hosts.iter().filter(|(node, _)| self.has_state(**node)) {
             if witness::encoded(host.replica.machine()) != state {
                 let what = format!(
                     "the state of {node}{} is not what the log gives, with every command executed \

@@ -197,9 +197,7 @@ impl Temper {
             sessions_expire: faults.has(Fault::ClockJump) && random.happens(300_000),
             faults,
             catch_up_slack: *random.pick(&[0, 3, 20]).unwrap_or(&3),
-            witness: faults.has(Fault::MembershipChange)
-                && plan.nodes() > 2
-                && random.happens(150_000),
+            witness: faults.has(Fault::WitnessLetGo) && plan.nodes() > 2 && random.happens(300_000),
             losses_max: if random.happens(250_000) { minority } else { minority.min(1) },
         }
     }
@@ -226,7 +224,8 @@ fn priorities(plan: &Plan) -> Vec<u8> {
 /// Draws when snapshots are taken: every few entries, or, in runs without, hardly ever.
 fn snapshots(plan: &Plan, faults: Faults) -> Snapshots {
     let mut random = Random::new(plan.seed(), SNAPSHOTS);
-    let takes = faults.has(Fault::SnapshotTaken) || plan.faults() == Faults::NONE;
+    let takes = faults.has(Fault::SnapshotTaken) || faults.has(Fault::WitnessLetGo);
+    let takes = takes || plan.faults() == Faults::NONE;
     let mut pick = |choices: &[u64]| random.pick(choices).copied().unwrap_or(1);
     let entries = pick(&[3, 10, 30, 100]);
     Snapshots {
@@ -247,7 +246,7 @@ fn rate(fault: Fault) -> u64 {
     match fault {
         Fault::Loss | Fault::Duplication | Fault::Reordering | Fault::Drift => 0,
         Fault::LostSuffix | Fault::DiskStall | Fault::Takeover => 0,
-        Fault::SnapshotTaken | Fault::SnapshotInstalled => 0,
+        Fault::SnapshotTaken | Fault::SnapshotInstalled | Fault::WitnessLetGo => 0,
         Fault::Rest => 0,
         Fault::Unrest => 6_000,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     journal::DiskError,
     members::NodeId,
-    process::Input,
+    process::{Input, Status},
     sim::drive::Ending,
     snapshot::{Cut, Order, Report, Saved, SnapshotError, SnapshotId},
     state_machine::StateMachine,
@@ -51,6 +51,15 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             }
         }
         Ok(())
+    }
+
+    /// Counts when a witness lets its log go, or goes on from a point that it was sent.
+    pub(super) fn note_point(&mut self, node: NodeId, status: &Status) {
+        let host = self.host(node);
+        let former = std::mem::replace(&mut host.covered, status.snapshot);
+        if status.snapshot > former && status.membership.is_witness(node) {
+            self.counts.count(Fault::WitnessLetGo);
+        }
     }
 
     /// Carries out what a process asks for.

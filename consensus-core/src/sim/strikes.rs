@@ -108,7 +108,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             | Fault::Takeover
             | Fault::DiskStall
             | Fault::SnapshotTaken
-            | Fault::SnapshotInstalled => {}
+            | Fault::SnapshotInstalled
+            | Fault::WitnessLetGo => {}
         }
         Ok(())
     }

@@ -43,6 +43,18 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Makes the manifest of a snapshot without a body: what a replica needs of one that stores no
+    /// commands.
+    pub(crate) fn without_body(group: GroupId, cut: Cut) -> Self {
+        let (at, chunk_bytes) = (WallTime::default(), CHUNK_BYTES_MAX);
+        Self { group, cut, at, length: 0, chunk_bytes, sums: Vec::new() }
+    }
+
+    /// Tells whether there is a body: that of a state has at least its point of the log.
+    pub fn has_body(&self) -> bool {
+        self.length > 0
+    }
+
     /// Returns what names the snapshot: two with one name are the same to the last byte.
     pub fn id(&self) -> SnapshotId {
         let mut bytes = Vec::new();

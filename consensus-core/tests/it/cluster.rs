@@ -328,7 +328,8 @@ impl Cluster {
     /// Restores what the log of a node rests on, and tells it of the snapshots that it has.
     fn find_snapshots(&mut self, node: NodeId) {
         let host = self.node_mut(node);
-        let cut = host.raft.state().snapshot().cloned();
+        let state = host.raft.state();
+        let cut = state.snapshot().filter(|_| !state.is_witness()).cloned();
         let covered = cut.as_ref().map_or(Index::ZERO, |cut| cut.index);
         let whole = host.shelf.open();
         if let Some(cut) = cut {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use consensus_core::{
-    NodeId, Outcome, SubmitError, Time, WallTime,
+    NodeId, Outcome, ReadLevel, SubmitError, Time, WallTime,
     client::{
         Answered, Ask, Attempt, CallError, CallId, Client, ClientEffect, Failure, Patience, Request,
     },
@@ -104,6 +104,14 @@ impl Driver {
                     assert_eq!(before, None, "a call ends once");
                 }
             }
+        }
+    }
+
+    /// Returns the level of a query.
+    pub(crate) fn level(&self, request: &Request) -> Option<ReadLevel> {
+        match request {
+            Request::Query { level, .. } => Some(*level),
+            Request::Propose(_) | Request::Admin(_) => None,
         }
     }
 

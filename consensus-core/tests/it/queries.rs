@@ -41,6 +41,60 @@ fn queries_are_asked_at_home() {
     assert_eq!(driver.one_sent().0, id(2), "the log is the leader's");
 }
 
+// Goal: where the replica beside a client has no state, its queries go to the leader, and are sent
+// again there as any call is; and nobody else is asked.
+#[test]
+fn queries_of_a_witness_go_to_the_leader() {
+    let mut driver = Driver::at_home(3);
+    let call = driver.call(query());
+    let (_, first, request) = driver.one_sent();
+    driver.refuse(first, SubmitError::NoState { leader: None });
+    driver.pass(PAUSE);
+    assert!(driver.sent.is_empty(), "there is no leader yet");
+    driver.client.reach(Some(id(2)));
+    driver.flush();
+    assert!(driver.sent.is_empty(), "it may be another witness");
+    driver.client.route(Some(id(1)));
+    driver.flush();
+    let (to, second, same) = driver.one_sent();
+    assert_eq!((to, &same), (id(1), &request));
+    driver.pass(RETRY_AFTER * 2);
+    let (to, third, _) = driver.one_sent();
+    assert_eq!(to, id(1), "what goes elsewhere may be lost");
+    assert!(driver.client.awaits(second));
+    driver.reply(third, b"7");
+    assert_eq!(driver.finished.remove(&call), Some(Ok(Bytes::from_static(b"7").into())));
+}
+
+// Goal: while no leader is reached, a client without a replica beside it asks the one that is: for
+// queries only, at their level, and again when it reaches another. The leader goes before it.
+#[test]
+fn queries_go_to_whoever_is_reached() {
+    let mut driver = Driver::new();
+    let stale = asked(ReadLevel::Stale { max_lag: PAUSE });
+    driver.call(command());
+    driver.call(stale.clone());
+    assert!(driver.sent.is_empty(), "nobody is reached");
+    driver.client.reach(Some(id(2)));
+    driver.flush();
+    let (to, first, request) = driver.one_sent();
+    assert_eq!((to, driver.level(&request)), (id(2), Some(ReadLevel::Stale { max_lag: PAUSE })));
+    driver.refuse(first, SubmitError::TooStale { age: None });
+    driver.pass(PAUSE);
+    assert_eq!(driver.one_sent().0, id(2));
+
+    driver.client.reach(None);
+    driver.pass(RETRY_AFTER * 2);
+    assert!(driver.sent.is_empty());
+    driver.client.reach(Some(id(3)));
+    driver.flush();
+    assert_eq!(driver.one_sent().0, id(3));
+    driver.client.route(Some(id(1)));
+    driver.flush();
+    let told: Vec<_> = driver.sent.drain(..).map(|(to, ..)| to).collect();
+    assert_eq!(told, [id(1), id(1)], "the query, and a session for the command");
+}
+
 // Goal: at its deadline a query is told what its level lacked: how old the state may be by then, or
 // what the replica has not applied.
 #[test]

@@ -145,6 +145,7 @@ pub(crate) fn answer(reply: &Reply) -> String {
 /// Writes down why something was not served, and what its caller may believe.
 pub(crate) fn refusal(error: &SubmitError) -> String {
     let why = match error {
+        SubmitError::NoState { leader } => format!("no state, leader={}", node(*leader)),
         SubmitError::NotLeader { leader } => format!("not leader, leader={}", node(*leader)),
         SubmitError::Busy { limit } => format!("busy, limit={limit}"),
         SubmitError::StorageFull => "storage full".into(),

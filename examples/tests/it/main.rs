@@ -24,3 +24,4 @@ mod rolling;
 mod snapshots;
 mod transfer;
 mod transport;
+mod witness;
