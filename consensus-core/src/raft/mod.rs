@@ -19,10 +19,9 @@
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term,
 //! vote and log durable before they count, ReadIndex from every replica, reads from the own state
-//! that are bounded in their age or by a token, leadership transfer, changes of the membership
-//! through joint consensus, learners, witnesses, snapshots with compaction of the log, restart.
-//!
-//! What is not here yet: lease reads.
+//! that are bounded in their age or by a token, leases, leadership transfer, changes of the
+//! membership through joint consensus, learners, witnesses, snapshots with compaction of the log,
+//! restart.
 //!
 //! Deviations from the paper:
 //! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that
@@ -45,6 +44,9 @@
 //! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a
 //!   member of a configuration that is not known yet, and is heard.
 //! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
+//! * Votes are refused for an election timeout after a leader was heard of, whatever has become of it
+//!   since, and after a restart: leases rest on that (dissertation 6.4.1). A heartbeat's answer says
+//!   whether the leader may rely on it, and the round that it answers says when it was sent.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!

@@ -256,7 +256,8 @@ fn rate(fault: Fault) -> u64 {
         Fault::TornWrite | Fault::Retirement => 2_000,
         Fault::ClockJump | Fault::Replacement => 2_000,
         Fault::WriteError | Fault::SyncError => 2_000,
-        Fault::DiskFull | Fault::SlowDisk => 5_000,
+        Fault::SlowDisk => 5_000,
+        Fault::DiskFull => 8_000,
         Fault::CrashAll => 1_500,
         Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_000,
     }
