@@ -141,6 +141,16 @@ impl<R> Call<R, Reads> {
         self.reading(Some(Reading::At(ReadLevel::Linearizable)))
     }
 
+    /// Wants the answer to see every command that was answered anywhere before the call, as long as
+    /// the members' clocks differ in rate by no more than the setting `clock_drift` declares: the
+    /// leader may answer without a word to others. Where it cannot, the query is linearizable.
+    ///
+    /// A group whose members keep no leases refuses it, with
+    /// [`Code::NoLeases`](crate::Code::NoLeases).
+    pub fn lease(self) -> Self {
+        self.reading(Some(Reading::At(ReadLevel::Lease)))
+    }
+
     /// Is content with a state that is `max_lag` old: a `Duration`, or text such as `"250ms"`.
     ///
     /// The node that is called answers at once, from its own state, if it can prove that the state

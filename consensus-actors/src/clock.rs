@@ -2,6 +2,7 @@
 //! ticks.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -33,6 +34,12 @@ impl Calendar for MachineCalendar {
 pub(crate) struct NodeClock {
     started: Instant,
     calendar: Arc<dyn Calendar>,
+}
+
+impl fmt::Debug for NodeClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeClock").field("started", &self.started).finish_non_exhaustive()
+    }
 }
 
 impl NodeClock {

@@ -379,6 +379,8 @@ pub(super) struct Call {
 pub(super) enum Read {
     /// All that was answered before.
     Linearizable,
+    /// As linearizable, while clocks keep what the group declares.
+    Lease,
     /// A state that is at most so old.
     Stale,
     /// What a command did whose token it is.
@@ -394,6 +396,7 @@ impl Call {
         match (self.read, &self.max_lag, &self.token) {
             (None, None, None) => Ok(None),
             (Some(Read::Linearizable), None, None) => Ok(Some("linearizable".to_owned())),
+            (Some(Read::Lease), None, None) => Ok(Some("lease".to_owned())),
             (Some(Read::Stale), Some(max_lag), None) => Ok(Some(format!("stale {max_lag}"))),
             (Some(Read::After), None, Some(token)) => Ok(Some(format!("after {token}"))),
             _ => Err("--max-lag belongs to --read stale, and --token to --read after".to_owned()),

@@ -8,13 +8,13 @@ use super::{
     key::Setting,
     kind::Typed,
     layers::{At, Layers, Sourced},
-    table::{ELECTION_TIMEOUT, HEARTBEAT},
+    table::{CHECK_QUORUM, CLOCK_DRIFT, ELECTION_TIMEOUT, HEARTBEAT, LEASE},
 };
 use crate::error::{Code, Error, Result};
 
 /// Checks the values that count for a node, or for a group on it.
 pub(super) fn check(layers: &Layers, at: At<'_>) -> Result {
-    let rules = [timing];
+    let rules = [timing, leases];
     rules.iter().try_for_each(|rule| rule(layers, at))
 }
 
@@ -40,6 +40,28 @@ fn timing(layers: &Layers, at: At<'_>) -> Result {
                 heartbeat_max.as_millis(),
                 election_timeout.origin.lever(&ELECTION_TIMEOUT.key),
                 whole_milliseconds(heartbeat.value) * 3,
+            ),
+            other => other.to_string(),
+        };
+        Error::new(Code::Config, message)
+    })
+}
+
+/// Leases rest on voters that are loyal.
+fn leases(layers: &Layers, at: At<'_>) -> Result {
+    let lease = sourced(layers, at, &LEASE);
+    let check_quorum = sourced(layers, at, &CHECK_QUORUM);
+    let drift = sourced(layers, at, &CLOCK_DRIFT);
+    let percent = u8::try_from(drift.value).unwrap_or(u8::MAX);
+    raft::check_lease(lease.value, check_quorum.value, percent).map_err(|error| {
+        let message = match error {
+            ConfigError::LeaseWithoutQuorumCheck => format!(
+                "lease is on ({}) and check_quorum is off ({}): without it voters are loyal to no \
+                 leader, and a lease rests on that; set {} to true, or {} to false",
+                lease.origin,
+                check_quorum.origin,
+                check_quorum.origin.lever(&CHECK_QUORUM.key),
+                lease.origin.lever(&LEASE.key),
             ),
             other => other.to_string(),
         };

@@ -68,6 +68,18 @@ settings! {
     /// voters refuse others while they hear of a leader. All members should have the same.
     CHECK_QUORUM: bool = Key::group("check_quorum").default("true");
 
+    /// Whether the members keep leases, by which the leader answers queries that are read so from its
+    /// own state: voters tell it for how long they refuse others their votes. It needs
+    /// `check_quorum`, and clocks that keep `clock_drift`. All members should have the same. Before a
+    /// member is started with a shorter `election_timeout`, or without `check_quorum`, it is to be
+    /// turned off on all.
+    LEASE: bool = Key::group("lease").default("false");
+
+    /// By how many hundredths, at most, the clocks of two members differ in rate, from 1 to 50; leases
+    /// are shorter by so much. A machine that is suspended, whose clock stands still meanwhile, keeps
+    /// no bound: it must be none that leads.
+    CLOCK_DRIFT: u64 = Key::group("clock_drift").default("10").check(clock_drift);
+
     /// How much this node is preferred as a leader, from 0 to 255. Without a leader, a replica of
     /// priority 100 campaigns after one to two election timeouts. A higher priority narrows that, to
     /// 1.25 at 255; a lower one delays it, by a hundredth of an election timeout for each step; one
@@ -161,6 +173,13 @@ fn priority(value: &Value) -> Result<(), String> {
     match value {
         Value::Count(256..) => Err("priorities go from 0 to 255".to_owned()),
         _ => Ok(()),
+    }
+}
+
+fn clock_drift(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Count(1..=50) => Ok(()),
+        _ => Err("clocks differ in rate by 1 to 50 hundredths; 10 is usual".to_owned()),
     }
 }
 

@@ -340,6 +340,18 @@ fn all_problems_are_told() {
     assert!(first.message().ends_with("(and 3 more; `config check` lists all)"), "{first}");
 }
 
+// Goal: leases are refused without the loyalty that they rest on, or with clocks out of bounds.
+#[test]
+fn leases_need_loyal_voters_and_a_bound() {
+    let variables = [("CONSENSUS_LEASE", "true"), ("CONSENSUS_CHECK_QUORUM", "false")];
+    let refusal = variable(&variables).refusal();
+    let end = "set CONSENSUS_CHECK_QUORUM to true, or CONSENSUS_LEASE to false";
+    assert!(refusal.starts_with("lease is on (CONSENSUS_LEASE) and check_quorum"), "{refusal}");
+    assert!(refusal.ends_with(end), "{refusal}");
+    let problem = flag(&["clock_drift=51"]).problem();
+    assert!(problem.contains("1 to 50 hundredths"), "{problem}");
+}
+
 // Goal: a rule that values break names each with its origin, and what to change.
 // Method: a heartbeat that is too slow, by what is in each layer.
 #[test]

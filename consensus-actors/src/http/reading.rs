@@ -15,7 +15,7 @@ use crate::{
 
 /// The header that names a level.
 const HEADER: &str = "Consensus-Read";
-const LEVELS: &str = "linearizable, stale with a max_lag as 250ms, after with a token";
+const LEVELS: &str = "linearizable, lease, stale with a max_lag as 250ms, after with a token";
 
 /// Returns the level that a request names, if it names one, and takes it out of the parameters.
 pub(super) fn reading(
@@ -57,6 +57,7 @@ pub(super) fn reading(
 fn level_of(level: &str, max_lag: Option<&str>, token: Option<&str>) -> Result<Reading> {
     match (level, max_lag, token) {
         ("linearizable", None, None) => Ok(Reading::At(ReadLevel::Linearizable)),
+        ("lease", None, None) => Ok(Reading::At(ReadLevel::Lease)),
         ("stale", Some(max_lag), _) => {
             let max_lag = max_lag.into_duration()?;
             Ok(Reading::At(ReadLevel::Stale { max_lag }))
@@ -112,6 +113,7 @@ mod tests {
         assert_eq!(read("/q?key=a", Some("stale  1s"), None), stale);
         let linearizable = Ok("Some(At(Linearizable)) []".into());
         assert_eq!(read("/q?read=linearizable", None, None), linearizable);
+        assert_eq!(read("/q", Some("lease"), None), Ok("Some(At(Lease)) []".into()));
         let token = CommitToken::new(GroupId(7), Index(42));
         let after = Ok(format!("Some(After({token:?})) []"));
         let url = format!("/q?read=after&token={token}");
@@ -126,9 +128,14 @@ mod tests {
             Ok("None [(\"token\", \"mine\")]".into())
         );
 
-        for url in
-            ["/q?max_lag=1s", "/q?token=a", "/q?read=stale", "/q?read=lazily", "/q?read=after"]
-        {
+        for url in [
+            "/q?max_lag=1s",
+            "/q?token=a",
+            "/q?read=stale",
+            "/q?read=lazily",
+            "/q?read=lease&max_lag=1s",
+            "/q?read=after",
+        ] {
             assert_eq!(read(url, None, None), Err(Code::InvalidArgument), "{url}");
         }
         assert_eq!(

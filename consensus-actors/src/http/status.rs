@@ -80,6 +80,8 @@ fn describe_status(node: NodeId, name: &str, group: &dyn Group) -> Value {
         "first": status.first.0,
         "transfer": status.transfer.map(|to| to.number()),
         "priority": status.priority,
+        "lease": status.lease,
+        "lease_held": group.holds_lease(),
         "disk_stalls": status.disk_stalls,
         "members": status.membership.members().map(NodeId::number).collect::<Vec<_>>(),
     })

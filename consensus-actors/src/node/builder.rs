@@ -10,7 +10,7 @@ use crate::{
     config::{
         Address, Addresses, Layers, Origin, Setting, Settings, Sources, Typed,
         table::{
-            ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN,
+            ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, LEASE,
             LISTEN, PRIORITY, SHUTDOWN_GRACE,
         },
     },
@@ -152,6 +152,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn priority(self, priority: u8) -> Self {
         self.set(&PRIORITY, u64::from(priority))
+    }
+
+    /// Sets whether this node's replicas keep leases, by which leaders answer queries that are read
+    /// so ([`Call::lease`](crate::Call::lease)) from their own state. Default false. All nodes should
+    /// have the same.
+    #[must_use]
+    pub fn lease(self, keeps: bool) -> Self {
+        self.set(&LEASE, keeps)
     }
 
     /// Sets how long the node may take to end once it is asked to: to hand over what it leads, to

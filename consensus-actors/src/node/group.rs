@@ -94,6 +94,9 @@ pub(crate) trait Group: Desk {
     /// Tells which snapshots of the group are on this node, oldest first.
     fn snapshots(&self) -> Vec<Manifest>;
 
+    /// Tells whether this replica leads and holds a lease now.
+    fn holds_lease(&self) -> bool;
+
     /// Tells how the group stands: its protocol's name, its status, and what is applied.
     fn status(&self) -> (&'static str, Status, Index);
 }
@@ -217,6 +220,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn snapshots(&self) -> Vec<Manifest> {
         self.board.snapshots()
+    }
+
+    fn holds_lease(&self) -> bool {
+        self.board.holds_lease()
     }
 
     fn status(&self) -> (&'static str, Status, Index) {

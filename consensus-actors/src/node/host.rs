@@ -27,8 +27,8 @@ use crate::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CATCH_UP_SLACK, CHECK_QUORUM,
-            DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, OWN_THREAD, PRE_VOTE, PRIORITY,
-            PROPOSALS_BYTES_MAX, PROPOSALS_MAX, REST, SNAPSHOT_BYTES, SNAPSHOT_EVERY,
+            CLOCK_DRIFT, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, LEASE, OWN_THREAD, PRE_VOTE,
+            PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, REST, SNAPSHOT_BYTES, SNAPSHOT_EVERY,
             SNAPSHOT_KEEP,
         },
     },
@@ -217,6 +217,8 @@ impl NodeActor {
             .heartbeat(settings.get(&HEARTBEAT))
             .pre_vote(settings.get(&PRE_VOTE))
             .check_quorum(settings.get(&CHECK_QUORUM))
+            .lease(settings.get(&LEASE))
+            .clock_drift(u8::try_from(settings.get(&CLOCK_DRIFT)).unwrap_or(u8::MAX))
             .rests(settings.get(&REST))
             .priority(u8::try_from(settings.get(&PRIORITY)).unwrap_or(u8::MAX))
             .append_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
@@ -287,7 +289,7 @@ impl NodeActor {
     ) -> Result<(Client<S>, Arc<Board>)> {
         let first_attempt = Attempt(self.draw()? >> 1);
         let seat = Arc::new(Seat::<P>::vacant());
-        let board = Arc::new(Board::new());
+        let board = Arc::new(Board::new(self.time.clone()));
         let label: Arc<str> = name.as_str().into();
         let settings = self.settings.group(&name);
         let timeout = settings.get(&ELECTION_TIMEOUT);

@@ -37,6 +37,7 @@ pub(crate) use wish::{Effect, Part, Wish};
 
 use crate::{
     archive::Shown,
+    clock::NodeClock,
     config::{Layers, Settings, table::SHUTDOWN_GRACE},
     error::{Code, Error, Result},
     replicated::Replicated,
@@ -194,6 +195,7 @@ impl std::fmt::Debug for Node {
 /// Where a group's actors write how things stand, for operators and for clients.
 #[derive(Debug)]
 pub(crate) struct Board {
+    clock: NodeClock,
     now: Mutex<(Status, Index)>,
     /// The snapshots of the group that are on this node, oldest first.
     snapshots: Mutex<Vec<Manifest>>,
@@ -205,11 +207,11 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: NodeClock) -> Self {
         let status = Status { role: "follower", ..Status::default() };
         let (now, snapshots) = (Mutex::new((status, Index::ZERO)), Mutex::default());
         let (has_calls, changes) = (AtomicBool::new(false), broadcast::Sender::new(1));
-        Self { now, snapshots, has_calls, changes }
+        Self { clock, now, snapshots, has_calls, changes }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
@@ -241,6 +243,12 @@ impl Board {
 
     pub(crate) fn read(&self) -> (Status, Index) {
         lock(&self.now).clone()
+    }
+
+    /// Tells whether this replica leads and holds a lease now.
+    pub(crate) fn holds_lease(&self) -> bool {
+        let until = lock(&self.now).0.lease_until;
+        until.is_some_and(|until| self.clock.now() < until)
     }
 
     /// Follows who leads and who the members are.

@@ -12,6 +12,7 @@ mod disk;
 mod faults;
 mod history;
 mod leads;
+mod leases;
 mod named;
 mod network;
 mod pipe;

@@ -48,7 +48,10 @@ use crate::{
 
 /// Starts a cluster of three and waits until one leads; returns it with the leader and a follower.
 pub(super) async fn three() -> (Rc<World>, u64, u64) {
-    let world = World::new(3, Random::new(0));
+    started(World::new(3, Random::new(0))).await
+}
+
+pub(super) async fn started(world: Rc<World>) -> (Rc<World>, u64, u64) {
     for node in world.ids() {
         world.start(node).await;
     }
@@ -242,14 +245,15 @@ fn alone(node: NodeId, seat: &Arc<Tickets>) -> Addr<Replica<Chronicle>> {
     let shelves: Shelves = Arc::new(|_| Ok(Box::new(MemoryDisk::new()) as ShelfDisk));
     let workers: Workers = Arc::new(|job| job());
     let archive = Archive::new(shelves, Arc::clone(&workers)).start();
+    let clock = NodeClock::start(Arc::new(Noon));
     let place = Place {
         node,
         group: GroupId(1),
         name: "chronicle".into(),
         seat: Arc::clone(seat) as Arc<dyn Proposer>,
         links: Links::default(),
-        clock: NodeClock::start(Arc::new(Noon)),
-        board: Arc::new(Board::new()),
+        clock: clock.clone(),
+        board: Arc::new(Board::new(clock)),
         patience: Patience { retry_after: Duration::from_secs(9), pause: Duration::from_secs(1) },
         first_attempt: Attempt(1),
         deadline: Duration::from_secs(9),

@@ -65,6 +65,8 @@ pub(super) struct World {
     pub(super) tally: RefCell<Tally>,
     /// Whether callers are to come to an end.
     pub(super) over: Cell<bool>,
+    /// Whether nodes that are started keep leases.
+    pub(super) lease: Cell<bool>,
     began: Instant,
     random: RefCell<Random>,
     nodes: RefCell<BTreeMap<u64, Slot>>,
@@ -175,6 +177,7 @@ impl World {
             history: RefCell::default(),
             tally: RefCell::default(),
             over: Cell::new(false),
+            lease: Cell::new(false),
             began,
             random: RefCell::new(random),
             nodes: RefCell::new(nodes),
@@ -328,6 +331,7 @@ impl World {
             builder.peer(peer, address(peer).to_string())
         });
         let builder = builder.election_timeout(ELECTION_TIMEOUT).heartbeat(HEARTBEAT);
+        let builder = builder.lease(self.lease.get());
         let settings = builder.validate().expect("the settings are valid");
         let node = settings.id;
         let (known, calendar) =

@@ -65,6 +65,9 @@ pub enum Fault {
     Rest,
     /// A leader at rest stands still, or its node is heard of no more by a replica at rest.
     Unrest,
+    /// Voters are tempted to break what a leader's lease rests on: they start again while somebody
+    /// campaigns whom their leader does not reach, or a word to campaign comes late.
+    Temptation,
     /// Who takes part changes, since an operator asked for it.
     MembershipChange,
     /// A leader hands over to a node that is to be preferred.
@@ -81,7 +84,7 @@ pub enum Fault {
     WitnessLetGo,
 }
 
-const KINDS: usize = 37;
+const KINDS: usize = 38;
 
 impl Fault {
     /// All kinds.
@@ -116,6 +119,7 @@ impl Fault {
         Self::Transfer,
         Self::Rest,
         Self::Unrest,
+        Self::Temptation,
         Self::MembershipChange,
         Self::Takeover,
         Self::DiskStall,
@@ -158,6 +162,7 @@ impl Fault {
             Self::Transfer => "transfer",
             Self::Rest => "rest",
             Self::Unrest => "unrest",
+            Self::Temptation => "temptation",
             Self::MembershipChange => "membership-change",
             Self::Takeover => "takeover",
             Self::DiskStall => "disk-stall",

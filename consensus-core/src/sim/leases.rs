@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    fault::Faults,
+    fault::{Fault, Faults},
     plan::Plan,
     protocol::{Judge, Simulated},
     random::Random,
@@ -19,6 +19,8 @@ pub(super) struct Leases {
     /// Clocks differ by more than is declared: reads that rest on a lease may be old, and nothing
     /// else may.
     clocks_betray: bool,
+    /// Which clocks are slow, and the others fast: as much as may be, or more where they betray.
+    slow: Option<u64>,
 }
 
 const LEASES: u64 = 7;
@@ -36,10 +38,16 @@ impl Leases {
         if plan.faults() == Faults::NONE {
             return Self { is_on: declared, ..Self::default() };
         }
-        let is_on = random.happens(400_000) || declared;
+        let is_on = random.happens(500_000) || declared;
         let mixed = random.happens(150_000) && !declared;
         let without = if mixed { random.below(1 << plan.nodes()) } else { 0 };
-        Self { is_on, without, clocks_betray: is_on && random.happens(150_000) }
+        let has_drift = is_on && plan.faults().has(Fault::Drift);
+        let clocks_betray = has_drift && random.happens(200_000);
+        let is_extreme = has_drift && random.happens(600_000) || clocks_betray;
+        let some = random.below(1 << plan.nodes());
+        let one = 1 << random.below(plan.nodes());
+        let slow = is_extreme.then_some(if random.happens(500_000) { one } else { some });
+        Self { is_on, without, clocks_betray, slow }
     }
 
     /// Tells whether the group has leases.
@@ -62,6 +70,14 @@ impl Leases {
     /// Tells whether clocks differ by more than is declared.
     pub(super) fn clocks_betray(&self) -> bool {
         self.clocks_betray
+    }
+
+    /// Returns how much faster or slower than true time clocks run, in millionths.
+    pub(super) fn drift(&self, drawn: Vec<i64>) -> Vec<i64> {
+        let Some(slow) = self.slow else { return drawn };
+        let slowly = if self.clocks_betray { -400_000 } else { -50_000 };
+        let fast = if self.clocks_betray { 0 } else { 50_000 };
+        (0..drawn.len()).map(|node| if slow >> node & 1 == 1 { slowly } else { fast }).collect()
     }
 
     /// Returns what is declared of clocks, in hundredths.

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use super::{
     Failure, Flaw,
     drive::{Committed, Ending},
+    event::Event,
     fault::{Fault, Faults},
     host::{CrashPoint, Decision, Standing},
     protocol::{Judge, Setup, Simulated},
     trace::What,
-    world::{Event, World},
+    world::World,
 };
 use crate::{
     codec::{Decode, Encode},

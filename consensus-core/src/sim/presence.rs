@@ -3,12 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Failure,
-    fault::Fault,
-    protocol::Simulated,
-    world::{Event, World},
-};
+use super::{Failure, event::Event, fault::Fault, protocol::Simulated, world::World};
 use crate::{members::NodeId, state_machine::StateMachine, time::Time};
 
 /// What a host knows of the presence of others.
@@ -92,6 +87,18 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         Ok(())
     }
 
+    /// Loses the connection to another node; the next sign of it shows that it is there.
+    pub(super) fn on_severed(&mut self, node: NodeId, peer: NodeId) -> Result<(), Failure> {
+        let now = self.now;
+        let host = self.host(node);
+        let known = host.presence.peer(peer, now);
+        let was_silent = std::mem::replace(&mut known.is_silent, true);
+        if was_silent || !self.host(node).is_awake() {
+            return Ok(());
+        }
+        self.tell_presence(node, peer, false)
+    }
+
     fn tell_presence(&mut self, node: NodeId, peer: NodeId, present: bool) -> Result<(), Failure> {
         let rests = |world: &Self| {
             let process = world.hosts.get(&node).and_then(|host| host.process.as_ref());
@@ -124,6 +131,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let rests = host.process.as_ref().is_some_and(P::is_at_rest) && host.leads();
         if !std::mem::replace(&mut host.rests, rests) && rests {
             self.counts.count(Fault::Rest);
+            self.sever_some(node);
         }
     }
 }

@@ -166,7 +166,8 @@ impl Temper {
         let apply = (upto(50), upto(3_000));
         let drift = (0..plan.nodes())
             .map(|_| if faults.has(Fault::Drift) { random.in_range(-50_000..=50_000) } else { 0 })
-            .collect();
+            .collect::<Vec<_>>();
+        let drift = leases.drift(drift);
         let minority = (plan.nodes() as usize - 1) / 2;
         // Most have both, as users do. Without either, who was removed and has not heard of it ends
         // every tenure (dissertation 4.2.3).
@@ -249,6 +250,7 @@ fn rate(fault: Fault) -> u64 {
         Fault::SnapshotTaken | Fault::SnapshotInstalled | Fault::WitnessLetGo => 0,
         Fault::Rest => 0,
         Fault::Unrest => 6_000,
+        Fault::Temptation => 12_000,
         Fault::Delay | Fault::LeaderCutOff | Fault::CrashBetween | Fault::Transfer => 6_000,
         Fault::MembershipChange => 10_000,
         Fault::Partition | Fault::CrashBefore | Fault::CrashAfter | Fault::Pause => 4_000,
@@ -292,12 +294,17 @@ fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec
     let first = (temper.election_timeout * 5).min(plan.duration() / 4);
     let mut times = Vec::with_capacity(count);
     let mut together = Time::ZERO;
-    // A group that may rest is used in bursts.
-    let count_bursts = if temper.rests { 3 + random.below(6) } else { 0 };
+    // Where clocks betray leases, reads of other levels stand beside those that rest on them.
+    let callers = if temper.leases.clocks_betray() { 4 } else { 1 }.max(plan.callers());
+    // A group that may rest is used in bursts; and leases are in danger where the log stands still,
+    // since whoever lacks nothing may be elected.
+    let betrayed = temper.leases.clocks_betray();
+    let in_bursts = (temper.rests || temper.leases.is_on()) && !betrayed;
+    let count_bursts = if in_bursts { 3 + random.below(6) } else { 0 };
     let bursts: Vec<_> =
         (0..count_bursts).map(|_| random.between(first, plan.duration())).collect();
     for number in 0..count {
-        if number % plan.callers() == 0 {
+        if number % callers == 0 {
             let burst = random.pick(&bursts).copied();
             let after = random.between(Duration::ZERO, temper.election_timeout * 2);
             let at = burst.map(|burst| burst + after);
@@ -348,6 +355,10 @@ fn wish(temper: &Temper, declared: ReadLevel, random: &mut Random) -> Wish {
             let timeout = temper.election_timeout;
             let lags = [timeout / 50, timeout / 4, timeout, timeout * 4];
             let max_lag = random.pick(&lags).copied().unwrap_or(timeout);
+            if temper.leases.clocks_betray() {
+                // Nothing is known of what a clock is worth that is so far off.
+                return Wish::Level(ReadLevel::Linearizable);
+            }
             Wish::Level(ReadLevel::Stale { max_lag })
         }
         _ => Wish::AfterCommand(random.any()),

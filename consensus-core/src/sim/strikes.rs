@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::{
     Failure,
     drive::Ending,
+    event::Event,
     fault::Fault,
     host::{CrashPoint, Standing},
     protocol::{Judge, Simulated},
     script::{Aim, Strike},
     trace::What,
-    world::{Event, World},
+    world::World,
 };
 use crate::{journal::Operation, members::NodeId, state_machine::StateMachine, time::Time};
 
@@ -96,6 +97,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             Fault::LateCompletion => self.host(node).late_until = until,
             Fault::ClockJump => self.set_clock(strike, node),
             Fault::Transfer => self.ask_for_transfer(strike, node),
+            Fault::Temptation => self.tempt(number, strike),
             Fault::MembershipChange => return self.ask_for_change(strike, node),
             Fault::Retirement => return self.retire(strike, node),
             // These have odds, or follow from others.
@@ -140,7 +142,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         leaders.max_by_key(|host| host.role.1).map(|host| host.place.node)
     }
 
-    fn struck(&mut self, strike: Strike, node: NodeId, text: String) {
+    pub(super) fn struck(&mut self, strike: Strike, node: NodeId, text: String) {
         self.counts.count(strike.fault);
         self.tell(strike, node, text);
     }
@@ -157,7 +159,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 
     // The network.
 
-    fn cut(
+    pub(super) fn cut(
         &mut self,
         number: usize,
         (strike, node): (Strike, NodeId),
@@ -174,7 +176,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     }
 
     /// Returns where nodes sit on a ring that the strike has turned: neighbours share a side.
-    fn seats(&self, strike: Strike) -> impl Fn(NodeId) -> u64 + use<P, S> {
+    pub(super) fn seats(&self, strike: Strike) -> impl Fn(NodeId) -> u64 + use<P, S> {
         let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
         let turn = strike.pick % nodes.len() as u64;
         move |node| {
@@ -211,7 +213,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         });
     }
 
-    fn cut_off(&mut self, number: usize, strike: Strike, node: NodeId) {
+    pub(super) fn cut_off(&mut self, number: usize, strike: Strike, node: NodeId) {
         if !self.host(node).leads() {
             return;
         }

@@ -14,6 +14,8 @@ use crate::{
 pub(crate) enum Level {
     /// `linearizable`.
     Linearizable,
+    /// `lease`.
+    Lease,
     /// `stale`.
     Stale {
         /// How old the state may be.
@@ -21,8 +23,8 @@ pub(crate) enum Level {
     },
 }
 
-const SUPPORTED: [&str; 2] = ["linearizable", "stale"];
-const PLANNED: [&str; 2] = ["lease", "local"];
+const SUPPORTED: [&str; 3] = ["linearizable", "lease", "stale"];
+const PLANNED: [&str; 1] = ["local"];
 
 impl Level {
     /// Parses the value of `read`.
@@ -33,6 +35,10 @@ impl Level {
             "linearizable" => {
                 errors.take(entry.word())?;
                 Some(Self::Linearizable)
+            }
+            "lease" => {
+                errors.take(entry.word())?;
+                Some(Self::Lease)
             }
             "stale" => {
                 let Some(bound) = bound else {
@@ -59,6 +65,7 @@ impl Level {
     pub(crate) fn expand(self, private: &TokenStream) -> TokenStream {
         match self {
             Self::Linearizable => quote!(#private::ReadLevel::Linearizable),
+            Self::Lease => quote!(#private::ReadLevel::Lease),
             Self::Stale { max_lag_ms } => quote! {
                 #private::ReadLevel::Stale {
                     max_lag: ::core::time::Duration::from_millis(#max_lag_ms),

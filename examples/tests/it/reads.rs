@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, PATIENCE},
     http::Http,
-    process::{counter_command, run},
+    process::{counter_command, eventually, run},
 };
 
 const GET: &str = "/v1/groups/hits/queries/get";
@@ -41,7 +41,9 @@ fn every_node_reads_at_every_level() {
             assert_eq!(read("?read=stale&max_lag=10s", &[]).number(), sum);
 
             read("?read=stale", &[]).refused(400, "CX150");
-            read("?read=lease", &[]).refused(400, "CX150");
+            // Leases are off.
+            let why = read("?read=lease", &[]).refused(409, "CX115");
+            assert!(why.contains("lease"), "{why}");
             read("?read=after&token=0123456789abcdef-1", &[]).refused(400, "CX162");
         }
     }
@@ -76,4 +78,37 @@ fn a_node_alone_reads_what_is_fresh_enough() {
     assert_eq!(read(last, "?read=stale&max_lag=10m").number(), 7);
     let why = read(last, "?read=stale&max_lag=1ms").refused(503, "CX113");
     assert!(why.contains("old"), "{why}");
+}
+
+// Goal: where all nodes keep leases, queries that may rest on one are answered on every node, over
+// HTTP and the command line, and the leader says that it holds one.
+#[test]
+fn every_node_reads_from_a_lease() {
+    let mut cluster = Cluster::prepare(3);
+    for id in cluster.ids() {
+        cluster.start_node_with(id, &[("--lease", "true"), ("--clock-drift", "5")]);
+    }
+    let http = Http::new();
+    eventually("a node leads under a lease", PATIENCE, || {
+        let held = |id| -> Option<bool> {
+            let status = http.get(cluster.http(id), "/v1/status", &[]).ok()?.json();
+            let group = status["groups"].get(0)?;
+            assert_eq!(group["lease"], true);
+            group["lease_held"].as_bool()
+        };
+        let held: Vec<bool> = cluster.ids().filter_map(held).collect();
+        (held.iter().filter(|held| **held).count() == 1).then_some(())
+    });
+    for (round, id) in cluster.ids().enumerate() {
+        add(cluster.http(id), "by=1");
+        for reader in cluster.ids() {
+            let url = format!("{GET}?read=lease");
+            let sum = http.get(cluster.http(reader), &url, &[]).expect("it answers").number();
+            assert_eq!(sum, round as i64 + 1);
+        }
+        let arguments = ["call", "hits", "get", "--read", "lease"];
+        let node = cluster.http(id).to_string();
+        let done = run(counter_command().args(arguments).args(["--addr", &node]));
+        assert_eq!((done.code, done.out.trim()), (Some(0), &*(round + 1).to_string()), "{done:?}");
+    }
 }

@@ -13,7 +13,7 @@ impl Counter {
         self.value
     }
 
-    #[query(read = lease)]
+    #[query(read = local)]
     fn get(&self) -> i64 {
         self.value
     }
