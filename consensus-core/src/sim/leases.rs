@@ -21,6 +21,8 @@ pub(super) struct Leases {
     clocks_betray: bool,
     /// Which clocks are slow, and the others fast: as much as may be, or more where they betray.
     slow: Option<u64>,
+    /// Whether all campaign as soon as they may.
+    are_hurried: bool,
 }
 
 const LEASES: u64 = 7;
@@ -47,7 +49,8 @@ impl Leases {
         let some = random.below(1 << plan.nodes());
         let one = 1 << random.below(plan.nodes());
         let slow = is_extreme.then_some(if random.happens(500_000) { one } else { some });
-        Self { is_on, without, clocks_betray, slow }
+        let are_hurried = is_extreme && random.happens(700_000);
+        Self { is_on, without, clocks_betray, slow, are_hurried }
     }
 
     /// Tells whether the group has leases.
@@ -65,6 +68,11 @@ impl Leases {
     /// check no quorum either, so that they are loyal to nobody.
     pub(super) fn may_be_disloyal(&self, node: u64) -> bool {
         self.is_on && !self.are_kept_by(node)
+    }
+
+    /// Tells whether all campaign as soon as they may.
+    pub(super) fn are_hurried(&self) -> bool {
+        self.are_hurried
     }
 
     /// Tells whether clocks differ by more than is declared.
