@@ -17,6 +17,7 @@ mod lookout;
 mod mutants;
 mod node;
 mod partition;
+mod pitfalls;
 mod promises;
 mod queries;
 mod raft;
