@@ -23,6 +23,8 @@ pub(super) struct Leases {
     slow: Option<u64>,
     /// Whether all campaign as soon as they may.
     are_hurried: bool,
+    /// Whether callers leave the group time in which the log stands still.
+    are_quiet: bool,
 }
 
 const LEASES: u64 = 7;
@@ -50,7 +52,8 @@ impl Leases {
         let one = 1 << random.below(plan.nodes());
         let slow = is_extreme.then_some(if random.happens(500_000) { one } else { some });
         let are_hurried = is_extreme && random.happens(700_000);
-        Self { is_on, without, clocks_betray, slow, are_hurried }
+        let are_quiet = is_on && random.happens(600_000);
+        Self { is_on, without, clocks_betray, slow, are_hurried, are_quiet }
     }
 
     /// Tells whether the group has leases.
@@ -68,6 +71,11 @@ impl Leases {
     /// check no quorum either, so that they are loyal to nobody.
     pub(super) fn may_be_disloyal(&self, node: u64) -> bool {
         self.is_on && !self.are_kept_by(node)
+    }
+
+    /// Tells whether callers leave the group time in which the log stands still.
+    pub(super) fn are_quiet(&self) -> bool {
+        self.are_quiet
     }
 
     /// Tells whether all campaign as soon as they may.

@@ -128,7 +128,7 @@ impl Script {
         let needed = (longest.unwrap_or(0) + temper.append_bytes_max) * 2 + 2_048;
         temper.segment_bytes = temper.segment_bytes.max(needed.next_multiple_of(512));
         let strikes = strikes(plan, &temper);
-        let calls = calls(plan, &temper, bodies);
+        let calls = calls(plan, &temper, bodies, &strikes);
         Self { temper, strikes, calls, probes }
     }
 }
@@ -262,10 +262,11 @@ fn rate(fault: Fault) -> u64 {
         Fault::TornWrite | Fault::Retirement => 2_000,
         Fault::ClockJump | Fault::Replacement => 2_000,
         Fault::WriteError | Fault::SyncError => 2_000,
-        Fault::SlowDisk => 5_000,
+        Fault::SlowDisk => 7_000,
         Fault::DiskFull => 8_000,
         Fault::CrashAll => 1_500,
-        Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_000,
+        Fault::WipedDisk => 1_000,
+        Fault::BitRot | Fault::MisdirectedWrite => 1_500,
     }
 }
 
@@ -293,7 +294,12 @@ fn strikes(plan: &Plan, temper: &Temper) -> Vec<Strike> {
 }
 
 /// Draws when `count` operations are asked for: as many at one time as there are callers.
-fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec<Time> {
+fn times(
+    plan: &Plan,
+    (temper, strikes): (&Temper, &[Strike]),
+    random: &mut Random,
+    count: usize,
+) -> Vec<Time> {
     // The first leader should be there.
     let first = (temper.election_timeout * 5).min(plan.duration() / 4);
     let mut times = Vec::with_capacity(count);
@@ -303,10 +309,16 @@ fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec
     // A group that may rest is used in bursts; and leases are in danger where the log stands still,
     // since whoever lacks nothing may be elected.
     let betrayed = temper.leases.clocks_betray();
-    let in_bursts = (temper.rests || temper.leases.is_on()) && !betrayed;
+    let in_bursts = (temper.rests || temper.leases.are_quiet()) && !betrayed;
     let count_bursts = if in_bursts { 3 + random.below(6) } else { 0 };
-    let bursts: Vec<_> =
+    let mut bursts: Vec<_> =
         (0..count_bursts).map(|_| random.between(first, plan.duration())).collect();
+    if betrayed {
+        // When others are elected while a leader thinks that nobody can be.
+        let elects = |it: &&Strike| matches!(it.fault, Fault::Temptation | Fault::LeaderCutOff);
+        let struck = strikes.iter().filter(elects).map(|strike| strike.at.since(Time::ZERO));
+        bursts = struck.map(|at| at + temper.election_timeout / 2).collect();
+    }
     for number in 0..count {
         if number % callers == 0 {
             let burst = random.pick(&bursts).copied();
@@ -323,10 +335,15 @@ fn times(plan: &Plan, temper: &Temper, random: &mut Random, count: usize) -> Vec
     times
 }
 
-fn calls(plan: &Plan, temper: &Temper, bodies: Vec<(Body, ReadLevel)>) -> Vec<Planned> {
+fn calls(
+    plan: &Plan,
+    temper: &Temper,
+    bodies: Vec<(Body, ReadLevel)>,
+    strikes: &[Strike],
+) -> Vec<Planned> {
     let mut random = Random::new(plan.seed(), CALLS);
     let keyed = if temper.sessions_expire { 0 } else { random.below(500_000) };
-    let mut times = times(plan, temper, &mut random, bodies.len());
+    let mut times = times(plan, (temper, strikes), &mut random, bodies.len());
     times.sort_unstable();
     let mut calls = Vec::with_capacity(times.len());
     for (number, (at, (body, declared))) in times.into_iter().zip(bodies).enumerate() {
