@@ -71,9 +71,9 @@ settings! {
     /// How much this node is preferred as a leader, from 0 to 255. Without a leader, a replica of
     /// priority 100 campaigns after one to two election timeouts. A higher priority narrows that, to
     /// 1.25 at 255; a lower one delays it, by a hundredth of an election timeout for each step; one
-    /// of priority 0 campaigns after five to six, when no other has. And a leader hands over to a
-    /// node of higher priority that has caught up, and has been heard of for ten election timeouts
-    /// without a gap.
+    /// of priority 0 campaigns after five to six, when no other has. Without `pre_vote` all campaign
+    /// after one to two. And a leader hands over to a node of higher priority that has caught up,
+    /// and has been heard of for ten election timeouts without a gap.
     PRIORITY: u64 = Key::group("priority").default("100").check(priority);
 
     /// How long a node may take to end once it is asked to: to hand over what it leads, to answer
