@@ -2,12 +2,13 @@
 
 use super::{
     Failure,
+    event::Event,
     operations::{Ended, rejection},
     protocol::Simulated,
     script::Wish,
     trace::What,
     workload::Body,
-    world::{Event, World},
+    world::World,
 };
 use crate::{
     client::{Answered, Ask, CallError},

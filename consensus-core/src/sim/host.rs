@@ -160,7 +160,7 @@ pub(super) struct Host<P: Simulated, S: StateMachine> {
     pub(super) life: u64,
     pub(super) standing: Standing,
     /// What waits for a process that stands still.
-    pub(super) parked: Option<Vec<super::world::Event>>,
+    pub(super) parked: Option<Vec<super::event::Event>>,
     /// It came back without its disk, and its peers refuse it.
     pub(super) is_barred: bool,
     /// Something on its disk is to be changed, or was: it may not start again.

@@ -6,11 +6,12 @@
 
 use super::{
     Failure,
+    event::Event,
     fault::Fault,
     host::{CrashPoint, Host},
     protocol::{Judge, Simulated},
     script::Strike,
-    world::{Event, World},
+    world::World,
 };
 use crate::{
     change::Change,

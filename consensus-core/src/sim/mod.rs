@@ -23,6 +23,7 @@ pub mod partition;
 mod alone;
 mod callers;
 mod drive;
+mod event;
 mod fault;
 mod host;
 mod membership;
@@ -50,6 +51,7 @@ mod window;
 mod witness;
 mod workload;
 mod world;
+mod writing;
 
 pub use fault::{Counts, Fault, Faults, Profile};
 pub use operations::{Asked, Ended};

@@ -3,12 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Failure,
-    fault::Fault,
-    protocol::Simulated,
-    world::{Event, World},
-};
+use super::{Failure, event::Event, fault::Fault, protocol::Simulated, world::World};
 use crate::{members::NodeId, state_machine::StateMachine, time::Time};
 
 /// What a host knows of the presence of others.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Failure, Flaw,
+    event::Event,
     host::{Asker, Decision},
     operations::Identity,
     protocol::Simulated,
@@ -13,7 +14,7 @@ use super::{
     trace::{What, nanoseconds},
     witness,
     workload::Body,
-    world::{Entry, Event, World},
+    world::{Entry, World},
 };
 use crate::{
     client::{

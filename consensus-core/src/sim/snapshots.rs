@@ -2,11 +2,12 @@
 
 use super::{
     Failure, Flaw,
+    event::Event,
     fault::Fault,
     host::{CrashPoint, Decision, Errand},
     protocol::Simulated,
     trace::What,
-    world::{Event, World},
+    world::World,
 };
 use crate::{
     journal::DiskError,

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::{
     Failure,
     drive::Ending,
+    event::Event,
     fault::Fault,
     host::{CrashPoint, Standing},
     protocol::{Judge, Simulated},
     script::{Aim, Strike},
     trace::What,
-    world::{Event, World},
+    world::World,
 };
 use crate::{journal::Operation, members::NodeId, state_machine::StateMachine, time::Time};
 
