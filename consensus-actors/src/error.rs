@@ -40,6 +40,8 @@ pub enum Code {
     TooStale,
     /// CX114: the node has not applied what a query must see.
     Behind,
+    /// CX115: a query is to rest on a lease, and the group's members keep none.
+    NoLeases,
     /// CX120: only a voting member of the group can lead it.
     NotAVoter,
     /// CX121: the leader has heard of nobody lately who could lead.
@@ -138,6 +140,7 @@ impl Code {
             Self::TooLarge => "CX112",
             Self::TooStale => "CX113",
             Self::Behind => "CX114",
+            Self::NoLeases => "CX115",
             Self::NotAVoter => "CX120",
             Self::NoSuccessor => "CX121",
             Self::TransferUnderWay => "CX122",
@@ -296,6 +299,13 @@ impl Error {
             }
             CallError::Refused(SubmitError::Transfer(error)) => words_of_transfer(error, group),
             CallError::Refused(SubmitError::Change(error)) => words_of_change(error, group),
+            CallError::Refused(SubmitError::NoLeases) => {
+                let message = format!(
+                    "the members of {group:?} keep no leases; set `lease` to true on all nodes, or \
+                     read linearizably"
+                );
+                (Code::NoLeases, message)
+            }
             CallError::Unanswered(Rejection::Panicked) => (
                 Code::Panicked,
                 "the query panicked and has no answer; see the log of the node that was asked for \

@@ -5,6 +5,8 @@
 //! that every length is checked against what is there before anything is allocated. The journal's
 //! format version and the transport's handshake tell which layout it is.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 
 /// Something that can be written to a journal record or a frame.
@@ -71,6 +73,12 @@ pub fn put_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Appends `value` in nanoseconds, in eight bytes; what is longer than five centuries is as good as
+/// that.
+pub fn put_duration(out: &mut Vec<u8>, value: Duration) {
+    put_u64(out, u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
+}
+
 /// Appends the length of `value` in four bytes, then `value`.
 ///
 /// # Panics
@@ -103,6 +111,14 @@ pub fn take_u32(input: &mut Bytes) -> Result<u32, DecodeError> {
 /// [`DecodeError::Truncated`].
 pub fn take_u64(input: &mut Bytes) -> Result<u64, DecodeError> {
     input.try_get_u64_le().map_err(|_| DecodeError::Truncated)
+}
+
+/// Reads a duration in nanoseconds.
+///
+/// # Errors
+/// [`DecodeError::Truncated`].
+pub fn take_duration(input: &mut Bytes) -> Result<Duration, DecodeError> {
+    take_u64(input).map(Duration::from_nanos)
 }
 
 /// Reads a flag: one byte, 0 or 1.

@@ -59,6 +59,9 @@ pub enum SubmitError {
         /// How old it is at most; `None` if nothing is known since the replica started.
         age: Option<Duration>,
     },
+    /// The group's members keep no leases, which the read is to rest on.
+    #[error("the members of the group keep no leases")]
+    NoLeases,
     /// The membership does not change as it was asked to; nothing was appended.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -77,6 +80,7 @@ impl SubmitError {
             | Self::StorageFull
             | Self::Transferring { .. }
             | Self::TooStale { .. }
+            | Self::NoLeases
             | Self::Transfer(_)
             | Self::Change(_) => Outcome::NotApplied,
             Self::LeadershipLost => Outcome::Unknown,

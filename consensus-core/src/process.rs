@@ -240,6 +240,11 @@ pub struct Status {
     pub transfer: Option<NodeId>,
     /// How much this replica is preferred as a leader.
     pub priority: u8,
+    /// Whether this replica keeps leases.
+    pub lease: bool,
+    /// Until when, by this node's monotonic clock, this leader may answer reads from its lease,
+    /// unless it is renewed; `None` where it has none to speak of.
+    pub lease_until: Option<Time>,
     /// Whether the disk has been at work on the same record for an election timeout.
     pub disk_stalls: bool,
     /// Who takes part, as far as this replica knows.

@@ -15,6 +15,10 @@ pub enum ReadLevel {
     /// It sees every command that was answered anywhere before it was asked.
     #[default]
     Linearizable,
+    /// As linearizable, as long as clocks differ in rate by no more than the group declares: the
+    /// leader may answer without a word to others (dissertation 6.4.1). Where it cannot, it has a
+    /// majority confirm the read. For groups whose members keep leases.
+    Lease,
     /// It sees every command that was answered anywhere up to `max_lag` before it was asked, by the
     /// clock of the replica that answers.
     Stale {
@@ -32,6 +36,7 @@ impl fmt::Display for ReadLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Linearizable => f.write_str("linearizable"),
+            Self::Lease => f.write_str("lease"),
             Self::Stale { max_lag } => write!(f, "stale {max_lag:?}"),
             Self::After { index } => write!(f, "after {index}"),
         }

@@ -19,6 +19,9 @@ impl Time {
     /// The moment the host started.
     pub const ZERO: Self = Self(0);
 
+    /// The last moment that there is.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// Makes the moment that lies `since_start` after the host started.
     pub fn after_start(since_start: Duration) -> Self {
         Self(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX))

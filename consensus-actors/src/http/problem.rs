@@ -19,7 +19,7 @@ impl ResponseError for Error {
             Code::ForeignOrigin => StatusCode::FORBIDDEN,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Code::AlreadyAnswered | Code::TransferUnderWay => StatusCode::CONFLICT,
+            Code::AlreadyAnswered | Code::NoLeases | Code::TransferUnderWay => StatusCode::CONFLICT,
             Code::NotAMember => StatusCode::NOT_FOUND,
             Code::ChangeUnderWay
             | Code::CatchingUp

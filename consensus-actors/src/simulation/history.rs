@@ -60,7 +60,10 @@ fn events(asked: &Asked) -> [Option<(Moment, Event)>; 2] {
         Event { process: asked.process, r#type, op, key: key.clone(), value, level, bound, time }
     };
     // Only reads are promised less than commands are.
-    let (level, bound) = if op == "get" { promised(asked.level) } else { (None, None) };
+    let (level, bound) = match op {
+        "get" => promised(asked.level, asked.clocks_betray),
+        _ => (None, None),
+    };
     let begun = Event { level, bound, ..event("invoke", argument, asked.invoked_at) };
     let begun = (asked.invoked, begun);
     let ended = asked.returned.as_ref().map(|(moment, at, ended)| {
@@ -81,9 +84,10 @@ fn events(asked: &Asked) -> [Option<(Moment, Event)>; 2] {
 }
 
 /// Returns what a read was promised: its level, and how old the state may be that it saw.
-fn promised(level: ReadLevel) -> (Option<&'static str>, Option<u64>) {
+fn promised(level: ReadLevel, clocks_betray: bool) -> (Option<&'static str>, Option<u64>) {
     match level {
-        ReadLevel::Linearizable => (None, None),
+        ReadLevel::Lease if clocks_betray => (Some("stale"), None),
+        ReadLevel::Linearizable | ReadLevel::Lease => (None, None),
         ReadLevel::Stale { max_lag } => (Some("stale"), Some(nanoseconds(in_true_time(max_lag)))),
         // The format has no tokens; that they are kept is judged in the run.
         ReadLevel::After { .. } => (Some("stale"), None),

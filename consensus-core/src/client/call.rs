@@ -73,7 +73,7 @@ impl Call {
             Some(Ask::Query { level: ReadLevel::After { index }, .. }) => {
                 CallError::Behind { index }
             }
-            Some(Ask::Query { level: ReadLevel::Linearizable, .. }) => {
+            Some(Ask::Query { level: ReadLevel::Linearizable | ReadLevel::Lease, .. }) => {
                 CallError::Deadline { outcome: Outcome::NotApplied, leader }
             }
             Some(Ask::Command(_) | Ask::Keyed { .. } | Ask::Admin(_)) | None => {

@@ -53,7 +53,7 @@ pub enum CallError {
         /// The index that it must see.
         index: Index,
     },
-    /// The leader does not do what an operator asked for, and would not if asked again.
+    /// The group does not do what was asked for, and would not if asked again.
     #[error(transparent)]
     Refused(SubmitError),
 }

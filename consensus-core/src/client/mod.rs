@@ -285,7 +285,7 @@ impl Client {
             SubmitError::StorageFull if alone => {
                 self.finish(id, Err(CallError::StorageFull), out);
             }
-            SubmitError::Transfer(_) if alone => {
+            SubmitError::Transfer(_) | SubmitError::NoLeases if alone => {
                 self.finish(id, Err(CallError::Refused(error)), out);
             }
             SubmitError::Change(ref reason) if alone && !reason.is_passing() => {
@@ -302,6 +302,7 @@ impl Client {
             | SubmitError::NotLeader { .. }
             | SubmitError::Transferring { .. }
             | SubmitError::Transfer(_)
+            | SubmitError::NoLeases
             | SubmitError::Change(_)
             | SubmitError::LeadershipLost => {}
         }

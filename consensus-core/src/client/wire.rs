@@ -1,13 +1,11 @@
 //! What a client and a replica say to each other.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::{Admin, Attempt};
 use crate::{
     change::ChangeError,
-    codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
+    codec::{Decode, DecodeError, Encode, put_duration, put_u64, take_duration, take_u8, take_u64},
     error::{SubmitError, TransferError},
     log::Index,
     members::NodeId,
@@ -104,6 +102,7 @@ impl Encode for Request {
                         out.push(4);
                         put_duration(out, *max_lag);
                     }
+                    ReadLevel::Lease => out.push(6),
                     ReadLevel::After { index } => {
                         out.push(5);
                         put_u64(out, index.0);
@@ -126,6 +125,7 @@ impl Decode for Request {
             2 => ReadLevel::Linearizable,
             3 => return Ok(Self::Admin(Admin::decode(input)?)),
             4 => ReadLevel::Stale { max_lag: take_duration(input)? },
+            6 => ReadLevel::Lease,
             5 => ReadLevel::After { index: Index(take_u64(input)?) },
             tag => return Err(DecodeError::UnknownTag { what: "request", tag }),
         };
@@ -145,15 +145,6 @@ impl Decode for Attempted {
         let attempt = Attempt(take_u64(input)?);
         Ok(Self { attempt, request: Request::decode(input)? })
     }
-}
-
-/// Writes a duration in nanoseconds; what is longer than five centuries is as good as that.
-fn put_duration(out: &mut Vec<u8>, duration: Duration) {
-    put_u64(out, u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-}
-
-fn take_duration(input: &mut Bytes) -> Result<Duration, DecodeError> {
-    Ok(Duration::from_nanos(take_u64(input)?))
 }
 
 fn put_transfer(out: &mut Vec<u8>, error: &TransferError) {
@@ -184,6 +175,7 @@ impl Encode for Response {
                 put_u64(out, index.0);
                 out.extend_from_slice(reply);
             }
+            Err(Failure::Refused(SubmitError::NoLeases)) => out.push(36),
             Err(Failure::Refused(SubmitError::TooStale { age: None })) => out.push(33),
             Err(Failure::Refused(SubmitError::TooStale { age: Some(age) })) => {
                 out.push(34);
@@ -262,6 +254,7 @@ impl Decode for Response {
             33 => refused(SubmitError::TooStale { age: None }),
             34 => refused(SubmitError::TooStale { age: Some(take_duration(input)?) }),
             35 => refused(SubmitError::NoState { leader: NodeId::new(take_u64(input)?) }),
+            36 => refused(SubmitError::NoLeases),
             tag => return Err(DecodeError::UnknownTag { what: "response", tag }),
         };
         Ok(Self { attempt, result })

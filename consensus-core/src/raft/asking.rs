@@ -11,7 +11,7 @@ use crate::{
     error::SubmitError,
     log::Index,
     process::{Effect, Effects, Ticket},
-    read::Read,
+    read::{Read, ReadLevel},
     time::Time,
 };
 
@@ -28,6 +28,8 @@ struct Request {
     /// No other request of this replica has it, in this life or another (RAFT-P17).
     id: u64,
     reads: Vec<Read>,
+    /// Whether all of them may rest on a lease.
+    lease: bool,
     asked_at: Time,
     /// When to send it again: it or its answer may have been lost.
     due: Time,
@@ -76,7 +78,7 @@ impl Asking {
             if state.has_bug(Mutant::ReadJoinsRepeatedRequest) {
                 request.reads.append(&mut self.waiting);
             }
-            send(state, request.id, out);
+            send(state, (request.id, request.lease), out);
         }
     }
 
@@ -96,8 +98,11 @@ impl Asking {
         for read in request.reads {
             out.push(Effect::ReadReady { ticket: read.ticket, at });
         }
-        let late = state.has_bug(Mutant::StaleTimedAtReply);
-        state.confirm(if late { now } else { request.asked_at }, index);
+        // What may rest on a lease is no proof for reads that do not bear that.
+        if !request.lease {
+            let late = state.has_bug(Mutant::StaleTimedAtReply);
+            state.confirm(if late { now } else { request.asked_at }, index);
+        }
         self.ask(state, now, out);
     }
 
@@ -108,8 +113,14 @@ impl Asking {
         }
         let id = state.next_read_id();
         let reads = std::mem::take(&mut self.waiting);
-        self.out = Some(Request { id, reads, asked_at: now, due: now + state.config.heartbeat() });
-        send(state, id, out);
+        let mut levels = reads.iter().map(|read| read.level);
+        let lease = match state.has_bug(Mutant::LeaseRequestMixed) {
+            true => levels.any(|level| level == ReadLevel::Lease),
+            false => levels.all(|level| level == ReadLevel::Lease),
+        };
+        let due = now + state.config.heartbeat();
+        self.out = Some(Request { id, reads, lease, asked_at: now, due });
+        send(state, (id, lease), out);
     }
 
     /// Takes all reads: the role ends.
@@ -146,12 +157,12 @@ impl State {
     }
 }
 
-fn send(state: &State, id: u64, out: &mut Effects<Raft>) {
+fn send(state: &State, (id, lease): (u64, bool), out: &mut Effects<Raft>) {
     let Some(leader) = state.leader() else { return };
     // It speaks in its term, and promises nothing else.
     out.push(Effect::Send {
         to: state.config.peer(leader),
-        message: Message::ReadIndex { term: state.term(), id },
+        message: Message::ReadIndex { term: state.term(), id, lease },
         after: state.term_barrier(),
     });
 }

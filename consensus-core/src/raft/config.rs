@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{mutant::Mutant, progress::Window};
+use super::{
+    mutant::Mutant,
+    progress::Window,
+    rules::{ConfigError, check_lease, check_timing},
+};
 use crate::{
     members::NodeId,
     membership::Membership,
@@ -23,6 +27,8 @@ pub struct Config {
     heartbeat: Duration,
     pre_vote: bool,
     check_quorum: bool,
+    lease: bool,
+    clock_drift: u8,
     rests: bool,
     priority: u8,
     seed: u64,
@@ -57,6 +63,9 @@ impl Config {
                 heartbeat: Duration::from_millis(100),
                 pre_vote: true,
                 check_quorum: true,
+                lease: false,
+                // Above what a time service makes of a clock that it corrects in haste.
+                clock_drift: 10,
                 rests: true,
                 priority: PRIORITY_DEFAULT,
                 seed: id.number() ^ group.0,
@@ -121,6 +130,17 @@ impl Config {
     /// a leader that they hear of.
     pub fn check_quorum(&self) -> bool {
         self.check_quorum
+    }
+
+    /// Tells whether this replica lets a leader rely on its loyalty, and as the leader answers reads
+    /// under such a lease.
+    pub fn lease(&self) -> bool {
+        self.lease
+    }
+
+    /// Returns by how many hundredths, at most, the clocks of two members differ in rate.
+    pub fn clock_drift(&self) -> u8 {
+        self.clock_drift
     }
 
     /// Tells whether the group comes to rest while there is nothing to do.
@@ -261,6 +281,31 @@ impl Builder {
     #[must_use]
     pub fn check_quorum(mut self, checks: bool) -> Self {
         self.config.check_quorum = checks;
+        self
+    }
+
+    /// Sets whether the replica takes part in leases (dissertation 6.4.1). Default false.
+    ///
+    /// As a voter it tells the leader for how long it refuses others its vote; as the leader it
+    /// answers [`ReadLevel::Lease`](crate::ReadLevel) from its own state, while a majority does. It
+    /// needs [`check_quorum`](Self::check_quorum), from which that loyalty comes. All members should
+    /// have the same; who has not is not relied on. A member that starts with a shorter election
+    /// timeout than before, or without `check_quorum`, breaks what it promised: change these while
+    /// no member has leases.
+    #[must_use]
+    pub fn lease(mut self, takes_part: bool) -> Self {
+        self.config.lease = takes_part;
+        self
+    }
+
+    /// Sets by how many hundredths, at most, the clocks of two members differ in rate: from 1 to 50.
+    /// Default 10.
+    ///
+    /// Leases are shorter by so much. They are safe only where it holds: a clock that stands still
+    /// while others go on, as that of a machine that is suspended, breaks it.
+    #[must_use]
+    pub fn clock_drift(mut self, percent: u8) -> Self {
+        self.config.clock_drift = percent;
         self
     }
 
@@ -418,6 +463,7 @@ impl Builder {
             return Err(ConfigError::NotAMember { id: config.id });
         }
         check_timing(config.election_timeout, config.heartbeat)?;
+        check_lease(config.lease, config.check_quorum, config.clock_drift)?;
         let bounds = [
             config.append_window,
             config.append_window_bytes,
@@ -433,66 +479,4 @@ impl Builder {
         }
         Ok(config)
     }
-}
-
-/// Checks that heartbeats come well within an election timeout.
-///
-/// # Errors
-/// [`ConfigError::ZeroHeartbeat`] and [`ConfigError::HeartbeatTooLong`].
-pub fn check_timing(election_timeout: Duration, heartbeat: Duration) -> Result<(), ConfigError> {
-    if heartbeat.is_zero() {
-        return Err(ConfigError::ZeroHeartbeat);
-    }
-    // One heartbeat may be lost and the next late without an election.
-    let heartbeat_max = election_timeout / 3;
-    if heartbeat > heartbeat_max {
-        let election_timeout_min = heartbeat * 3;
-        return Err(ConfigError::HeartbeatTooLong {
-            heartbeat,
-            election_timeout,
-            heartbeat_max,
-            election_timeout_min,
-        });
-    }
-    Ok(())
-}
-
-/// Why values make no configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The replica is not one of the members.
-    #[error(
-        "node {id} is not among the members of the group; add it, or start the node under one of \
-         their ids"
-    )]
-    NotAMember {
-        /// The node.
-        id: NodeId,
-    },
-    /// A heartbeat of no time.
-    #[error(
-        "a heartbeat interval of zero would send without end; set it to a tenth of the election \
-         timeout"
-    )]
-    ZeroHeartbeat,
-    /// The heartbeat is not well below the election timeout.
-    #[error(
-        "a heartbeat every {heartbeat:?} is not well below the election timeout of \
-         {election_timeout:?}: set the heartbeat to {heartbeat_max:?} or less, or the election \
-         timeout to {election_timeout_min:?} or more"
-    )]
-    HeartbeatTooLong {
-        /// As configured.
-        heartbeat: Duration,
-        /// As configured.
-        election_timeout: Duration,
-        /// A heartbeat that would do.
-        heartbeat_max: Duration,
-        /// An election timeout that would do.
-        election_timeout_min: Duration,
-    },
-    /// A window or batch of nothing.
-    #[error("windows and batches must hold at least one: a bound of zero lets nothing through")]
-    ZeroBound,
 }

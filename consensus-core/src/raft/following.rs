@@ -26,6 +26,11 @@ impl Following {
         self.heard.insert(follower);
     }
 
+    /// Returns when this was looked at last, as a known bug asks.
+    pub(super) fn looked_at(&self, period: Duration) -> Time {
+        self.due - period
+    }
+
     /// Looks, if that is due: false if no majority under `membership` has answered since the last
     /// look. The leader counts as one that has, if it votes.
     pub(super) fn holds(

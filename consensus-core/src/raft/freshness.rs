@@ -35,6 +35,11 @@ impl State {
     pub(super) fn read_here(&self, now: Time, read: Read, out: &mut Effects<Raft>) -> Option<Read> {
         let at = match read.level {
             ReadLevel::Linearizable => return Some(read),
+            ReadLevel::Lease if self.config.lease() => return Some(read),
+            ReadLevel::Lease => {
+                out.push(Effect::Answer { ticket: read.ticket, error: SubmitError::NoLeases });
+                return None;
+            }
             ReadLevel::Stale { max_lag } => match self.confirmed_within(now, max_lag) {
                 Some(_) if self.has_bug(Mutant::StaleReadNotApplied) => Index::ZERO,
                 Some(index) => index,
@@ -64,7 +69,7 @@ impl State {
         for read in reads {
             let Some(Read { ticket, level }) = self.read_here(now, read, out) else { continue };
             let error = match level {
-                ReadLevel::Linearizable | ReadLevel::After { .. } => {
+                ReadLevel::Linearizable | ReadLevel::Lease | ReadLevel::After { .. } => {
                     SubmitError::NotLeader { leader }
                 }
                 ReadLevel::Stale { .. } => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Raft, Role,
+    leases::Leases,
     message::{AppendResult, Message, Term},
     mirror::{Committed, Link, Mirror},
 };
@@ -12,6 +13,7 @@ use crate::{
     members::NodeId,
     membership::Membership,
     process::{Effect, Token},
+    time::Time,
 };
 
 /// A property that does not hold, by its name in the paper where it has one.
@@ -103,6 +105,22 @@ pub enum Violation {
         /// The index.
         at: Index,
     },
+    /// While a leader holds a lease nobody leads a later term (dissertation 6.4.1).
+    #[error(
+        "leases are disjoint: {leader} leads term {}, and {holder} holds a lease of term {} still",
+        later.0,
+        term.0
+    )]
+    LeaseOverlap {
+        /// Who holds the lease.
+        holder: NodeId,
+        /// Its term.
+        term: Term,
+        /// Who leads.
+        leader: NodeId,
+        /// Its term.
+        later: Term,
+    },
     /// A committed entry is durable on a majority.
     #[error("entry {at} is committed, but durable on {held} replicas only")]
     CommittedOnMajority {
@@ -128,6 +146,7 @@ pub struct Observer {
     /// The latest configuration that is committed, and its place.
     membership: (Index, Membership),
     mirrors: BTreeMap<NodeId, Mirror>,
+    leases: Leases,
 }
 
 impl Observer {
@@ -154,6 +173,23 @@ impl Observer {
         self.mirrors.insert(node, mirror);
         self.log_matching(node, Index::ZERO)?;
         self.committed_on_majority()
+    }
+
+    /// Notes until when a replica answers reads under a lease, if it does, by a clock that is the
+    /// same for all.
+    ///
+    /// # Errors
+    /// [`Violation::LeaseOverlap`].
+    pub fn leased(
+        &mut self,
+        node: NodeId,
+        now: Time,
+        until: Option<Time>,
+    ) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        self.leases.note(node, mirror.term, until);
+        let leaders = self.mirrors.iter().filter(|(_, mirror)| mirror.leads);
+        self.leases.judge(now, leaders.map(|(leader, mirror)| (*leader, mirror.term)))
     }
 
     /// Returns the latest configuration that is committed.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     hash::{Hash, Hasher},
+    time::Duration,
 };
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     changes::Changes,
     follower::Follower,
     following::Following,
+    lease::Lease,
     message::{AppendResult, Entry, Message, Payload},
     mutant::Mutant,
     progress::Progress,
@@ -27,7 +29,6 @@ use crate::{
     members::NodeId,
     process::{Effect, Effects, Input, Submission},
     raft::{Control, log::TermAt},
-    read::Read,
     role::{Next, Step},
     time::Time,
 };
@@ -72,6 +73,7 @@ impl Leader {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));
         }
         state.begin_tenure();
+        state.lease = Lease::begin(leader.noop);
         state.follow(Some(state.id()), out);
         leader.append(state, vec![Payload::NoOp], out);
         leader
@@ -199,83 +201,6 @@ impl Leader {
         }
     }
 
-    fn on_read(&mut self, state: &mut State, now: Time, reads: Vec<Read>, out: &mut Effects<Raft>) {
-        self.repose.disturb();
-        let limit = state.config.proposals_max();
-        for read in reads {
-            let Some(Read { ticket, .. }) = state.read_here(now, read, out) else { continue };
-            if self.reads.len() >= limit {
-                out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
-            } else if state.has_bug(Mutant::ReadUnconfirmed) && state.committed() >= self.noop {
-                out.push(Effect::ReadReady { ticket, at: state.committed() });
-            } else if state.has_bug(Mutant::ReadJoinsRunningRound) {
-                self.reads.join(ticket);
-            } else {
-                self.reads.push(ticket);
-            }
-        }
-        self.advance_reads(state, now, out);
-    }
-
-    /// Answers reads that a majority has confirmed, and starts a round for those that wait.
-    fn advance_reads(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) {
-        // Until an entry of this term is committed, the commit index may lag behind the truth
-        // (RAFT-P16).
-        if state.committed() < self.noop && !state.has_bug(Mutant::ReadBeforeFirstCommit) {
-            return;
-        }
-        let reuses_round = state.has_bug(Mutant::ReadRoundReused);
-        loop {
-            let quorum = state.quorum(Mutant::ReadQuorumOffByOne);
-            let round = quorum.reached(|node| {
-                if node == state.id() {
-                    return self.reads.round();
-                }
-                self.progress.get(&node).map_or(0, Progress::round)
-            });
-            let Some((asked_at, at, reads)) = self.reads.confirmed(round) else {
-                if self.reads.start(now, state.committed(), reuses_round) {
-                    self.broadcast_heartbeat(state, now, out);
-                    // A group of one has its majority already.
-                    continue;
-                }
-                return;
-            };
-            let late = state.has_bug(Mutant::StaleTimedAtReply);
-            state.confirm(if late { now } else { asked_at }, at);
-            for ticket in reads.tickets {
-                out.push(Effect::ReadReady { ticket, at });
-            }
-            for (follower, id) in reads.requests {
-                tell_index(state, follower, (id, at), out);
-            }
-        }
-    }
-
-    /// Takes a follower's request for an index that its reads must see.
-    fn on_read_index(
-        &mut self,
-        state: &mut State,
-        now: Time,
-        follower: NodeId,
-        id: u64,
-        out: &mut Effects<Raft>,
-    ) {
-        // It does not count as a sign that the follower follows: reads that keep coming must not
-        // keep a leader in office that nobody acknowledges (L5).
-        let is_first = state.committed() < self.noop;
-        let (early, unconfirmed) = (
-            is_first && state.has_bug(Mutant::ReadIndexBeforeFirstCommit),
-            !is_first && state.has_bug(Mutant::ReadIndexUnconfirmed),
-        );
-        if early || unconfirmed {
-            tell_index(state, follower, (id, state.committed()), out);
-            return;
-        }
-        self.reads.ask(follower, id);
-        self.advance_reads(state, now, out);
-    }
-
     fn on_receive(
         &mut self,
         state: &mut State,
@@ -315,13 +240,15 @@ impl Leader {
                 self.hear(state, now, from);
                 self.on_rest_reply(state, from, commit);
             }
-            Message::HeartbeatReply { round, priority, .. } => {
+            Message::HeartbeatReply { round, priority, promise, .. } => {
                 self.hear(state, now, from);
                 self.on_willingness(state, now, (from, priority), out);
-                self.on_heartbeat_reply(state, now, from, round, out);
+                self.on_heartbeat_reply(state, now, from, (round, promise), out);
                 self.summon(state, from, out);
             }
-            Message::ReadIndex { id, .. } => self.on_read_index(state, now, from, id, out),
+            Message::ReadIndex { id, lease, .. } => {
+                self.on_read_index(state, now, (from, id, lease), out);
+            }
             // What this replica asked for as a follower is refused since.
             Message::ReadIndexReply { .. } => {}
             Message::SnapshotReply { result, .. } => {
@@ -385,7 +312,7 @@ impl Leader {
         state: &mut State,
         now: Time,
         from: NodeId,
-        round: u64,
+        (round, promise): (u64, Option<Duration>),
         out: &mut Effects<Raft>,
     ) {
         let Some(progress) = self.progress.get_mut(&from) else { return };
@@ -398,6 +325,7 @@ impl Leader {
             progress.on_matched(progress.next().previous());
         }
         replicate(state, from, progress, out);
+        self.on_promise(state, now, (from, round, promise));
         self.advance_reads(state, now, out);
     }
 
@@ -426,12 +354,6 @@ impl Leader {
         self.advance_changes(state, now, out);
         self.advance_reads(state, now, out);
     }
-}
-
-/// Answers a follower's request: its reads must see everything up to `index`.
-fn tell_index(state: &State, follower: NodeId, (id, index): (u64, Index), out: &mut Effects<Raft>) {
-    let message = Message::ReadIndexReply { term: state.term(), id, index };
-    out.push(Effect::Send { to: state.config.peer(follower), message, after: None });
 }
 
 /// Returns the bytes of commands that a new leader finds in its log and that are not committed.

@@ -1,5 +1,7 @@
 //! What replicas of a group say to each other.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::snapshot_result::SnapshotResult;
@@ -146,6 +148,9 @@ pub enum Message {
         round: u64,
         /// The priority with which the follower would lead; `None` while it would not.
         priority: Option<u8>,
+        /// For how long after that heartbeat, by the clock of any member, the follower refuses its
+        /// vote to whoever was not told to campaign; `None` if that is not to be relied on.
+        promise: Option<Duration>,
     },
     /// Asks the leader how far reads must see (dissertation 6.4).
     ReadIndex {
@@ -153,6 +158,8 @@ pub enum Message {
         term: Term,
         /// Names the answer. The sender never uses it for other reads.
         id: u64,
+        /// Whether the reads may rest on a lease.
+        lease: bool,
     },
     /// Answers [`Message::ReadIndex`], once the leader is known to have led after it arrived.
     ReadIndexReply {

@@ -19,10 +19,9 @@
 //! What is here: randomized elections with pre-vote and check-quorum, replication with conflict
 //! hints and a window, commitment of current-term entries only, a no-op at the start of a term,
 //! vote and log durable before they count, ReadIndex from every replica, reads from the own state
-//! that are bounded in their age or by a token, leadership transfer, changes of the membership
-//! through joint consensus, learners, witnesses, snapshots with compaction of the log, restart.
-//!
-//! What is not here yet: lease reads.
+//! that are bounded in their age or by a token, leases, leadership transfer, changes of the
+//! membership through joint consensus, learners, witnesses, snapshots with compaction of the log,
+//! restart.
 //!
 //! Deviations from the paper:
 //! * Heartbeat is a message of its own, not an empty AppendEntries. It carries the round that
@@ -45,6 +44,9 @@
 //! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a
 //!   member of a configuration that is not known yet, and is heard.
 //! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
+//! * Votes are refused for an election timeout after a leader was heard of, whatever has become of it
+//!   since, and after a restart: leases rest on that (dissertation 6.4.1). A heartbeat's answer says
+//!   whether the leader may rely on it, and the round that it answers says when it was sent.
 //! * A voter that would refuse a candidate for its log stays loyal to its leader, although the
 //!   candidate was told to campaign (dissertation 3.10, 4.2.3): such a campaign cannot win.
 //!
@@ -75,6 +77,8 @@ mod following;
 mod footing;
 mod freshness;
 mod leader;
+mod lease;
+mod leases;
 mod message;
 mod mirror;
 mod mutant;
@@ -87,7 +91,9 @@ mod recovery;
 mod refusals;
 mod replicating;
 mod rest;
+mod rules;
 mod sending;
+mod serving;
 mod simulated;
 mod snapshot_result;
 mod snapshots;
@@ -98,7 +104,7 @@ mod transfer;
 mod wire;
 
 pub use candidate::Candidate;
-pub use config::{Builder, Config, ConfigError, PRIORITY_DEFAULT, check_timing};
+pub use config::{Builder, Config, PRIORITY_DEFAULT};
 pub use follower::Follower;
 pub use leader::Leader;
 pub use message::{AppendResult, Entry, Message, Payload, Term};
@@ -109,6 +115,7 @@ use mutant::Mutant;
 pub use pre_candidate::PreCandidate;
 pub use progress::Progress;
 pub use record::Record;
+pub use rules::{ConfigError, check_lease, check_timing};
 pub use snapshot_result::SnapshotResult;
 pub use state::State;
 
@@ -309,6 +316,8 @@ impl Seated for Raft {
             first: state.log.base().next(),
             transfer: state.transfers_to(),
             priority: state.config.priority(),
+            lease: state.config.lease(),
+            lease_until: state.lease_until(),
             disk_stalls: state.disk_stalls(),
             membership: state.membership().clone(),
         }

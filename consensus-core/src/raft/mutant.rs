@@ -339,4 +339,46 @@ crate::mutants::mutants! {
     /// A leader that is deposed answers the reads that nobody has confirmed.
     DeposedLeaderAnswersReads = "deposed-leader-answers-reads", "leader_deposed_overwritten.txt",
         "who loses the lead refuses the reads that wait (8)";
+
+    // Leases (dissertation 6.4.1).
+
+    /// A lease counts from the answer to a heartbeat on, however long that was on its way.
+    LeaseTimedAtAnswer = "lease-timed-at-answer", "lease_late_answer.txt",
+        "a lease counts from when the heartbeat was sent, not from its answer (dissertation 6.4.1)";
+    /// A leader goes by when it looked last, not by the time of the read.
+    LeaseCheckedByTimer = "lease-checked-by-timer", "lease_pause.txt",
+        "whether a lease holds is asked when the read is there (RAFT-P18, L3)";
+    /// A leader answers from its lease while it hands over.
+    LeaseThroughTransfer = "lease-through-transfer", "lease_transfer.txt",
+        "no lease holds while another member may have been told to campaign (L4)";
+    /// A leader that gave a transfer up takes its lease to hold again at once.
+    LeaseAfterAbortedTransfer = "lease-after-aborted-transfer", "lease_transfer_late.txt",
+        "a word to campaign that is still on its way leaves no lease (RAFT-P19)";
+    /// A voter forgets what it promised when it starts again.
+    PromiseForgottenOnRestart = "promise-forgotten-on-restart", "lease_voter_restarts.txt",
+        "a voter that starts again keeps what it promised before (RAFT-P20)";
+    /// A voter that hears of a later term forgets what it promised in the former.
+    LoyaltyForgotten = "loyalty-forgotten", "lease_later_term.txt",
+        "a promise lasts as long as it was given for, whatever term follows (dissertation 4.2.3)";
+    /// A voter votes for itself before what it promised is over.
+    OwnVoteUnbound = "own-vote-unbound", "lease_own_vote.txt",
+        "what a voter promises binds its own campaign too (dissertation 6.4.1)";
+    /// A new leader answers from a lease before it knows what is committed.
+    LeaseBeforeFirstCommit = "lease-before-first-commit", "lease_before_noop.txt",
+        "no lease is read from before an entry of the term is committed (RAFT-P16, L1)";
+    /// One replica less than a majority makes a lease.
+    LeaseQuorumOffByOne = "lease-quorum-off-by-one", "lease_minority.txt",
+        "a majority of all voters makes a lease (dissertation 6.4.1)";
+    /// Voters that promise nothing count as if they did.
+    LeaseCountsUnpromised = "lease-counts-unpromised", "lease_unpromised.txt",
+        "only who promises its loyalty counts for a lease";
+    /// A lease lasts as long as the promises, as if all clocks ran alike.
+    LeaseIgnoresDrift = "lease-ignores-drift", "lease_drift.txt",
+        "a lease is shorter than the promises by what clocks may differ";
+    /// A leader answers linearizable reads from its lease.
+    LeaseServesLinearizable = "lease-serves-linearizable", "lease_levels.txt",
+        "a linearizable read rests on no clock (dissertation 6.4)";
+    /// A follower's request may be answered from a lease if one of its reads may.
+    LeaseRequestMixed = "lease-request-mixed", "lease_follower_mixed.txt",
+        "a request for reads of which one may not rest on a clock may not either";
 }

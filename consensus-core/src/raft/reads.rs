@@ -54,6 +54,11 @@ impl Reads {
         self.round
     }
 
+    /// Lets heartbeats be told from those before.
+    pub(super) fn advance(&mut self) {
+        self.round += 1;
+    }
+
     /// Adds a read.
     pub(super) fn push(&mut self, ticket: Ticket) {
         self.waiting.tickets.push(ticket);

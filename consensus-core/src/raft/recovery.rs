@@ -44,6 +44,7 @@ impl State {
         if !state.membership().is_alone(state.id()) {
             state.reset_election_timer(now);
         }
+        state.stay_loyal(now);
         Ok(state)
     }
 }

@@ -55,11 +55,14 @@ impl State {
             }
             Message::Rest { .. } => {
                 let priority = self.willingness();
-                self.reply(to, Message::HeartbeatReply { term, round: 0, priority }, out);
+                let round = 0;
+                let message = Message::HeartbeatReply { term, round, priority, promise: None };
+                self.reply(to, message, out);
             }
             Message::Heartbeat { round, .. } => {
                 let (round, priority) = (*round, self.willingness());
-                self.reply(to, Message::HeartbeatReply { term, round, priority }, out);
+                let message = Message::HeartbeatReply { term, round, priority, promise: None };
+                self.reply(to, message, out);
             }
             // The term is what counts; it acknowledges nothing.
             Message::InstallSnapshot { .. } => {

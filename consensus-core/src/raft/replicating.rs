@@ -33,7 +33,9 @@ impl Leader {
     }
 
     /// Ceases to replicate to whoever is no member any more.
-    pub(super) fn dismiss(&mut self, state: &State) {
+    pub(super) fn dismiss(&mut self, state: &mut State) {
+        let (_, membership) = state.configurations.latest();
+        state.lease.dismiss(|peer| membership.is_member(peer));
         self.progress.retain(|peer, _| state.membership().is_member(*peer));
     }
 
@@ -62,10 +64,11 @@ impl Leader {
 
     pub(super) fn broadcast_heartbeat(
         &mut self,
-        state: &State,
+        state: &mut State,
         now: Time,
         out: &mut Effects<Raft>,
     ) {
+        self.date_heartbeats(state, now);
         self.heartbeat_due = now + state.config.heartbeat();
         self.repose.wake();
         for (peer, progress) in &self.progress {

@@ -21,7 +21,8 @@ impl State {
     pub(super) fn reply_heartbeat(&self, to: NodeId, round: u64, out: &mut Effects<Raft>) {
         let after = if self.storage_full() { self.term_barrier() } else { self.barrier() };
         let (term, priority) = (self.term(), self.willingness());
-        let message = Message::HeartbeatReply { term, round, priority };
+        let promise = self.promise();
+        let message = Message::HeartbeatReply { term, round, priority, promise };
         out.push(Effect::Send { to: self.config.peer(to), message, after });
     }
 }

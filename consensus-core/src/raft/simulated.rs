@@ -17,6 +17,7 @@ use crate::{
     role::{Seated, Step},
     sim::{Broken, Judge, Setup, Simulated},
     snapshot::Cut,
+    time::Time,
 };
 
 impl Simulated for Raft {
@@ -40,6 +41,8 @@ impl Simulated for Raft {
             .fed_bytes(setup.snapshots.fed_bytes)
             .pre_vote(setup.pre_vote)
             .check_quorum(setup.check_quorum)
+            .lease(setup.lease)
+            .clock_drift(setup.clock_drift)
             .rests(setup.rests)
             .priority(setup.priority);
         #[cfg(feature = "mutants")]
@@ -72,6 +75,10 @@ impl Simulated for Raft {
 
     fn presence(node: NodeId, present: bool) -> Input<Self> {
         Input::Control(if present { Control::Alive(node) } else { Control::Silent(node) })
+    }
+
+    fn lease_until(&self) -> Option<Time> {
+        self.state.lease_until()
     }
 
     fn is_at_rest(&self) -> bool {
@@ -118,11 +125,15 @@ impl Simulated for Raft {
             Message::Heartbeat { commit, round, .. } => {
                 format!("Heartbeat@{term} commit {commit}, round {round}")
             }
-            Message::HeartbeatReply { round, priority, .. } => {
+            Message::HeartbeatReply { round, priority, promise, .. } => {
                 let unfit = if priority.is_none() { ", would not lead" } else { "" };
-                format!("HeartbeatReply@{term} round {round}{unfit}")
+                let promise = promise.map_or_else(String::new, |it| format!(", loyal for {it:?}"));
+                format!("HeartbeatReply@{term} round {round}{unfit}{promise}")
             }
-            Message::ReadIndex { id, .. } => format!("ReadIndex@{term} request {id}"),
+            Message::ReadIndex { id, lease, .. } => {
+                let how = if *lease { ", from a lease" } else { "" };
+                format!("ReadIndex@{term} request {id}{how}")
+            }
             Message::ReadIndexReply { id, index, .. } => {
                 format!("ReadIndexReply@{term} request {id}, see {index}")
             }
@@ -178,6 +189,10 @@ impl Judge<Raft> for Observer {
         self.observe(process, effects).map_err(|violation| self.broken(&violation))
     }
 
+    fn leased(&mut self, node: NodeId, now: Time, until: Option<Time>) -> Result<(), Broken> {
+        Self::leased(self, node, now, until).map_err(|violation| self.broken(&violation))
+    }
+
     fn membership(&self) -> &Membership {
         Self::membership(self)
     }
@@ -205,6 +220,7 @@ impl Observer {
             | Violation::SnapshotOfCommitted { at, .. }
             | Violation::CommittedOnMajority { at, .. } => Some(*at),
             Violation::ElectionSafety { .. }
+            | Violation::LeaseOverlap { .. }
             | Violation::LeaderAppendOnly { .. }
             | Violation::OneVote { .. }
             | Violation::Order { .. }

@@ -12,6 +12,7 @@ use super::{
     fitness::Fitness,
     footing::Footing,
     freshness::Confirmed,
+    lease::Lease,
     log::Log,
     message::{Entry, Payload, Term},
     mutant::Mutant,
@@ -65,6 +66,7 @@ pub struct State {
     pub(super) handover: Handover,
     pub(super) rest: Rest,
     pub(super) fitness: Fitness,
+    pub(super) lease: Lease,
 }
 
 impl State {
@@ -99,6 +101,7 @@ impl State {
             handover: Handover::default(),
             rest: Rest::default(),
             fitness: Fitness::default(),
+            lease: Lease::default(),
         }
     }
 
@@ -149,12 +152,12 @@ impl State {
     /// Feeds what [`Raft::fingerprint`] promises to `out`.
     pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         // The configuration never changes but by the log, and the timer decides nothing but when;
-        // so does when a leader was heard of, but with check-quorum.
+        // so do when a leader was heard of, but with check-quorum, and how long leases last.
         #[rustfmt::skip]
         let Self {
             config: _, log, configurations: _, term, voted_for, committed, leader, storage_full,
             snapshots, is_blind: _, behind, persisting, durable, vote_token, footing, compacted,
-            unsynced, stable, timer: _, read_id, confirmed, handover, rest, fitness: _,
+            unsynced, stable, timer: _, read_id, confirmed, handover, rest, fitness: _, lease: _,
         } = self;
         handover.fingerprint(name, out);
         rest.fingerprint(name, out);

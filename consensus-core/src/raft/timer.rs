@@ -7,7 +7,11 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{message::Message, mutant::Mutant, state::State};
+use super::{
+    message::{Message, Term},
+    mutant::Mutant,
+    state::State,
+};
 use crate::time::Time;
 
 /// Proof that the election timer ran out.
@@ -56,12 +60,30 @@ impl State {
         self.reset_election_timer(now);
     }
 
-    /// Tells whether others that campaign are refused: the leader leads, or was heard of within the
-    /// shortest election timeout (dissertation 4.2.3).
+    /// Tells whether others that campaign are refused: this replica leads, or has heard of a leader
+    /// within the shortest election timeout (dissertation 4.2.3). Whatever has become of that leader
+    /// since, as far as this replica knows: a lease may rest on it.
     pub(super) fn is_loyal(&self, now: Time) -> bool {
-        let is_recent = |heard: Time| now < heard + self.config.election_timeout();
-        let hears = self.leader().is_some() && self.timer.heard.is_some_and(is_recent);
-        self.config.check_quorum() && (hears || self.leader() == Some(self.id()))
+        let forgets = self.has_bug(Mutant::LoyaltyForgotten) && self.leader().is_none();
+        let leads = self.leader() == Some(self.id());
+        self.config.check_quorum() && (leads || self.has_heard(now) && !forgets)
+    }
+
+    /// Tells whether a leader was heard of within the shortest election timeout.
+    fn has_heard(&self, now: Time) -> bool {
+        self.timer.heard.is_some_and(|heard| now < heard + self.config.election_timeout())
+    }
+
+    /// Takes a leader to have been heard of until the process before this one ended, for which it
+    /// may have promised its loyalty (RAFT-P20).
+    pub(super) fn stay_loyal(&mut self, now: Time) {
+        // Who was a candidate in the present term has heard of no other leader in it; and alone it
+        // need not wait.
+        let (alone, own) = (self.membership().is_alone(self.id()), Some(self.id()));
+        let has_promised = self.term() > Term::default() && !(alone && self.voted_for() == own);
+        if has_promised && !self.has_bug(Mutant::PromiseForgottenOnRestart) {
+            self.timer.heard = Some(now);
+        }
     }
 
     /// Tells whether a campaign is ignored out of loyalty: but for one that the leader itself asked
@@ -83,6 +105,10 @@ impl State {
     /// fit to lead waits for others.
     pub(super) fn timed_out(&self, now: Time) -> Option<TimedOut> {
         let campaigns = self.is_overdue(now) && self.may_campaign() && self.willingness().is_some();
-        campaigns.then_some(TimedOut(()))
+        // Its own vote is bound as it is against others: the timer may have been hurried.
+        let bound = self.config.check_quorum()
+            && self.has_heard(now)
+            && !self.has_bug(Mutant::OwnVoteUnbound);
+        (campaigns && !bound).then_some(TimedOut(()))
     }
 }

@@ -362,6 +362,9 @@ impl Leader {
             let error = TransferError::Aborted { to }.into();
             out.push(Effect::Answer { ticket, error });
         }
+        if state.has_bug(Mutant::LeaseAfterAbortedTransfer) {
+            state.handover.fence = Index::ZERO;
+        }
         if state.handover.fence > state.log.last_index() {
             // Makes a word that is still on its way come too late.
             self.append(state, vec![Payload::NoOp], out);

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     codec::{
-        Decode, DecodeError, Encode, put_bytes, put_u32, put_u64, take_bool, take_bytes, take_u8,
-        take_u32, take_u64,
+        Decode, DecodeError, Encode, put_bytes, put_duration, put_u32, put_u64, take_bool,
+        take_bytes, take_duration, take_u8, take_u32, take_u64,
     },
     log::Index,
     snapshot::SnapshotId,
@@ -59,12 +59,14 @@ impl Encode for Message {
                 put_u64(out, commit.0);
                 put_u64(out, *round);
             }
-            Self::HeartbeatReply { term, round, priority } => {
-                out.push(7);
+            Self::HeartbeatReply { term, round, priority, promise } => {
+                // Who takes no part in leases is understood by versions that know of none.
+                out.push(if promise.is_some() { 17 } else { 7 });
                 put_u64(out, term.0);
                 put_u64(out, *round);
                 out.push(u8::from(priority.is_some()));
                 out.extend(priority);
+                promise.iter().for_each(|promise| put_duration(out, *promise));
             }
             Self::PreVote { term, last_index, last_term } => {
                 out.push(8);
@@ -83,8 +85,8 @@ impl Encode for Message {
                 put_u64(out, last_index.0);
                 put_u64(out, last_term.0);
             }
-            Self::ReadIndex { term, id } => {
-                out.push(11);
+            Self::ReadIndex { term, id, lease } => {
+                out.push(if *lease { 18 } else { 11 });
                 put_u64(out, term.0);
                 put_u64(out, *id);
             }
@@ -149,10 +151,11 @@ impl Decode for Message {
                 },
             },
             6 => Self::Heartbeat { term, commit: Index(take_u64(input)?), round: take_u64(input)? },
-            7 => {
+            7 | 17 => {
                 let (round, willing) = (take_u64(input)?, take_bool(input)?);
                 let priority = if willing { Some(take_u8(input)?) } else { None };
-                Self::HeartbeatReply { term, round, priority }
+                let promise = if tag == 17 { Some(take_duration(input)?) } else { None };
+                Self::HeartbeatReply { term, round, priority, promise }
             }
             8 => Self::PreVote {
                 term,
@@ -165,7 +168,7 @@ impl Decode for Message {
                 last_index: Index(take_u64(input)?),
                 last_term: Term(take_u64(input)?),
             },
-            11 => Self::ReadIndex { term, id: take_u64(input)? },
+            11 | 18 => Self::ReadIndex { term, id: take_u64(input)?, lease: tag == 18 },
             12 => {
                 Self::ReadIndexReply { term, id: take_u64(input)?, index: Index(take_u64(input)?) }
             }

@@ -33,6 +33,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let (level, after) = self.level(planned.wish);
         let operation = self.operations.begin(self.now, planned.body, planned.key, deadline);
         self.operations.promise(operation, level, after);
+        if self.script.temper.leases.clocks_betray() {
+            self.operations.mistrust(operation);
+        }
         self.begin(node, operation);
         self.ask(node, operation);
         Ok(())
@@ -207,6 +210,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 pub(super) fn promised(level: ReadLevel) -> String {
     match level {
         ReadLevel::Linearizable => String::new(),
+        ReadLevel::Lease => " (from a lease)".to_owned(),
         ReadLevel::Stale { max_lag } => format!(" (at most {max_lag:?} old)"),
         ReadLevel::After { index } => format!(" (after {index})"),
     }

@@ -109,6 +109,13 @@ impl Clock {
         Time::after_start(self.scaled(now.since(self.started)))
     }
 
+    /// Returns the moment at which the monotonic clock will show `local`.
+    pub(super) fn truth(&self, local: Time) -> Time {
+        let rate = u128::try_from(1_000_000 + self.drift).unwrap_or(1_000_000);
+        let nanoseconds = local.since(Time::ZERO).as_nanos() * 1_000_000 / rate;
+        self.started + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
     /// Reads the wall clock.
     pub(super) fn wall(&self, now: Time) -> WallTime {
         let since = self.scaled(now.since(Time::ZERO)).as_millis() as i64;

@@ -26,6 +26,7 @@ mod drive;
 mod event;
 mod fault;
 mod host;
+mod leases;
 mod membership;
 mod network;
 mod node;

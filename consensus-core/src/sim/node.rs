@@ -38,7 +38,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
             pre_vote: temper.pre_vote,
-            check_quorum: temper.check_quorum,
+            check_quorum: temper.check_quorum && !temper.leases.may_be_disloyal(node.number()),
+            lease: temper.leases.are_kept_by(node.number()),
+            clock_drift: temper.leases.clock_drift(),
             rests: temper.rests,
             priority: temper.priority(node.number()),
             append_bytes_max: temper.append_bytes_max,
@@ -164,6 +166,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 None => Ok(()),
             };
             self.judged(verdict)?;
+            self.judge_lease(node)?;
         }
         self.note_role(node);
         self.note_rest(node);
@@ -322,6 +325,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         }
         let calls = host.end_life();
         let (life, happened) = (host.life, host.drive.stop(ending));
+        let ended = self.judge_lease(node);
+        let host = self.host(node);
         host.shelf.stop(ending == Ending::Power);
         // As often at once as after long.
         let longest = [timeout / 100, timeout / 4, timeout * 2, timeout * 10];
@@ -331,7 +336,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.note(Some(node), [9, life, 0], || What::Down { text: format!("{ending:?} ends") });
         self.schedule_in(pause, Event::Restart(node, life));
         calls.into_iter().for_each(|operation| self.interrupt(operation));
-        Ok(())
+        ended
     }
 
     pub(super) fn on_restart(&mut self, node: NodeId, life: u64) -> Result<(), Failure> {

@@ -73,6 +73,8 @@ pub struct Asked {
     pub(super) seen: Option<Index>,
     /// What a query is promised.
     pub level: ReadLevel,
+    /// Clocks are less alike than is declared: what rests on a lease may be old.
+    pub clocks_betray: bool,
     /// The command whose token a query comes after.
     pub(super) after: Option<usize>,
 }
@@ -135,6 +137,7 @@ impl Operations {
             identities: Vec::new(),
             seen: None,
             level: ReadLevel::Linearizable,
+            clocks_betray: false,
             after: None,
         });
         self.list.len() - 1
@@ -186,6 +189,13 @@ impl Operations {
     pub(super) fn promise(&mut self, operation: usize, level: ReadLevel, after: Option<usize>) {
         if let Some(asked) = self.list.get_mut(operation) {
             (asked.level, asked.after) = (level, after);
+        }
+    }
+
+    /// Notes that what an operation reads from a lease may be old.
+    pub(super) fn mistrust(&mut self, operation: usize) {
+        if let Some(asked) = self.list.get_mut(operation) {
+            asked.clocks_betray = true;
         }
     }
 

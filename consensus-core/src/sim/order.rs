@@ -75,7 +75,9 @@ fn disorder(operations: &Operations, operation: usize, other: usize, at: &[Stand
         Some(ReadLevel::Stale { max_lag }) => {
             format!("may see a state {max_lag:?} old and began later")
         }
-        Some(ReadLevel::Linearizable | ReadLevel::After { .. }) | None => "began".to_owned(),
+        Some(ReadLevel::Linearizable | ReadLevel::Lease | ReadLevel::After { .. }) | None => {
+            "began".to_owned()
+        }
     };
     match (body(operation), body(other)) {
         (Some(Body::Command(_)), Some(Body::Query(_))) => format!(
@@ -92,6 +94,9 @@ fn disorder(operations: &Operations, operation: usize, other: usize, at: &[Stand
 fn bound(asked: &Asked, moments: &[(Time, Moment)]) -> Moment {
     match asked.level {
         ReadLevel::Linearizable => asked.invoked,
+        // While clocks are as unlike as declared, a lease is as good.
+        ReadLevel::Lease if !asked.clocks_betray => asked.invoked,
+        ReadLevel::Lease => Moment(0),
         ReadLevel::Stale { max_lag } => {
             let since = asked.invoked_at - in_true_time(max_lag);
             let at = moments.partition_point(|(time, _)| *time < since);

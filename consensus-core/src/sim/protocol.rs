@@ -39,6 +39,9 @@ pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> 
     /// Makes the input that tells whether a node is present, or silent.
     fn presence(node: NodeId, present: bool) -> Input<Self>;
 
+    /// Returns until when, by its own clock, the process answers reads under a lease.
+    fn lease_until(&self) -> Option<Time>;
+
     /// Tells whether the process takes its group to be at rest.
     fn is_at_rest(&self) -> bool;
 
@@ -77,6 +80,12 @@ pub trait Judge<P: Simulated>: Default {
     /// # Errors
     /// What does not hold.
     fn stepped(&mut self, process: &P, effects: &[Effect<P>]) -> Result<(), Broken>;
+
+    /// Notes until when, in true time, a replica answers reads under a lease, if it does.
+    ///
+    /// # Errors
+    /// What does not hold.
+    fn leased(&mut self, node: NodeId, now: Time, until: Option<Time>) -> Result<(), Broken>;
 
     /// Returns the latest membership that is committed.
     fn membership(&self) -> &Membership;
@@ -118,6 +127,10 @@ pub struct Setup {
     pub pre_vote: bool,
     /// Whether a leader that hears of no majority gives up, where the protocol leaves that open.
     pub check_quorum: bool,
+    /// Whether the replica keeps leases, where the protocol has them.
+    pub lease: bool,
+    /// By how many hundredths clocks are declared to differ in rate.
+    pub clock_drift: u8,
     /// Whether the group comes to rest while there is nothing to do.
     pub rests: bool,
     /// How much the replica is to be preferred as a leader, where the protocol has one.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{
     fault::{Fault, Faults},
+    leases::Leases,
     plan::Plan,
     protocol::Snapshots,
     random::Random,
@@ -33,6 +34,7 @@ pub(super) struct Temper {
     pub(super) heartbeat: Duration,
     pub(super) pre_vote: bool,
     pub(super) check_quorum: bool,
+    pub(super) leases: Leases,
     /// Whether the group comes to rest, for which callers leave it time.
     pub(super) rests: bool,
     pub(super) append_bytes_max: usize,
@@ -118,7 +120,8 @@ const SNAPSHOTS: u64 = 6;
 impl Script {
     /// Draws what `plan` leaves open; callers ask for `bodies`, and in the end for `probes`.
     pub(super) fn draw(plan: &Plan, bodies: Vec<(Body, ReadLevel)>, probes: Vec<Body>) -> Self {
-        let mut temper = Temper::draw(plan);
+        let declared = bodies.iter().any(|(_, level)| *level == ReadLevel::Lease);
+        let mut temper = Temper::draw(plan, declared);
         // A segment takes the longest record there may be.
         let all = bodies.iter().map(|(body, _)| body).chain(&probes);
         let longest = all.map(|body| body.bytes().len()).max();
@@ -131,8 +134,9 @@ impl Script {
 }
 
 impl Temper {
-    fn draw(plan: &Plan) -> Self {
+    fn draw(plan: &Plan, declares_leases: bool) -> Self {
         let mut random = Random::new(plan.seed(), SETUP);
+        let leases = Leases::draw(plan, declares_leases);
         // Each run has some kinds of fault and lacks others: all together they would hide what each
         // alone shows (Groce et al., "Swarm Testing", 2012).
         let all = plan.faults();
@@ -173,7 +177,8 @@ impl Temper {
             election_timeout,
             heartbeat,
             pre_vote,
-            check_quorum,
+            check_quorum: check_quorum || leases.is_on(),
+            leases,
             rests: faults.has(Fault::Rest),
             append_bytes_max: *random.pick(&[1, 64, 512, 4_096]).unwrap_or(&64),
             append_window: *random.pick(&[1, 2, 8, 64]).unwrap_or(&8),
@@ -251,7 +256,8 @@ fn rate(fault: Fault) -> u64 {
         Fault::TornWrite | Fault::Retirement => 2_000,
         Fault::ClockJump | Fault::Replacement => 2_000,
         Fault::WriteError | Fault::SyncError => 2_000,
-        Fault::DiskFull | Fault::SlowDisk => 5_000,
+        Fault::SlowDisk => 5_000,
+        Fault::DiskFull => 8_000,
         Fault::CrashAll => 1_500,
         Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_000,
     }
@@ -335,6 +341,7 @@ fn calls(plan: &Plan, temper: &Temper, bodies: Vec<(Body, ReadLevel)>) -> Vec<Pl
 /// Draws at what level a caller reads what is `declared` to be read at another.
 fn wish(temper: &Temper, declared: ReadLevel, random: &mut Random) -> Wish {
     match random.below(10) {
+        0..4 if temper.leases.is_on() => Wish::Level(ReadLevel::Lease),
         0..5 => Wish::Level(declared),
         5 => Wish::Level(ReadLevel::Linearizable),
         6..8 => {

@@ -5,22 +5,25 @@
 pub enum Served {
     /// Linearizably, by a replica that does not lead.
     Follower,
+    /// By a group whose members keep leases, at the level that may rest on them.
+    Lease,
     /// From a state of bounded age.
     Stale,
     /// After the command that its token came with.
     After,
 }
 
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 
 impl Served {
     /// All kinds.
-    pub const ALL: [Self; KINDS] = [Self::Follower, Self::Stale, Self::After];
+    pub const ALL: [Self; KINDS] = [Self::Follower, Self::Lease, Self::Stale, Self::After];
 
     /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Follower => "read-by-follower",
+            Self::Lease => "read-lease",
             Self::Stale => "read-stale",
             Self::After => "read-after",
         }

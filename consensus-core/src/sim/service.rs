@@ -327,6 +327,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             match level {
                 ReadLevel::Linearizable if leads => {}
                 ReadLevel::Linearizable => self.reads.count(Served::Follower),
+                ReadLevel::Lease => self.reads.count(Served::Lease),
                 ReadLevel::Stale { .. } => self.reads.count(Served::Stale),
                 ReadLevel::After { .. } => self.reads.count(Served::After),
             }

@@ -83,9 +83,10 @@ fn message(rng: &mut ChaCha8Rng, term: Term) -> Message {
         5 => Message::Heartbeat { term, commit: Index(number(rng)), round: number(rng) },
         6 => {
             let (round, priority) = (number(rng), u8::try_from(rng.next_u64() % 300).ok());
-            Message::HeartbeatReply { term, round, priority }
+            let promise = rng.next_u64().checked_sub(1 << 63).map(Duration::from_nanos);
+            Message::HeartbeatReply { term, round, priority, promise }
         }
-        7 => Message::ReadIndex { term, id: number(rng) },
+        7 => Message::ReadIndex { term, id: number(rng), lease: rng.next_u64() & 1 == 1 },
         8 => Message::ReadIndexReply { term, id: number(rng), index: Index(number(rng)) },
         9 => Message::Rest { term, commit: Index(number(rng)) },
         10 => Message::RestReply { term, commit: Index(number(rng)) },
@@ -196,9 +197,10 @@ fn no_message_panics_a_replica_in_any_role() {
                     host.step(Input::Submit(vec![submission]));
                 }
                 3 => {
-                    let level = match rng.next_u64() % 3 {
+                    let level = match rng.next_u64() % 4 {
                         0 => ReadLevel::Linearizable,
-                        1 => ReadLevel::Stale { max_lag: Duration::from_millis(number(&mut rng)) },
+                        1 => ReadLevel::Lease,
+                        2 => ReadLevel::Stale { max_lag: Duration::from_millis(number(&mut rng)) },
                         _ => ReadLevel::After { index: Index(number(&mut rng)) },
                     };
                     let read = Read { ticket: Ticket(step), level };
@@ -243,7 +245,10 @@ fn strangers_and_echoes_change_nothing() {
                     host.receive(from, Message::VoteReply { term, granted: true }),
                     host.receive(from, Message::VoteReply { term, granted: false }),
                     host.receive(from, Message::AppendReply { term, result }),
-                    host.receive(from, Message::HeartbeatReply { term, round: 0, priority: None }),
+                    host.receive(
+                        from,
+                        Message::HeartbeatReply { term, round: 0, priority: None, promise: None },
+                    ),
                 ];
                 assert!(effects.iter().all(Vec::is_empty), "{from} is not answered");
             }

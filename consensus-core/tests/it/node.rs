@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// Off where a script is about something else: its trace is shorter.
     pub(crate) pre_vote: bool,
     pub(crate) check_quorum: bool,
+    pub(crate) lease: bool,
+    /// A member without leases that checks no quorum.
+    pub(crate) disloyal: Option<NodeId>,
     pub(crate) rests: bool,
     pub(crate) append_bytes_max: usize,
     pub(crate) append_window: usize,
@@ -55,6 +58,8 @@ impl Default for Options {
             heartbeat: Duration::from_millis(100),
             pre_vote: false,
             check_quorum: false,
+            lease: false,
+            disloyal: None,
             rests: false,
             append_bytes_max: 1 << 20,
             append_window: 64,
@@ -123,7 +128,8 @@ impl Node {
             .election_timeout(options.election_timeout)
             .heartbeat(options.heartbeat)
             .pre_vote(options.pre_vote)
-            .check_quorum(options.check_quorum)
+            .check_quorum(options.check_quorum && options.disloyal != Some(id))
+            .lease(options.lease && options.disloyal != Some(id))
             .rests(options.rests)
             .seed(options.seed << 8 | id.number())
             .append_bytes_max(options.append_bytes_max)

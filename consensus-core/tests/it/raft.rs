@@ -11,8 +11,9 @@
 use std::{error::Error, fmt::Write, path::Path, time::Duration};
 
 use consensus_core::{
-    Change, Index, Members, NodeId, ReadLevel, Token, WallTime,
-    raft::{Control, Entry, Message, Payload, Record, Term},
+    Change, Index, Members, NodeId, ReadLevel, Time, Token, WallTime,
+    raft::{Control, Entry, Message, Payload, Raft, Record, Term},
+    role::Seated,
 };
 use test_each_file::test_each_path;
 
@@ -60,13 +61,15 @@ impl goldenscript::Runner for Runner {
             }
             Verb::Timeout(nodes) => self.pass(nodes, ELECTION_TIMEOUT_MAX),
             Verb::Heartbeat(node) => self.cluster.tick(*node, Options::default().heartbeat),
+            Verb::Pause { node, passed } => self.cluster.pause(*node, passed.0),
             Verb::Advance(passed) => self.pass(&self.all(), passed.0),
             Verb::Submit { node, command, key } => {
                 let key = key.clone().unwrap_or_else(|| self.cluster.next_ticket().to_string());
                 self.cluster.submit(*node, kv::keyed(&key, WallTime(0), &parse(command)?));
             }
-            Verb::Read { node, key, stale, after } => {
+            Verb::Read { node, key, stale, after, lease } => {
                 let level = match (stale, after) {
+                    _ if *lease == Some(true) => ReadLevel::Lease,
                     (Some(max_lag), _) => ReadLevel::Stale { max_lag: max_lag.0 },
                     (None, Some(index)) => ReadLevel::After { index: Index(*index) },
                     (None, None) => ReadLevel::Linearizable,
@@ -128,6 +131,7 @@ impl goldenscript::Runner for Runner {
             Verb::Status => self.all().iter().for_each(|node| shown += &self.status(*node)),
             Verb::Members => self.all().iter().for_each(|node| shown += &self.members(*node)),
             Verb::Log(nodes) => nodes.iter().for_each(|node| shown += &self.log(*node)),
+            Verb::Lease(node) => shown = self.lease(*node),
             Verb::State => self.all().iter().for_each(|node| shown += &self.state(*node)),
             Verb::Network => shown = self.network(),
         }
@@ -142,7 +146,7 @@ fn options(verb: &Verb) -> Options {
     #[rustfmt::skip]
     let Verb::Cluster {
         nodes, bytes, window, window_bytes, proposals, proposals_bytes, prevote, checkquorum,
-        rests, priorities, spares, witness, slack, snapshots, tail, chunk, keep, ..
+        lease, disloyal, rests, priorities, spares, witness, slack, snapshots, tail, chunk, keep, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
@@ -155,7 +159,9 @@ fn options(verb: &Verb) -> Options {
         spares: spares.unwrap_or(plain.spares),
         witness: *witness,
         catch_up_slack: slack.unwrap_or(plain.catch_up_slack),
-        check_quorum: checkquorum.unwrap_or(plain.check_quorum),
+        check_quorum: checkquorum.or(*lease).unwrap_or(plain.check_quorum),
+        lease: lease.unwrap_or(plain.lease),
+        disloyal: *disloyal,
         rests: rests.unwrap_or(plain.rests),
         priorities: priorities.iter().flat_map(|list| list.split(' ')).map(priority).collect(),
         snapshot_entries: snapshots.unwrap_or(plain.snapshot_entries),
@@ -280,6 +286,16 @@ impl Runner {
             state.committed(),
             node.replica.applied(),
         )
+    }
+
+    fn lease(&self, id: NodeId) -> String {
+        let node = self.cluster.node(id);
+        let until = Raft::status(node.raft.state(), "").lease_until;
+        match until.filter(|until| *until > node.now()) {
+            Some(Time::MAX) => format!("{id} holds a lease for ever\n"),
+            Some(until) => format!("{id} holds a lease for {:?}\n", until.since(node.now())),
+            None => format!("{id} holds no lease\n"),
+        }
     }
 
     fn members(&self, id: NodeId) -> String {

@@ -131,7 +131,8 @@ impl Adversary<Raft> for Liar {
             }
             Message::Rest { commit, .. } => Message::RestReply { term, commit },
             Message::Heartbeat { round, .. } => {
-                Message::HeartbeatReply { term, round, priority: Some(255) }
+                let (priority, promise) = (Some(255), None);
+                Message::HeartbeatReply { term, round, priority, promise }
             }
             Message::PreVote { .. } => Message::PreVoteReply { term, granted: true },
             Message::ReadIndex { id, .. } => {

@@ -66,15 +66,19 @@ pub(crate) fn message(message: &Message) -> String {
         }
         Message::Rest { commit, .. } => format!("Rest@{term} commit={commit}"),
         Message::RestReply { commit, .. } => format!("RestReply@{term} commit={commit}"),
-        Message::HeartbeatReply { round, priority, .. } => {
+        Message::HeartbeatReply { round, priority, promise, .. } => {
             let priority = match priority {
                 Some(PRIORITY_DEFAULT) => String::new(),
                 Some(priority) => format!(" priority={priority}"),
                 None => " unfit".into(),
             };
-            format!("HeartbeatReply@{term} round={round}{priority}")
+            let promise = promise.map_or_else(String::new, |it| format!(" loyal={it:?}"));
+            format!("HeartbeatReply@{term} round={round}{priority}{promise}")
         }
-        Message::ReadIndex { id, .. } => format!("ReadIndex@{term} id={id}"),
+        Message::ReadIndex { id, lease, .. } => {
+            let lease = if *lease { " lease" } else { "" };
+            format!("ReadIndex@{term} id={id}{lease}")
+        }
         Message::ReadIndexReply { id, index, .. } => {
             format!("ReadIndexReply@{term} id={id} index={index}")
         }

@@ -55,6 +55,12 @@ pub(crate) enum Verb {
         /// Whether leaders need to hear of a majority, and voters are loyal.
         #[arg(key)]
         checkquorum: Option<bool>,
+        /// Whether members keep leases, for which leaders need to hear of a majority.
+        #[arg(key)]
+        lease: Option<bool>,
+        /// A member that keeps none, and is loyal to nobody.
+        #[arg(key)]
+        disloyal: Option<NodeId>,
         /// Whether the group comes to rest.
         #[arg(key)]
         rests: Option<bool>,
@@ -77,6 +83,8 @@ pub(crate) enum Verb {
     Timeout(Vec<NodeId>),
     /// Lets a heartbeat's time pass on a node.
     Heartbeat(NodeId),
+    /// Lets time pass on a node that stands still: it does not look at the clock.
+    Pause { node: NodeId, passed: Millis },
     /// Lets time pass on all nodes.
     Advance(Millis),
     /// Submits a command: `submit 1 put a 1`. Repeats under one `key` apply once.
@@ -96,6 +104,9 @@ pub(crate) enum Verb {
         /// The index that the state must have seen.
         #[arg(key)]
         after: Option<u64>,
+        /// Whether the answer may rest on a lease.
+        #[arg(key)]
+        lease: Option<bool>,
     },
     /// Lets time pass on all nodes, a heartbeat at a time, while everything arrives and all disks
     /// write, but one that stalls.
@@ -191,6 +202,8 @@ pub(crate) enum Verb {
     Stabilize(#[arg(optional)] Vec<NodeId>),
     /// Shows all nodes.
     Status,
+    /// Shows for how long a node holds a lease.
+    Lease(NodeId),
     /// Shows who takes part, as each node knows it.
     Members,
     /// Shows the logs of some nodes.
