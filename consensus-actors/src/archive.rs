@@ -109,7 +109,7 @@ impl Archive {
                 shelf.show();
             }
             // In order with what is applied: the replica's.
-            Order::Take(_) | Order::Restore(_) => {}
+            Order::Take(_) | Order::Restore(_) | Order::Decline => {}
         }
     }
 }
@@ -346,14 +346,15 @@ impl Handler<Written> for Archive {
                 tracing::info!(group = %name, index = saved.id.index.0, bytes, "snapshot taken");
                 shelf.store.add(manifest);
                 shelf.show();
-                done(Some(saved.clone()));
-                shelf.reports.report(Report::Saved(saved));
+                // The protocol hears of it first: whoever waits for a newer one asks it for that.
+                shelf.reports.report(Report::Saved(saved.clone()));
+                done(Some(saved));
             }
             Err(error) => {
                 let group = &shelf.name;
                 tracing::error!(%group, %error, "a snapshot failed; the log is kept instead");
-                done(None);
                 shelf.reports.report(Report::Failed);
+                done(None);
             }
         }
     }

@@ -112,6 +112,7 @@ impl<S: StateMachine> Client<S> {
     /// #     #[command]
     /// #     fn add(&mut self, by: i64) -> i64 { self.value += by; self.value }
     /// # }
+    /// # fn main() {}
     /// # async fn example() -> consensus_actors::Result {
     /// let hits = CounterClient::connect(["127.0.0.1:4801", "127.0.0.1:4802"], "hits").await?;
     /// let total = hits.add(1).deadline("2s").await?;

@@ -88,6 +88,8 @@ pub(crate) enum Decision {
     Done { ticket: Ticket },
     /// A snapshot of the state at this point is to be taken.
     Take(Cut),
+    /// None is taken, though one was asked for.
+    Decline,
     /// This snapshot takes the place of the state.
     Restore(SnapshotId),
     /// Calls go there from now on.
@@ -184,6 +186,7 @@ impl<P: Hosted> Post<P> {
                 Effect::Route { leader } => decisions.push(Decision::Route { leader }),
                 Effect::Compact { before } => compact = Some(before),
                 Effect::Snapshot(Order::Take(cut)) => decisions.push(Decision::Take(cut)),
+                Effect::Snapshot(Order::Decline) => decisions.push(Decision::Decline),
                 Effect::Snapshot(Order::Restore(snapshot)) => {
                     decisions.push(Decision::Restore(snapshot));
                 }

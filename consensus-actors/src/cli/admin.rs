@@ -16,7 +16,7 @@ use crate::error::Result;
 pub(super) fn transfer_leader(options: &TransferLeader) -> Result<ExitCode> {
     let path = http::path(&["v1", "groups", &options.group, "transfer"]);
     let to: Vec<_> = options.to.iter().map(|to| ("to".to_owned(), to.to_string())).collect();
-    let (status, body) = http::post(&options.target.address()?, &path, &to, None)?;
+    let (status, body) = http::post(&options.target.address()?, &path, &to)?;
     if status != 200 {
         return Ok(refuse(&body, options.target.output));
     }

@@ -31,7 +31,12 @@ pub(super) fn call(options: &options::Call) -> Result<ExitCode> {
         let message = format!("{name:?} is no query, and only queries are read at a level");
         return Err(Error::new(Code::InvalidArgument, message));
     } else {
-        http::post(addr, &path("commands"), &options.arguments, options.idempotency_key.as_deref())?
+        http::command(
+            addr,
+            &path("commands"),
+            &options.arguments,
+            options.idempotency_key.as_deref(),
+        )?
     };
     if status != 200 {
         return Ok(refuse(&body, options.target.output));

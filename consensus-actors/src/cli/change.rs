@@ -125,7 +125,7 @@ impl Request {
         }
         match self.method {
             "DELETE" => http::delete(addr, &self.path, &arguments),
-            _ => http::post(addr, &self.path, &arguments, None),
+            _ => http::post(addr, &self.path, &arguments),
         }
     }
 }

@@ -110,19 +110,18 @@ pub(super) fn read(
 pub(super) fn delete(addr: &str, path: &str, query: &[(String, String)]) -> Result<Answered> {
     let request = agent().delete(format!("http://{addr}{path}"));
     let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
-    request.call().and_then(taken).map_err(|error| {
-        unsent(addr, &error).unwrap_or_else(|| {
-            let message = format!(
-                "the answer of the node at {addr} was lost: {error}; repeat the command to see what \
-                 became of it"
-            );
-            Error::new(Code::Unreachable, message).with_outcome(Outcome::Unknown)
-        })
-    })
+    request.call().and_then(taken).map_err(|error| lost(addr, &error, MAY_BE_REPEATED))
 }
 
-/// Posts to a path of the node at `addr`, with the arguments in the URL.
-pub(super) fn post(
+/// Posts what an operator asks for to a path of the node at `addr`, with the arguments in the URL.
+pub(super) fn post(addr: &str, path: &str, query: &[(String, String)]) -> Result<Answered> {
+    let request = agent().post(format!("http://{addr}{path}"));
+    let request = query.iter().fold(request, |request, (name, value)| request.query(name, value));
+    request.send_empty().and_then(taken).map_err(|error| lost(addr, &error, MAY_BE_REPEATED))
+}
+
+/// Posts a command of a group, which is applied once for `key` if there is one.
+pub(super) fn command(
     addr: &str,
     path: &str,
     query: &[(String, String)],
@@ -134,14 +133,18 @@ pub(super) fn post(
         Some(key) => request.header("Idempotency-Key", key),
         None => request,
     };
-    request.send_empty().and_then(taken).map_err(|error| {
-        unsent(addr, &error).unwrap_or_else(|| {
-            let message = format!(
-                "the answer of the node at {addr} was lost: {error}; the command may be applied or \
-                 not: read the state before you repeat it, or repeat it with the --idempotency-key \
-                 that it had"
-            );
-            Error::new(Code::Unreachable, message).with_outcome(Outcome::Unknown)
-        })
+    request.send_empty().and_then(taken).map_err(|error| lost(addr, &error, NOT_TO_BE_REPEATED))
+}
+
+/// What operators ask for is done once, however often they do.
+const MAY_BE_REPEATED: &str = "repeat the command to see what became of it";
+
+const NOT_TO_BE_REPEATED: &str = "the command may be applied or not: read the state before you \
+                                  repeat it, or repeat it with the --idempotency-key that it had";
+
+fn lost(addr: &str, error: &ureq::Error, advice: &str) -> Error {
+    unsent(addr, error).unwrap_or_else(|| {
+        let message = format!("the answer of the node at {addr} was lost: {error}; {advice}");
+        Error::new(Code::Unreachable, message).with_outcome(Outcome::Unknown)
     })
 }

@@ -21,7 +21,7 @@ pub(super) fn snapshot(options: &Snapshot) -> Result<ExitCode> {
     let (addr, output) = (options.target.address()?, options.target.output);
     let path = http::path(&["v1", "groups", &options.group, "snapshots"]);
     let (status, body) = match options.action {
-        SnapshotAction::Save => http::post(&addr, &path, &[], None)?,
+        SnapshotAction::Save => http::post(&addr, &path, &[])?,
         SnapshotAction::List => http::get(&addr, &path, &[])?,
     };
     if status != 200 {

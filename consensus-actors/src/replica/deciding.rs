@@ -45,6 +45,7 @@ impl<S: StateMachine> Replica<S> {
                 }
                 Decision::Route { leader } => self.client.route(leader),
                 Decision::Take(cut) => self.take(cut, ctx),
+                Decision::Decline => self.decline(),
                 Decision::Restore(snapshot) => self.restore(snapshot, ctx),
             }
         }

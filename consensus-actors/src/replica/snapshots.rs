@@ -65,6 +65,18 @@ impl<S: StateMachine> Replica<S> {
         self.place.keeping.archive.do_send(Save { group, cut, replica, done });
     }
 
+    /// Tells those who wait for a snapshot that none can be taken.
+    pub(super) fn decline(&mut self) {
+        for (_, waiter) in std::mem::take(&mut self.savers) {
+            let message = format!(
+                "this node has no state of {:?} to take a snapshot of: it is a witness, or waits for \
+                 the state; ask a node that stores the data",
+                self.place.name
+            );
+            waiter.send(Err(Error::new(Code::SnapshotFailed, message))).ok();
+        }
+    }
+
     /// Has a snapshot read, and applies nothing until it is there.
     pub(super) fn restore(&mut self, snapshot: SnapshotId, ctx: &mut Context<Self>) {
         self.restoring = true;

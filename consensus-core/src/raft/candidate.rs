@@ -176,7 +176,7 @@ impl Step<Raft> for Candidate {
                     return Next::Become(Follower::new().into());
                 }
             }
-            Input::Control(Control::TakeSnapshot) => state.take_snapshot(out),
+            Input::Control(Control::TakeSnapshot) => state.take_asked_snapshot(out),
             Input::Control(Control::Read(reads)) => state.read_without_leader(now, reads, out),
             Input::Control(Control::Transfer { ticket, .. }) => {
                 state.refuse_tickets([ticket], out);

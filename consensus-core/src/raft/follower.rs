@@ -298,7 +298,7 @@ impl Step<Raft> for Follower {
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
             Input::Snapshot(report) => state.on_report(report, out),
-            Input::Control(Control::TakeSnapshot) => state.take_snapshot(out),
+            Input::Control(Control::TakeSnapshot) => state.take_asked_snapshot(out),
             Input::Control(Control::Read(reads)) => {
                 self.asking.on_read(state, now, reads, out);
                 // It asks again until the leader answers.

@@ -141,6 +141,14 @@ impl State {
         }
     }
 
+    /// Has a snapshot taken since somebody asks for it, or says that there is none to take.
+    pub(super) fn take_asked_snapshot(&mut self, out: &mut Effects<Raft>) {
+        self.take_snapshot(out);
+        if self.snapshots.taking.is_none() {
+            out.push(Effect::Snapshot(Order::Decline));
+        }
+    }
+
     /// Has a snapshot of all that is committed taken, unless one is on its way. A witness has
     /// nothing to take one of, and lets its log go without.
     pub(super) fn take_snapshot(&mut self, out: &mut Effects<Raft>) {

@@ -68,6 +68,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         match order {
             Order::Take(cut) => self.decide(node, Decision::Take(cut)),
             Order::Restore(snapshot) => self.decide(node, Decision::Restore(snapshot)),
+            // Nobody waits for it.
+            Order::Decline => {}
             Order::Fetch { .. } | Order::Store { .. } | Order::Prune { .. } => {
                 self.begin_errand(node, Errand::Order(order));
             }
@@ -155,7 +157,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 Ok(()) => Ok(()),
                 Err(error) => self.fail_disk(node, &error.to_string()),
             },
-            Errand::Order(Order::Take(_) | Order::Restore(_)) => Ok(()),
+            Errand::Order(Order::Take(_) | Order::Restore(_) | Order::Decline) => Ok(()),
         }
     }
 

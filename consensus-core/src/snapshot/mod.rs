@@ -82,6 +82,8 @@ pub enum Order {
     /// Takes one of the state at `cut`, in order with what is applied; answered by
     /// [`Report::Saved`] or [`Report::Failed`].
     Take(Cut),
+    /// Takes none, though one was asked for: the replica has no state, or not yet.
+    Decline,
     /// Puts this one, which is durable, in the place of the replica's state, in order with what is
     /// applied.
     Restore(SnapshotId),

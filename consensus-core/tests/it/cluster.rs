@@ -404,6 +404,7 @@ impl Cluster {
                 let node = self.node_mut(id);
                 node.shelf.taking.push_back((cut, node.replica.clone()));
             }
+            Order::Decline => self.note(format!("{id} takes no snapshot")),
             Order::Restore(snapshot) => {
                 self.note(format!("{id} restores snapshot {snapshot}"));
                 let node = self.node_mut(id);

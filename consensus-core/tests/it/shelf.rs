@@ -115,7 +115,9 @@ impl Shelf {
                 self.reports.push_back(Report::Stored { from, snapshot, next, whole });
             }
             Order::Prune { used } => self.prunes.push_back(used),
-            Order::Take(_) | Order::Restore(_) => panic!("in order with what is applied"),
+            Order::Take(_) | Order::Restore(_) | Order::Decline => {
+                panic!("in order with what is applied")
+            }
         }
     }
 }

@@ -334,16 +334,16 @@ impl Cluster {
         });
     }
 
-    /// Returns the counter's value in each node's own state: each is restarted as the only one that
-    /// campaigns, since queries are answered from the state of the leader.
+    /// Returns the counter's value in each node's own state: each is restarted as the one that is to
+    /// lead, since queries are answered from the state of the leader.
     pub(crate) fn values_one_by_one(&mut self) -> Vec<i64> {
         let mut values = Vec::new();
         for id in self.ids() {
             self.settle();
             self.kill_all();
             for other in self.ids() {
-                let patient = [("--election-timeout", "60s")];
-                self.start_node_with(other, if other == id { &[] } else { &patient });
+                let reluctant = [("--priority", "0")];
+                self.start_node_with(other, if other == id { &[] } else { &reluctant });
             }
             eventually(&format!("node {id} leads"), PATIENCE, || {
                 self.status(id).filter(|status| status.role == "leader")
