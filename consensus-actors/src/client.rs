@@ -98,7 +98,8 @@ impl<S: StateMachine> Client<S> {
     /// peer ports of its nodes.
     ///
     /// One address that answers is enough; the client learns the others, and goes on with them
-    /// whichever node dies. It has a session of its own, so that every command is applied once, and
+    /// whichever node dies. Queries are read at the levels of [`Call`], by the leader; while none is
+    /// found, by a node that is reached, if it can serve the level. It has a session of its own, so that every command is applied once, and
     /// a thread of its own, which ends with the last clone. Nodes listen on loopback only until
     /// there is TLS: so far such programs run on the machine of a node.
     ///

@@ -6,6 +6,7 @@
 //! ([`consensus_core::replica`], [`consensus_core::client`]); here are only the mailbox, the
 //! tickets, and the way back to whoever asked.
 
+mod deciding;
 mod ending;
 mod snapshots;
 
@@ -17,11 +18,10 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler};
 use bytes::Bytes;
 use consensus_core::{
-    Decided, GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission, SubmitError, Ticket,
-    Time,
+    GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission, SubmitError, Ticket,
     client::{
         Admin, Answered, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience,
         Request, Response,
@@ -42,7 +42,6 @@ use crate::{
     clock::NodeClock,
     error::Error,
     node::Board,
-    role::Decision,
     transport::{Item, Kind, Links, guest::Guest},
 };
 
@@ -50,9 +49,6 @@ mod messages;
 
 use messages::Flush;
 pub(crate) use messages::{Called, Decisions, Inspect, Requests, Responses, Tick};
-
-/// How long a replica applies before it lets the other actors of its thread have a turn.
-const SLICE: Duration = Duration::from_millis(2);
 
 /// How many commands and reads of all nodes' callers may be at the seat. Each node's own window is
 /// smaller; beyond it somebody asks again too often, or follows no window.
@@ -231,97 +227,6 @@ impl<S: StateMachine> Replica<S> {
                 self.seated.insert(ticket, (asker, None));
                 self.outbox.admins.push((ticket, admin));
             }
-        }
-    }
-
-    /// Carries out decisions until none is left or a slice of time is used up; true if some are.
-    fn decide(&mut self, ctx: &mut Context<Self>) -> bool {
-        let until = self.place.clock.now() + SLICE;
-        while !self.restoring
-            && let Some(decision) = self.backlog.pop()
-        {
-            match decision {
-                Decision::Apply(mut decided) => {
-                    let finished = self.apply(&mut decided, until);
-                    self.place.board.set_applied(self.replica.applied());
-                    self.answer_waiting();
-                    if !finished {
-                        self.backlog.put_back(Decision::Apply(decided));
-                        return true;
-                    }
-                }
-                Decision::ReadReady { ticket, at } => {
-                    self.waiting.insert((at, ticket));
-                    self.answer_waiting();
-                }
-                Decision::Answer { ticket, error } => {
-                    self.answer(ticket, Err(Failure::Refused(error)));
-                }
-                Decision::Done { ticket } => {
-                    let reply = Admin::reply(self.client.leader()).into();
-                    self.answer(ticket, Ok(reply));
-                }
-                Decision::Route { leader } => self.client.route(leader),
-                Decision::Take(cut) => self.take(cut, ctx),
-                Decision::Decline => self.decline(),
-                Decision::Restore(snapshot) => self.restore(snapshot, ctx),
-            }
-        }
-        false
-    }
-
-    /// Applies entries in order; false if the time was up first.
-    fn apply(&mut self, decided: &mut std::vec::IntoIter<Decided>, until: Time) -> bool {
-        // The clock is read now and then only.
-        const ENTRIES: usize = 64;
-        while !decided.as_slice().is_empty() {
-            if self.place.clock.now() >= until {
-                return false;
-            }
-            let began = self.place.clock.now();
-            for entry in decided.by_ref().take(ENTRIES) {
-                self.backlog.on_apply(&entry);
-                let reply = self.replica.apply(&entry);
-                if reply == Some(Err(Rejection::Panicked)) {
-                    tracing::error!(
-                        node = %self.place.node,
-                        group = %self.place.name,
-                        index = entry.index.0,
-                        "a command panicked; that is its outcome on every replica"
-                    );
-                }
-                if let (Some(ticket), Some(reply)) = (entry.ticket, reply) {
-                    let index = Some(entry.index);
-                    let answered = reply.map(|reply| Answered { reply, index });
-                    self.answer(ticket, answered.map_err(Failure::Rejected));
-                }
-            }
-            self.watch("commands take", began, "to be applied");
-        }
-        true
-    }
-
-    /// Carries out what is decided, a slice at a time: the roles on this thread have heartbeats to
-    /// send meanwhile.
-    fn work(&mut self, ctx: &mut Context<Self>) {
-        let has_rest = self.decide(ctx);
-        self.tell_behind();
-        if has_rest {
-            let rest = tokio::task::yield_now().into_actor(self).map(|(), replica, ctx| {
-                let _guard = AbortOnPanic("replica");
-                replica.work(ctx);
-            });
-            ctx.spawn(rest);
-        }
-        self.flush();
-    }
-
-    /// Tells the protocol when too much waits to be applied, and when that is over.
-    fn tell_behind(&mut self) {
-        if let Some(is_behind) = self.backlog.turns() {
-            let (node, group) = (self.place.node, &self.place.name);
-            tracing::warn!(%node, %group, is_behind, "more is decided than this replica applies");
-            self.place.seat.behind(is_behind);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Hosting a group: its replica, its role, and how both are wired to the node.
+//! Hosting a group: its replica, its role, and their start.
 
 use std::{
     collections::BTreeMap, future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc,
@@ -7,22 +7,23 @@ use std::{
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use consensus_core::{
-    GroupId, Index, Input, Members, Membership, NodeId, Read, Status, Submission, Ticket, Token,
-    client::{Admin, Attempt, Attempted, Patience, Response},
-    codec::{Decode, DecodeError, Encode},
+    GroupId, Members, Membership, NodeId, Token,
+    client::{Attempt, Patience},
+    codec::Decode,
     journal::Recovered,
     raft::{self, Raft},
-    role::Seated,
-    snapshot::{Order, Report},
 };
-use tokio::sync::oneshot;
 
-use super::{Board, Shared, group::HostedGroup};
+use super::{
+    Board, Shared,
+    group::HostedGroup,
+    wiring::{GroupInlet, GroupOutlets},
+};
 use crate::{
     abort::AbortOnPanic,
-    archive::{Archive, Errand, Open, Reports, Workers},
+    archive::{Archive, Open, Workers},
     client::Client,
-    clock::{self, Clock, NodeClock, Ticked},
+    clock::{self, Clock, NodeClock},
     config::{
         Layers, Setting, Settings, Typed,
         table::{
@@ -33,12 +34,12 @@ use crate::{
         },
     },
     error::{Code, Error, Result},
-    journal::{self, Durability, JournalActor},
-    replica::{Decisions, Keeping, Origin, Place, Proposer, Replica, Requests, Responses, Tick},
+    journal::{self, JournalActor},
+    replica::{Keeping, Place, Proposer, Replica},
     replicated::Replicated,
-    role::{Decision, Hosted, Labels, Outlets, Post},
+    role::{Hosted, Labels, Post},
     seat::Seat,
-    transport::{Inlet, Inlets, Item, Kind, Links, Presence, Roster},
+    transport::{Inlet, Inlets, Links, Presence, Roster},
 };
 
 /// A group about to be hosted: `.await` hosts it and gives its typed client.
@@ -361,152 +362,5 @@ impl NodeActor {
         let vacate = Box::new(move || seat.vacate());
         self.hosted.push(SeatedGroup { id: group, name, vacate });
         Ok((Client::from(replica), board))
-    }
-}
-
-impl<P: Hosted> Proposer for Seat<P> {
-    fn submit(&self, submissions: Vec<Submission>) {
-        self.send(vec![Input::Submit(submissions)]);
-    }
-
-    fn admin(&self, requests: Vec<(Ticket, Admin)>) {
-        self.send(requests.into_iter().map(|(ticket, admin)| P::admin(ticket, admin)).collect());
-    }
-
-    fn resign(&self, ticket: Ticket) {
-        self.send(vec![P::resign(ticket)]);
-    }
-
-    fn read(&self, reads: Vec<Read>) {
-        self.send(vec![P::read(reads)]);
-    }
-
-    fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>) {
-        Self::inspect(self, answer);
-    }
-
-    fn behind(&self, behind: bool) {
-        self.send(vec![P::behind(behind)]);
-    }
-
-    fn take_snapshot(&self) {
-        self.send(vec![P::take_snapshot()]);
-    }
-}
-
-impl<P: Hosted> Reports for Seat<P> {
-    fn report(&self, report: Report) {
-        self.send(vec![Input::Snapshot(report)]);
-    }
-}
-
-impl<P: Hosted> Durability for Seat<P> {
-    fn persisted(&self, upto: Token) {
-        self.send(vec![Input::Persisted { upto }]);
-    }
-
-    fn storage_full(&self, full: bool) {
-        self.send(vec![P::storage_full(full)]);
-    }
-}
-
-/// Where the effects of a group's role go.
-struct GroupOutlets {
-    group: GroupId,
-    journal: Addr<JournalActor>,
-    archive: Addr<Archive>,
-    links: Links,
-    replica: actix::Recipient<Decisions>,
-    board: Arc<Board>,
-    roster: Roster,
-    last: Option<Status>,
-}
-
-impl<P: Hosted> Outlets<P> for GroupOutlets {
-    fn persist(&mut self, records: Vec<(Token, P::Record)>) {
-        let records = records.iter().map(|(token, record)| (*token, record.encoded())).collect();
-        self.journal.do_send(journal::Append { group: self.group, records });
-    }
-
-    fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
-        let mut by_peer = BTreeMap::<NodeId, Vec<Item>>::new();
-        for (to, message) in messages {
-            let item =
-                Item { group: to.group, kind: Kind::Message, bytes: message.encoded().into() };
-            by_peer.entry(to.node).or_default().push(item);
-        }
-        by_peer.into_iter().for_each(|(peer, items)| self.links.send(peer, items));
-    }
-
-    fn decide(&mut self, decisions: Vec<Decision>) {
-        self.replica.do_send(Decisions(decisions));
-    }
-
-    fn order(&mut self, order: Order) {
-        self.archive.do_send(Errand(self.group, order));
-    }
-
-    fn compact(&mut self, before: Token) {
-        self.journal.do_send(journal::Compact { group: self.group, before });
-    }
-
-    fn publish(&mut self, status: Status) {
-        if self.last.as_ref() == Some(&status) {
-            return;
-        }
-        if self.last.as_ref().is_none_or(|last| last.membership != status.membership) {
-            self.roster.publish(self.group, &status.membership);
-        }
-        self.board.set_status(status.clone());
-        self.last = Some(status);
-    }
-}
-
-/// How frames and ticks reach a group.
-struct GroupInlet<P: Seated, S: Replicated> {
-    seat: Arc<Seat<P>>,
-    replica: Addr<Replica<S>>,
-    board: Arc<Board>,
-}
-
-impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
-    fn deliver(&self, from: NodeId, items: Vec<Item>) -> Result<(), DecodeError> {
-        let (mut inputs, mut requests, mut responses) = (Vec::new(), Vec::new(), Vec::new());
-        for item in items {
-            match item.kind {
-                Kind::Message => {
-                    let message = P::Message::decode_all(item.bytes)?;
-                    inputs.push(Input::Receive { from, message });
-                }
-                Kind::Request => requests.push(Attempted::decode_all(item.bytes)?),
-                Kind::Response => responses.push(Response::decode_all(item.bytes)?),
-                Kind::Whereabouts => return Err(DecodeError::Invalid("item of a peer")),
-            }
-        }
-        if !inputs.is_empty() {
-            self.seat.send(inputs);
-        }
-        if !requests.is_empty() {
-            self.replica.do_send(Requests(Origin::Peer(from), requests));
-        }
-        if !responses.is_empty() {
-            self.replica.do_send(Responses(responses));
-        }
-        Ok(())
-    }
-
-    fn reach(&self, peer: NodeId, present: bool) {
-        self.seat.send(vec![P::reach(peer, present)]);
-    }
-}
-
-impl<P: Hosted, S: Replicated> Ticked for GroupInlet<P, S> {
-    fn tick(&self) {
-        if !self.seat.is_at_rest() {
-            self.seat.send(vec![Input::Tick]);
-        }
-        if self.board.has_calls() {
-            self.replica.do_send(Tick);
-        }
     }
 }

@@ -8,6 +8,7 @@ mod group;
 mod host;
 pub(crate) mod launch;
 mod reception;
+mod wiring;
 mod wish;
 
 use std::{

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    chronicle::{Commands, Note, Queries},
+    chronicle::{Commands, Note, Queries, Standing},
     history::Ask,
     random::Random,
     world::{TICK, Way, World},
@@ -46,7 +46,9 @@ pub(super) async fn run(world: Rc<World>, caller: u64, remote: Option<Way>, mut 
         let name = names.next(caller);
         match random.between(0, 99) {
             0..30 => {
-                call(&world, way, Ask::Query(name), deadline).await;
+                let seen = world.token.get().filter(|_| random.chance(300));
+                let ask = seen.map(|(token, seen)| Ask::After { name, token, seen });
+                call(&world, way, ask.unwrap_or(Ask::Query(name)), deadline).await;
             }
             30..72 => {
                 call(&world, way, Ask::Note(name), deadline).await;
@@ -109,13 +111,20 @@ pub(super) async fn call(world: &World, way: impl Into<Way>, ask: Ask, deadline:
     let result = match ask {
         Ask::Note(name) => {
             let note = Commands::Note(Note { name, padding: padding() });
-            client.apply(&note).deadline(deadline).await
+            let told = client.apply(&note).deadline(deadline).token().await;
+            told.map(|(standing, token): (Standing, _)| {
+                world.token.set(Some((token, standing.length)));
+                standing
+            })
         }
         Ask::Keyed(name) => {
             let note = Note { name, padding: padding() };
             client.command_once(&format!("key-{name}"), note).deadline(deadline).await
         }
         Ask::Query(asked) => client.answer(&Queries::Standing { asked }).deadline(deadline).await,
+        Ask::After { name: asked, token, .. } => {
+            client.answer(&Queries::Standing { asked }).after(token).deadline(deadline).await
+        }
     };
     // Who dies with its node was told nothing.
     if pulse.as_ref().is_some_and(|pulse| pulse.is_dead()) {
@@ -126,6 +135,9 @@ pub(super) async fn call(world: &World, way: impl Into<Way>, ask: Ask, deadline:
     let answered = result.is_ok();
     if answered && pulse.is_none() {
         world.count("remote call answered");
+        if matches!(ask, Ask::After { .. }) {
+            world.count("remote read after a token");
+        }
     }
     world.history.borrow_mut().end(at, result, world.moment());
     answered

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consensus_core::Outcome;
+use consensus_core::{CommitToken, Outcome};
 
 use super::{
     chronicle::{Standing, digest},
@@ -25,6 +25,13 @@ pub(super) enum Ask {
     Keyed(u64),
     /// Asks how things stand; the number comes back.
     Query(u64),
+    /// Asks how things stood after a command; the number comes back.
+    After {
+        name: u64,
+        token: CommitToken,
+        /// How many commands there were with that one.
+        seen: u64,
+    },
 }
 
 /// Calls in the order in which they began.
@@ -48,7 +55,7 @@ impl Ask {
     fn name(self) -> Option<u64> {
         match self {
             Self::Note(name) | Self::Keyed(name) => Some(name),
-            Self::Query(_) => None,
+            Self::Query(_) | Self::After { .. } => None,
         }
     }
 }
@@ -66,11 +73,12 @@ impl History {
         self.now += 1;
         let Call { ask, ended, .. } = &mut self.calls[call];
         let result = result.map_err(|error| {
-            assert!(is_expected(error.code()), "{ask:?} ended with {error:?}");
+            assert!(is_expected(*ask, error.code()), "{ask:?} ended with {error:?}");
             error.outcome()
         });
         if let Ok(standing) = result {
-            let (Ask::Note(of) | Ask::Keyed(of) | Ask::Query(of)) = *ask;
+            let (Ask::Note(of) | Ask::Keyed(of) | Ask::Query(of) | Ask::After { name: of, .. }) =
+                *ask;
             assert_eq!(standing.of, of, "{ask:?} got the answer to another call");
         }
         let told = match &result {
@@ -125,6 +133,9 @@ impl History {
                 (Some((_, Ok(standing))), name) => {
                     let told = digests.get(standing.length as usize);
                     assert_eq!(told, Some(&standing.digest), "{ask:?} saw what never was");
+                    if let Ask::After { seen, .. } = ask {
+                        assert!(standing.length >= *seen, "{ask:?} saw {standing:?}: too little");
+                    }
                     let stands = name.map(|name| place.get(&name).copied());
                     assert!(
                         stands.is_none_or(|stands| stands == Some(standing.length)),
@@ -163,7 +174,9 @@ impl History {
                 }
                 // Behind what it saw, before what it did not see.
                 (None, Some(standing)) => {
-                    stands.push((standing.length * 2 + 1, *began, ended, ask));
+                    // What is read after a token may be as old as that.
+                    let began = if matches!(ask, Ask::After { .. }) { 0 } else { *began };
+                    stands.push((standing.length * 2 + 1, began, ended, ask));
                 }
                 (None, None) => {}
             }
@@ -184,9 +197,10 @@ impl History {
 
 /// Tells whether faults explain the code: no session or key is old enough to expire, and nobody
 /// gives a call up before it ends.
-fn is_expected(code: Code) -> bool {
-    matches!(
-        code,
-        Code::NoLeader | Code::Deadline | Code::Busy | Code::StorageFull | Code::Stopping
-    )
+fn is_expected(ask: Ask, code: Code) -> bool {
+    match code {
+        Code::NoLeader | Code::Deadline | Code::Busy | Code::StorageFull | Code::Stopping => true,
+        Code::Behind => matches!(ask, Ask::After { .. }),
+        _ => false,
+    }
 }

@@ -160,7 +160,7 @@ async fn spare_minorities(world: &Rc<World>) {
 }
 
 /// What must have happened in all runs together, at the least.
-const ENOUGH: [(&str, u64); 28] = [
+const ENOUGH: [(&str, u64); 29] = [
     ("call answered", 40_000),
     ("call not applied", 2_000),
     ("call of unknown outcome", 2_000),
@@ -186,6 +186,7 @@ const ENOUGH: [(&str, u64); 28] = [
     ("power lost after a sync", 200),
     ("power lost before a sync", 200),
     ("remote call answered", 10_000),
+    ("remote read after a token", 500),
     ("sync failed", 200),
     ("sync slow", 1_000),
     ("write torn", 50),

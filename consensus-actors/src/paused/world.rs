@@ -14,7 +14,7 @@ use std::{
 
 use actix::{Actor, Addr, Handler, Message};
 use consensus_core::{
-    GroupId, NodeId, StateMachine, Status, WallTime,
+    CommitToken, GroupId, NodeId, StateMachine, Status, WallTime,
     journal::{self, Journal, JournalId, MemoryDisk, Recovered},
 };
 use tokio::{
@@ -63,6 +63,8 @@ pub(super) struct World {
     pub(super) wire: Wire,
     pub(super) history: RefCell<History>,
     pub(super) tally: RefCell<Tally>,
+    /// The token of the last command that was acknowledged, and how many there were with it.
+    pub(super) token: Cell<Option<(CommitToken, u64)>>,
     /// Whether callers are to come to an end.
     pub(super) over: Cell<bool>,
     /// Whether nodes that are started keep leases.
@@ -176,6 +178,7 @@ impl World {
             wire: Wire::new(random.fork()),
             history: RefCell::default(),
             tally: RefCell::default(),
+            token: Cell::new(None),
             over: Cell::new(false),
             lease: Cell::new(false),
             began,

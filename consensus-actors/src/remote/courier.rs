@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, SubmitError, Time,
+    GroupId, NodeId, SubmitError, Time,
     client::{
         Attempted, CallId, Client, ClientEffect, Failure, Lookout, Move, Patience, Response,
         Whereabouts,
@@ -79,6 +79,8 @@ pub(crate) struct Courier {
     client: Client,
     lookout: Lookout,
     line: Line,
+    /// Who is asked what any replica can answer, while no leader is connected.
+    reached: Option<NodeId>,
     /// The address that was called last.
     at: String,
     /// What became of each address that was called last time.
@@ -103,6 +105,7 @@ impl Courier {
             lookout: Lookout::new(parts.seeds.clone(), parts.seed),
             parts,
             line: Line::Down,
+            reached: None,
             at: String::new(),
             troubles: BTreeMap::new(),
             callers: HashMap::new(),
@@ -249,7 +252,10 @@ impl Courier {
             match item.kind {
                 Kind::Response => {
                     let Response { attempt, result } = Response::decode_all(item.bytes)?;
-                    if let Err(Failure::Refused(SubmitError::NotLeader { .. })) = &result {
+                    let is_lost = |error: &SubmitError| {
+                        matches!(error, SubmitError::NotLeader { .. } | SubmitError::NoState { .. })
+                    };
+                    if matches!(&result, Err(Failure::Refused(error)) if is_lost(error)) {
                         self.inquires = true;
                     }
                     self.client.answered(now, attempt, result, &mut self.effects);
@@ -282,6 +288,12 @@ impl Courier {
                 }
             }
             (self.owed, self.inquires) = (None, false);
+        }
+        let reached = self.lookout.watched();
+        if reached != self.reached {
+            self.reached = reached;
+            self.waiting.clear();
+            self.client.reach(reached);
         }
         // Only what can be written now becomes an attempt, since one that waits may be in a log as
         // far as its call is told; and what comes meanwhile goes into the same frame.

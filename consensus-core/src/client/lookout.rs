@@ -83,7 +83,7 @@ enum Stage {
     /// Somebody is called, as the leader if there is a name.
     Calling { leader: Option<NodeId> },
     /// A member that does not lead is listened to until this moment.
-    Watching { until: Time },
+    Watching { at: NodeId, until: Time },
     /// The leader is connected.
     Found { at: NodeId },
 }
@@ -108,8 +108,17 @@ impl Lookout {
     /// Returns when to tick next, if ever.
     pub fn due(&self) -> Option<Time> {
         match self.stage {
-            Stage::Resting { until } | Stage::Watching { until } => Some(until),
+            Stage::Resting { until } | Stage::Watching { until, .. } => Some(until),
             Stage::Calling { .. } | Stage::Found { .. } => None,
+        }
+    }
+
+    /// Returns the member that is connected and does not lead, while it is listened to: it may
+    /// answer queries ([`Client::reach`](super::Client::reach)).
+    pub fn watched(&self) -> Option<NodeId> {
+        match self.stage {
+            Stage::Watching { at, .. } => Some(at),
+            Stage::Resting { .. } | Stage::Calling { .. } | Stage::Found { .. } => None,
         }
     }
 
@@ -149,7 +158,7 @@ impl Lookout {
             }
             Some(_) | None => {
                 if !matches!(self.stage, Stage::Watching { .. }) {
-                    self.stage = Stage::Watching { until: now + WATCH };
+                    self.stage = Stage::Watching { at, until: now + WATCH };
                 }
             }
         }

@@ -1,4 +1,6 @@
-//! What happens in a simulated cluster.
+//! What will happen in a simulated cluster, and when.
+
+use std::cmp::Ordering;
 
 use bytes::Bytes;
 
@@ -128,3 +130,32 @@ impl Event {
         }
     }
 }
+
+/// An event and its time; the earliest is the greatest, and of equals the first one scheduled.
+#[derive(Clone, Debug)]
+pub(super) struct Due {
+    pub(super) at: Time,
+    /// When it was scheduled, among all events.
+    pub(super) order: u64,
+    pub(super) event: Event,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}

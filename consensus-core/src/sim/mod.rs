@@ -53,6 +53,7 @@ mod window;
 mod witness;
 mod workload;
 mod world;
+mod writing;
 
 pub use fault::{Counts, Fault, Faults, Profile};
 pub use operations::{Asked, Ended};

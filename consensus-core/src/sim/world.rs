@@ -1,7 +1,6 @@
 //! A cluster under virtual time: what happens next, and who is told.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     time::Duration,
 };
@@ -10,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Adversary, Failure, Flaw,
-    event::Event,
+    event::{Due, Event},
     fault::{Counts, Fault},
     host::{Host, Place},
     membership::Asked,
@@ -31,34 +30,6 @@ use crate::{
     state_machine::StateMachine,
     time::Time,
 };
-
-/// An event and its time; the earliest is the greatest, and of equals the first one scheduled.
-#[derive(Clone, Debug)]
-struct Due {
-    at: Time,
-    order: u64,
-    event: Event,
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}
 
 /// What was decided at an index, and what it answered on the replica that applied it first.
 #[derive(Clone, Debug)]

@@ -9,17 +9,12 @@
 //! * a linearizable read sees everything that was committed anywhere before it was submitted;
 //! * nothing is answered twice.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    mem,
-    time::Duration,
-};
+use std::{collections::BTreeMap, mem, time::Duration};
 
 use bytes::Bytes;
 use consensus_core::{
     Change, Decided, Effect, Effects, Index, Input, NodeId, Process, Read, ReadLevel, Submission,
     Ticket, Token,
-    codec::{Decode, Encode},
     raft::{
         Control, Message, Raft, Record, Role,
         invariants::{Observer, Violation},
@@ -32,6 +27,7 @@ use crate::{
     bug,
     disk::Disk,
     kv,
+    links::Links,
     node::{Node, Options},
     promises::Promises,
     trace,
@@ -41,9 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
-    links: BTreeMap<(NodeId, NodeId), VecDeque<Bytes>>,
-    /// Links that lose what is put on them.
-    cut: BTreeSet<(NodeId, NodeId)>,
+    links: Links,
     observer: Observer,
     promises: Promises,
     /// What was decided, and what it answered on the first replica that applied it.
@@ -60,8 +54,7 @@ impl Cluster {
         nodes.values().for_each(|node| holds(observer.recovered(&node.raft)));
         Self {
             nodes,
-            links: BTreeMap::new(),
-            cut: BTreeSet::new(),
+            links: Links::default(),
             observer,
             promises: Promises::default(),
             decided: Vec::new(),
@@ -201,20 +194,19 @@ impl Cluster {
 
     // The network.
 
-    /// Returns the messages on their way over a link, oldest first.
-    pub(crate) fn in_flight(&self, from: NodeId, to: NodeId) -> Vec<Message> {
-        self.links.get(&(from, to)).into_iter().flatten().map(decoded).collect()
+    /// Returns the links, with what is on its way over them.
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
     }
 
-    /// Returns the links that have messages on them, with how many.
-    pub(crate) fn busy_links(&self) -> Vec<((NodeId, NodeId), usize)> {
-        let busy = self.links.iter().filter(|(_, messages)| !messages.is_empty());
-        busy.map(|(link, messages)| (*link, messages.len())).collect()
+    /// Returns the links, to lose, repeat or cut.
+    pub(crate) fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
     }
 
     /// Delivers the message at position `at` of a link.
     pub(crate) fn deliver(&mut self, from: NodeId, to: NodeId, at: usize) {
-        let message = self.discard(from, to, at);
+        let message = self.links.take(from, to, at);
         if !self.node(to).up {
             self.note(format!("{to} is down: lost {}", trace::message(&message)));
             return;
@@ -228,43 +220,12 @@ impl Cluster {
         self.step(to, Input::Receive { from, message });
     }
 
-    /// Takes the message at position `at` off a link.
-    pub(crate) fn discard(&mut self, from: NodeId, to: NodeId, at: usize) -> Message {
-        let message = self.links.get_mut(&(from, to)).and_then(|link| link.remove(at));
-        decoded(&message.expect("the test names a message that is in flight"))
-    }
-
-    /// Puts a copy of the message at position `at` of a link behind all others.
-    pub(crate) fn duplicate(&mut self, from: NodeId, to: NodeId, at: usize) {
-        let link = self.links.entry((from, to)).or_default();
-        let message = link.get(at).expect("the test names a message that is in flight").clone();
-        link.push_back(message);
-    }
-
-    /// Cuts a link in one direction: what is sent from now on is lost.
-    pub(crate) fn cut(&mut self, from: NodeId, to: NodeId) {
-        self.cut.insert((from, to));
-    }
-
-    /// Mends all links.
-    pub(crate) fn heal(&mut self) {
-        self.cut.clear();
-    }
-
     fn put(&mut self, from: NodeId, to: NodeId, message: &Message) {
         holds(self.observer.sent(from, to, message));
         self.promises.check(from, to, message, self.nodes[&from].disk.view());
         let line = trace::message(message);
-        if self.cut.contains(&(from, to)) {
-            self.note(format!("{from} -x {to} {line}"));
-            return;
-        }
-        self.note(format!("{from} -> {to} {line}"));
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        let bytes = Bytes::from(bytes);
-        assert_eq!(&decoded(&bytes), message, "messages survive the wire");
-        self.links.entry((from, to)).or_default().push_back(bytes);
+        let arrow = if self.links.put(from, to, message) { "->" } else { "-x" };
+        self.note(format!("{from} {arrow} {to} {line}"));
     }
 
     // Disks, crashes and restarts.
@@ -503,8 +464,4 @@ fn holds(judged: Result<(), Violation>) {
     if let Err(violation) = judged {
         panic!("{violation}");
     }
-}
-
-fn decoded(bytes: &Bytes) -> Message {
-    Message::decode_all(bytes.clone()).expect("the wire returns what was sent")
 }

@@ -179,6 +179,25 @@ fn a_member_without_a_leader_is_left_in_time() {
     assert_eq!(called, [[call(1)], [call(2)], [call(3)]], "each member is asked");
 }
 
+// Goal: who is listened to is known for as long as it is connected, and nobody else: queries may go
+// there, and nowhere while the leader is sought or found.
+#[test]
+fn who_is_listened_to_is_known() {
+    let mut watcher = Watcher::new(&[1]);
+    watcher.rest();
+    assert_eq!(watcher.lookout.watched(), None, "nobody has answered");
+    watcher.told(1, None);
+    assert_eq!(watcher.lookout.watched(), Some(id(1)));
+    watcher.told(1, Some(2));
+    assert_eq!(watcher.lookout.watched(), None, "the leader is called");
+    watcher.told(2, Some(2));
+    assert_eq!(watcher.lookout.watched(), None, "the leader is asked");
+    watcher.told(2, None);
+    assert_eq!(watcher.lookout.watched(), Some(id(2)), "it leads no more");
+    watcher.lost();
+    assert_eq!(watcher.lookout.watched(), None);
+}
+
 // Goal: members that send the client to each other do not keep it running in circles.
 #[test]
 fn nobody_is_sent_in_circles() {
@@ -248,6 +267,8 @@ fn routes_lead_to_who_says_that_it_leads() {
                 }
             }
             assert!(route.is_none() || route.map(NodeId::number) == connected, "seed {seed}");
+            let watched = watcher.lookout.watched().map(NodeId::number);
+            assert!(watched.is_none() || watched == connected && route.is_none(), "seed {seed}");
             let waits = watcher.lookout.due().is_some();
             assert!(waits || called.is_some() || route.is_some(), "seed {seed}: nothing goes on");
         }

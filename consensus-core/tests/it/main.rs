@@ -12,6 +12,7 @@ mod kv;
 mod levels;
 mod limits;
 mod linearizability;
+mod links;
 mod lookout;
 #[cfg(feature = "mutants")]
 mod mutants;

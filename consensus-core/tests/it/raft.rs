@@ -101,7 +101,7 @@ impl goldenscript::Runner for Runner {
                 shown = self.lose(*from, *to, at.unwrap_or(0), count);
             }
             Verb::Duplicate { from, to, at } => {
-                self.cluster.duplicate(*from, *to, at.unwrap_or(0));
+                self.cluster.links_mut().duplicate(*from, *to, at.unwrap_or(0));
             }
             Verb::Forge { from, to, term, prev, log, commit } => {
                 let (term, Position(prev_index, prev_term)) = (Term(*term), *prev);
@@ -111,8 +111,8 @@ impl goldenscript::Runner for Runner {
                 self.cluster.receive(*from, *to, append);
             }
             Verb::Partition(nodes) => self.partition(nodes),
-            Verb::Cut { from, to } => self.cluster.cut(*from, *to),
-            Verb::Heal => self.cluster.heal(),
+            Verb::Cut { from, to } => self.cluster.links_mut().cut(*from, *to),
+            Verb::Heal => self.cluster.links_mut().heal(),
             Verb::Crash { node, kept } => self.cluster.crash(*node, kept.unwrap_or(0)),
             Verb::Restart(node) => self.cluster.restart(*node),
             Verb::Snapshot(node) => self.cluster.take_snapshot(*node),
@@ -205,7 +205,7 @@ impl Runner {
         at: Option<usize>,
         count: Option<usize>,
     ) -> Result<usize, Box<dyn Error>> {
-        let behind = self.cluster.in_flight(from, to).len().saturating_sub(at.unwrap_or(0));
+        let behind = self.cluster.links().in_flight(from, to).len().saturating_sub(at.unwrap_or(0));
         let count = count.unwrap_or_else(|| if at.is_some() { 1 } else { behind });
         let there = count > 0 && count <= behind;
         there.then_some(count).ok_or_else(|| format!("{behind} messages are there").into())
@@ -213,7 +213,7 @@ impl Runner {
 
     fn lose(&mut self, from: NodeId, to: NodeId, at: usize, count: usize) -> String {
         let lost = (0..count).map(|_| {
-            let message = self.cluster.discard(from, to, at);
+            let message = self.cluster.links_mut().take(from, to, at);
             format!("{from} -x {to} {}\n", trace::message(&message))
         });
         lost.collect()
@@ -222,8 +222,8 @@ impl Runner {
     fn partition(&mut self, nodes: &[NodeId]) {
         for other in self.all().into_iter().filter(|node| !nodes.contains(node)) {
             for node in nodes {
-                self.cluster.cut(*node, other);
-                self.cluster.cut(other, *node);
+                self.cluster.links_mut().cut(*node, other);
+                self.cluster.links_mut().cut(other, *node);
             }
         }
     }
@@ -250,7 +250,7 @@ impl Runner {
                 moved += self.cluster.persist(*node, usize::MAX);
                 moved += usize::from(self.cluster.node(*node).up && self.cluster.save(*node));
             }
-            for ((from, to), count) in self.cluster.busy_links() {
+            for ((from, to), count) in self.cluster.links().busy() {
                 if nodes.contains(&from) && nodes.contains(&to) {
                     (0..count).for_each(|_| self.cluster.deliver(from, to, 0));
                     moved += count;
@@ -330,9 +330,9 @@ impl Runner {
     }
 
     fn network(&self) -> String {
-        let links = self.cluster.busy_links();
+        let links = self.cluster.links().busy();
         let messages = links.iter().flat_map(|((from, to), _)| {
-            let messages = self.cluster.in_flight(*from, *to).into_iter();
+            let messages = self.cluster.links().in_flight(*from, *to).into_iter();
             messages.map(move |message| format!("{from} -> {to} {}\n", trace::message(&message)))
         });
         messages.collect()

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use consensus_actors::prelude::*;
+use consensus_actors::{CommitToken, prelude::*};
 use serde_json::json;
 use tokio::{runtime::Runtime, task::LocalSet};
 
@@ -266,4 +266,81 @@ fn dropped_clients_leave_their_places() {
         }
     });
     assert_eq!(http::value(cluster.http(1)), 300);
+}
+
+/// The counter as a program has it that bears old values, unless it says otherwise at the call.
+mod content {
+    use super::*;
+
+    #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+    #[replica(name = "counter")]
+    pub(super) struct Patient {
+        value: i64,
+    }
+
+    #[replicated]
+    impl Patient {
+        #[query(read = stale(max_lag = "10m"))]
+        fn get(&self) -> i64 {
+            self.value
+        }
+    }
+}
+
+/// Returns the token of a place that is so far behind another in the log.
+fn later(token: &CommitToken, by: u64) -> CommitToken {
+    let text = token.to_string();
+    let (group, index) = text.split_once('-').expect("a token has a group and an index");
+    let index = index.parse::<u64>().expect("an index is a number") + by;
+    format!("{group}-{index}").parse().expect("it is a token")
+}
+
+// Goal: a remote client reads at every level that a client in a node does, by its method's default
+// or by what is said at the call, and what a level cannot serve is refused, never weakened: with a
+// leader, and with one follower left of all nodes, which is asked then.
+#[test]
+fn remote_reads_keep_their_level() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    let left = cluster.ids().find(|id| *id != leader).expect("there are others");
+    let addresses = peers(&cluster);
+    runtime().block_on(async {
+        let hits = connect(&addresses).await;
+        let texts = addresses.iter().map(ToString::to_string);
+        let patient = content::PatientClient::connect(texts, "hits").deadline(PATIENCE).await;
+        let patient = patient.expect("a node is there");
+        let (total, token) = hits.add(7).token().await.expect("added");
+        assert_eq!(total, 7);
+        assert_eq!(hits.get().await.expect("read"), 7);
+        assert_eq!(hits.get().after(token).await.expect("read"), 7);
+        assert_eq!(hits.get().stale("10m").await.expect("read"), 7);
+        assert_eq!(patient.get().linearizable().await.expect("read"), 7);
+        let foreign = "0123456789abcdef-1".parse().expect("it is a token");
+        let error = hits.get().after(foreign).await.expect_err("it is of another group");
+        assert_eq!((error.code(), error.outcome()), (Code::ForeignToken, Outcome::NotApplied));
+        let error = hits.get().stale("soon").await.expect_err("that is no duration");
+        assert_eq!(error.code(), Code::InvalidArgument);
+        let behind = hits.get().after(later(&token, 9)).deadline("500ms").await;
+        assert_eq!(behind.expect_err("nobody has applied that").code(), Code::Behind);
+
+        // The one that is left can prove how fresh its state was.
+        assert_eq!(http::value(cluster.http(left)), 7);
+        let others: Vec<u64> = cluster.ids().filter(|id| *id != left).collect();
+        others.into_iter().for_each(|id| cluster.kill(id));
+        assert_eq!(hits.get().stale("10m").deadline(PATIENCE).await.expect("read"), 7);
+        assert_eq!(patient.get().deadline(PATIENCE).await.expect("read"), 7);
+        assert_eq!(hits.get().after(token).deadline(PATIENCE).await.expect("read"), 7);
+        let refusals = [
+            (hits.get(), Code::NoLeader),
+            (patient.get().linearizable(), Code::NoLeader),
+            (patient.get().stale("1ms"), Code::TooStale),
+            (hits.get().after(later(&token, 9)), Code::Behind),
+        ];
+        for (call, code) in refusals {
+            let error = call.deadline("2s").await.expect_err("there is no majority");
+            assert_eq!((error.code(), error.outcome()), (code, Outcome::NotApplied), "{error}");
+        }
+        let error = hits.add(1).deadline("2s").await.expect_err("there is no majority");
+        assert_eq!(error.outcome(), Outcome::NotApplied, "{error}");
+    });
 }
