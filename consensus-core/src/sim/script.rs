@@ -265,8 +265,7 @@ fn rate(fault: Fault) -> u64 {
         Fault::SlowDisk => 7_000,
         Fault::DiskFull => 8_000,
         Fault::CrashAll => 1_500,
-        Fault::WipedDisk => 1_000,
-        Fault::BitRot | Fault::MisdirectedWrite => 1_500,
+        Fault::WipedDisk | Fault::BitRot | Fault::MisdirectedWrite => 1_500,
     }
 }
 
