@@ -45,7 +45,7 @@ impl Asking {
         out: &mut Effects<Raft>,
     ) {
         // A witness would wait for ever until what it does not apply is applied.
-        if state.is_witness() {
+        if state.has_no_state() {
             state.refuse_reads(&reads, out);
             return;
         }

@@ -47,6 +47,13 @@ impl State {
         }
     }
 
+    /// Tells whether nothing can be read here: a witness has no state, nor will have whoever is about
+    /// to become one. Who has not heard yet that it takes part may be one.
+    pub(super) fn has_no_state(&self) -> bool {
+        let (membership, id) = (self.membership(), self.id());
+        self.is_witness() || membership.is_witness(id) || !membership.is_member(id)
+    }
+
     /// Refuses reads, since there is no state: whoever asks turns to the leader.
     pub(super) fn refuse_reads(&self, reads: &[Read], out: &mut Effects<Raft>) {
         let leader = self.leader();

@@ -351,6 +351,7 @@ impl Leader {
         }
 
         state.commit_to(held, |at| self.proposals.commit(at), out);
+        self.replicate_to_learners(state, out);
         self.advance_changes(state, now, out);
         self.advance_reads(state, now, out);
     }

@@ -43,6 +43,7 @@
 //!   followers so; whoever is removed is told for four election timeouts.
 //! * Who was removed for good campaigns in vain with all that know it; who is unknown may be a
 //!   member of a configuration that is not known yet, and is heard.
+//! * A learner is sent what is committed: who is about to vote must not be ahead of those that do.
 //! * Election timeouts depend on a replica's priority, and who is unfit to lead does not campaign.
 //! * Votes are refused for an election timeout after a leader was heard of, whatever has become of it
 //!   since, and after a restart: leases rest on that (dissertation 6.4.1). A heartbeat's answer says

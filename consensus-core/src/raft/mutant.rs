@@ -239,6 +239,9 @@ crate::mutants::mutants! {
     /// A learner's copies and votes count.
     LearnersCount = "learners-count", "member_learner.txt",
         "who only learns counts for nothing (QS-P02, RAFT-P23; dissertation 4.2.1)";
+    /// A learner is sent what is not committed.
+    LearnerAhead = "learner-ahead", "member_learner_committed.txt",
+        "who does not vote is sent what is committed (RAFT-P24; dissertation 4.2.1)";
     /// A configuration takes effect when it is committed.
     ConfiguredOnCommit = "configured-on-commit", "member_joint.txt",
         "a configuration is in effect as soon as it is in the log (dissertation 4.1)";

@@ -45,6 +45,15 @@ impl Leader {
         }
     }
 
+    /// Sends learners what has become committed.
+    pub(super) fn replicate_to_learners(&mut self, state: &State, out: &mut Effects<Raft>) {
+        for learner in state.membership().learners() {
+            if let Some(progress) = self.progress.get_mut(&learner) {
+                replicate(state, learner, progress, out);
+            }
+        }
+    }
+
     /// A peer can be reached no more, or again.
     pub(super) fn on_reach(
         &mut self,
@@ -89,6 +98,19 @@ impl Leader {
     }
 }
 
+impl State {
+    /// Returns the last index that `peer` is sent.
+    ///
+    /// Who does not vote gets what is committed. Else it might come to hold what a leader that is
+    /// lost had told nobody else: it would refuse its vote to all the others once one of them counts
+    /// on it, since in that one's log it votes, and could not campaign itself, since in its own it
+    /// does not.
+    fn last_for(&self, peer: NodeId) -> Index {
+        let is_spared = self.membership().is_learner(peer) && !self.has_bug(Mutant::LearnerAhead);
+        if is_spared { self.committed() } else { self.log.last_index() }
+    }
+}
+
 /// Sends `peer` what it lacks, as far as its window has room.
 pub(super) fn replicate(
     state: &State,
@@ -96,7 +118,7 @@ pub(super) fn replicate(
     progress: &mut Progress,
     out: &mut Effects<Raft>,
 ) {
-    let (last, window) = (state.log.last_index(), state.config.window());
+    let (last, window) = (state.last_for(peer), state.config.window());
     let (strips, membership) = (state.strips_for(peer), state.membership());
     // A learner that is to be a witness, which is not decided yet, is spared what it will not keep.
     if membership.is_learner(peer) && membership.is_witness(peer) && !strips {
@@ -119,9 +141,10 @@ pub(super) fn replicate(
             break;
         };
         let batch = state.log.batch(progress.next(), state.config.append_bytes_max());
-        let entries = match strips {
-            true => batch.iter().map(Entry::stripped).collect(),
-            false => batch.to_vec(),
+        let batch = batch.iter().take(last.0.saturating_sub(prev_index.0) as usize);
+        let entries: Vec<Entry> = match strips {
+            true => batch.map(Entry::stripped).collect(),
+            false => batch.cloned().collect(),
         };
         let sent = Index(prev_index.0 + entries.len() as u64);
         progress.on_sent(sent, entries.iter().map(|entry| entry.payload.size()).sum());

@@ -109,10 +109,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let is_lost =
             |it: &NodeId| self.hosts.get(it).is_some_and(|host| !host.is_good() || host.is_doomed);
         let lost = self.judge.membership().members().filter(is_lost).count();
-        // A witness that has the newest entries elects nobody who lacks them, and a node that has
-        // them, too, may not have heard yet that it votes.
-        let bearable = if self.script.temper.witness { 0 } else { self.script.temper.losses_max };
-        lost < bearable && self.possible().iter().all(|it| self.keeps_a_majority(Some(node), it))
+        lost < self.script.temper.losses_max
+            && self.possible().iter().all(|it| self.keeps_a_majority(Some(node), it))
     }
 
     /// Asks a node, any of them, to change who takes part. Counted when it comes to that.
