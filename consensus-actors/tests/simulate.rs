@@ -132,7 +132,7 @@ impl Cached {
     #[command]
     fn put(&mut self, key: String, value: u32) {
         let before = self.values.insert(key, value.into());
-        self.sum = self.sum + u64::from(value) - before.unwrap_or_default();
+        self.sum = self.sum.wrapping_add(value.into()).wrapping_sub(before.unwrap_or_default());
     }
 
     #[query]

@@ -5,7 +5,7 @@ use consensus_core::sim::{Fault, Faults, Profile};
 use crate::suggest;
 
 /// Every word with the kinds of fault that it stands for. `consensus-macros` knows them as well.
-const WORDS: [(&str, &[Fault]); 22] = [
+const WORDS: [(&str, &[Fault]); 23] = [
     (
         "crash",
         &[
@@ -37,6 +37,7 @@ const WORDS: [(&str, &[Fault]); 22] = [
     ("membership", &[Fault::MembershipChange, Fault::WitnessLetGo]),
     ("snapshot", &[Fault::SnapshotTaken, Fault::SnapshotInstalled]),
     ("rest", &[Fault::Rest, Fault::Unrest]),
+    ("lease", &[Fault::Temptation]),
 ];
 
 /// Returns the kinds of fault that `word` stands for.

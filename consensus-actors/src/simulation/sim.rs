@@ -87,6 +87,7 @@ const PROMISING: u64 = 50;
 /// | `replacement` | a disk goes on in another machine, with another clock |
 /// | `transfer` | an operator has the lead handed over |
 /// | `membership` | an operator changes who takes part |
+/// | `lease` | nodes start again, and are told to campaign late, while a leader may hold a lease |
 /// | `rest` | a group with nothing to do comes to rest; its leader stands still then |
 /// | `all`, `none` | everything, nothing |
 ///

@@ -471,11 +471,18 @@ impl Membership {
         Self::of(parts)
     }
 
-    /// Returns what the membership becomes when all learners vote that are to; the same where that
-    /// makes no sense.
-    pub(crate) fn grown(&self) -> Self {
-        let joining: BTreeSet<NodeId> = self.joining().map(|(node, _)| node).collect();
-        self.promoting(&joining).unwrap_or_else(|_| self.left())
+    /// Returns what may become of the membership by itself: it stays, or is left if it is joint, and
+    /// some of the learners vote that are to.
+    pub(crate) fn growths(&self) -> Vec<Self> {
+        let left = self.left();
+        let joining: Vec<NodeId> = left.joining().map(|(node, _)| node).collect();
+        let some = |which: u64| {
+            let chosen = joining.iter().enumerate().filter(|(at, _)| which >> at & 1 == 1);
+            chosen.map(|(_, node)| *node).collect::<BTreeSet<_>>()
+        };
+        let subsets = (1..1 << joining.len()).map(some);
+        let grown: Vec<_> = subsets.filter_map(|it| left.promoting(&it).ok()).collect();
+        [self.clone(), left].into_iter().chain(grown).collect()
     }
 
     /// Returns what becomes of the membership when these learners vote.

@@ -3,8 +3,8 @@
 use std::hash::Hasher;
 
 use super::{
-    Raft, follower::Follower, leader::Leader, message::Message, mutant::Mutant, state::State,
-    transfer::Summons,
+    Raft, follower::Follower, leader::Leader, message::Message, mutant::Mutant,
+    pre_candidate::PreCandidate, state::State, transfer::Summons,
 };
 use crate::{
     members::NodeId,
@@ -65,6 +65,10 @@ impl Candidate {
 
     fn on_tick(&mut self, state: &mut State, now: Time, out: &mut Effects<Raft>) -> Next<Raft> {
         match state.timed_out(now) {
+            // Who does not win may have lost its majority since it asked: it asks again.
+            Some(proof) if state.asks_first() => {
+                Next::Become(PreCandidate::canvass(proof, state, now, out).into())
+            }
             Some(proof) => {
                 let mut next = Self::campaign(Summons::TimedOut(proof), state, now, out);
                 if state.has_bug(Mutant::TallyKeptAcrossTerms) {

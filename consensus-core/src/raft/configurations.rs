@@ -117,6 +117,12 @@ impl State {
             && !self.is_lost()
     }
 
+    /// Tells whether this replica asks a majority before it campaigns (dissertation 9.6): who is one
+    /// alone has nobody to ask.
+    pub(super) fn asks_first(&self) -> bool {
+        self.config.pre_vote() && !self.membership().is_alone(self.id())
+    }
+
     /// Returns all members but this replica.
     pub(super) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
         let id = self.id();

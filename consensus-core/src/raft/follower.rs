@@ -45,8 +45,7 @@ impl Follower {
             return Next::Stay;
         }
         match state.timed_out(now) {
-            // Who is a majority alone has nobody to ask.
-            Some(proof) if state.config.pre_vote() && !state.membership().is_alone(state.id()) => {
+            Some(proof) if state.asks_first() => {
                 Next::Become(PreCandidate::canvass(proof, state, now, out).into())
             }
             Some(proof) => {

@@ -66,7 +66,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             operation: operation as u64,
             process,
             text: text.map_or_else(String::new, |(body, level)| {
-                workload.describe(&body) + &promised(level)
+                workload.describe(&body) + &promised(&body, level)
             }),
         });
     }
@@ -207,8 +207,9 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
 }
 
 /// Tells of a query what it is promised, if that is less than linearizability.
-pub(super) fn promised(level: ReadLevel) -> String {
+pub(super) fn promised(body: &Body, level: ReadLevel) -> String {
     match level {
+        _ if matches!(body, Body::Command(_)) => String::new(),
         ReadLevel::Linearizable => String::new(),
         ReadLevel::Lease => " (from a lease)".to_owned(),
         ReadLevel::Stale { max_lag } => format!(" (at most {max_lag:?} old)"),

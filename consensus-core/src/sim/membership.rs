@@ -98,9 +98,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             let changed: Vec<_> = changed.collect();
             possible.extend(changed);
         }
-        let later: Vec<_> = possible.iter().flat_map(|it| [it.left(), it.grown()]).collect();
-        possible.extend(later);
-        possible
+        possible.iter().flat_map(Membership::growths).collect()
     }
 
     /// Tells whether a node may be lost for good: the group goes on without it, and without those
@@ -125,9 +123,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         // What makes no sense is asked for all the same now and then, and refused.
         let targets: Vec<Membership> =
             self.possible().iter().filter_map(|it| change.apply(it).ok()).collect();
-        let is_sound = |it: &Membership| {
-            self.keeps_a_majority(None, it) && self.keeps_a_majority(None, &it.grown())
-        };
+        let is_sound =
+            |it: &Membership| it.growths().iter().all(|grown| self.keeps_a_majority(None, grown));
         if !targets.iter().all(is_sound) {
             return Ok(());
         }
@@ -135,7 +132,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         self.tell(strike, node, format!("is asked for {change:?}"));
         let patience = strike.lasts + self.script.temper.election_timeout * 4;
         // A request may be heard long after whoever sent it has given it up.
-        let until = self.now + patience + self.script.temper.election_timeout * 15;
+        let until = patience + self.script.temper.election_timeout * 15;
+        let until = self.now + self.script.temper.by_the_slowest(until);
         self.asked.push(Asked { change: change.clone(), until });
         self.administer(node, Admin::Change(change), patience);
         Ok(())

@@ -38,7 +38,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             election_timeout: temper.election_timeout,
             heartbeat: temper.heartbeat,
             pre_vote: temper.pre_vote,
-            check_quorum: temper.check_quorum && !temper.leases.may_be_disloyal(node.number()),
+            check_quorum: temper.checks_quorum(node.number()),
             lease: temper.leases.are_kept_by(node.number()),
             clock_drift: temper.leases.clock_drift(),
             rests: temper.rests,

@@ -252,7 +252,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
     /// Tells of an operation what its caller saw.
     pub(super) fn told(&self, operation: usize) -> String {
         let Some(asked) = self.operations.get(operation) else { return String::new() };
-        let call = self.describe.describe(&asked.body) + &promised(asked.level);
+        let call = self.describe.describe(&asked.body) + &promised(&asked.body, asked.level);
         let (end, text) = match &asked.returned {
             None => ("open".to_owned(), "has not ended".to_owned()),
             Some((_, at, ended)) => {

@@ -205,6 +205,20 @@ impl Temper {
 }
 
 impl Temper {
+    /// Returns how long what takes `duration` by the slowest clock takes in truth.
+    pub(super) fn by_the_slowest(&self, duration: Duration) -> Duration {
+        let slowest = self.drift.iter().copied().min().unwrap_or_default().min(0);
+        let rate = u32::try_from(1_000_000 + slowest).unwrap_or(1_000_000);
+        duration * 1_000 / (rate / 1_000).max(1)
+    }
+
+    /// Tells whether a node checks that it has a quorum, and is loyal: some that keep no leases where
+    /// others do are not. But all are where nothing else holds back who was removed.
+    pub(super) fn checks_quorum(&self, node: u64) -> bool {
+        let is_held_back = self.pre_vote || !self.faults.has(Fault::MembershipChange);
+        self.check_quorum && !(is_held_back && self.leases.may_be_disloyal(node))
+    }
+
     /// Returns how much a node is preferred as a leader.
     pub(super) fn priority(&self, node: u64) -> u8 {
         // Whoever is free campaigns at once: a lease that lasts too long shows.

@@ -198,8 +198,9 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
     /// Runs until all is settled after the end of the faults.
     pub(super) fn run(&mut self) -> Result<(), Failure> {
         let timeout = self.script.temper.election_timeout;
-        let serving = Time::ZERO + self.plan.duration() + self.service_within();
-        let settled = serving + timeout * 40;
+        let slowly = |duration| self.script.temper.by_the_slowest(duration);
+        let serving = Time::ZERO + self.plan.duration() + slowly(self.service_within());
+        let settled = serving + slowly(timeout * 40);
         let (a_second, an_operation, at_all) = EVENTS_MAX;
         let operations = self.plan.operations() as u64;
         let events_max = a_second * settled.since(Time::ZERO).as_secs() + an_operation * operations;

@@ -30,7 +30,7 @@ const PROTOCOLS: [&str; 1] = ["raft"];
 const PROTOCOLS_PLANNED: [&str; 5] = ["multi_paxos", "epaxos", "zab", "pbft", "eventual"];
 const PROFILES: [&str; 6] = ["calm", "network", "crash", "disk", "clock", "all"];
 /// `consensus-actors` says what they stand for.
-const FAULTS: [&str; 24] = [
+const FAULTS: [&str; 25] = [
     "crash",
     "pause",
     "partition",
@@ -53,6 +53,7 @@ const FAULTS: [&str; 24] = [
     "membership",
     "snapshot",
     "rest",
+    "lease",
     "all",
     "none",
 ];
