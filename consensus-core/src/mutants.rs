@@ -126,6 +126,11 @@ impl Bug {
         }
     }
 
+    /// Tells whether random runs of a few thousand seeds show it too seldom to be counted on.
+    pub fn is_seldom(self) -> bool {
+        matches!(self, Self::Raft(mutant) if mutant.is_seldom())
+    }
+
     /// Returns the rule that is broken.
     pub fn rule(self) -> &'static str {
         match self {

@@ -69,7 +69,7 @@ pub(super) fn hunt(options: &Sim) -> Result<ExitCode> {
     if options.json {
         say(as_json(&hunted));
     }
-    let passed = hunted.iter().all(|one| one.caught.is_some() && one.green == CALM);
+    let passed = hunted.iter().all(|one| (one.caught.is_some() || one.left) && one.green == CALM);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -89,6 +89,8 @@ struct Hunted {
     restless: Option<(u64, Failure)>,
     /// How many seeds it took to catch the bug, and what the last one showed.
     caught: Option<(u64, Failure)>,
+    /// Random runs show it too seldom, so that only its script was asked.
+    left: bool,
 }
 
 impl Hunt<'_> {
@@ -104,14 +106,16 @@ impl Hunt<'_> {
         })?;
         let mut caught = None;
         let faulty = sim::plan(self.builder.clone().bug(bug))?;
-        self.judge(&faulty, self.seeds.clone(), |seed, failure| {
+        let left = bug.is_seldom() && self.options.mutant.is_none();
+        let seeds = if left { 0..0 } else { self.seeds.clone() };
+        self.judge(&faulty, seeds, |seed, failure| {
             let seeds = seed - self.seeds.start + 1;
             let most = self.seeds.end - self.seeds.start;
             progress.show(|| format!("{bug}: {seeds} of at most {most} seeds"));
             caught = failure.map(|failure| (seeds, failure));
             if caught.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(Hunted { bug, green, restless, caught })
+        Ok(Hunted { bug, green, restless, caught, left })
     }
 
     /// Runs seeds of a plan, and hands out in their order why they failed.
@@ -141,6 +145,7 @@ impl Hunted {
     fn told(&self) -> String {
         let caught = match &self.caught {
             Some((seeds, failure)) => format!("caught in {seeds} seeds, {failure}"),
+            None if self.left => format!("left to {}", self.bug.pinned_by()),
             None => "not caught".to_owned(),
         };
         match &self.restless {
@@ -157,33 +162,48 @@ fn print(hunted: &[Hunted], seeds: &Range<u64>) {
     for column in table.column_iter_mut().skip(1).take(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    for Hunted { bug, green, caught, .. } in hunted {
+    for Hunted { bug, green, caught, left, .. } in hunted {
         let (took, by) = match caught {
             Some((took, failure)) => (took.to_string(), failure.flaw.to_string()),
+            None if *left => ("-".to_owned(), "its script".to_owned()),
             None => ("-".to_owned(), "not caught".to_owned()),
         };
         let calm = format!("{green} of {CALM}");
         table.add_row([bug.name(), &took, &by, &calm, bug.pinned_by(), bug.rule()]);
     }
     say(table);
-    let (caught, all) = (hunted.iter().filter(|one| one.caught.is_some()).count(), hunted.len());
-    let limit = seeds.end - seeds.start;
+    let (caught, left) = (count(hunted, |one| one.caught.is_some()), count(hunted, |one| one.left));
+    let (all, limit) = (hunted.len() - left, seeds.end - seeds.start);
     say(format_args!("{caught} of {all} caught in at most {limit} seeds each"));
+    if left > 0 {
+        say(format_args!(
+            "{left} more are left to their scripts, since random runs show them too seldom; \
+             --mutant NAME hunts one of them all the same"
+        ));
+    }
     let shown = |took: Option<u64>| took.map_or_else(|| "not caught".to_owned(), |n| n.to_string());
     let (median, worst) = (shown(median(hunted)), shown(worst(hunted)));
     say(format_args!("seeds until caught: median {median}, worst {worst}"));
 }
 
-/// Returns how many seeds each took, those that were not caught last.
+fn count(hunted: &[Hunted], has: impl Fn(&Hunted) -> bool) -> usize {
+    hunted.iter().filter(|one| has(one)).count()
+}
+
+/// Returns how many seeds each took that was hunted, those that were not caught last.
 fn sorted(hunted: &[Hunted]) -> Vec<Option<u64>> {
-    let mut took: Vec<_> =
-        hunted.iter().map(|one| one.caught.as_ref().map(|(seeds, _)| *seeds)).collect();
+    let mut took: Vec<_> = hunted
+        .iter()
+        .filter(|one| !one.left)
+        .map(|one| one.caught.as_ref().map(|(seeds, _)| *seeds))
+        .collect();
     took.sort_unstable_by_key(|took| took.unwrap_or(u64::MAX));
     took
 }
 
 fn median(hunted: &[Hunted]) -> Option<u64> {
-    sorted(hunted).get(hunted.len() / 2).copied().flatten()
+    let took = sorted(hunted);
+    took.get(took.len() / 2).copied().flatten()
 }
 
 fn worst(hunted: &[Hunted]) -> Option<u64> {
@@ -191,7 +211,7 @@ fn worst(hunted: &[Hunted]) -> Option<u64> {
 }
 
 fn as_json(hunted: &[Hunted]) -> Json {
-    let mutants = hunted.iter().map(|Hunted { bug, green, restless, caught }| {
+    let mutants = hunted.iter().map(|Hunted { bug, green, restless, caught, left }| {
         let failed = |failed: &Option<(u64, Failure)>| {
             failed.as_ref().map(|(_, failure)| failure.to_string())
         };
@@ -202,6 +222,7 @@ fn as_json(hunted: &[Hunted]) -> Json {
             "seeds": caught.as_ref().map(|(seeds, _)| seeds),
             "caught_by": caught.as_ref().map(|(_, failure)| failure.flaw.to_string()),
             "what": failed(caught),
+            "left_to_script": left,
             "calm_green": green,
             "calm_seeds": CALM,
             "calm_failure": failed(restless),
@@ -209,7 +230,7 @@ fn as_json(hunted: &[Hunted]) -> Json {
     });
     json!({
         "mutants": mutants.collect::<Vec<_>>(),
-        "caught": hunted.iter().filter(|one| one.caught.is_some()).count(),
+        "caught": count(hunted, |one| one.caught.is_some()),
         "median": median(hunted),
         "worst": worst(hunted),
     })
