@@ -210,7 +210,7 @@ class Model {
     const began = this.wrong.map((operation) => operation.from);
     let from = Math.min(to, ...began);
     const turns = this.events.filter((event) => event.time < from &&
-      (this.isTurn(event) || event.role.endsWith("candidate")));
+      (this.isTurn(event) || event.role?.endsWith("candidate")));
     const reach = Math.max(8e8, 1.5 * (to - from));
     const near = turns.slice(-4).filter((turn) => to - turn.time <= reach);
     from = Math.min(from, ...near.map((turn) => turn.time));
