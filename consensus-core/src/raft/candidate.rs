@@ -10,7 +10,6 @@ use crate::{
     members::NodeId,
     process::{Effect, Effects, Input, Token},
     quorum::{Tally, Verdict},
-    raft::Control,
     role::{Next, Step},
     time::Time,
 };
@@ -180,16 +179,7 @@ impl Step<Raft> for Candidate {
                     return Next::Become(Follower::new().into());
                 }
             }
-            Input::Control(Control::TakeSnapshot) => state.take_asked_snapshot(out),
-            Input::Control(Control::Read(reads)) => state.read_without_leader(now, reads, out),
-            Input::Control(Control::Transfer { ticket, .. }) => {
-                state.refuse_tickets([ticket], out);
-            }
-            Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
-            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
-            Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
-            Input::Control(Control::Behind(behind)) => state.behind = behind,
-            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
+            Input::Control(control) => state.on_control(now, control, out),
         }
         Next::Stay
     }

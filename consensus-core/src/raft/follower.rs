@@ -297,7 +297,6 @@ impl Step<Raft> for Follower {
             Input::Submit(submissions) => state.refuse(submissions, out),
             Input::Persisted { upto } => state.on_persisted(upto, out),
             Input::Snapshot(report) => state.on_report(report, out),
-            Input::Control(Control::TakeSnapshot) => state.take_asked_snapshot(out),
             Input::Control(Control::Read(reads)) => {
                 self.asking.on_read(state, now, reads, out);
                 // It asks again until the leader answers.
@@ -305,14 +304,7 @@ impl Step<Raft> for Follower {
                     state.get_up(now);
                 }
             }
-            Input::Control(Control::Transfer { ticket, .. }) => {
-                state.refuse_tickets([ticket], out);
-            }
-            Input::Control(Control::Change { ticket, .. }) => state.refuse_tickets([ticket], out),
-            Input::Control(Control::Resign { ticket }) => state.on_resign(ticket, out),
-            Input::Control(Control::StorageFull(full)) => state.set_storage_full(full),
-            Input::Control(Control::Behind(behind)) => state.behind = behind,
-            Input::Control(Control::Silent(_) | Control::Alive(_)) => {}
+            Input::Control(control) => state.on_control(now, control, out),
         }
         Next::Stay
     }

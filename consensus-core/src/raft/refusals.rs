@@ -1,7 +1,7 @@
 //! Whom a replica hears, and what it says where it does not do what it was asked for.
 
 use super::{
-    Raft,
+    Control, Raft,
     message::{AppendResult, Message, Term},
     state::State,
 };
@@ -10,6 +10,7 @@ use crate::{
     log::Index,
     members::NodeId,
     process::{Effect, Effects, Submission, Ticket},
+    time::Time,
 };
 
 impl State {
@@ -82,6 +83,21 @@ impl State {
             | Message::TimeoutNow { .. }
             | Message::RestReply { .. }
             | Message::SnapshotReply { .. } => {}
+        }
+    }
+
+    /// Does what a role that does not lead makes of its host's and of operators' words.
+    pub(super) fn on_control(&mut self, now: Time, control: Control, out: &mut Effects<Raft>) {
+        match control {
+            Control::TakeSnapshot => self.take_asked_snapshot(out),
+            Control::Read(reads) => self.read_without_leader(now, reads, out),
+            Control::Transfer { ticket, .. } | Control::Change { ticket, .. } => {
+                self.refuse_tickets([ticket], out);
+            }
+            Control::Resign { ticket } => self.on_resign(ticket, out),
+            Control::StorageFull(full) => self.set_storage_full(full),
+            Control::Behind(behind) => self.behind = behind,
+            Control::Silent(_) | Control::Alive(_) => {}
         }
     }
 
