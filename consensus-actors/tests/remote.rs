@@ -6,7 +6,7 @@ use std::{
     io::Write,
     net::TcpListener,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, mpsc},
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -255,17 +255,19 @@ async fn nobody_listens() {
 async fn other_ports_are_told() {
     let strange = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
     let address = strange.local_addr().expect("it is bound").to_string();
+    let (over, until_over) = mpsc::channel::<()>();
     let serving = thread::spawn(move || {
         let (mut stream, _) = strange.accept().expect("a client comes");
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("it listens");
         let silent = strange.accept().expect("it comes again");
-        thread::sleep(Duration::from_secs(1));
+        until_over.recv().expect_err("the test ends, and says nothing");
         drop((stream, silent));
     });
     let error = CounterClient::connect([&address], "hits").deadline("700ms").await;
     let error = error.err().expect("it is no node");
     assert_eq!(error.code(), Code::Unreachable);
     assert!(error.message().contains("is no peer port of a node"), "{error}");
+    drop(over);
     serving.join().expect("the thread ends");
 }
 
