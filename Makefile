@@ -1,6 +1,6 @@
 # `make verify` only reads; `make fix` rewrites.
 
-.PHONY: verify fix test format lint doc deny
+.PHONY: verify fix test format lint doc deny bench-peers
 
 verify: test format lint doc deny
 
@@ -28,3 +28,11 @@ doc:
 # Licences, duplicates and sources need no network; advisories need the advisory database.
 deny:
 	cargo deny check bans licenses sources
+
+# Compares us with other libraries at the same work, in a quarter of an hour or so on a machine
+# that does nothing else: `make bench-peers ARGS="--modes mem --clients 64 --rounds 3"` is quicker.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+bench-peers:
+	cargo build --release -p examples --example bench
+	cargo run --release --manifest-path comparison/Cargo.toml -- run \
+		--ours $(TARGET)/release/examples/bench --data $(TARGET) $(ARGS)
