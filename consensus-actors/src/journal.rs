@@ -13,6 +13,7 @@ use actix::{Actor, ActorContext, Addr, Arbiter, AsyncContext, Context, Handler, 
 use bytes::Bytes;
 use consensus_core::{
     GroupId, Token,
+    codec::Encode,
     journal::{Disk, DiskError, Journal, JournalError, Operation},
 };
 
@@ -152,6 +153,48 @@ pub(crate) trait Durability: Send + Sync {
 pub(crate) struct Register {
     pub(crate) group: GroupId,
     pub(crate) durability: Arc<dyn Durability>,
+}
+
+/// Where a group's records go.
+#[derive(Clone)]
+pub(crate) enum Records {
+    /// To the node's journal.
+    Kept(Addr<JournalActor>),
+    /// Nowhere: whatever they tell goes with the process.
+    Unkept,
+}
+
+impl Records {
+    /// Lets `durability` hear of a group's records.
+    pub(crate) fn register(&self, group: GroupId, durability: Arc<dyn Durability>) {
+        if let Self::Kept(journal) = self {
+            journal.do_send(Register { group, durability });
+        }
+    }
+
+    /// Makes records durable, in order; returns the last one if they are as durable as they will
+    /// be.
+    pub(crate) fn append(
+        &self,
+        group: GroupId,
+        records: Vec<(Token, impl Encode)>,
+    ) -> Option<Token> {
+        match self {
+            Self::Kept(journal) => {
+                let encoded = records.iter().map(|(token, record)| (*token, record.encoded()));
+                journal.do_send(Append { group, records: encoded.collect() });
+                None
+            }
+            Self::Unkept => records.last().map(|(token, _)| *token),
+        }
+    }
+
+    /// Gives up a group's records before one.
+    pub(crate) fn compact(&self, group: GroupId, before: Token) {
+        if let Self::Kept(journal) = self {
+            journal.do_send(Compact { group, before });
+        }
+    }
 }
 
 /// Makes records durable, in order.

@@ -51,6 +51,7 @@ mod error;
 mod http;
 mod journal;
 mod json;
+mod memory;
 mod node;
 #[cfg(test)]
 mod paused;
@@ -79,6 +80,7 @@ pub use consensus_core::{
 pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated, simulate};
 pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};
+pub use memory::MemoryCluster;
 pub use node::{Hosting, Node, NodeBuilder};
 pub use remote::Connecting;
 pub use replica::Replica;

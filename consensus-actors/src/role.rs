@@ -62,8 +62,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
 
 /// Where the effects of a role go.
 pub(crate) trait Outlets<P: Seated>: 'static {
-    /// Makes records durable, in order.
-    fn persist(&mut self, records: Vec<(Token, P::Record)>);
+    /// Makes records durable, in order; returns the last of them if they are at once. Else the seat
+    /// is told when they are.
+    fn persist(&mut self, records: Vec<(Token, P::Record)>) -> Option<Token>;
     /// Sends messages to peers, in order.
     fn send(&mut self, messages: Vec<(Address, P::Message)>);
     /// Hands decisions to the replica, in order.
@@ -152,8 +153,8 @@ impl<P: Hosted> Post<P> {
     }
 
     /// Carries out the effects of a batch: one message to the journal, one to each link, one to the
-    /// replica.
-    fn release(&mut self) {
+    /// replica. Returns the last record if all are durable at once.
+    fn release(&mut self) -> Option<Token> {
         let (mut records, mut messages, mut decisions) = (Vec::new(), Vec::new(), Vec::new());
         let mut orders = Vec::new();
         let mut compact = None;
@@ -196,9 +197,10 @@ impl<P: Hosted> Post<P> {
         if !messages.is_empty() {
             self.outlets.send(messages);
         }
-        if !records.is_empty() {
-            self.outlets.persist(records);
-        }
+        let durable = match records.is_empty() {
+            true => None,
+            false => self.outlets.persist(records),
+        };
         if let Some(before) = compact {
             self.outlets.compact(before);
         }
@@ -206,6 +208,7 @@ impl<P: Hosted> Post<P> {
             self.outlets.decide(decisions);
         }
         orders.into_iter().for_each(|order| self.outlets.order(order));
+        durable
     }
 }
 
@@ -280,35 +283,40 @@ where
     ) -> Result<Held<P, R>, Recipient<Delivery<P>>> {
         let now = post.clock.now();
         let mut inputs = inputs.into_iter();
-        while let Some(input) = inputs.next() {
-            if let Input::Persisted { upto } = &input {
-                post.durable = post.durable.max(*upto);
-            }
-            let Post { state, effects, .. } = &mut *post;
-            let Some(next) = advance(&mut role, state, now, input, effects) else { continue };
-            match R::try_from(next) {
-                Ok(same) => role = same,
-                Err(next) => {
-                    post.release();
-                    return Err(Self::pass_on(next, post, inputs, ctx));
+        loop {
+            while let Some(input) = inputs.next() {
+                if let Input::Persisted { upto } = &input {
+                    post.durable = post.durable.max(*upto);
+                }
+                let Post { state, effects, .. } = &mut *post;
+                let Some(next) = advance(&mut role, state, now, input, effects) else { continue };
+                match R::try_from(next) {
+                    Ok(same) => role = same,
+                    Err(next) => {
+                        let durable = post.release().map(|upto| Input::Persisted { upto });
+                        let rest = durable.into_iter().chain(inputs).collect();
+                        return Err(Self::pass_on(next, post, rest, ctx));
+                    }
                 }
             }
+            match post.release() {
+                Some(upto) => inputs = vec![Input::Persisted { upto }].into_iter(),
+                None => return Ok((role, post)),
+            }
         }
-        post.release();
-        Ok((role, post))
     }
 
     /// Gives the seat to `next`, with the rest of the batch as the first thing it sees.
     fn pass_on(
         next: P::Role,
         post: Box<Post<P>>,
-        rest: IntoIter<Input<P>>,
+        rest: Vec<Input<P>>,
         ctx: &mut Context<Self>,
     ) -> Recipient<Delivery<P>> {
         let seat = Arc::clone(&post.seat);
         let start = || {
             let successor = P::start(next, post, false);
-            successor.do_send(Delivery::Forwarded(rest.collect()));
+            successor.do_send(Delivery::Forwarded(rest));
             ctx.address().do_send(Delivery::Fence);
             successor
         };

@@ -181,6 +181,11 @@ fn print(hunted: &[Hunted], seeds: &Range<u64>) {
              --mutant NAME hunts one of them all the same"
         ));
     }
+    for Hunted { bug, restless, .. } in hunted {
+        if let Some((seed, failure)) = restless {
+            say(format_args!("{bug} shows without faults, as none may: seed {seed}, {failure}"));
+        }
+    }
     let shown = |took: Option<u64>| took.map_or_else(|| "not caught".to_owned(), |n| n.to_string());
     let (median, worst) = (shown(median(hunted)), shown(worst(hunted)));
     say(format_args!("seeds until caught: median {median}, worst {worst}"));

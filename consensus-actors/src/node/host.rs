@@ -34,7 +34,7 @@ use crate::{
         },
     },
     error::{Code, Error, Result},
-    journal::{self, JournalActor},
+    journal::Records,
     replica::{Keeping, Place, Proposer, Replica},
     replicated::Replicated,
     role::{Hosted, Labels, Post},
@@ -133,7 +133,7 @@ pub(crate) struct NodeActor {
     pub(super) founders: BTreeMap<NodeId, String>,
     pub(super) roster: Roster,
     pub(super) recovered: Recovered,
-    pub(super) journal: Addr<JournalActor>,
+    pub(super) records: Records,
     pub(super) archive: Addr<Archive>,
     pub(super) workers: Workers,
     pub(super) clock: Addr<Clock>,
@@ -320,10 +320,10 @@ impl NodeActor {
             false => replica.start(),
         };
 
-        self.journal.do_send(journal::Register { group, durability: Arc::clone(&seat) as _ });
+        self.records.register(group, Arc::clone(&seat) as _);
         let outlets = GroupOutlets {
             group,
-            journal: self.journal.clone(),
+            records: self.records.clone(),
             archive: self.archive.clone(),
             links: self.links.clone(),
             replica: replica.clone().recipient(),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr};
+use actix::{Actor, Addr, Arbiter};
 use consensus_core::{
     NodeId,
     journal::{self, Journal, JournalError, JournalId},
@@ -33,7 +33,7 @@ use crate::{
     },
     error::{Code, Error, Result},
     http,
-    journal::{FileDisk, JournalActor, NodeDisk, end_process},
+    journal::{FileDisk, JournalActor, NodeDisk, Records, end_process},
     sync::lock,
     transport::{
         self, Identity, Incoming, Links, Network, Presence, Roster, Tcp, acquaint,
@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// How often roles and replicas look at the time: a fifth of a heartbeat, within reason.
-fn tick_period(heartbeat: Duration) -> Duration {
+pub(crate) fn tick_period(heartbeat: Duration) -> Duration {
     (heartbeat / 5).clamp(Duration::from_millis(2), Duration::from_millis(20))
 }
 
@@ -85,9 +85,9 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
     let thread =
         std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
             let system = actix_rt::System::new();
-            let disk_thread = actix_rt::Arbiter::new();
+            let disk_thread = Arbiter::new();
             let journal = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
-            let archive_thread = actix_rt::Arbiter::new();
+            let archive_thread = Arbiter::new();
             let workers: Workers = Arc::new(work);
             let archive = Archive::new(shelves, Arc::clone(&workers)).launch(&archive_thread);
             let parts = Parts {
@@ -97,15 +97,16 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
                 join: card.join,
                 identity,
                 recovered,
-                journal,
+                records: Records::Kept(journal.clone()),
                 archive,
                 workers,
                 calendar: Arc::new(MachineCalendar),
                 network: Arc::new(Tcp),
+                links: Links::default(),
                 draw: Box::new(|| getrandom::u64().map_err(io::Error::other)),
                 http: http_address,
             };
-            let written = system.block_on(run(parts, ports, started, stopped));
+            let written = system.block_on(run((parts, journal), ports, started, stopped));
             archive_thread.stop();
             archive_thread.join().ok();
             disk_thread.stop();
@@ -133,7 +134,7 @@ fn shelves(directory: PathBuf) -> Shelves {
 }
 
 /// Has something done that takes long, on a thread of its own; here if there can be none.
-fn work(job: Box<dyn FnOnce() + Send>) {
+pub(crate) fn work(job: Box<dyn FnOnce() + Send>) {
     let spawned = std::thread::Builder::new().name("consensus-snapshot".to_owned()).spawn(|| {
         let _guard = AbortOnPanic("snapshot");
         job();
@@ -159,12 +160,13 @@ pub(crate) struct Parts {
     pub(crate) join: Vec<String>,
     pub(crate) identity: Identity,
     pub(crate) recovered: journal::Recovered,
-    pub(crate) journal: Addr<JournalActor>,
+    pub(crate) records: Records,
     pub(crate) archive: Addr<Archive>,
     pub(crate) workers: Workers,
     pub(crate) calendar: Arc<dyn Calendar>,
     pub(crate) tick: Duration,
     pub(crate) network: Arc<dyn Network>,
+    pub(crate) links: Links,
     pub(crate) draw: Draw,
     pub(crate) http: Option<SocketAddr>,
 }
@@ -175,10 +177,10 @@ pub(crate) fn assemble(
     parts: Parts,
     incoming: Option<impl Incoming + 'static>,
 ) -> (Arc<Shared>, Vec<JoinHandle<()>>) {
-    let Parts { settings, founders, join, identity, recovered, journal, .. } = parts;
-    let Parts { archive, workers, calendar, tick, network, draw, http, .. } = parts;
+    let Parts { settings, founders, join, identity, recovered, records, .. } = parts;
+    let Parts { archive, workers, calendar, tick, network, links, draw, http, .. } = parts;
     let (id, cluster) = (settings.id, Arc::clone(&identity.cluster));
-    let (inlets, links) = (identity.presence.inlets(), Links::default());
+    let inlets = identity.presence.inlets();
     links.sync(&network, &identity);
     let following = links.clone().follow(Arc::clone(&network), identity.clone());
     let acquainting = acquaint(Arc::clone(&network), identity.clone(), join);
@@ -190,7 +192,7 @@ pub(crate) fn assemble(
         founders,
         roster: identity.roster.clone(),
         recovered,
-        journal,
+        records,
         archive,
         workers,
         clock,
@@ -214,6 +216,7 @@ pub(crate) fn assemble(
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),
         actor: actor.start(),
+        arbiter: Arbiter::try_current(),
         stop: Mutex::new(None),
         thread: Mutex::new(None),
         ended: Mutex::new(None),
@@ -227,12 +230,11 @@ pub(crate) fn assemble(
 
 /// The life of the node's thread; tells whether the journal has written all that waited.
 async fn run(
-    parts: Parts,
+    (parts, journal): (Parts, Addr<JournalActor>),
     ports: Ports,
     started: std::sync::mpsc::Sender<Result<Arc<Shared>>>,
     stopped: oneshot::Receiver<Duration>,
 ) -> bool {
-    let journal = parts.journal.clone();
     let incoming = match ports.peer.map(tokio::net::TcpListener::from_std).transpose() {
         Ok(incoming) => incoming,
         Err(error) => {

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::Addr;
+use actix::{Addr, ArbiterHandle};
 use consensus_core::{Index, NodeId, Status, snapshot::Manifest};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -73,6 +73,7 @@ pub(crate) struct Shared {
     all_hosted: AtomicBool,
     started: Instant,
     actor: Addr<NodeActor>,
+    arbiter: Option<ArbiterHandle>,
     /// Ends the node, within so long.
     stop: Mutex<Option<oneshot::Sender<Duration>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -93,6 +94,19 @@ impl Node {
     /// Returns where the node serves HTTP, if it does.
     pub fn http(&self) -> Option<SocketAddr> {
         self.shared.http
+    }
+
+    /// Returns the arbiter of the node's actors, for actors and futures that call its groups often:
+    /// there a call wakes no other thread. Whatever blocks on it holds up the node.
+    ///
+    /// ```no_run
+    /// # use consensus_actors::prelude::*;
+    /// # fn example(node: Node) {
+    /// node.arbiter().spawn(async { /* calls one after the other */ });
+    /// # }
+    /// ```
+    pub fn arbiter(&self) -> ArbiterHandle {
+        self.shared.arbiter.clone().expect("a node's actors have an arbiter")
     }
 
     /// Hosts a replica of the group `name`: `node.host::<Counter>("hits").await?` returns its typed

@@ -17,7 +17,7 @@ use super::Board;
 use crate::{
     archive::{Archive, Errand, Reports},
     clock::Ticked,
-    journal::{self, Durability, JournalActor},
+    journal::{Durability, Records},
     replica::{Decisions, Origin, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
     role::{Decision, Hosted, Outlets},
@@ -74,7 +74,7 @@ impl<P: Hosted> Durability for Seat<P> {
 /// Where the effects of a group's role go.
 pub(super) struct GroupOutlets {
     pub(super) group: GroupId,
-    pub(super) journal: Addr<JournalActor>,
+    pub(super) records: Records,
     pub(super) archive: Addr<Archive>,
     pub(super) links: Links,
     pub(super) replica: actix::Recipient<Decisions>,
@@ -84,9 +84,8 @@ pub(super) struct GroupOutlets {
 }
 
 impl<P: Hosted> Outlets<P> for GroupOutlets {
-    fn persist(&mut self, records: Vec<(Token, P::Record)>) {
-        let records = records.iter().map(|(token, record)| (*token, record.encoded())).collect();
-        self.journal.do_send(journal::Append { group: self.group, records });
+    fn persist(&mut self, records: Vec<(Token, P::Record)>) -> Option<Token> {
+        self.records.append(self.group, records)
     }
 
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
@@ -108,7 +107,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn compact(&mut self, before: Token) {
-        self.journal.do_send(journal::Compact { group: self.group, before });
+        self.records.compact(self.group, before);
     }
 
     fn publish(&mut self, status: Status) {

@@ -36,11 +36,11 @@ use crate::{
     Client, Node, Replica, Replicated,
     archive::{Archive, ShelfDisk, Shelves, Workers},
     clock::{Calendar, NodeClock},
-    journal::{JournalActor, NodeDisk},
+    journal::{JournalActor, NodeDisk, Records},
     node::launch::{Parts, assemble},
     remote::{self, Courier},
     sync::lock,
-    transport::{Identity, Peer, Presence, Roster, Store, admission::Greeting},
+    transport::{Identity, Links, Peer, Presence, Roster, Store, admission::Greeting},
 };
 
 /// The name of the group that every node hosts.
@@ -362,12 +362,13 @@ impl World {
             settings,
             identity,
             recovered,
-            journal,
+            records: Records::Kept(journal),
             archive: Archive::new(shelves, Arc::clone(&workers)).start(),
             workers,
             calendar,
             tick: TICK,
             network: self.wire.of(pulse.life),
+            links: Links::default(),
             draw: Box::new(move || Ok(drawn.next())),
             http: None,
         }

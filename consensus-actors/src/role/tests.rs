@@ -216,7 +216,9 @@ impl Hosted for Relay {
 struct Report(mpsc::Sender<Status>);
 
 impl Outlets<Relay> for Report {
-    fn persist(&mut self, _: Vec<(Token, Count)>) {}
+    fn persist(&mut self, _: Vec<(Token, Count)>) -> Option<Token> {
+        None
+    }
     fn send(&mut self, _: Vec<(Address, Count)>) {}
     fn decide(&mut self, _: Vec<Decision>) {}
     fn compact(&mut self, _: Token) {}

@@ -11,7 +11,7 @@ use consensus_core::NodeId;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Item,
+    Inlets, Item, Presence,
     handshake::Identity,
     link::{Close, Link, Look, Move},
     network::Network,
@@ -25,7 +25,15 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// The links to all peers.
 #[derive(Clone, Default)]
-pub(crate) struct Links(Arc<Mutex<BTreeMap<NodeId, Line>>>);
+pub(crate) struct Links(Arc<Mutex<BTreeMap<NodeId, Way>>>);
+
+/// How items get to a peer.
+enum Way {
+    /// By a connection.
+    Line(Line),
+    /// At once: the peer is in this process.
+    Within { from: NodeId, inlets: Inlets },
+}
 
 /// A link, and until when it lasts.
 struct Line {
@@ -36,13 +44,24 @@ struct Line {
 }
 
 impl Links {
+    /// Makes the links of `from` to nodes of the same process, by what each knows of its peers.
+    pub(crate) fn within(from: NodeId, nodes: &BTreeMap<NodeId, Presence>) -> Self {
+        let others = nodes.iter().filter(|(peer, _)| **peer != from);
+        let ways =
+            others.map(|(peer, presence)| (*peer, Way::Within { from, inlets: presence.inlets() }));
+        Self(Arc::new(Mutex::new(ways.collect())))
+    }
+
     /// Sends items to a peer; they may be lost.
     pub(crate) fn send(&self, to: NodeId, items: Vec<Item>) {
         match lock(&self.0).get(&to) {
-            Some(line) => {
+            Some(Way::Line(line)) => {
                 if line.queue.push(items) {
                     line.link.do_send(Look);
                 }
+            }
+            Some(Way::Within { from, inlets }) => {
+                inlets.hand_out(*from, items).expect("what was encoded here decodes here");
             }
             None => tracing::debug!(%to, "no link to this node"),
         }
@@ -72,7 +91,8 @@ impl Links {
         let mut lines = lock(&self.0);
         for (peer, address) in &wanted {
             match lines.get_mut(peer) {
-                Some(line) => {
+                Some(Way::Within { .. }) => {}
+                Some(Way::Line(line)) => {
                     line.until = None;
                     if line.address != *address {
                         line.address.clone_from(address);
@@ -85,11 +105,12 @@ impl Links {
                     let waiting = Arc::clone(&queue);
                     let link = Link::launch(network, identity, (*peer, address.clone()), waiting);
                     let line = Line { link, queue, address: address.clone(), until: None };
-                    lines.insert(*peer, line);
+                    lines.insert(*peer, Way::Line(line));
                 }
             }
         }
-        lines.retain(|peer, line| {
+        lines.retain(|peer, way| {
+            let Way::Line(line) = way else { return true };
             if wanted.contains_key(peer) {
                 return true;
             }
@@ -99,6 +120,10 @@ impl Links {
             }
             until > now
         });
-        lines.values().filter_map(|line| line.until).min()
+        let until = |way: &Way| match way {
+            Way::Line(line) => line.until,
+            Way::Within { .. } => None,
+        };
+        lines.values().filter_map(until).min()
     }
 }

@@ -53,7 +53,7 @@ pub(crate) use handshake::{Identity, Shown};
 pub(crate) use link::{Link, Look};
 pub(crate) use links::Links;
 pub(crate) use listener::listen;
-pub(crate) use network::{Incoming, Network, Tcp};
+pub(crate) use network::{Incoming, Network, Nowhere, Tcp};
 pub(crate) use presence::Presence;
 #[cfg(test)]
 pub(crate) use queue::Queue;
@@ -162,9 +162,17 @@ impl Inlets {
     /// Delivers the items of a frame; those of a group that is not hosted here are dropped, as a
     /// network may.
     fn deliver(&self, from: NodeId, mut body: Bytes) -> Result<(), DecodeError> {
-        let mut by_group: BTreeMap<GroupId, Vec<Item>> = BTreeMap::new();
+        let mut items = Vec::new();
         while !body.is_empty() {
-            let item = Item::decode(&mut body)?;
+            items.push(Item::decode(&mut body)?);
+        }
+        self.hand_out(from, items)
+    }
+
+    /// Delivers items, each group's in their order.
+    fn hand_out(&self, from: NodeId, items: Vec<Item>) -> Result<(), DecodeError> {
+        let mut by_group: BTreeMap<GroupId, Vec<Item>> = BTreeMap::new();
+        for item in items {
             by_group.entry(item.group).or_default().push(item);
         }
         for (group, items) in by_group {

@@ -34,6 +34,16 @@ pub(crate) trait Incoming: Send {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>>;
 }
 
+/// No network: nobody can be called.
+pub(crate) struct Nowhere;
+
+impl Network for Nowhere {
+    fn dial(&self, address: &str) -> Dialing {
+        let reason = format!("{address} is out of reach: this cluster is one process");
+        Box::pin(std::future::ready(Err(io::Error::new(io::ErrorKind::Unsupported, reason))))
+    }
+}
+
 /// The operating system's network.
 pub(crate) struct Tcp;
 

@@ -1,0 +1,50 @@
+//! A cluster in memory serves as a cluster of processes does.
+
+use consensus_actors::{Code, MemoryCluster, prelude::*};
+
+#[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+struct Counter {
+    value: i64,
+}
+
+#[replicated]
+impl Counter {
+    #[command]
+    fn add(&mut self, by: i64) -> i64 {
+        self.value += by;
+        self.value
+    }
+
+    #[query]
+    fn get(&self) -> i64 {
+        self.value
+    }
+}
+
+// Goal: every node takes commands and answers queries, each command is applied once, and the log is
+// let go behind snapshots that a node would be restored from.
+#[tokio::test]
+async fn every_node_serves() {
+    let cluster = MemoryCluster::start(3).unwrap();
+    let counters =
+        cluster.nodes().iter().map(|node| node.host::<Counter>("hits").snapshot_every(50));
+    let mut clients = Vec::new();
+    for hosting in counters {
+        clients.push(hosting.await.unwrap());
+    }
+    for n in 0..200 {
+        assert_eq!(clients[n % 3].add(1).await.unwrap(), n as i64 + 1);
+    }
+    for client in &clients {
+        assert_eq!(client.get().await.unwrap(), 200);
+    }
+    clients[0].client().transfer(Some(3)).await.unwrap();
+    assert_eq!(clients[1].add(1).await.unwrap(), 201);
+}
+
+// Goal: a number of nodes that makes no cluster is refused with a reason.
+#[test]
+fn no_cluster_without_nodes() {
+    assert_eq!(MemoryCluster::start(0).unwrap_err().code(), Code::Config);
+    assert_eq!(MemoryCluster::start(10).unwrap_err().code(), Code::Config);
+}

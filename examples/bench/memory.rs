@@ -1,0 +1,30 @@
+//! A cluster in one process, with everything in memory.
+
+use consensus_actors::{MemoryCluster, Result};
+
+use crate::{
+    cluster::{Scene, client_of_leader, drive},
+    load::{self, Load},
+    map::{Map, MapClient},
+    report::Row,
+};
+
+/// Puts by clients that live beside the leader.
+pub(crate) fn puts(scene: &Scene<'_>) -> Result<Row> {
+    let cluster = MemoryCluster::start(3)?;
+    let runtime = actix_rt::System::new();
+    let clients: Vec<MapClient> = runtime.block_on(cluster.host::<Map>("map"))?;
+    let first = runtime.block_on(client_of_leader(&clients))?;
+    let load = Load::begin(scene.span.warm_up, scene.span.measured);
+    let value = "v".repeat(load::VALUE_BYTES);
+    let arbiter = cluster.nodes()[0].arbiter();
+    let tally = drive(scene.clients, |number| {
+        let (client, value) = (first.clone(), value.clone());
+        let put = move |operation| {
+            let (client, value) = (client.clone(), value.clone());
+            async move { client.put(load::key(operation), value).await }
+        };
+        (arbiter.clone(), std::sync::Arc::clone(&load).client(number, put))
+    });
+    Ok(scene.row("mem", &load, &tally))
+}

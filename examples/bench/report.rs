@@ -1,0 +1,70 @@
+//! What is said of a measurement: a line of JSON at once, and a table in the end.
+
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
+
+/// What was measured of whom, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) protocol: &'static str,
+    pub(crate) mode: String,
+    pub(crate) clients: usize,
+    pub(crate) ops_per_s: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+}
+
+/// How long things last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) warm_up: Duration,
+    pub(crate) measured: Duration,
+}
+
+/// The rows so far.
+#[derive(Debug, Default)]
+pub(crate) struct Report(Vec<Row>);
+
+impl Report {
+    /// Adds a row and prints it for programs.
+    pub(crate) fn add(&mut self, row: Row) {
+        say(json!({
+            "peer": "consensus",
+            "protocol": row.protocol,
+            "mode": row.mode,
+            "clients": row.clients,
+            "ops_per_s": row.ops_per_s.round(),
+            "p50_us": tenths(row.p50_us),
+            "p99_us": tenths(row.p99_us),
+        }));
+        self.0.push(row);
+    }
+
+    /// Prints all rows for people.
+    pub(crate) fn print(&self) {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(["MODE", "CLIENTS", "OPS/S", "P50 US", "P99 US"]);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        for row in &self.0 {
+            let (ops, p50, p99) = (row.ops_per_s.round(), tenths(row.p50_us), tenths(row.p99_us));
+            let numbers = [row.clients.to_string(), ops.to_string(), p50.to_string()];
+            let [clients, ops, p50] = numbers;
+            table.add_row([row.mode.clone(), clients, ops, p50, p99.to_string()]);
+        }
+        say(table);
+    }
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the program is for")]
+pub(crate) fn say(what: impl std::fmt::Display) {
+    println!("{what}");
+}
