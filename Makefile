@@ -1,6 +1,6 @@
 # `make verify` only reads; `make fix` rewrites.
 
-.PHONY: verify fix test format lint doc deny
+.PHONY: verify fix test format lint doc deny bench
 
 verify: test format lint doc deny
 
@@ -28,3 +28,7 @@ doc:
 # Licences, duplicates and sources need no network; advisories need the advisory database.
 deny:
 	cargo deny check bans licenses sources
+
+# What this machine makes of everything that is measured: it takes a while, and wants it for itself.
+bench:
+	cargo run --release -p examples --example bench
