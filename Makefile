@@ -1,6 +1,6 @@
 # `make verify` only reads; `make fix` rewrites.
 
-.PHONY: verify fix test format lint doc deny bench-peers
+.PHONY: verify fix test format lint doc deny bench bench-peers
 
 verify: test format lint doc deny
 
@@ -28,6 +28,10 @@ doc:
 # Licences, duplicates and sources need no network; advisories need the advisory database.
 deny:
 	cargo deny check bans licenses sources
+
+# What this machine makes of everything that is measured: it takes a while, and wants it for itself.
+bench:
+	cargo run --release -p examples --example bench
 
 # Compares us with other libraries at the same work, in a quarter of an hour or so on a machine
 # that does nothing else: `make bench-peers ARGS="--modes mem --clients 64 --rounds 3"` is quicker.

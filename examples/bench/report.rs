@@ -12,8 +12,8 @@ pub(crate) struct Row {
     pub(crate) mode: String,
     pub(crate) clients: usize,
     pub(crate) ops_per_s: f64,
-    pub p50_us: f64,
-    pub p99_us: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
 }
 
 /// How long things last.

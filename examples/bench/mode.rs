@@ -1,0 +1,68 @@
+//! What can be measured, and with how many clients.
+
+use clap::ValueEnum;
+use consensus_actors::Result;
+
+use crate::{cluster::Scene, durable, floor, load::VALUE_BYTES, memory, remote, report::Report};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// One process and everything in memory
+    Mem,
+    /// Three processes and their disks; clients in the leader's process
+    Durable,
+    /// Three processes and their disks; clients in a fourth
+    DurableRemote,
+    /// Linearizable queries in the leader's process
+    ReadLinearizable,
+    /// Queries from a lease in the leader's process
+    ReadLease,
+    /// Values of a KiB
+    #[value(name = "payload-1k")]
+    Payload1K,
+    /// Values of 64 KiB
+    #[value(name = "payload-64k")]
+    Payload64K,
+    /// A hundred groups on three processes, each with its own clients
+    Groups100,
+    /// A block on three disks at once, and one round trip: no durable command takes less
+    FloorDurable,
+    /// A request and its answer over channels, within a thread and between two
+    FloorMpsc,
+    /// A message to an actor and its answer, within an arbiter and between two
+    FloorActix,
+}
+
+impl Mode {
+    /// How many clients there are if nobody says.
+    pub(crate) fn clients(self) -> &'static [usize] {
+        match self {
+            Self::Mem => &[1, 64, 256, 1024, 4096],
+            Self::Durable | Self::DurableRemote => &[1, 64, 256, 1024],
+            Self::ReadLinearizable | Self::ReadLease => &[1, 256],
+            Self::Payload1K | Self::Payload64K => &[64],
+            Self::Groups100 => &[10],
+            Self::FloorDurable => &[1],
+            Self::FloorMpsc | Self::FloorActix => &[1, 64],
+        }
+    }
+
+    /// Measures it.
+    pub(crate) fn measure(self, scene: &Scene<'_>, report: &mut Report) -> Result {
+        match self {
+            Self::Mem => report.add(memory::puts(scene)?),
+            Self::Durable => report.add(durable::puts(scene, "durable", VALUE_BYTES)?),
+            Self::DurableRemote => report.add(remote::puts(scene)?),
+            Self::ReadLinearizable => report.add(durable::reads(scene, "read-linearizable")?),
+            Self::ReadLease => report.add(durable::reads(scene, "read-lease")?),
+            Self::Payload1K => report.add(durable::puts(scene, "payload-1k", 1 << 10)?),
+            Self::Payload64K => report.add(durable::puts(scene, "payload-64k", 64 << 10)?),
+            Self::Groups100 => report.add(durable::groups(scene, 100)?),
+            Self::FloorDurable => floor::disk::rows(scene)?.into_iter().for_each(|r| report.add(r)),
+            Self::FloorMpsc => floor::channel::rows(scene).into_iter().for_each(|r| report.add(r)),
+            Self::FloorActix => floor::mailbox::rows(scene).into_iter().for_each(|r| report.add(r)),
+        }
+        Ok(())
+    }
+}
