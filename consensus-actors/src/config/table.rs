@@ -104,7 +104,7 @@ settings! {
         Key::group("append_window_bytes").default("16MiB").check(above_zero);
 
     /// How many commands, and how many reads, a leader has in flight before it refuses more.
-    PROPOSALS_MAX: u64 = Key::group("proposals_max").default("4096").check(above_zero);
+    PROPOSALS_MAX: u64 = Key::group("proposals_max").default("16384").check(above_zero);
 
     /// How many bytes of commands a leader has in flight before it refuses more; 1MiB or more, so
     /// that every command passes.

@@ -78,7 +78,7 @@ impl Config {
                 catch_up_slack: 1_000,
                 append_window_bytes: 16 << 20,
                 // Beyond it waiting only adds latency.
-                proposals_max: 4_096,
+                proposals_max: 16_384,
                 // The log in memory grows by what is in flight, here and at each follower.
                 proposals_bytes_max: 64 << 20,
                 // What a restart replays, and what the log takes in memory and on disk.
