@@ -1,6 +1,6 @@
 # `make verify` only reads; `make fix` rewrites.
 
-.PHONY: verify fix test format lint doc deny bench
+.PHONY: verify fix test format lint doc deny bench bench-peers
 
 verify: test format lint doc deny
 
@@ -32,3 +32,11 @@ deny:
 # What this machine makes of everything that is measured: it takes a while, and wants it for itself.
 bench:
 	cargo run --release -p examples --example bench
+
+# Compares us with other libraries at the same work, in a quarter of an hour or so on a machine
+# that does nothing else: `make bench-peers ARGS="--modes mem --clients 64 --rounds 3"` is quicker.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+bench-peers:
+	cargo build --release -p examples --example bench
+	cargo run --release --manifest-path comparison/Cargo.toml -- run \
+		--ours $(TARGET)/release/examples/bench --data $(TARGET) $(ARGS)
