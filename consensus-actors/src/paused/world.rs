@@ -17,11 +17,7 @@ use consensus_core::{
     CommitToken, GroupId, NodeId, StateMachine, Status, WallTime,
     journal::{self, Journal, JournalId, MemoryDisk, Recovered},
 };
-use tokio::{
-    sync::oneshot,
-    task::LocalSet,
-    time::Instant,
-};
+use tokio::{sync::oneshot, task::LocalSet, time::Instant};
 
 use super::{
     chronicle::Chronicle,
