@@ -1,7 +1,15 @@
 //! A call about to be made: how long it may take, how fresh its answer must be, and whether its
 //! caller wants to read after it.
 
-use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    future::IntoFuture,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use consensus_core::{
@@ -14,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::{
     client::{IntoDuration, decode},
     error::{Code, Error, Result},
+    inbox::{Called, Taker},
 };
 
 /// The reply to a call as it is encoded, and the token of the state that it comes from.
@@ -84,29 +93,26 @@ pub enum Writes {}
 #[derive(Debug)]
 pub enum Reads {}
 
-type Start = dyn FnOnce(Terms) -> oneshot::Receiver<Result<Answer>> + Send;
-
 /// A call that has not been made yet: `.await` makes it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<R, K = Writes> {
-    start: Box<Start>,
-    terms: Result<Terms>,
+    taker: Arc<dyn Taker>,
+    ask: Result<Ask>,
+    terms: Terms,
     reply: PhantomData<fn() -> (R, K)>,
 }
 
 impl<R, K> Call<R, K> {
-    pub(crate) fn new(
-        start: impl FnOnce(Terms) -> oneshot::Receiver<Result<Answer>> + Send + 'static,
-    ) -> Self {
-        Self { start: Box::new(start), terms: Ok(Terms::default()), reply: PhantomData }
+    pub(crate) fn new(taker: Arc<dyn Taker>, ask: Result<Ask>) -> Self {
+        Self { taker, ask, terms: Terms::default(), reply: PhantomData }
     }
 
     fn with<T>(mut self, value: Result<T>, set: impl FnOnce(&mut Terms, T)) -> Self {
-        // The first mistake is told.
-        self.terms = self.terms.and_then(|mut terms| {
-            set(&mut terms, value?);
-            Ok(terms)
-        });
+        match value {
+            Ok(value) => set(&mut self.terms, value),
+            // The first mistake is told.
+            Err(error) => self.ask = self.ask.and(Err(error)),
+        }
         self
     }
 
@@ -128,9 +134,19 @@ impl<R, K> Call<R, K> {
         WithToken { call: self }
     }
 
+    /// Makes the call; the answer comes.
+    fn begin(self) -> Result<oneshot::Receiver<Result<Answer>>> {
+        let Self { taker, ask, terms: Terms { deadline, reading }, .. } = self;
+        let mut ask = ask?;
+        let after = reading.and_then(|reading| reading.overrule(&mut ask));
+        let (answer, answered) = oneshot::channel();
+        taker.take(Called { ask, after, deadline, answer });
+        Ok(answered)
+    }
+
     /// Makes the call and returns the reply as it is encoded.
     pub(crate) async fn raw(self) -> Result<Answer> {
-        received((self.start)(self.terms?)).await
+        received(self.begin()?).await
     }
 }
 
@@ -183,10 +199,38 @@ impl<R, K> fmt::Debug for Call<R, K> {
 
 impl<R: DeserializeOwned + Send + 'static, K: 'static> IntoFuture for Call<R, K> {
     type Output = Result<R>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send>>;
+    type IntoFuture = Calling<R>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { decode(&self.raw().await?.reply) })
+    fn into_future(self) -> Calling<R> {
+        Calling { answered: self.begin().map_err(Some), reply: PhantomData }
+    }
+}
+
+/// A call that has been made: it resolves to the reply.
+#[must_use = "the reply comes once this is awaited"]
+pub struct Calling<R> {
+    /// Where the answer comes, or why there is no call.
+    answered: std::result::Result<oneshot::Receiver<Result<Answer>>, Option<Error>>,
+    reply: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for Calling<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calling").finish_non_exhaustive()
+    }
+}
+
+impl<R: DeserializeOwned> Future for Calling<R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R>> {
+        Poll::Ready(match &mut self.answered {
+            Ok(answered) => match ready!(Pin::new(answered).poll(cx)) {
+                Ok(answer) => answer.and_then(|answer| decode(&answer.reply)),
+                Err(_) => Err(Error::stopping(Outcome::Unknown)),
+            },
+            Err(error) => Err(error.take().expect("a future is not polled once it is ready")),
+        })
     }
 }
 

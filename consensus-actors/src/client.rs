@@ -11,13 +11,14 @@ use consensus_core::{
     replica::KEY_BYTES_MAX,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::{Semaphore, mpsc::error::SendError, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
-    call::{Call, Reads, Terms, received},
+    call::{Call, Reads, received},
     error::{Code, Error, Result},
-    remote::{Calls, Connecting},
-    replica::{Called, Replica},
+    inbox::{Courses, Inbox, Taker},
+    remote::Connecting,
+    replica::Replica,
     replicated::{Command, Query, Replicated},
 };
 
@@ -33,47 +34,15 @@ pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// It calls a replica in this process, where [`Node::host`](crate::Node::host) returned it, or is
 /// remote, where [`Client::connect`] did: the calls are the same.
 pub struct Client<S: StateMachine> {
-    backend: Backend<S>,
-    /// Places where calls wait to be looked at, shared by all clones: else there were no bound.
-    places: Arc<Semaphore>,
+    /// Who takes calls, whichever it is.
+    taker: Arc<dyn Taker>,
+    /// The inbox of the replica in this process, unless the client is remote.
+    here: Option<Arc<Inbox<S>>>,
 }
-
-/// Where calls go.
-enum Backend<S: StateMachine> {
-    /// To the replica in this process.
-    Here(Addr<Replica<S>>),
-    /// To the task that talks to the nodes.
-    Remote(Calls),
-}
-
-impl<S: StateMachine> Backend<S> {
-    fn call(&self, called: Called) {
-        match self {
-            Self::Here(addr) => addr.do_send(called),
-            Self::Remote(calls) => {
-                if let Err(SendError(Called { answer, .. })) = calls.send(called) {
-                    answer.send(Err(Error::stopping(Outcome::NotApplied))).ok();
-                }
-            }
-        }
-    }
-}
-
-impl<S: StateMachine> Clone for Backend<S> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Here(addr) => Self::Here(addr.clone()),
-            Self::Remote(calls) => Self::Remote(calls.clone()),
-        }
-    }
-}
-
-/// How many calls may wait to be looked at, beyond those that are in flight.
-const CALLS_WAITING_MAX: usize = 4_096;
 
 impl<S: StateMachine> Clone for Client<S> {
     fn clone(&self) -> Self {
-        Self { backend: self.backend.clone(), places: Arc::clone(&self.places) }
+        Self { taker: Arc::clone(&self.taker), here: self.here.clone() }
     }
 }
 
@@ -85,15 +54,12 @@ impl<S: StateMachine> std::fmt::Debug for Client<S> {
 
 impl<S: StateMachine> From<Addr<Replica<S>>> for Client<S> {
     fn from(addr: Addr<Replica<S>>) -> Self {
-        Self::of(Backend::Here(addr))
+        let inbox = Arc::new(Inbox::new(addr));
+        Self { taker: Arc::clone(&inbox) as _, here: Some(inbox) }
     }
 }
 
 impl<S: StateMachine> Client<S> {
-    fn of(backend: Backend<S>) -> Self {
-        Self { backend, places: Arc::new(Semaphore::new(CALLS_WAITING_MAX)) }
-    }
-
     /// Finds the group `name` from a program that is no member: at any of `addresses`, which are
     /// peer ports of its nodes.
     ///
@@ -134,8 +100,8 @@ impl<S: StateMachine> Client<S> {
         Connecting::new(addresses, name)
     }
 
-    pub(crate) fn remote(calls: Calls) -> Self {
-        Self::of(Backend::Remote(calls))
+    pub(crate) fn remote(courses: Arc<Courses>) -> Self {
+        Self { taker: courses, here: None }
     }
 
     /// Returns the address of this node's replica, which takes the group's messages.
@@ -143,11 +109,9 @@ impl<S: StateMachine> Client<S> {
     /// # Panics
     /// If the client is remote: the replicas are actors of other programs then.
     pub fn addr(&self) -> Addr<Replica<S>> {
-        match &self.backend {
-            Backend::Here(addr) => addr.clone(),
-            Backend::Remote(_) => {
-                panic!("a remote client has no replica in this process; call its methods")
-            }
+        match &self.here {
+            Some(inbox) => inbox.replica().clone(),
+            None => panic!("a remote client has no replica in this process; call its methods"),
         }
     }
 
@@ -201,26 +165,7 @@ impl<S: StateMachine> Client<S> {
     }
 
     pub(crate) fn start<R, K>(&self, ask: Result<Ask>) -> Call<R, K> {
-        let Self { backend, places } = self.clone();
-        let start = move |Terms { deadline, reading }: Terms| {
-            let (answer, answered) = oneshot::channel();
-            let placed = ask.and_then(|mut ask| {
-                let after = reading.and_then(|reading| reading.overrule(&mut ask));
-                let place =
-                    places.try_acquire_owned().map_err(|_| Error::no_place(CALLS_WAITING_MAX))?;
-                Ok((ask, after, place))
-            });
-            match placed {
-                Ok((ask, after, place)) => {
-                    backend.call(Called { ask, after, deadline, answer, place });
-                }
-                Err(error) => {
-                    answer.send(Err(error)).ok();
-                }
-            }
-            answered
-        };
-        Call::new(start)
+        Call::new(Arc::clone(&self.taker), ask)
     }
 }
 
@@ -314,7 +259,7 @@ pub(crate) fn respond<S: StateMachine, R: DeserializeOwned + 'static>(
 ) -> ResponseFuture<Result<R>> {
     let (answer, answered) = oneshot::channel();
     match ask {
-        Ok(ask) => replica.call(ask, None, answer, ctx),
+        Ok(ask) => replica.call(ask, answer, ctx),
         Err(error) => {
             answer.send(Err(error)).ok();
         }

@@ -49,6 +49,7 @@ mod config;
 mod deterministic;
 mod error;
 mod http;
+mod inbox;
 mod journal;
 mod json;
 mod memory;
@@ -71,7 +72,7 @@ pub mod prelude;
 #[doc(hidden)]
 pub mod __private;
 
-pub use call::{Call, Reads, WithToken, Writes};
+pub use call::{Call, Calling, Reads, WithToken, Writes};
 pub use client::{COMMAND_BYTES_MAX, Client, IntoDuration};
 pub use consensus_core::{
     Argument, CommitToken, Cx, GroupId, Interface, InvalidCommitToken, Key, NodeId, Operation,

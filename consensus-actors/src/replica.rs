@@ -13,7 +13,7 @@ mod snapshots;
 pub(crate) use ending::{Idle, Resign};
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
@@ -21,13 +21,15 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler};
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission, SubmitError, Ticket,
+    GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission, SubmitError, Ticket, Time,
+    WallTime,
     client::{
         Admin, Answered, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience,
         Request, Response,
     },
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
+    table::Table,
 };
 use tokio::sync::oneshot;
 
@@ -41,6 +43,7 @@ use crate::{
     client::COMMAND_BYTES_MAX,
     clock::NodeClock,
     error::Error,
+    inbox::{Called, Look},
     node::Board,
     transport::{Item, Kind, Links, guest::Guest},
 };
@@ -48,11 +51,11 @@ use crate::{
 mod messages;
 
 use messages::Flush;
-pub(crate) use messages::{Called, Decisions, Inspect, Requests, Responses, Tick};
+pub(crate) use messages::{Decisions, Inspect, Requests, Responses, Tick};
 
 /// How many commands and reads of all nodes' callers may be at the seat. Each node's own window is
 /// smaller; beyond it somebody asks again too often, or follows no window.
-const SEATED_MAX: usize = 1 << 14;
+const SEATED_MAX: usize = 1 << 15;
 
 /// The largest request that a peer may send: a command with its envelope, whose parts are bounded.
 const REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1_024;
@@ -84,10 +87,12 @@ pub struct Replica<S: StateMachine> {
     pub(crate) replica: replica::Replica<S>,
     client: Client,
     /// Where the answer of each call goes.
-    callers: HashMap<CallId, oneshot::Sender<Result<Answer, Error>>>,
+    callers: Table<CallId, oneshot::Sender<Result<Answer, Error>>>,
+    /// The buffer of the calls that were looked at last.
+    called: Vec<Called>,
     ticket: Ticket,
     /// Commands and reads at the seat, by ticket: who asked, and the query if it is one.
-    seated: HashMap<Ticket, (Asker, Option<Bytes>)>,
+    seated: Table<Ticket, (Asker, Option<Bytes>)>,
     /// Reads that wait for an index to be applied.
     waiting: BTreeSet<(Index, Ticket)>,
     backlog: Backlog,
@@ -162,9 +167,10 @@ impl<S: StateMachine> Replica<S> {
                 .numbering_from(place.first_attempt)
                 .reading_from(place.node),
             place,
-            callers: HashMap::new(),
+            callers: Table::default(),
+            called: Vec::new(),
             ticket: Ticket(0),
-            seated: HashMap::new(),
+            seated: Table::default(),
             waiting: BTreeSet::new(),
             backlog: Backlog::default(),
             restoring,
@@ -176,24 +182,33 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    /// Starts a call; the answer comes through `answer`, at the deadline at the latest.
+    /// Starts a call that came by the mailbox.
     pub(crate) fn call(
         &mut self,
         ask: Ask,
-        deadline: Option<Duration>,
         answer: oneshot::Sender<Result<Answer, Error>>,
         ctx: &mut Context<Self>,
     ) {
         let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
+        self.begin(Called { ask, after: None, deadline: None, answer }, now, wall);
+        // What else waits in the mailbox goes into the same batch.
+        if !self.flushing {
+            self.flushing = true;
+            ctx.notify(Flush);
+        }
+    }
+
+    /// Starts a call; the answer comes at the deadline at the latest.
+    fn begin(&mut self, called: Called, now: Time, wall: WallTime) {
+        let Called { ask, after, deadline, answer } = called;
+        if let Err(error) = check_token(after, self.place.group, &self.place.name) {
+            answer.send(Err(error)).ok();
+            return;
+        }
         let deadline = now + deadline.unwrap_or(self.place.deadline);
         match self.client.call(ask, wall, deadline) {
             Ok(call) => {
                 self.callers.insert(call, answer);
-                // What else waits in the mailbox goes into the same batch.
-                if !self.flushing {
-                    self.flushing = true;
-                    ctx.notify(Flush);
-                }
             }
             Err(error) => {
                 answer.send(Err(Error::of_call(&error, &self.place.name))).ok();
@@ -237,7 +252,7 @@ impl<S: StateMachine> Replica<S> {
             && at <= applied
         {
             self.waiting.remove(&(at, ticket));
-            let query = self.seated.get(&ticket).and_then(|(_, query)| query.clone());
+            let query = self.seated.get(ticket).and_then(|(_, query)| query.clone());
             let reply: Reply =
                 query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
             let answered = reply.map(|reply| Answered { reply, index: Some(applied) });
@@ -249,15 +264,15 @@ impl<S: StateMachine> Replica<S> {
     fn forget_waiting(&mut self) {
         let Self { waiting, seated, client, .. } = self;
         waiting.retain(|(_, ticket)| {
-            let asker = seated.get(ticket).map(|(asker, _)| asker);
+            let asker = seated.get(*ticket).map(|(asker, _)| asker);
             let gone = matches!(asker, Some(Asker::Here(attempt)) if !client.awaits(*attempt));
-            !(gone && seated.remove(ticket).is_some())
+            !(gone && seated.remove(*ticket).is_some())
         });
     }
 
     /// Sends the answer to whoever asked.
     fn answer(&mut self, ticket: Ticket, result: Result<Answered, Failure>) {
-        match self.seated.remove(&ticket) {
+        match self.seated.remove(ticket) {
             Some((Asker::Here(attempt), _)) => {
                 let now = self.place.clock.now();
                 self.client.answered(now, attempt, result, &mut self.outbox.effects);
@@ -293,7 +308,7 @@ impl<S: StateMachine> Replica<S> {
                 self.post(to, Kind::Request, &Attempted { attempt, request });
             }
             ClientEffect::Finish { call, result } => {
-                if let Some(caller) = self.callers.remove(&call) {
+                if let Some(caller) = self.callers.remove(call) {
                     let Place { group, name, .. } = &self.place;
                     caller.send(Answer::of(result, *group, name)).ok();
                 }
@@ -334,27 +349,23 @@ impl<S: StateMachine> Actor for Replica<S> {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         // In the order of the calls: a table's own would differ from run to run.
-        let mut callers: Vec<_> = self.callers.drain().collect();
-        callers.sort_unstable_by_key(|(call, _)| *call);
-        for (_, caller) in callers {
+        for (_, caller) in self.callers.drain() {
             caller.send(Err(Error::stopping(Outcome::Unknown))).ok();
         }
     }
 }
 
-impl<S: StateMachine> Handler<Called> for Replica<S> {
+impl<S: StateMachine> Handler<Look<S>> for Replica<S> {
     type Result = ();
 
-    fn handle(&mut self, called: Called, ctx: &mut Self::Context) {
+    fn handle(&mut self, look: Look<S>, _: &mut Self::Context) {
         let _guard = AbortOnPanic("replica");
-        let Called { ask, after, deadline, answer, place } = called;
-        drop(place);
-        match check_token(after, self.place.group, &self.place.name) {
-            Ok(()) => self.call(ask, deadline, answer, ctx),
-            Err(error) => {
-                answer.send(Err(error)).ok();
-            }
-        }
+        let mut called = std::mem::take(&mut self.called);
+        look.take(&mut called);
+        let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
+        called.drain(..).for_each(|called| self.begin(called, now, wall));
+        self.called = called;
+        self.flush();
     }
 }
 

@@ -14,9 +14,14 @@ pub trait Encode {
     /// Appends the encoding to `out`.
     fn encode(&self, out: &mut Vec<u8>);
 
+    /// Returns about how many bytes the encoding takes, so that a buffer need not grow.
+    fn size_hint(&self) -> usize {
+        64
+    }
+
     /// Returns the encoding in a buffer of its own.
     fn encoded(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(self.size_hint());
         self.encode(&mut bytes);
         bytes
     }

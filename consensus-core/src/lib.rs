@@ -21,6 +21,7 @@ pub mod replica;
 pub mod role;
 pub mod sim;
 pub mod snapshot;
+pub mod table;
 
 mod change;
 mod error;

@@ -5,68 +5,59 @@ use std::sync::Arc;
 use consensus_actors::Result;
 
 use crate::{
-    cluster::{GROUPS, Members, Scene, drive},
+    cluster::{GROUPS, Led, Scene, drive},
     load::{self, Load},
     report::Row,
 };
 
 /// Puts of values of so many bytes.
 pub(crate) fn puts(scene: &Scene<'_>, mode: &str, value_bytes: usize) -> Result<Row> {
-    let members = Members::start(scene, 2..=3)?;
-    let runtime = actix_rt::System::new();
-    let (node, clients) = runtime.block_on(members.join())?;
+    let led = Led::maps(scene)?;
     let load = Load::begin(scene.span.warm_up, scene.span.measured);
     let value = "v".repeat(value_bytes);
     let tally = drive(scene.clients, |number| {
-        let (client, value) = (clients[0].clone(), value.clone());
+        let (client, value) = (led.hosted[0].clone(), value.clone());
         let put = move |operation| {
             let (client, value) = (client.clone(), value.clone());
             async move { client.put(load::key(operation), value).await }
         };
-        (node.arbiter(), Arc::clone(&load).client(number, put))
+        (led.arbiter(), Arc::clone(&load).client(number, put))
     });
-    node.stop();
     Ok(scene.row(mode, &load, &tally))
 }
 
 /// Queries at the level that the mode names.
 pub(crate) fn reads(scene: &Scene<'_>, mode: &str) -> Result<Row> {
-    let members = Members::start(scene, 2..=3)?;
-    let runtime = actix_rt::System::new();
-    let (node, clients) = runtime.block_on(members.join())?;
+    let led = Led::maps(scene)?;
     let load = Load::begin(scene.span.warm_up, scene.span.measured);
     let lease = mode == "read-lease";
     let tally = drive(scene.clients, |number| {
-        let client = clients[0].clone();
+        let client = led.hosted[0].clone();
         let read = move |operation| {
             let call = client.length(load::key(operation));
             let call = if lease { call.lease() } else { call.linearizable() };
             async move { call.await.map(drop) }
         };
-        (node.arbiter(), Arc::clone(&load).client(number, read))
+        (led.arbiter(), Arc::clone(&load).client(number, read))
     });
-    node.stop();
     Ok(scene.row(mode, &load, &tally))
 }
 
 /// Puts into many groups at once, each of which has its own clients.
 pub(crate) fn groups(scene: &Scene<'_>, groups: u64) -> Result<Row> {
-    let members = Members::start(scene, 2..=3)?;
-    let runtime = actix_rt::System::new();
-    let (node, clients) = runtime.block_on(members.join())?;
+    let led = Led::maps(scene)?;
     let load = Load::begin(scene.span.warm_up, scene.span.measured);
     let value = "v".repeat(load::VALUE_BYTES);
     assert!(groups <= GROUPS, "there are {GROUPS} groups to measure");
     let all = scene.clients * groups as usize;
     let tally = drive(all, |number| {
-        let (client, value) =
-            (clients[1 + number as usize % groups as usize].clone(), value.clone());
+        let group = 1 + number as usize % groups as usize;
+        let (client, value) = (led.hosted[group].clone(), value.clone());
         let put = move |operation| {
             let (client, value) = (client.clone(), value.clone());
             async move { client.put(load::key(operation), value).await }
         };
-        (node.arbiter(), Arc::clone(&load).client(number, put))
+        (led.arbiter(), Arc::clone(&load).client(number, put))
     });
-    node.stop();
     Ok(scene.row("groups-100", &load, &tally))
 }

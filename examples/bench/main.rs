@@ -6,9 +6,11 @@
 //!
 //! Each row is printed as a line of JSON at once, and all of them as a table in the end.
 
+mod cast;
 mod cluster;
 mod durable;
 mod floor;
+mod growth;
 mod load;
 mod map;
 mod memory;
@@ -21,7 +23,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, ValueEnum};
 
 use crate::{
-    cluster::Scene,
+    cluster::{Member, Scene},
     mode::Mode,
     report::{Report, Span},
 };
@@ -49,17 +51,12 @@ struct Options {
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     data: PathBuf,
 
-    /// Runs a member of a cluster: what the bench starts itself
-    #[arg(long, hide = true, value_name = "ID")]
-    member: Option<u64>,
+    #[command(flatten)]
+    member: Member,
 
     /// Writes blocks of so many bytes: what the bench starts itself
     #[arg(long, hide = true, value_name = "BYTES")]
     floor_block: Option<usize>,
-
-    /// The port of the first member; the others follow
-    #[arg(long, hide = true, default_value_t = 0)]
-    port: u16,
 }
 
 fn main() -> consensus_actors::Result {
@@ -68,8 +65,8 @@ fn main() -> consensus_actors::Result {
         warm_up: Duration::from_secs_f64(options.warm_up),
         measured: Duration::from_secs_f64(options.seconds),
     };
-    if let Some(id) = options.member {
-        return cluster::member(id, options.port, &options.data);
+    if let Some(id) = options.member.id {
+        return options.member.run(id, &options.data);
     }
     if let Some(block) = options.floor_block {
         return floor::disk::write_blocks(block, &options.data, span);

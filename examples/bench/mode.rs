@@ -3,7 +3,9 @@
 use clap::ValueEnum;
 use consensus_actors::Result;
 
-use crate::{cluster::Scene, durable, floor, load::VALUE_BYTES, memory, remote, report::Report};
+use crate::{
+    cluster::Scene, durable, floor, growth, load::VALUE_BYTES, memory, remote, report::Report,
+};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,6 +34,14 @@ pub(crate) enum Mode {
     FloorMpsc,
     /// A message to an actor and its answer, within an arbiter and between two
     FloorActix,
+    /// What a command costs after a thousand, a hundred thousand and ten million others
+    GrowthLog,
+    /// A thousand groups that nobody calls
+    IdleGroups,
+    /// From the start of a process to its first answer, with a million entries and no snapshot
+    Recovery,
+    /// A snapshot of a gigabyte while clients write
+    SnapshotGb,
 }
 
 impl Mode {
@@ -43,7 +53,9 @@ impl Mode {
             Self::ReadLinearizable | Self::ReadLease => &[1, 256],
             Self::Payload1K | Self::Payload64K => &[64],
             Self::Groups100 => &[10],
-            Self::FloorDurable => &[1],
+            Self::FloorDurable | Self::IdleGroups => &[1],
+            Self::GrowthLog | Self::Recovery => &[256],
+            Self::SnapshotGb => &[16],
             Self::FloorMpsc | Self::FloorActix => &[1, 64],
         }
     }
@@ -62,6 +74,10 @@ impl Mode {
             Self::FloorDurable => floor::disk::rows(scene)?.into_iter().for_each(|r| report.add(r)),
             Self::FloorMpsc => floor::channel::rows(scene).into_iter().for_each(|r| report.add(r)),
             Self::FloorActix => floor::mailbox::rows(scene).into_iter().for_each(|r| report.add(r)),
+            Self::GrowthLog => growth::log::measure(scene, report)?,
+            Self::IdleGroups => growth::idle::measure(scene, report)?,
+            Self::Recovery => growth::recovery::measure(scene, report)?,
+            Self::SnapshotGb => growth::snapshot::measure(scene, report)?,
         }
         Ok(())
     }

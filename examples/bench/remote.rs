@@ -5,7 +5,8 @@ use std::sync::Arc;
 use consensus_actors::Result;
 
 use crate::{
-    cluster::{Members, Scene, drive},
+    cast::Cast,
+    cluster::{Members, NODES, Scene, drive},
     load::{self, Load},
     map::MapClient,
     report::Row,
@@ -13,7 +14,7 @@ use crate::{
 
 /// Puts over one connection.
 pub(crate) fn puts(scene: &Scene<'_>) -> Result<Row> {
-    let members = Members::start(scene, 1..=3)?;
+    let members = Members::start(scene, (NODES, Cast::Maps), 1..=NODES)?;
     let runtime = actix_rt::System::new();
     let client = runtime.block_on(async {
         let client = MapClient::connect(members.addresses(), "map").deadline("20s").await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What was measured of whom, and what came of it.
 #[derive(Debug)]
@@ -23,9 +23,12 @@ pub(crate) struct Span {
     pub(crate) measured: Duration,
 }
 
-/// The rows so far.
+/// The rows so far, and what is no row.
 #[derive(Debug, Default)]
-pub(crate) struct Report(Vec<Row>);
+pub(crate) struct Report {
+    rows: Vec<Row>,
+    facts: Vec<Value>,
+}
 
 impl Report {
     /// Adds a row and prints it for programs.
@@ -39,18 +42,38 @@ impl Report {
             "p50_us": tenths(row.p50_us),
             "p99_us": tenths(row.p99_us),
         }));
-        self.0.push(row);
+        self.rows.push(row);
     }
 
-    /// Prints all rows for people.
+    /// Adds what has figures of its own, and prints it for programs.
+    pub(crate) fn fact(&mut self, fact: Value) {
+        say(&fact);
+        self.facts.push(fact);
+    }
+
+    /// Prints everything for people.
     pub(crate) fn print(&self) {
+        if !self.rows.is_empty() {
+            self.print_rows();
+        }
+        for fact in &self.facts {
+            let mode = fact.get("mode").and_then(Value::as_str).unwrap_or_default();
+            let figures =
+                fact.as_object().into_iter().flatten().filter(|(name, _)| *name != "mode");
+            let figures: Vec<String> =
+                figures.map(|(name, value)| format!("{name}={value}")).collect();
+            say(format_args!(" {mode}: {}", figures.join(" ")));
+        }
+    }
+
+    fn print_rows(&self) {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["MODE", "CLIENTS", "OPS/S", "P50 US", "P99 US"]);
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        for row in &self.0 {
+        for row in &self.rows {
             let (ops, p50, p99) = (row.ops_per_s.round(), tenths(row.p50_us), tenths(row.p99_us));
             let numbers = [row.clients.to_string(), ops.to_string(), p50.to_string()];
             let [clients, ops, p50] = numbers;
@@ -58,6 +81,11 @@ impl Report {
         }
         say(table);
     }
+}
+
+/// Keeps three digits behind the point.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
 }
 
 fn tenths(value: f64) -> f64 {

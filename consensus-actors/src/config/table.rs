@@ -104,7 +104,7 @@ settings! {
         Key::group("append_window_bytes").default("16MiB").check(above_zero);
 
     /// How many commands, and how many reads, a leader has in flight before it refuses more.
-    PROPOSALS_MAX: u64 = Key::group("proposals_max").default("4096").check(above_zero);
+    PROPOSALS_MAX: u64 = Key::group("proposals_max").default("16384").check(above_zero);
 
     /// How many bytes of commands a leader has in flight before it refuses more; 1MiB or more, so
     /// that every command passes.
@@ -116,7 +116,7 @@ settings! {
     CATCH_UP_SLACK: u64 = Key::group("catch_up_slack").default("1000");
 
     /// After how many entries of its log a replica takes a snapshot, and lets the log before it go.
-    SNAPSHOT_EVERY: u64 = Key::group("snapshot.every").default("10000").check(above_zero);
+    SNAPSHOT_EVERY: u64 = Key::group("snapshot.every").default("100000").check(above_zero);
 
     /// After how many bytes of commands a replica takes a snapshot, however few entries they are.
     SNAPSHOT_BYTES: Size = Key::group("snapshot.bytes").default("64MiB").check(above_zero);

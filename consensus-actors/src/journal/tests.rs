@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
-use consensus_core::journal::{Config, JournalId, MemoryDisk};
+use bytes::Bytes;
+use consensus_core::journal::{Config, DiskError, JournalId, MemoryDisk};
 
 use super::*;
 use crate::sync::lock;

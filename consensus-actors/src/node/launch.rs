@@ -56,8 +56,10 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
 
     let directory = Directory::open(&settings)?;
     let card = directory.card().clone();
-    let disk: NodeDisk = Box::new(FileDisk::new(directory.journal()));
-    let opened = Journal::open(disk, JournalId(card.incarnation), journal_config(&settings));
+    let config = journal_config(&settings);
+    let files = FileDisk::new(directory.journal()).with_spare(config.segment_bytes() as u64);
+    let disk: NodeDisk = Box::new(files);
+    let opened = Journal::open(disk, JournalId(card.incarnation), config);
     let (journal, recovered) = opened.map_err(|error| journal_error(&error, &settings))?;
     if let Some(cut) = &recovered.cut {
         tracing::info!(

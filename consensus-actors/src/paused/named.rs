@@ -294,14 +294,14 @@ fn read_waits_until_its_index_is_applied() {
 // are too many, and when they have been looked at there is room again.
 #[test]
 fn mailbox_of_a_replica_is_bounded() {
-    const PLACES: usize = 4_096;
+    const PLACES: usize = 8_192;
     paused(async {
         let node = NodeId::new(1).expect("positive");
         let client = Client::from(alone(node, &Arc::default()));
         let mut cx = Context::from_waker(Waker::noop());
         let mut ask = || {
             let mut asked = client.answer(&Queries::Standing { asked: 7 }).into_future();
-            let answer = asked.as_mut().poll(&mut cx);
+            let answer = std::pin::Pin::new(&mut asked).poll(&mut cx);
             (asked, answer)
         };
         let waiting: Vec<_> = (0..PLACES).map(|_| ask()).collect();

@@ -17,11 +17,7 @@ use consensus_core::{
     CommitToken, GroupId, NodeId, StateMachine, Status, WallTime,
     journal::{self, Journal, JournalId, MemoryDisk, Recovered},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::LocalSet,
-    time::Instant,
-};
+use tokio::{sync::oneshot, task::LocalSet, time::Instant};
 
 use super::{
     chronicle::Chronicle,
@@ -36,6 +32,7 @@ use crate::{
     Client, Node, Replica, Replicated,
     archive::{Archive, ShelfDisk, Shelves, Workers},
     clock::{Calendar, NodeClock},
+    inbox::Courses,
     journal::{JournalActor, NodeDisk, Records},
     node::launch::{Parts, assemble},
     remote::{self, Courier},
@@ -271,7 +268,7 @@ impl World {
 
     /// Makes a client that is no member, with a place of its own in the network.
     pub(super) async fn connect(&self, number: u64) -> Way {
-        let (calls, called) = mpsc::unbounded_channel();
+        let (calls, called) = Courses::new();
         let (found, finding) = oneshot::channel();
         let life = client(number);
         self.clients.borrow_mut().push(life.node);

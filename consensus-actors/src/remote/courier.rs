@@ -19,7 +19,7 @@ use consensus_core::{
     codec::{Decode, DecodeError},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, sleep_until},
 };
 
@@ -28,7 +28,7 @@ use crate::{
     call::{Answer, check_token},
     clock::NodeClock,
     error::{Code, Error, Result},
-    replica::Called,
+    inbox::{Called, Coming},
     transport::{
         Item, Kind, Network,
         admission::{Greeting, Host},
@@ -122,7 +122,7 @@ impl Courier {
     /// found in time.
     pub(crate) async fn run(
         mut self,
-        mut calls: mpsc::UnboundedReceiver<Called>,
+        mut calls: Coming,
         (found, deadline): (oneshot::Sender<Result>, Duration),
     ) {
         self.finding = Some((found, Instant::now() + deadline));
@@ -134,10 +134,10 @@ impl Courier {
                 () = &mut alarm => self.tick(),
                 event = self.line.next() => self.on_event(event),
                 called = calls.recv(), if open => match called {
-                    Some(called) => {
+                    Some((called, _place)) => {
                         self.on_called(called);
                         // What else waits goes into the same batch.
-                        while let Ok(called) = calls.try_recv() {
+                        while let Ok((called, _place)) = calls.try_recv() {
                             self.on_called(called);
                         }
                     }

@@ -11,14 +11,14 @@ mod line;
 use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::GroupId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 pub(crate) use self::courier::{Courier, Parts};
 use crate::{
     client::{Client, IntoDuration},
     clock::{MachineCalendar, NodeClock},
     error::{Code, Error, Result},
-    replica::Called,
+    inbox::Courses,
     replicated::Replicated,
     transport::{Tcp, admission::Greeting},
 };
@@ -80,7 +80,7 @@ impl<S: Replicated> Connecting<S> {
         let greeting = Greeting::new(&self.group, S::NAME, S::INTERFACE).wanting(self.cluster);
         let group = GroupId::named(&self.group);
         let (name, seeds) = (self.group.as_str().into(), self.addresses);
-        let (calls, called) = mpsc::unbounded_channel();
+        let (calls, called) = Courses::new();
         let (found, finding) = oneshot::channel();
         let thread = std::thread::Builder::new().name("consensus-client".to_owned());
         thread.spawn(move || {
@@ -127,6 +127,3 @@ impl<S: Replicated> IntoFuture for Connecting<S> {
         Box::pin(async { self.connect().await.map(S::Client::from) })
     }
 }
-
-/// The way to a courier: calls go there from any thread.
-pub(crate) type Calls = mpsc::UnboundedSender<Called>;

@@ -1,27 +1,14 @@
 //! What the actor of a replica is told. Nobody waits for an answer to any of it.
 
-use std::time::Duration;
-
 use actix::Message;
 use consensus_core::{
-    CommitToken, Index, NodeId,
-    client::{Ask, Attempted, Response},
+    Index, NodeId,
+    client::{Attempted, Response},
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::Origin;
-use crate::{call::Answer, error::Error, role::Decision};
-
-/// A call from outside the actor system.
-pub(crate) struct Called {
-    pub(crate) ask: Ask,
-    /// The token that a query comes after.
-    pub(crate) after: Option<CommitToken>,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) answer: oneshot::Sender<Result<Answer, Error>>,
-    /// Its place in the mailbox, free for another once this is handled.
-    pub(crate) place: OwnedSemaphorePermit,
-}
+use crate::role::Decision;
 
 /// Asks how far the log of each follower is known to agree.
 pub(crate) struct Inspect(pub(crate) oneshot::Sender<Vec<(NodeId, Index)>>);
@@ -49,4 +36,4 @@ macro_rules! messages {
     };
 }
 
-messages!(Called, Decisions, Inspect, Requests, Responses, Tick, Flush);
+messages!(Decisions, Inspect, Requests, Responses, Tick, Flush);

@@ -1,7 +1,5 @@
 //! A call: what was asked for, and what became of it so far.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 
 use super::{Admin, Attempt, CallError, Request};
@@ -46,7 +44,7 @@ pub(super) struct Call {
     pub(super) identity: Option<(SessionId, RequestId)>,
     pub(super) request: Option<Request>,
     /// Attempts that may have reached a log, or may yet.
-    pub(super) open: BTreeSet<Attempt>,
+    pub(super) open: Open,
     pub(super) sent: u32,
     /// Who was asked first.
     pub(super) asked: Option<NodeId>,
@@ -56,6 +54,39 @@ pub(super) struct Call {
     pub(super) proven_at: Option<Time>,
     /// When to send again.
     pub(super) due: Option<Time>,
+    /// Whether it waits for nothing but to be sent.
+    pub(super) is_ready: bool,
+}
+
+/// Attempts of a call that may have reached a log: one as a rule, which takes no memory of its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Open {
+    first: Option<Attempt>,
+    others: Vec<Attempt>,
+}
+
+impl Open {
+    pub(super) fn insert(&mut self, attempt: Attempt) {
+        match self.first {
+            None => self.first = Some(attempt),
+            Some(_) => self.others.push(attempt),
+        }
+    }
+
+    pub(super) fn remove(&mut self, attempt: Attempt) {
+        if self.first == Some(attempt) {
+            self.first = None;
+        }
+        self.others.retain(|other| *other != attempt);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.others.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Attempt> {
+        self.first.into_iter().chain(self.others.iter().copied())
+    }
 }
 
 impl Call {

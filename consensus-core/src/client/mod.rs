@@ -15,16 +15,14 @@ mod directions;
 mod error;
 mod lookout;
 mod mutant;
+mod unanswered;
 mod wire;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 pub use admin::Admin;
 pub use call::Ask;
-use call::Call;
+use call::{Call, Open};
 use directions::Directions;
 pub use error::CallError;
 pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
@@ -32,13 +30,15 @@ pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
 use mutant::Mutant;
+use unanswered::Unanswered;
 pub use wire::{Answered, Attempted, Failure, Request, Response};
 
 use crate::{
     error::{Outcome, SubmitError},
     members::NodeId,
     mutants::Bugs,
-    replica::{Body, Rejection, RequestId, SESSION_WINDOW, SessionId},
+    replica::{Body, Rejection, SESSION_WINDOW, SessionId},
+    table::Table,
     time::{Time, WallTime},
 };
 
@@ -90,14 +90,13 @@ pub struct Client {
     directions: Directions,
     session: Session,
     /// Requests of the session that have no answer yet.
-    unanswered: BTreeSet<RequestId>,
-    request: RequestId,
-    calls: BTreeMap<CallId, Call>,
-    attempts: BTreeMap<Attempt, CallId>,
+    unanswered: Unanswered,
+    calls: Table<CallId, Call>,
+    attempts: Table<Attempt, CallId>,
     call: CallId,
     attempt: Attempt,
-    /// Calls that wait for nothing but to be sent.
-    ready: BTreeSet<CallId>,
+    /// Calls that wait for nothing but to be sent, and some that have ended since.
+    ready: Vec<CallId>,
     bugs: Bugs<Mutant>,
 }
 
@@ -115,13 +114,12 @@ impl Client {
             patience,
             directions: Directions::default(),
             session: Session::Closed,
-            unanswered: BTreeSet::new(),
-            request: RequestId(0),
-            calls: BTreeMap::new(),
-            attempts: BTreeMap::new(),
+            unanswered: Unanswered::default(),
+            calls: Table::default(),
+            attempts: Table::default(),
             call: CallId(0),
             attempt: Attempt(0),
-            ready: BTreeSet::new(),
+            ready: Vec::new(),
             bugs: Bugs::default(),
         }
     }
@@ -188,15 +186,16 @@ impl Client {
             deadline,
             identity: None,
             request: None,
-            open: BTreeSet::new(),
+            open: Open::default(),
             sent: 0,
             asked: None,
             shuns_others: false,
             proven_at: None,
             due: None,
+            is_ready: true,
         };
         self.calls.insert(self.call, call);
-        self.ready.insert(self.call);
+        self.ready.push(self.call);
         self.call
     }
 
@@ -207,9 +206,8 @@ impl Client {
         if leader.is_some() {
             let directions = self.directions;
             // A read at home is answered or refused there: a second one would only crowd it.
-            let waits =
-                |(_, call): &(_, &Call)| call.open.is_empty() || !directions.lead_home(call);
-            self.ready.extend(self.calls.iter().filter(waits).map(|(id, _)| *id));
+            let waits = |call: &Call| call.open.is_empty() || !directions.lead_home(call);
+            self.calls.keys_where(waits).into_iter().for_each(|id| self.make_ready(id));
         }
     }
 
@@ -220,14 +218,14 @@ impl Client {
     pub fn reach(&mut self, node: Option<NodeId>) {
         self.directions.reached = node;
         if node.is_some() {
-            let queries = self.calls.iter().filter(|(_, call)| call.is_query());
-            self.ready.extend(queries.map(|(id, _)| *id));
+            let queries = self.calls.keys_where(Call::is_query);
+            queries.into_iter().for_each(|id| self.make_ready(id));
         }
     }
 
     /// Tells whether somebody still waits for the answer to an attempt.
     pub fn awaits(&self, attempt: Attempt) -> bool {
-        self.attempts.contains_key(&attempt)
+        self.attempts.contains(attempt)
     }
 
     /// Takes the answer to an attempt.
@@ -238,7 +236,7 @@ impl Client {
         result: Result<Answered, Failure>,
         out: &mut Vec<ClientEffect>,
     ) {
-        let Some(id) = self.attempts.remove(&attempt) else { return };
+        let Some(id) = self.attempts.remove(attempt) else { return };
         match result {
             Ok(answered) => self.on_reply(id, answered, out),
             Err(Failure::Refused(error)) => self.on_refused(now, id, attempt, error, out),
@@ -253,8 +251,7 @@ impl Client {
             self.forget(id);
             let bytes: [u8; 8] = answered.reply.as_ref().try_into().unwrap_or_default();
             self.session = Session::Open(SessionId(u64::from_le_bytes(bytes)));
-            self.request = RequestId(0);
-            self.unanswered.clear();
+            self.unanswered = Unanswered::default();
             return;
         }
         self.finish(id, Ok(answered), out);
@@ -269,11 +266,11 @@ impl Client {
         error: SubmitError,
         out: &mut Vec<ClientEffect>,
     ) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         call.due = Some(now + self.patience.pause);
         let closes = self.bugs.has(Mutant::LostLeadClosesAttempt);
         if closes || error.outcome() == Outcome::NotApplied {
-            call.open.remove(&attempt);
+            call.open.remove(attempt);
         }
         // While another attempt may be in a log, only a repeat can tell what came of it.
         let settled = call.open.is_empty() || self.bugs.has(Mutant::BusyEndsOpenCall);
@@ -294,7 +291,7 @@ impl Client {
             SubmitError::TooStale { age: Some(age) } => call.proven_at = Some(now - age),
             SubmitError::NoState { .. } => {
                 call.shuns_others = true;
-                self.ready.insert(id);
+                self.make_ready(id);
             }
             SubmitError::Busy { .. }
             | SubmitError::TooStale { age: None }
@@ -317,8 +314,8 @@ impl Client {
         rejection: Rejection,
         out: &mut Vec<ClientEffect>,
     ) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.open.remove(&attempt);
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.open.remove(attempt);
         // A session is opened until one is open; and what lies beyond the window now may lie in it
         // later, when an earlier attempt of the same command arrives: only asking again can tell.
         if call.deadline.is_none() || rejection == Rejection::SessionWindow {
@@ -345,29 +342,24 @@ impl Client {
         }
         if retried && !self.bugs.has(Mutant::ExpiredSessionRepeated) {
             self.finish(id, Err(CallError::SessionExpired), out);
-        } else if let Some(call) = self.calls.get_mut(&id) {
+        } else if let Some(call) = self.calls.get_mut(id) {
             (call.identity, call.request) = (None, None);
-            self.ready.insert(id);
+            self.make_ready(id);
         }
     }
 
     /// Finishes calls whose deadline has passed, and marks those to be sent again.
     pub fn tick(&mut self, now: Time, out: &mut Vec<ClientEffect>) {
-        let mut overdue = Vec::new();
-        for (id, call) in &self.calls {
-            if call.deadline.is_some_and(|deadline| now >= deadline) {
-                overdue.push(*id);
-            } else if call.due.is_some_and(|due| now >= due) {
-                self.ready.insert(*id);
-            }
-        }
-        for id in overdue {
+        for id in self.calls.keys_where(|call| call.deadline.is_some_and(|it| now >= it)) {
             self.expire(now, id, out);
+        }
+        for id in self.calls.keys_where(|call| call.due.is_some_and(|due| now >= due)) {
+            self.make_ready(id);
         }
     }
 
     fn expire(&mut self, now: Time, id: CallId, out: &mut Vec<ClientEffect>) {
-        let Some(call) = self.calls.get(&id) else { return };
+        let Some(call) = self.calls.get(id) else { return };
         let denies = self.bugs.has(Mutant::DeadlineDeniesOpenAttempt);
         let error = call.overdue(now, self.leader(), denies);
         self.finish(id, Err(error), out);
@@ -376,32 +368,53 @@ impl Client {
     /// Sends whatever is ready: commands to the leader if there is one, queries home.
     pub fn flush(&mut self, now: Time, wall: WallTime, out: &mut Vec<ClientEffect>) {
         if !self.directions.lead_anywhere() {
+            // What waits for somebody may end meanwhile.
+            if self.ready.len() > 2 * self.calls.len() {
+                self.ready.retain(|id| self.calls.contains(*id));
+            }
             return;
         }
         if self.leader().is_some() {
             self.open_session(wall);
         }
-        let mut waiting = BTreeSet::new();
-        for id in std::mem::take(&mut self.ready) {
-            let to = self.calls.get(&id).and_then(|call| self.directions.of(call));
-            if !to.is_some_and(|to| self.send(id, to, now, out)) {
-                waiting.insert(id);
+        // In the order of the calls, which is nearly theirs.
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.sort_unstable();
+        ready.retain(|id| {
+            let Some(to) = self.calls.get(*id).map(|call| self.directions.of(call)) else {
+                return false;
+            };
+            let sent = to.is_some_and(|to| self.send(*id, to, now, out));
+            if sent && let Some(call) = self.calls.get_mut(*id) {
+                call.is_ready = false;
             }
+            !sent
+        });
+        self.ready = ready;
+    }
+
+    fn make_ready(&mut self, id: CallId) {
+        if let Some(call) = self.calls.get_mut(id)
+            && !std::mem::replace(&mut call.is_ready, true)
+        {
+            self.ready.push(id);
         }
-        self.ready = waiting;
     }
 
     /// Opens a session if a command needs one and none is open or opening.
     fn open_session(&mut self, wall: WallTime) {
+        if !matches!(self.session, Session::Closed) {
+            return;
+        }
         let needed = || {
             self.ready.iter().any(|id| {
-                let call = self.calls.get(id);
+                let call = self.calls.get(*id);
                 call.is_some_and(|call| {
                     call.request.is_none() && matches!(call.ask, Some(Ask::Command(_)))
                 })
             })
         };
-        if matches!(self.session, Session::Closed) && needed() {
+        if needed() {
             self.session = Session::Opening(self.start(None, wall, None));
         }
     }
@@ -409,11 +422,11 @@ impl Client {
     /// Sends a call; false while it waits for a session, or for room in it.
     fn send(&mut self, id: CallId, to: NodeId, now: Time, out: &mut Vec<ClientEffect>) -> bool {
         let directions = self.directions;
-        let Some(call) = self.calls.get_mut(&id) else { return true };
+        let Some(call) = self.calls.get_mut(id) else { return true };
         if self.bugs.has(Mutant::RetryUnderNewNumber)
             && let Some((_, number)) = call.identity.take()
         {
-            self.unanswered.remove(&number);
+            self.unanswered.remove(number);
             call.request = None;
         }
         if call.request.is_none() {
@@ -430,14 +443,12 @@ impl Client {
                 }),
                 Some(Ask::Command(command)) => {
                     let Session::Open(session) = self.session else { return false };
-                    let next = RequestId(self.request.0 + 1);
                     // Beyond the window it would be refused: wait for the oldest call to end.
-                    let oldest = self.unanswered.first().copied().unwrap_or(next);
-                    if next.0 - oldest.0 >= SESSION_WINDOW {
+                    let oldest = self.unanswered.oldest();
+                    if self.unanswered.next().0 - oldest.0 >= SESSION_WINDOW {
                         return false;
                     }
-                    self.request = next;
-                    self.unanswered.insert(next);
+                    let next = self.unanswered.push();
                     call.identity = Some((session, next));
                     Ok(Body::InSession {
                         session,
@@ -482,18 +493,17 @@ impl Client {
     }
 
     fn forget(&mut self, id: CallId) {
-        let Some(call) = self.calls.remove(&id) else { return };
-        self.ready.remove(&id);
+        let Some(call) = self.calls.remove(id) else { return };
         if matches!(self.session, Session::Opening(opening) if opening == id) {
             self.session = Session::Closed;
         }
-        call.open.iter().for_each(|attempt| {
+        for attempt in call.open.iter() {
             self.attempts.remove(attempt);
-        });
+        }
         if let (Session::Open(session), Some((of, request))) = (self.session, call.identity)
             && session == of
         {
-            self.unanswered.remove(&request);
+            self.unanswered.remove(request);
         }
     }
 }

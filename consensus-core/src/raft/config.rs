@@ -78,11 +78,11 @@ impl Config {
                 catch_up_slack: 1_000,
                 append_window_bytes: 16 << 20,
                 // Beyond it waiting only adds latency.
-                proposals_max: 4_096,
+                proposals_max: 16_384,
                 // The log in memory grows by what is in flight, here and at each follower.
                 proposals_bytes_max: 64 << 20,
                 // What a restart replays, and what the log takes in memory and on disk.
-                snapshot_entries: 10_000,
+                snapshot_entries: 100_000,
                 snapshot_bytes: 64 << 20,
                 // Chunks of a mebibyte that fill a link, and leave room on it for heartbeats.
                 snapshot_window: 4,
@@ -387,7 +387,7 @@ impl Builder {
         self
     }
 
-    /// Sets how many commands, and how many reads, may be in flight. Default 4,096.
+    /// Sets how many commands, and how many reads, may be in flight. Default 16,384.
     #[must_use]
     pub fn proposals_max(mut self, proposals: usize) -> Self {
         self.config.proposals_max = proposals;
@@ -401,7 +401,7 @@ impl Builder {
         self
     }
 
-    /// Sets after how many entries a snapshot is taken. Default 10,000.
+    /// Sets after how many entries a snapshot is taken. Default 100,000.
     #[must_use]
     pub fn snapshot_entries(mut self, entries: u64) -> Self {
         self.config.snapshot_entries = entries;

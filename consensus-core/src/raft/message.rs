@@ -367,6 +367,12 @@ impl Decode for Entry {
     }
 }
 
+/// Returns about how many bytes [`put_entries`] appends.
+pub(super) fn entries_bytes(entries: &[Entry]) -> usize {
+    const ENTRY_BYTES: usize = 13;
+    4 + entries.iter().map(|entry| ENTRY_BYTES + entry.payload.size()).sum::<usize>()
+}
+
 /// Appends how many entries there are, then each.
 pub(super) fn put_entries(out: &mut Vec<u8>, entries: &[Entry]) {
     put_u32(out, entries.len() as u32);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::message::{Entry, Term, put_entries, take_entries};
+use super::message::{Entry, Term, entries_bytes, put_entries, take_entries};
 use crate::{
     codec::{Decode, DecodeError, Encode, put_u64, take_bool, take_u8, take_u64},
     log::Index,
@@ -38,6 +38,13 @@ pub enum Record {
 }
 
 impl Encode for Record {
+    fn size_hint(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => 9 + entries_bytes(entries),
+            Self::Vote { .. } | Self::Snapshot { .. } => 64,
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Vote { term, voted_for } => {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    message::{AppendResult, Message, Term, put_entries, take_entries},
+    message::{AppendResult, Message, Term, entries_bytes, put_entries, take_entries},
     snapshot_result::SnapshotResult,
 };
 use crate::{
@@ -16,6 +16,14 @@ use crate::{
 };
 
 impl Encode for Message {
+    fn size_hint(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => 33 + entries_bytes(entries),
+            Self::InstallSnapshot { bytes, .. } => 64 + bytes.len(),
+            _ => 32,
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Vote { term, last_index, last_term, transfer } => {

@@ -78,7 +78,18 @@ impl Envelope {
     }
 }
 
+/// What an envelope in a session takes besides its command.
+const IN_SESSION_BYTES: usize = 33;
+
 impl Encode for Envelope {
+    fn size_hint(&self) -> usize {
+        match &self.body {
+            Body::Open => 9,
+            Body::InSession { command, .. } => IN_SESSION_BYTES + command.len(),
+            Body::Keyed { key, command, .. } => 29 + key.len() + command.len(),
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match &self.body {
             Body::Open => {

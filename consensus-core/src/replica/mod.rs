@@ -98,6 +98,8 @@ pub struct Replica<S> {
     now: WallTime,
     sessions: Sessions,
     keys: Keys,
+    /// The buffer that replies are encoded in.
+    scratch: Vec<u8>,
     bugs: Bugs<Mutant>,
 }
 
@@ -111,6 +113,7 @@ impl<S: StateMachine> Replica<S> {
             now: WallTime::default(),
             sessions: Sessions::default(),
             keys: Keys::default(),
+            scratch: Vec::new(),
             bugs: Bugs::default(),
         }
     }
@@ -211,11 +214,11 @@ impl<S: StateMachine> Replica<S> {
     /// Runs the user's command; a panic becomes its outcome.
     fn execute(&mut self, command: &[u8]) -> Reply {
         let mut cx = Cx::new(self.group, self.applied, self.now);
-        let machine = &mut self.machine;
+        let (machine, scratch) = (&mut self.machine, &mut self.scratch);
         // The state stays as the panic left it, on every replica alike, so observing it is sound.
         let reply = catch_unwind(AssertUnwindSafe(|| {
             let command = rmp_serde::from_slice(command).map_err(|_| Rejection::Malformed)?;
-            encode(&machine.apply(&mut cx, command))
+            encode(scratch, &machine.apply(&mut cx, command))
         }));
         reply.unwrap_or(Err(Rejection::Panicked))
     }
@@ -227,17 +230,39 @@ impl<S: StateMachine> Replica<S> {
     pub fn query(&self, query: &[u8]) -> Reply {
         let answer = catch_unwind(AssertUnwindSafe(|| {
             let query = rmp_serde::from_slice(query).map_err(|_| Rejection::Malformed)?;
-            encode(&self.machine.answer(query))
+            encode(&mut Vec::new(), &self.machine.answer(query))
         }));
         answer.unwrap_or(Err(Rejection::Panicked))
     }
 }
 
 /// Encodes a reply as named MessagePack; what cannot be encoded counts as a panic of its command.
-pub(crate) fn encode(reply: &impl Serialize) -> Reply {
-    let bytes = rmp_serde::to_vec_named(reply).map_err(|_| Rejection::Panicked)?;
-    if bytes.len() > REPLY_BYTES_MAX {
-        return Err(Rejection::ReplyTooLarge);
-    }
-    Ok(bytes.into())
+pub(crate) fn encode(scratch: &mut Vec<u8>, reply: &impl Serialize) -> Reply {
+    scratch.clear();
+    rmp_serde::encode::write_named(scratch, reply).map_err(|_| Rejection::Panicked)?;
+    let reply = match scratch.as_slice() {
+        long if long.len() > REPLY_BYTES_MAX => Err(Rejection::ReplyTooLarge),
+        // Nothing, a flag, a small number: what most commands reply takes no memory.
+        [byte] => {
+            let at = usize::from(*byte);
+            Ok(Bytes::from_static(BYTES.get(at..=at).unwrap_or_default()))
+        }
+        some => Ok(Bytes::copy_from_slice(some)),
+    };
+    scratch.shrink_to(SCRATCH_BYTES);
+    reply
 }
+
+/// How much room for replies a replica keeps.
+const SCRATCH_BYTES: usize = 4 << 10;
+
+/// Every byte.
+static BYTES: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    bytes
+};

@@ -6,7 +6,10 @@
 //! request only if it has none. An expired session is forgotten, and what comes for it later is
 //! refused, never executed anew.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -29,7 +32,7 @@ pub const SESSION_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub const SESSIONS_MAX: usize = 65_536;
 
 /// How far a request may lie beyond the oldest unanswered one: it bounds the replies that are kept.
-pub const SESSION_WINDOW: u64 = 4_096;
+pub const SESSION_WINDOW: u64 = 16_384;
 
 /// The sessions of a group.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +46,8 @@ struct Session {
     last_active: WallTime,
     /// Requests below were answered and acknowledged.
     low: RequestId,
-    replies: BTreeMap<RequestId, (u64, Reply)>,
+    /// From that on: a digest of each request's command, and its reply, where it has one.
+    replies: VecDeque<Option<(u64, Reply)>>,
 }
 
 /// How a request stands to what its session has seen.
@@ -59,7 +63,29 @@ pub(super) enum Standing {
 
 impl Session {
     fn new(now: WallTime) -> Self {
-        Self { last_active: now, low: RequestId(1), replies: BTreeMap::new() }
+        Self { last_active: now, low: RequestId(1), replies: VecDeque::new() }
+    }
+
+    /// Returns the place of a request among the replies; `None` beyond the window, or below `low`.
+    fn place(&self, request: RequestId) -> Option<usize> {
+        let place = request.0.checked_sub(self.low.0).filter(|place| *place < SESSION_WINDOW)?;
+        usize::try_from(place).ok()
+    }
+
+    /// Drops the replies to requests below `low`, which were acknowledged.
+    fn acknowledge(&mut self, low: RequestId) {
+        let gone = usize::try_from(low.0 - self.low.0).unwrap_or(usize::MAX);
+        self.replies.drain(..gone.min(self.replies.len()));
+        self.low = low;
+    }
+
+    fn remember(&mut self, request: RequestId, digest: u64, reply: Reply) -> Option<()> {
+        let place = self.place(request)?;
+        if place >= self.replies.len() {
+            self.replies.resize(place + 1, None);
+        }
+        *self.replies.get_mut(place)? = Some((digest, reply));
+        Some(())
     }
 }
 
@@ -104,9 +130,12 @@ impl Sessions {
 
         session.last_active = now;
         if low > session.low {
-            session.low = low;
-            let drops_one_more = u64::from(bugs.has(Mutant::UnansweredReplyDropped));
-            session.replies = session.replies.split_off(&RequestId(low.0 + drops_one_more));
+            session.acknowledge(low);
+            if bugs.has(Mutant::UnansweredReplyDropped)
+                && let Some(unanswered) = session.replies.front_mut()
+            {
+                *unanswered = None;
+            }
         }
         if request < session.low {
             if bugs.has(Mutant::AcknowledgedRequestExecuted) {
@@ -114,10 +143,10 @@ impl Sessions {
             }
             return Standing::Refused(Rejection::AlreadyAnswered);
         }
-        if request.0 - session.low.0 >= SESSION_WINDOW {
+        let Some(place) = session.place(request) else {
             return Standing::Refused(Rejection::SessionWindow);
-        }
-        match session.replies.get(&request) {
+        };
+        match session.replies.get(place).and_then(Option::as_ref) {
             None => Standing::Fresh,
             Some(_) if bugs.has(Mutant::RepeatedRequestExecuted) => Standing::Fresh,
             Some((known, reply)) if *known == digest(command) => Standing::Repeated(reply.clone()),
@@ -134,7 +163,7 @@ impl Sessions {
         reply: Reply,
     ) {
         if let Some(session) = self.table.get_mut(&id) {
-            session.replies.insert(request, (digest(command), reply));
+            session.remember(request, digest(command), reply);
         }
     }
 
@@ -145,8 +174,12 @@ impl Sessions {
             put_u64(out, id.0);
             put_u64(out, last_active.0);
             put_u64(out, low.0);
-            put_all(out, replies.iter(), |out, (request, (digest, reply))| {
-                put_u64(out, request.0);
+            let kept: Vec<_> = (low.0..)
+                .zip(replies)
+                .filter_map(|(request, reply)| Some((request, reply.as_ref()?)))
+                .collect();
+            put_all(out, kept.into_iter(), |out, (request, (digest, reply))| {
+                put_u64(out, request);
                 put_u64(out, *digest);
                 put_reply(out, reply);
             });
@@ -158,13 +191,13 @@ impl Sessions {
         take_all(input, |input| {
             let id = SessionId(take_u64(input)?);
             let (last_active, low) = (WallTime(take_u64(input)?), RequestId(take_u64(input)?));
-            let mut replies = BTreeMap::new();
+            let mut session = Session { last_active, low, replies: VecDeque::new() };
             take_all(input, |input| {
                 let (request, digest) = (RequestId(take_u64(input)?), take_u64(input)?);
-                replies.insert(request, (digest, take_reply(input)?));
-                Ok(())
+                let kept = session.remember(request, digest, take_reply(input)?);
+                kept.ok_or(DecodeError::Invalid("request of a session"))
             })?;
-            self.table.insert(id, Session { last_active, low, replies });
+            self.table.insert(id, session);
             Ok(())
         })
     }

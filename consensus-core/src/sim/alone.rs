@@ -23,7 +23,7 @@ pub(super) fn is_refusal(rejection: Rejection) -> bool {
 pub(super) fn execute<S: StateMachine>(state: &mut S, mut cx: Cx, command: &[u8]) -> Reply {
     let reply = catch_unwind(AssertUnwindSafe(|| {
         let command = rmp_serde::from_slice(command).map_err(|_| Rejection::Malformed)?;
-        encode(&state.apply(&mut cx, command))
+        encode(&mut Vec::new(), &state.apply(&mut cx, command))
     }));
     reply.unwrap_or(Err(Rejection::Panicked))
 }
@@ -31,7 +31,7 @@ pub(super) fn execute<S: StateMachine>(state: &mut S, mut cx: Cx, command: &[u8]
 pub(super) fn answer_of<S: StateMachine>(state: &S, query: &[u8]) -> Reply {
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let query = rmp_serde::from_slice(query).map_err(|_| Rejection::Malformed)?;
-        encode(&state.answer(query))
+        encode(&mut Vec::new(), &state.answer(query))
     }));
     answer.unwrap_or(Err(Rejection::Panicked))
 }
