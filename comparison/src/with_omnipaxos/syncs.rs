@@ -111,3 +111,94 @@ fn rests_on_nothing_new(message: &Message<Put>) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use omnipaxos::{
+        ballot_leader_election::Ballot,
+        messages::sequence_paxos::{Accepted, Decide},
+        util::SequenceNumber,
+    };
+
+    use super::*;
+
+    fn message(msg: PaxosMsg<Put>) -> Message<Put> {
+        Message::SequencePaxos(PaxosMessage { from: 2, to: 1, msg })
+    }
+
+    fn accepted(accepted_idx: usize) -> Message<Put> {
+        message(PaxosMsg::Accepted(Accepted { n: Ballot::default(), accepted_idx }))
+    }
+
+    fn decide(decided_idx: usize) -> Message<Put> {
+        let (n, seq_num) = (Ballot::default(), SequenceNumber::default());
+        message(PaxosMsg::Decide(Decide { n, seq_num, decided_idx }))
+    }
+
+    fn said(messages: impl IntoIterator<Item = Message<Put>>) -> Vec<usize> {
+        let index = |message| match message {
+            Message::SequencePaxos(PaxosMessage { msg: PaxosMsg::Accepted(said), .. }) => {
+                said.accepted_idx
+            }
+            Message::SequencePaxos(PaxosMessage { msg: PaxosMsg::Decide(said), .. }) => {
+                said.decided_idx
+            }
+            other => panic!("nobody said {other:?}"),
+        };
+        messages.into_iter().map(index).collect()
+    }
+
+    /// Goal: nobody hears of what is not durable, and nothing overtakes. Method: two records, with
+    /// a message after each; then tell of one sync after the other.
+    #[test]
+    fn messages_wait_for_what_they_rest_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = LogFile::create(&directory.path().join("log")).unwrap();
+        let (sender, mut inbox) = mpsc::unbounded_channel();
+        let mut syncs = Syncs::new(file, sender);
+
+        // With nothing to wait for, all goes out.
+        assert!(syncs.hold(accepted(0)).is_some());
+        syncs.submit(vec![1], 10);
+        // What is decided is so whatever is lost here ..
+        assert!(syncs.hold(decide(5)).is_some());
+        assert!(syncs.hold(accepted(10)).is_none());
+        syncs.submit(vec![2], 20);
+        assert!(syncs.hold(accepted(20)).is_none());
+        // .. but must not overtake.
+        assert!(syncs.hold(decide(6)).is_none());
+
+        for (entries, due) in [(10, vec![10]), (20, vec![20, 6])] {
+            let Some(Event::Synced(durable)) = inbox.blocking_recv() else {
+                panic!("the file tells of syncs")
+            };
+            assert_eq!(durable, entries);
+            syncs.synced(durable);
+            assert_eq!(said(std::iter::from_fn(|| syncs.next_due())), due);
+        }
+        assert!(syncs.hold(accepted(20)).is_some());
+    }
+
+    /// Goal: a leader does not count itself for what it may lose. Method: followers have accepted
+    /// more than is durable here; then it becomes durable, bit by bit.
+    #[test]
+    fn what_is_accepted_elsewhere_counts_once_it_is_durable_here() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = LogFile::create(&directory.path().join("log")).unwrap();
+        let (sender, _inbox) = mpsc::unbounded_channel();
+        let mut syncs = Syncs::new(file, sender);
+
+        syncs.submit(vec![1], 10);
+        assert_eq!(said([syncs.admit(accepted(30))]), [0]);
+        syncs.synced(10);
+        for message in syncs.early() {
+            assert_eq!(said([syncs.admit(message)]), [10]);
+        }
+        syncs.submit(vec![2], 30);
+        syncs.synced(30);
+        for message in syncs.early() {
+            assert_eq!(said([syncs.admit(message)]), [30]);
+        }
+        assert!(syncs.early().is_empty());
+    }
+}
