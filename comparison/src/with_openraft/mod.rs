@@ -1,6 +1,6 @@
 //! openraft: Raft as a set of tasks for each replica; the store, the map and the links are ours.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
 
 use openraft::{Config, SnapshotPolicy, impls::OneshotResponder};
 use tokio::{net::TcpListener, runtime::Builder};
@@ -34,15 +34,16 @@ const REPLICAS: u64 = 3;
 /// How long a leader is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// From how many clients on, with all replicas in one process, two threads do more than one.
-const CLIENTS_FOR_TWO_THREADS: usize = 256;
+/// With how many clients, and all replicas in one process, two threads do more than one: with fewer
+/// they wait for each other, with more they wait for memory.
+const CLIENTS_FOR_TWO_THREADS: Range<usize> = 256..4_096;
 
-/// Measures three replicas in this process, on two threads if there is work for them.
+/// Measures three replicas in this process, on as many threads as serve them best.
 pub fn mem(cell: &Cell) -> Result<Figures> {
-    let runtime = if cell.clients < CLIENTS_FOR_TWO_THREADS {
-        Builder::new_current_thread().enable_time().build()?
-    } else {
+    let runtime = if CLIENTS_FOR_TWO_THREADS.contains(&cell.clients) {
         Builder::new_multi_thread().worker_threads(2).enable_time().build()?
+    } else {
+        Builder::new_current_thread().enable_time().build()?
     };
     runtime.block_on(async {
         let links = Nearby::default();
