@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, BufReader},
     net::{TcpListener, TcpStream},
 };
 
@@ -68,7 +68,10 @@ impl Incoming for TcpListener {
     }
 }
 
+/// How much is read at once: many frames are short, and a head is no reason to ask the system.
+const READ_BYTES: usize = 32 << 10;
+
 fn split(stream: TcpStream) -> Stream {
     let (read, write) = stream.into_split();
-    Stream { read: Box::new(read), write: Box::new(write) }
+    Stream { read: Box::new(BufReader::with_capacity(READ_BYTES, read)), write: Box::new(write) }
 }
