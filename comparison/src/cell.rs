@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
+    durable::Member,
     figures::Figures,
     load::{Load, Tally},
     put::Put,
-    with_omnipaxos, with_openraft,
+    with_etcd, with_omnipaxos, with_openraft,
 };
 
 /// Who is measured.
@@ -28,6 +29,8 @@ pub enum Peer {
     Openraft,
     /// The crate `omnipaxos`.
     Omnipaxos,
+    /// The program `etcd`.
+    Etcd,
 }
 
 /// How three replicas are run.
@@ -36,6 +39,10 @@ pub enum Peer {
 pub enum Mode {
     /// All in one process, on two threads, with the log in memory and channels for a network.
     Mem,
+    /// Three processes, with a log on disk each, and TCP; the clients are in the leader's process.
+    Durable,
+    /// Three processes, with a log on disk each, and TCP; the clients are in a fourth.
+    DurableRemote,
 }
 
 /// What a cell is asked to be.
@@ -65,7 +72,7 @@ impl Peer {
     /// The protocol that a peer speaks.
     pub fn protocol(self) -> &'static str {
         match self {
-            Self::Consensus | Self::Openraft => "raft",
+            Self::Consensus | Self::Openraft | Self::Etcd => "raft",
             Self::Omnipaxos => "omnipaxos",
         }
     }
@@ -73,12 +80,14 @@ impl Peer {
 
 impl Mode {
     /// All modes there are.
-    pub const ALL: [Self; 1] = [Self::Mem];
+    pub const ALL: [Self; 3] = [Self::Mem, Self::Durable, Self::DurableRemote];
 
-    /// Those who can be run in this mode, but for us.
+    /// Those who can be run in this mode on this machine, but for us.
     pub fn peers(self) -> &'static [Peer] {
         match self {
-            Self::Mem => &[Peer::Openraft, Peer::Omnipaxos],
+            Self::Mem | Self::Durable => &[Peer::Openraft, Peer::Omnipaxos],
+            Self::DurableRemote if with_etcd::on_path().is_some() => &[Peer::Etcd],
+            Self::DurableRemote => &[],
         }
     }
 
@@ -87,6 +96,7 @@ impl Mode {
     pub fn clients(self) -> &'static [usize] {
         match self {
             Self::Mem => &[1, 64, 256, 1_024, 4_096],
+            Self::Durable | Self::DurableRemote => &[1, 64, 256, 1_024],
         }
     }
 }
@@ -111,7 +121,13 @@ impl Cell {
     pub fn run(&self) -> Result {
         let figures = match (self.peer, self.mode) {
             (Peer::Openraft, Mode::Mem) => with_openraft::mem(self)?,
+            (Peer::Openraft, Mode::Durable) => with_openraft::durable(self)?,
             (Peer::Omnipaxos, Mode::Mem) => with_omnipaxos::mem(self)?,
+            (Peer::Omnipaxos, Mode::Durable) => with_omnipaxos::durable(self)?,
+            (Peer::Etcd, Mode::DurableRemote) => with_etcd::durable_remote(self)?,
+            (Peer::Openraft | Peer::Omnipaxos | Peer::Etcd, _) => {
+                return Err(format!("there is no mode {} of {}", self.mode, self.peer).into());
+            }
             (Peer::Consensus, _) => return Err("our own figures come from our own bench".into()),
         };
         writeln!(io::stdout(), "{}", serde_json::to_string(&figures)?)?;
@@ -152,5 +168,17 @@ impl Cell {
             p50_us,
             p99_us,
         }
+    }
+}
+
+/// Runs a follower for as long as its cell lasts.
+///
+/// # Errors
+/// If it cannot be set up, or nobody of that name has followers.
+pub fn member(member: &Member) -> Result {
+    match member.peer {
+        Peer::Openraft => with_openraft::member(member.seat()?),
+        Peer::Omnipaxos => with_omnipaxos::member(member.seat()?),
+        Peer::Consensus | Peer::Etcd => Err("its members are processes of another program".into()),
     }
 }

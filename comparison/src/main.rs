@@ -13,10 +13,13 @@ use clap::{Parser, Subcommand};
 
 mod cell;
 mod driver;
+mod durable;
 mod figures;
 #[path = "../../examples/bench/load.rs"]
 mod load;
+mod process;
 mod put;
+mod with_etcd;
 mod with_omnipaxos;
 mod with_openraft;
 
@@ -36,12 +39,16 @@ enum Command {
     Cell(cell::Cell),
     /// Measures all peers and ours in turn, and compares them
     Run(driver::Comparison),
+    /// Runs a follower of a cell
+    #[command(hide = true)]
+    Member(durable::Member),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Cell(cell) => cell.run(),
         Command::Run(comparison) => comparison.run(),
+        Command::Member(member) => cell::member(&member),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

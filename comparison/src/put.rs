@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::load::{KEY_BYTES, VALUE_BYTES, key};
 
 /// Puts a value under a key: the bytes of the key, which are [`KEY_BYTES`], then those of the
@@ -19,6 +21,18 @@ impl Put {
         let mut bytes = [b'v'; KEY_BYTES + VALUE_BYTES];
         bytes[..KEY_BYTES].copy_from_slice(key(operation).as_bytes());
         Self(Arc::from(bytes))
+    }
+}
+
+impl Serialize for Put {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Put {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(|bytes| Self(bytes.into()))
     }
 }
 

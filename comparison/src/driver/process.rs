@@ -32,7 +32,7 @@ impl Runner<'_> {
     pub(super) fn run(&self, party: Peer) -> Result<Figures> {
         let mut command = match party {
             Peer::Consensus => Command::new(self.ours),
-            Peer::Openraft | Peer::Omnipaxos => self.of_this_program(party)?,
+            Peer::Openraft | Peer::Omnipaxos | Peer::Etcd => self.of_this_program(party)?,
         };
         let Measured { mode, clients, seconds, warm_up } = &self.measured;
         command.args(["--mode", &mode.to_string(), "--clients", &clients.to_string()]);

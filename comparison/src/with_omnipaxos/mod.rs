@@ -5,12 +5,22 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Result, cell::Cell, figures::Figures, put::Put};
+use crate::{
+    Result,
+    cell::Cell,
+    durable::{Cluster, Seat},
+    figures::Figures,
+    put::Put,
+};
 
+mod links;
 mod log;
 mod replica;
+mod syncs;
 
-use replica::{Event, Links, Replica};
+use links::Links;
+use replica::{Event, Replica};
+use syncs::Syncs;
 
 /// How many replicas there are; they are called 1 to 3.
 const REPLICAS: u64 = 3;
@@ -32,7 +42,7 @@ pub fn mem(cell: &Cell) -> Result<Figures> {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..REPLICAS).map(|_| mpsc::unbounded_channel()).unzip();
         for (id, inbox) in (1..=REPLICAS).zip(receivers) {
-            let replica = Replica::new(id, inbox, Links::new(senders.clone()))?;
+            let replica = Replica::new(id, inbox, Links::near(&senders), None)?;
             tokio::spawn(replica.run());
         }
         for sender in &senders {
@@ -40,6 +50,36 @@ pub fn mem(cell: &Cell) -> Result<Figures> {
         }
         Ok(measure(cell, senders[LEADER as usize - 1].clone()).await)
     })
+}
+
+/// Measures a replica in this process, and two in processes of their own. Each has one thread, and
+/// one for its file.
+pub fn durable(cell: &Cell) -> Result<Figures> {
+    let (_cluster, seat) = Cluster::start(cell)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let leader = take(seat).await?;
+        Ok(measure(cell, leader).await)
+    })
+}
+
+/// Runs a follower for as long as this process lasts.
+pub fn member(seat: Seat) -> Result {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        take(seat).await?;
+        std::future::pending().await
+    })
+}
+
+/// Starts the replica of a seat, and returns its inbox.
+async fn take(seat: Seat) -> Result<mpsc::UnboundedSender<Event>> {
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let links = Links::far(&seat, &sender).await?;
+    let syncs = Syncs::new(seat.log, sender.clone());
+    tokio::spawn(Replica::new(seat.id, inbox, links, Some(syncs))?.run());
+    tokio::spawn(clock(sender.clone()));
+    Ok(sender)
 }
 
 /// Lets clients put by way of the leader's inbox.

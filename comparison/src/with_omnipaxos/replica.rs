@@ -11,7 +11,7 @@ use omnipaxos::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{LEADER, REPLICAS, TICKS_A_HEARTBEAT, log::Log};
+use super::{LEADER, REPLICAS, TICKS_A_HEARTBEAT, links::Links, log::Log, syncs::Syncs};
 use crate::{
     Result,
     put::{Map, Put},
@@ -27,15 +27,10 @@ pub(super) enum Event {
     Put(Put, oneshot::Sender<()>),
     /// What other replicas say.
     Messages(Vec<Message<Put>>),
+    /// One more record is durable, with which the log has so many entries.
+    Synced(usize),
     /// Time has passed.
     Tick,
-}
-
-/// Where the messages of a replica go.
-#[derive(Debug)]
-pub(super) struct Links {
-    inboxes: Vec<mpsc::UnboundedSender<Event>>,
-    waiting: Vec<Vec<Message<Put>>>,
 }
 
 /// A replica: the automaton, its map, and who waits for it.
@@ -47,6 +42,8 @@ pub(super) struct Replica {
     applied: usize,
     inbox: mpsc::UnboundedReceiver<Event>,
     links: Links,
+    /// Where the log is durable.
+    syncs: Option<Syncs>,
     proposals: Vec<Put>,
     /// Those whose puts are in the log and not applied, in the order of the log.
     answers: VecDeque<oneshot::Sender<()>>,
@@ -59,6 +56,7 @@ impl Replica {
         id: u64,
         inbox: mpsc::UnboundedReceiver<Event>,
         links: Links,
+        syncs: Option<Syncs>,
     ) -> Result<Self> {
         let cluster = ClusterConfig {
             configuration_id: 1,
@@ -74,7 +72,7 @@ impl Replica {
             batch_size: 1,
             ..ServerConfig::default()
         };
-        let log = Log::default();
+        let log = if syncs.is_some() { Log::recorded() } else { Log::default() };
         let mut paxos = cluster
             .build_for_server(server, log.clone())
             .map_err(|error| format!("omnipaxos refuses its configuration: {error:?}"))?;
@@ -89,6 +87,7 @@ impl Replica {
             applied: 0,
             inbox,
             links,
+            syncs,
             proposals: Vec::new(),
             answers: VecDeque::new(),
             outgoing: Vec::new(),
@@ -103,6 +102,7 @@ impl Replica {
                 self.take(event);
             }
             self.propose();
+            self.write();
             self.send();
             self.apply();
         }
@@ -114,10 +114,23 @@ impl Replica {
                 self.proposals.push(put);
                 self.answers.push_back(answer);
             }
-            Event::Messages(messages) => {
-                messages.into_iter().for_each(|message| self.paxos.handle_incoming(message));
+            Event::Messages(messages) => self.handle(messages),
+            Event::Synced(entries) => {
+                let syncs = self.syncs.as_mut().expect("who is told of syncs has them");
+                syncs.synced(entries);
+                let early = syncs.early();
+                self.handle(early);
             }
             Event::Tick => self.paxos.tick(),
+        }
+    }
+
+    fn handle(&mut self, messages: Vec<Message<Put>>) {
+        for mut message in messages {
+            if let Some(syncs) = &mut self.syncs {
+                message = syncs.admit(message);
+            }
+            self.paxos.handle_incoming(message);
         }
     }
 
@@ -136,9 +149,27 @@ impl Replica {
         }));
     }
 
+    /// Has written what changed, where the log is durable.
+    fn write(&mut self) {
+        let Some(syncs) = &mut self.syncs else { return };
+        let mut log = self.log.lock();
+        if let Some(record) = log.take_record() {
+            syncs.submit(record, log.entries.len());
+        }
+    }
+
+    /// Sends what may go out.
     fn send(&mut self) {
         self.paxos.take_outgoing_messages(&mut self.outgoing);
-        self.outgoing.drain(..).for_each(|message| self.links.push(message));
+        if let Some(syncs) = &mut self.syncs {
+            while let Some(message) = syncs.next_due() {
+                self.links.push(message);
+            }
+            let free = self.outgoing.drain(..).filter_map(|message| syncs.hold(message));
+            free.for_each(|message| self.links.push(message));
+        } else {
+            self.outgoing.drain(..).for_each(|message| self.links.push(message));
+        }
         self.links.flush();
     }
 
@@ -154,27 +185,5 @@ impl Replica {
             }
         }
         self.applied = decided;
-    }
-}
-
-impl Links {
-    /// Makes links to all replicas, in the order of their ids.
-    pub(super) fn new(inboxes: Vec<mpsc::UnboundedSender<Event>>) -> Self {
-        let waiting = inboxes.iter().map(|_| Vec::new()).collect();
-        Self { inboxes, waiting }
-    }
-
-    fn push(&mut self, message: Message<Put>) {
-        self.waiting[message.get_receiver() as usize - 1].push(message);
-    }
-
-    /// Sends what waits, to each replica at once.
-    fn flush(&mut self) {
-        for (inbox, waiting) in self.inboxes.iter().zip(&mut self.waiting) {
-            if !waiting.is_empty() {
-                // One that has ended needs nothing any more.
-                let _ = inbox.send(Event::Messages(std::mem::take(waiting)));
-            }
-        }
     }
 }

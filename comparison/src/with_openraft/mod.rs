@@ -3,14 +3,23 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use openraft::{Config, SnapshotPolicy, impls::OneshotResponder};
+use tokio::{net::TcpListener, runtime::Builder};
 
-use crate::{Result, cell::Cell, figures::Figures, put::Put};
+use crate::{
+    Result,
+    cell::Cell,
+    durable::{Cluster, Seat},
+    figures::Figures,
+    put::Put,
+};
 
+mod far;
 mod log;
 mod machine;
 mod nearby;
 mod types;
 
+use far::Far;
 use log::Log;
 use machine::Machine;
 use nearby::Nearby;
@@ -25,10 +34,16 @@ const REPLICAS: u64 = 3;
 /// How long a leader is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Measures three replicas in this process, on two threads.
+/// From how many clients on, with all replicas in one process, two threads do more than one.
+const CLIENTS_FOR_TWO_THREADS: usize = 256;
+
+/// Measures three replicas in this process, on two threads if there is work for them.
 pub fn mem(cell: &Cell) -> Result<Figures> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
+    let runtime = if cell.clients < CLIENTS_FOR_TWO_THREADS {
+        Builder::new_current_thread().enable_time().build()?
+    } else {
+        Builder::new_multi_thread().worker_threads(2).enable_time().build()?
+    };
     runtime.block_on(async {
         let links = Nearby::default();
         let config = Arc::new(config()?);
@@ -42,6 +57,36 @@ pub fn mem(cell: &Cell) -> Result<Figures> {
         lead(&leader).await?;
         Ok(measure(cell, leader).await)
     })
+}
+
+/// Measures a replica in this process, and two in processes of their own. Each has one thread, and
+/// one for its file: with two, three processes get in each other's way on a machine of two cores,
+/// and do half as much.
+pub fn durable(cell: &Cell) -> Result<Figures> {
+    let (_cluster, seat) = Cluster::start(cell)?;
+    Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let leader = take(seat).await?;
+        lead(&leader).await?;
+        Ok(measure(cell, leader).await)
+    })
+}
+
+/// Runs a follower for as long as this process lasts.
+pub fn member(seat: Seat) -> Result {
+    Builder::new_current_thread().enable_all().build()?.block_on(async {
+        take(seat).await?;
+        std::future::pending().await
+    })
+}
+
+/// Starts the replica of a seat.
+async fn take(seat: Seat) -> Result<Raft> {
+    let links = Far(seat.addresses);
+    let (log, machine) = (Log::durable(seat.log), Machine::default());
+    let raft = Raft::new(seat.id, Arc::new(config()?), links, log, machine).await?;
+    seat.listener.set_nonblocking(true)?;
+    tokio::spawn(far::serve(TcpListener::from_std(seat.listener)?, raft.clone()));
+    Ok(raft)
 }
 
 /// The configuration of every replica: batches as large as they come, no snapshots, and heartbeats
