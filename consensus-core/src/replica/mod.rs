@@ -257,6 +257,7 @@ pub(crate) fn encode(scratch: &mut Vec<u8>, reply: &impl Serialize) -> Reply {
 const SCRATCH_BYTES: usize = 4 << 10;
 
 /// Every byte.
+#[expect(clippy::indexing_slicing, reason = "the compiler sees that the place is there")]
 static BYTES: [u8; 256] = {
     let mut bytes = [0; 256];
     let mut at = 0;
