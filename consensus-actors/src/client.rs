@@ -204,7 +204,9 @@ impl IntoDuration for &str {
 }
 
 fn encode(value: &impl Serialize) -> Result<Bytes> {
-    let bytes = rmp_serde::to_vec_named(value).map_err(|error| {
+    // Most fit, and need not grow.
+    let mut bytes = Vec::with_capacity(256);
+    rmp_serde::encode::write_named(&mut bytes, value).map_err(|error| {
         Error::new(Code::InvalidArgument, format!("the arguments cannot be encoded: {error}"))
     })?;
     if bytes.len() > COMMAND_BYTES_MAX {

@@ -1,18 +1,21 @@
 //! The node's journal: the actor that writes for all groups.
 
 mod files;
+mod records;
 mod spare;
+mod writer;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, Addr, Arbiter, AsyncContext, Context, Handler, Message};
 use consensus_core::{
     GroupId, Token,
-    codec::Encode,
     journal::{Disk, Journal, JournalError},
 };
 
 pub(crate) use files::{FileDisk, sync_directory};
+pub(crate) use records::Records;
+use writer::Desk;
 
 use crate::abort::AbortOnPanic;
 
@@ -30,52 +33,12 @@ pub(crate) struct Register {
     pub(crate) durability: Arc<dyn Durability>,
 }
 
-/// Where a group's records go.
-#[derive(Clone)]
-pub(crate) enum Records {
-    /// To the node's journal.
-    Kept(Addr<JournalActor>),
-    /// Nowhere: whatever they tell goes with the process.
-    Unkept,
-}
-
-impl Records {
-    /// Lets `durability` hear of a group's records.
-    pub(crate) fn register(&self, group: GroupId, durability: Arc<dyn Durability>) {
-        if let Self::Kept(journal) = self {
-            journal.do_send(Register { group, durability });
-        }
-    }
-
-    /// Makes records durable, in order; returns the last one if they are as durable as they will
-    /// be.
-    pub(crate) fn append(
-        &self,
-        group: GroupId,
-        records: Vec<(Token, impl Encode)>,
-    ) -> Option<Token> {
-        match self {
-            Self::Kept(journal) => {
-                let encoded = records.iter().map(|(token, record)| (*token, record.encoded()));
-                journal.do_send(Append { group, records: encoded.collect() });
-                None
-            }
-            Self::Unkept => records.last().map(|(token, _)| *token),
-        }
-    }
-
-    /// Gives up a group's records before one.
-    pub(crate) fn compact(&self, group: GroupId, before: Token) {
-        if let Self::Kept(journal) = self {
-            journal.do_send(Compact { group, before });
-        }
-    }
-}
-
 /// Makes records durable, in order.
 pub(crate) struct Append {
     pub(crate) group: GroupId,
     pub(crate) records: Vec<(Token, Vec<u8>)>,
+    /// The last of them, and of what the sender has staged itself.
+    pub(crate) upto: Token,
 }
 
 /// Gives up a group's records before one.
@@ -122,11 +85,12 @@ pub(crate) type GiveUp = Box<dyn FnMut(&JournalError) + Send>;
 /// The actor of the disk, on a thread of its own: one write and one sync for all that waits, of all
 /// groups.
 pub(crate) struct JournalActor {
-    journal: Journal<NodeDisk>,
-    give_up: GiveUp,
+    desk: Arc<Desk>,
     groups: BTreeMap<GroupId, Arc<dyn Durability>>,
     /// The youngest record that waits for the disk, of each group.
     waiting: BTreeMap<GroupId, Token>,
+    /// How many messages brought what waits.
+    brought: usize,
     committing: bool,
     full: bool,
 }
@@ -135,13 +99,18 @@ impl JournalActor {
     /// Makes the actor of a recovered journal.
     pub(crate) fn new(journal: Journal<NodeDisk>, give_up: GiveUp) -> Self {
         Self {
-            journal,
-            give_up,
+            desk: Arc::new(Desk::new(journal, give_up)),
             groups: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            brought: 0,
             committing: false,
             full: false,
         }
+    }
+
+    /// Returns where the actor writes, which others may do in its place while it is idle.
+    pub(crate) fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
     }
 
     /// Starts the actor on the arbiter's thread.
@@ -150,8 +119,10 @@ impl JournalActor {
     }
 
     fn commit(&mut self, ctx: &mut Context<Self>) {
-        match self.journal.commit() {
+        let committed = self.desk.writer().commit();
+        match committed {
             Ok(()) => {
+                self.desk.settle(std::mem::take(&mut self.brought));
                 self.tell_full(false);
                 for (group, upto) in std::mem::take(&mut self.waiting) {
                     if let Some(durability) = self.groups.get(&group) {
@@ -164,14 +135,9 @@ impl JournalActor {
                 self.committing = true;
                 ctx.notify_later(Commit, FULL_RETRY);
             }
-            Err(error) => self.fail(&error, ctx),
+            // The node was given up; nothing more is taken where that does not end the process.
+            Err(_) => ctx.terminate(),
         }
-    }
-
-    /// Gives the node up, and takes no more messages where that does not end the process.
-    fn fail(&mut self, error: &JournalError, ctx: &mut Context<Self>) {
-        (self.give_up)(error);
-        ctx.terminate();
     }
 
     fn tell_full(&mut self, full: bool) {
@@ -216,12 +182,12 @@ impl Handler<Append> for JournalActor {
 
     fn handle(&mut self, append: Append, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("journal");
-        for (token, record) in &append.records {
-            if let Err(error) = self.journal.append(append.group, *token, record) {
-                return self.fail(&error, ctx);
-            }
-            self.waiting.insert(append.group, *token);
+        let staged = self.desk.writer().stage(append.group, &append.records);
+        if staged.is_err() {
+            return ctx.terminate();
         }
+        self.brought += 1;
+        self.waiting.insert(append.group, append.upto);
         if !self.committing {
             self.committing = true;
             ctx.notify(Commit);
@@ -234,8 +200,9 @@ impl Handler<Compact> for JournalActor {
 
     fn handle(&mut self, compact: Compact, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("journal");
-        if let Err(error) = self.journal.release(compact.group, compact.before) {
-            self.fail(&error, ctx);
+        let released = self.desk.writer().release(compact.group, compact.before);
+        if released.is_err() {
+            ctx.terminate();
         }
     }
 }

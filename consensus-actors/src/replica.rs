@@ -227,7 +227,8 @@ impl<S: StateMachine> Replica<S> {
         if self.seated.len() >= SEATED_MAX {
             let error = SubmitError::Busy { limit: SEATED_MAX };
             self.seated.insert(ticket, (asker, None));
-            return self.answer(ticket, Err(Failure::Refused(error)));
+            let now = self.place.clock.now();
+            return self.answer(now, ticket, Err(Failure::Refused(error)));
         }
         match request {
             Request::Propose(command) => {
@@ -256,7 +257,8 @@ impl<S: StateMachine> Replica<S> {
             let reply: Reply =
                 query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
             let answered = reply.map(|reply| Answered { reply, index: Some(applied) });
-            self.answer(ticket, answered.map_err(Failure::Rejected));
+            let now = self.place.clock.now();
+            self.answer(now, ticket, answered.map_err(Failure::Rejected));
         }
     }
 
@@ -270,11 +272,10 @@ impl<S: StateMachine> Replica<S> {
         });
     }
 
-    /// Sends the answer to whoever asked.
-    fn answer(&mut self, ticket: Ticket, result: Result<Answered, Failure>) {
+    /// Sends the answer to whoever asked; by `now` it came.
+    fn answer(&mut self, now: Time, ticket: Ticket, result: Result<Answered, Failure>) {
         match self.seated.remove(ticket) {
             Some((Asker::Here(attempt), _)) => {
-                let now = self.place.clock.now();
                 self.client.answered(now, attempt, result, &mut self.outbox.effects);
             }
             Some((Asker::Away(origin, attempt), _)) => {

@@ -62,9 +62,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
 
 /// Where the effects of a role go.
 pub(crate) trait Outlets<P: Seated>: 'static {
-    /// Makes records durable, in order; returns the last of them if they are at once. Else the seat
-    /// is told when they are.
-    fn persist(&mut self, records: Vec<(Token, P::Record)>) -> Option<Token>;
+    /// Makes records durable, in order, for which peers wait if `awaited`; returns the last of them
+    /// if they are at once. Else the seat is told when they are.
+    fn persist(&mut self, records: Vec<(Token, P::Record)>, awaited: bool) -> Option<Token>;
     /// Sends messages to peers, in order.
     fn send(&mut self, messages: Vec<(Address, P::Message)>);
     /// Hands decisions to the replica, in order.
@@ -199,7 +199,7 @@ impl<P: Hosted> Post<P> {
         }
         let durable = match records.is_empty() {
             true => None,
-            false => self.outlets.persist(records),
+            false => self.outlets.persist(records, !self.deferred.is_empty()),
         };
         if let Some(before) = compact {
             self.outlets.compact(before);

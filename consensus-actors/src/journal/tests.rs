@@ -1,7 +1,10 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use consensus_core::journal::{Config, DiskError, JournalId, MemoryDisk};
+use consensus_core::{
+    codec::Encode,
+    journal::{Config, DiskError, JournalId, MemoryDisk},
+};
 
 use super::*;
 use crate::sync::lock;
@@ -54,6 +57,15 @@ impl Disk for Noted {
 /// Notes what a group is told.
 struct Told(Events);
 
+/// A record.
+struct Record;
+
+impl Encode for Record {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[7; 100]);
+    }
+}
+
 impl Durability for Told {
     fn persisted(&self, upto: Token) {
         lock(&self.0).push(if upto == Token(2) { "all persisted" } else { "some persisted" });
@@ -74,12 +86,13 @@ fn report_follows_the_sync() {
     let group = GroupId(1);
     actix::System::new().block_on(async {
         tokio::time::pause();
-        let actor = JournalActor::new(journal, Box::new(|error| panic!("{error}"))).start();
+        let actor = JournalActor::new(journal, Box::new(|error| panic!("{error}")));
+        let desk = actor.desk();
+        let records = Records::Kept { journal: actor.start(), desk };
         let durability = Arc::new(Told(Arc::clone(&events)));
-        actor.do_send(Register { group, durability });
+        records.register(group, durability);
         for token in 1..=2 {
-            let records = vec![(Token(token), vec![7; 100])];
-            actor.do_send(Append { group, records });
+            assert_eq!(records.append(group, vec![(Token(token), Record)], false), None);
         }
         tokio::time::sleep(2 * FULL_RETRY).await;
     });

@@ -88,7 +88,9 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
         std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
             let system = actix_rt::System::new();
             let disk_thread = Arbiter::new();
-            let journal = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
+            let journal = JournalActor::new(journal, Box::new(end_process));
+            let desk = journal.desk();
+            let journal = journal.launch(&disk_thread);
             let archive_thread = Arbiter::new();
             let workers: Workers = Arc::new(work);
             let archive = Archive::new(shelves, Arc::clone(&workers)).launch(&archive_thread);
@@ -99,7 +101,7 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
                 join: card.join,
                 identity,
                 recovered,
-                records: Records::Kept(journal.clone()),
+                records: Records::Kept { journal: journal.clone(), desk },
                 archive,
                 workers,
                 calendar: Arc::new(MachineCalendar),

@@ -84,8 +84,8 @@ pub(super) struct GroupOutlets {
 }
 
 impl<P: Hosted> Outlets<P> for GroupOutlets {
-    fn persist(&mut self, records: Vec<(Token, P::Record)>) -> Option<Token> {
-        self.records.append(self.group, records)
+    fn persist(&mut self, records: Vec<(Token, P::Record)>, awaited: bool) -> Option<Token> {
+        self.records.append(self.group, records, awaited)
     }
 
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {

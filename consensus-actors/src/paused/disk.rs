@@ -9,7 +9,7 @@ use bytes::Bytes;
 use consensus_core::journal::{Disk, DiskError, MemoryDisk, Operation};
 
 use super::{
-    pulse::{Pulse, Thread},
+    pulse::Pulse,
     random::{Random, Trace},
     tally::Tally,
 };
@@ -218,7 +218,7 @@ impl Disk for Attached {
         self.with(Operation::Sync, file, |inner| {
             if !inner.slowness.is_zero() {
                 inner.tally.add("sync slow", 1);
-                pulse.stand_still(Thread::Journal, inner.slowness);
+                pulse.hold_up(inner.slowness);
             }
             match inner.snap(&[Trap::FailedSync, Trap::PowerBeforeSync, Trap::PowerAfterSync]) {
                 Some(Trap::FailedSync) => inner.disk.fail_next(Operation::Sync),

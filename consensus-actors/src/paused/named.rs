@@ -24,7 +24,6 @@ use super::{
     chronicle::{Chronicle, Commands, Note, Queries, Standing},
     network::{Life, Wire, address},
     paused,
-    pulse::Thread,
     random::Random,
     world::{Running, World},
 };
@@ -129,10 +128,11 @@ fn answer_to_a_former_life_goes_to_nobody() {
         let third = world.ids().into_iter().find(|node| ![leader, follower].contains(node));
         world.bury(third.expect("there are three"), false);
         let former = world.living(follower).expect("nobody else died");
-        former.pulse.stand_still(Thread::Journal, Duration::from_secs(60));
+        world.platter(follower).set_slowness(Duration::from_secs(60));
         let asking = spawn_local(async move { once(&former, 1).await });
         sleep(Duration::from_secs(1)).await;
         world.bury(follower, false);
+        world.platter(follower).set_slowness(Duration::ZERO);
         let error = asking.await.expect("it ends").expect_err("its node has died");
         assert_eq!((error.code(), error.outcome()), (Code::Stopping, Outcome::Unknown));
 
@@ -308,7 +308,7 @@ fn mailbox_of_a_replica_is_bounded() {
         assert!(waiting.iter().all(|(_, answer)| answer.is_pending()));
         let Poll::Ready(Err(error)) = ask().1 else { panic!("there is no place left") };
         assert_eq!((error.code(), error.outcome()), (Code::Busy, Outcome::NotApplied));
-        assert!(error.message().starts_with("4096 calls wait"), "{error}");
+        assert!(error.message().starts_with("8192 calls wait"), "{error}");
 
         sleep(Duration::from_millis(1)).await;
         drop(waiting);

@@ -32,6 +32,8 @@ pub(super) struct Pulse {
     pub(super) life: Life,
     wire: Wire,
     dead: AtomicBool,
+    /// Whether the thread that is at work is that of the journal.
+    journal_works: AtomicBool,
     /// Until when the threads stand still, and how long each will have by then.
     still: Mutex<[(Instant, Duration); 2]>,
     waker: Mutex<Option<Waker>>,
@@ -40,8 +42,9 @@ pub(super) struct Pulse {
 impl Pulse {
     pub(super) fn new(life: Life, wire: Wire) -> Arc<Self> {
         let still = Mutex::new([(Instant::now(), Duration::ZERO); 2]);
-        let (dead, waker) = (AtomicBool::new(false), Mutex::new(None));
-        Arc::new(Self { life, wire, dead, still, waker })
+        let (dead, journal_works) = (AtomicBool::new(false), AtomicBool::new(false));
+        let waker = Mutex::new(None);
+        Arc::new(Self { life, wire, dead, journal_works, still, waker })
     }
 
     /// Ends the life: from this moment on it reaches neither its peers nor its disk.
@@ -54,6 +57,12 @@ impl Pulse {
 
     pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Lets the thread that is at work stand still for a while.
+    pub(super) fn hold_up(&self, pause: Duration) {
+        let journal = self.journal_works.load(Ordering::Relaxed);
+        self.stand_still(if journal { Thread::Journal } else { Thread::Actors }, pause);
     }
 
     /// Lets a thread stand still for a while.
@@ -86,7 +95,9 @@ impl Pulse {
                 return Poll::Ready(());
             }
             let (now, still) = (Instant::now(), *lock(&self.still));
-            for (set, (until, _)) in [&mut actors, &mut journal].into_iter().zip(still) {
+            let sets = [(&mut actors, false), (&mut journal, true)];
+            for ((set, journal_works), (until, _)) in sets.into_iter().zip(still) {
+                self.journal_works.store(journal_works, Ordering::Relaxed);
                 if until <= now && !self.is_dead() {
                     // The clock's task never ends, nor does the set.
                     let _ = Pin::new(set).poll(cx).is_ready();

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Handler, Message};
+use actix::{Actor, Handler, Message};
 use consensus_core::{
     CommitToken, GroupId, NodeId, StateMachine, Status, WallTime,
     journal::{self, Journal, JournalId, MemoryDisk, Recovered},
@@ -238,13 +238,15 @@ impl World {
         let Some(journal) = self.open_journal(&pulse) else { return };
         let (journal, recovered) = journal;
         let dying = Arc::clone(&pulse);
-        let journal = {
+        let records = {
             let _of_its_own = journal_tasks.enter();
-            JournalActor::new(journal, Box::new(move |_| dying.die(false))).start()
+            let journal = JournalActor::new(journal, Box::new(move |_| dying.die(false)));
+            let desk = journal.desk();
+            Records::Kept { journal: journal.start(), desk }
         };
         let shared = {
             let _of_its_own = actors.enter();
-            let parts = self.parts(&pulse, journal, recovered);
+            let parts = self.parts(&pulse, records, recovered);
             assemble(parts, Some(self.wire.listen(pulse.life))).0
         };
         tokio::task::spawn_local(Arc::clone(&pulse).run(actors, journal_tasks));
@@ -325,7 +327,7 @@ impl World {
         self.slot(node, |slot| slot.platter.settle(machine));
     }
 
-    fn parts(&self, pulse: &Pulse, journal: Addr<JournalActor>, recovered: Recovered) -> Parts {
+    fn parts(&self, pulse: &Pulse, records: Records, recovered: Recovered) -> Parts {
         let number = pulse.life.node;
         let builder = self.ids().into_iter().fold(Node::builder().id(number), |builder, peer| {
             builder.peer(peer, address(peer).to_string())
@@ -359,7 +361,7 @@ impl World {
             settings,
             identity,
             recovered,
-            records: Records::Kept(journal),
+            records,
             archive: Archive::new(shelves, Arc::clone(&workers)).start(),
             workers,
             calendar,

@@ -37,11 +37,13 @@ impl<S: StateMachine> Replica<S> {
                     self.answer_waiting();
                 }
                 Decision::Answer { ticket, error } => {
-                    self.answer(ticket, Err(Failure::Refused(error)));
+                    let now = self.place.clock.now();
+                    self.answer(now, ticket, Err(Failure::Refused(error)));
                 }
                 Decision::Done { ticket } => {
                     let reply = Admin::reply(self.client.leader()).into();
-                    self.answer(ticket, Ok(reply));
+                    let now = self.place.clock.now();
+                    self.answer(now, ticket, Ok(reply));
                 }
                 Decision::Route { leader } => self.client.route(leader),
                 Decision::Take(cut) => self.take(cut, ctx),
@@ -75,7 +77,7 @@ impl<S: StateMachine> Replica<S> {
                 if let (Some(ticket), Some(reply)) = (entry.ticket, reply) {
                     let index = Some(entry.index);
                     let answered = reply.map(|reply| Answered { reply, index });
-                    self.answer(ticket, answered.map_err(Failure::Rejected));
+                    self.answer(began, ticket, answered.map_err(Failure::Rejected));
                 }
             }
             self.watch("commands take", began, "to be applied");

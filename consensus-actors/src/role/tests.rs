@@ -216,7 +216,7 @@ impl Hosted for Relay {
 struct Report(mpsc::Sender<Status>);
 
 impl Outlets<Relay> for Report {
-    fn persist(&mut self, _: Vec<(Token, Count)>) -> Option<Token> {
+    fn persist(&mut self, _: Vec<(Token, Count)>, _: bool) -> Option<Token> {
         None
     }
     fn send(&mut self, _: Vec<(Address, Count)>) {}

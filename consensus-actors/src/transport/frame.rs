@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use twox_hash::XxHash3_64;
 
@@ -87,8 +87,13 @@ pub(super) async fn read(
     }
     stream.read_exact(&mut header[first..]).await?;
     let header = Header::read(&header, bytes_max)?;
-    let mut body = vec![0; header.length];
-    stream.read_exact(&mut body).await?;
+    let mut body = BytesMut::with_capacity(header.length);
+    while body.len() < header.length {
+        let missing = header.length - body.len();
+        if stream.read_buf(&mut (&mut body).limit(missing)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     header.check(&body)?;
-    Ok(Some(body.into()))
+    Ok(Some(body.freeze()))
 }

@@ -37,7 +37,7 @@ use crate::{
     error::{Outcome, SubmitError},
     members::NodeId,
     mutants::Bugs,
-    replica::{Body, Rejection, SESSION_WINDOW, SessionId},
+    replica::{OpenedBody, Rejection, SESSION_WINDOW, SessionId},
     table::Table,
     time::{Time, WallTime},
 };
@@ -435,12 +435,11 @@ impl Client {
                     Err(Request::Query { query: query.clone(), level: *level })
                 }
                 Some(Ask::Admin(admin)) => Err(Request::Admin(admin.clone())),
-                None => Ok(Body::Open),
-                Some(Ask::Keyed { key, command }) => Ok(Body::Keyed {
-                    key: key.clone(),
-                    digest: twox_hash::XxHash3_128::oneshot(command),
-                    command: command.clone(),
-                }),
+                None => Ok(OpenedBody::Open),
+                Some(Ask::Keyed { key, command }) => {
+                    let digest = twox_hash::XxHash3_128::oneshot(command);
+                    Ok(OpenedBody::Keyed { key, digest, command })
+                }
                 Some(Ask::Command(command)) => {
                     let Session::Open(session) = self.session else { return false };
                     // Beyond the window it would be refused: wait for the oldest call to end.
@@ -450,12 +449,8 @@ impl Client {
                     }
                     let next = self.unanswered.push();
                     call.identity = Some((session, next));
-                    Ok(Body::InSession {
-                        session,
-                        request: next,
-                        low: oldest,
-                        command: command.clone(),
-                    })
+                    let (request, low) = (next, oldest);
+                    Ok(OpenedBody::InSession { session, request, low, command })
                 }
             };
             call.request = Some(match body {

@@ -10,7 +10,7 @@ use crate::{
     log::Index,
     members::NodeId,
     read::ReadLevel,
-    replica::{Body, Envelope, Rejection},
+    replica::{Opened, OpenedBody, Rejection},
     time::WallTime,
 };
 
@@ -32,8 +32,8 @@ pub enum Request {
 
 impl Request {
     /// Makes the request that puts an envelope into the log.
-    pub(super) fn propose(at: WallTime, body: Body) -> Self {
-        Self::Propose(Envelope { at, body }.encoded().into())
+    pub(super) fn propose(at: WallTime, body: OpenedBody<'_>) -> Self {
+        Self::Propose(Opened { at, body }.encoded().into())
     }
 
     /// Returns how many bytes of a caller's the request carries.

@@ -78,25 +78,47 @@ impl Envelope {
     }
 }
 
-/// What an envelope in a session takes besides its command.
-const IN_SESSION_BYTES: usize = 33;
+impl Envelope {
+    fn opened(&self) -> Opened<'_> {
+        let body = match &self.body {
+            Body::Open => OpenedBody::Open,
+            Body::InSession { session, request, low, command } => {
+                OpenedBody::InSession { session: *session, request: *request, low: *low, command }
+            }
+            Body::Keyed { key, digest, command } => {
+                OpenedBody::Keyed { key, digest: *digest, command }
+            }
+        };
+        Opened { at: self.at, body }
+    }
+}
 
 impl Encode for Envelope {
     fn size_hint(&self) -> usize {
-        match &self.body {
-            Body::Open => 9,
-            Body::InSession { command, .. } => IN_SESSION_BYTES + command.len(),
-            Body::Keyed { key, command, .. } => 29 + key.len() + command.len(),
+        self.opened().size_hint()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.opened().encode(out);
+    }
+}
+
+impl Encode for Opened<'_> {
+    fn size_hint(&self) -> usize {
+        match self.body {
+            OpenedBody::Open => 9,
+            OpenedBody::InSession { command, .. } => 33 + command.len(),
+            OpenedBody::Keyed { key, command, .. } => 29 + key.len() + command.len(),
         }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        match &self.body {
-            Body::Open => {
+        match self.body {
+            OpenedBody::Open => {
                 out.push(1);
                 put_u64(out, self.at.0);
             }
-            Body::InSession { session, request, low, command } => {
+            OpenedBody::InSession { session, request, low, command } => {
                 out.push(2);
                 put_u64(out, self.at.0);
                 put_u64(out, session.0);
@@ -104,7 +126,7 @@ impl Encode for Envelope {
                 put_u64(out, low.0);
                 out.extend_from_slice(command);
             }
-            Body::Keyed { key, digest, command } => {
+            OpenedBody::Keyed { key, digest, command } => {
                 out.push(3);
                 put_u64(out, self.at.0);
                 put_bytes(out, key);
@@ -113,6 +135,54 @@ impl Encode for Envelope {
             }
         }
     }
+}
+
+/// An [`Envelope`] in place: somebody else keeps the bytes, the log or a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opened<'a> {
+    pub(crate) at: WallTime,
+    pub(crate) body: OpenedBody<'a>,
+}
+
+/// What [`Body`] is, in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenedBody<'a> {
+    Open,
+    InSession { session: SessionId, request: RequestId, low: RequestId, command: &'a [u8] },
+    Keyed { key: &'a [u8], digest: u128, command: &'a [u8] },
+}
+
+impl<'a> Opened<'a> {
+    /// Reads an envelope; `None` if the bytes are none.
+    pub(super) fn read(envelope: &'a [u8]) -> Option<Self> {
+        let (tag, rest) = envelope.split_first()?;
+        let (at, rest) = number(rest)?;
+        let body = match tag {
+            1 if rest.is_empty() => OpenedBody::Open,
+            2 => {
+                let (session, rest) = number(rest)?;
+                let (request, rest) = number(rest)?;
+                let (low, command) = number(rest)?;
+                let (session, request, low) =
+                    (SessionId(session), RequestId(request), RequestId(low));
+                OpenedBody::InSession { session, request, low, command }
+            }
+            3 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+                let (key, rest) = rest.split_at_checked(length)?;
+                let (digest, command) = rest.split_first_chunk()?;
+                OpenedBody::Keyed { key, digest: u128::from_le_bytes(*digest), command }
+            }
+            _ => return None,
+        };
+        Some(Self { at: WallTime(at), body })
+    }
+}
+
+fn number(input: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = input.split_first_chunk()?;
+    Some((u64::from_le_bytes(*number), rest))
 }
 
 impl Decode for Envelope {
@@ -135,5 +205,34 @@ impl Decode for Envelope {
             tag => return Err(DecodeError::UnknownTag { what: "envelope", tag }),
         };
         Ok(Self { at, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: what is read in place is what is decoded, and no beginning of it is taken for it.
+    #[test]
+    fn envelopes_are_read_in_place() {
+        let (session, request, low) = (SessionId(7), RequestId(300), RequestId(298));
+        let (key, command) = (Bytes::from_static(b"key"), Bytes::from_static(b"command"));
+        let digest = u128::MAX / 3;
+        for body in [
+            Body::Open,
+            Body::InSession { session, request, low, command: command.clone() },
+            Body::Keyed { key, digest, command },
+        ] {
+            let envelope = Envelope { at: WallTime(1_234), body };
+            let encoded = envelope.encoded();
+            assert_eq!(encoded.len(), envelope.size_hint());
+            assert_eq!(Opened::read(&encoded), Some(envelope.opened()));
+            for length in 0..encoded.len() {
+                let opened = Opened::read(&encoded[..length]);
+                let decoded = Envelope::decode_all(Bytes::copy_from_slice(&encoded[..length]));
+                assert_eq!(opened, decoded.as_ref().ok().map(Envelope::opened), "{length}");
+            }
+        }
+        assert_eq!(Opened::read(&[9; 40]), None);
     }
 }

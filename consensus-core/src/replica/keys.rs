@@ -49,21 +49,21 @@ impl Keys {
     }
 
     /// Returns what a known key answers to a body with this digest; `None` for a new key.
-    pub(super) fn recall(&self, key: &Bytes, digest: u128) -> Option<Reply> {
+    pub(super) fn recall(&self, key: &[u8], digest: u128) -> Option<Reply> {
         let (known, reply) = self.table.get(key)?;
         let same = *known == digest || self.bugs.has(Mutant::KeyAnswersAnotherBody);
         Some(if same { reply.clone() } else { Err(Rejection::KeyReused) })
     }
 
     /// Keeps the reply of a new key.
-    pub(super) fn remember(&mut self, key: Bytes, digest: u128, reply: Reply, now: WallTime) {
+    pub(super) fn remember(&mut self, key: &[u8], digest: u128, reply: Reply, now: WallTime) {
         if self.table.len() >= KEYS_MAX
             && let Some((_, oldest)) = self.by_age.pop_front()
         {
             self.table.remove(&oldest);
         }
         // A key must not hold the whole log record that it came in.
-        let key = Bytes::copy_from_slice(&key);
+        let key = Bytes::copy_from_slice(key);
         self.by_age.push_back((now, key.clone()));
         self.table.insert(key, (digest, reply));
     }
@@ -86,7 +86,7 @@ impl Keys {
         take_all(input, |input| {
             let (at, key) = (WallTime(take_u64(input)?), take_bytes(input)?);
             let digest = u128::from(take_u64(input)?) | u128::from(take_u64(input)?) << 64;
-            self.remember(key, digest, take_reply(input)?, at);
+            self.remember(&key, digest, take_reply(input)?, at);
             Ok(())
         })
     }
@@ -103,7 +103,7 @@ mod tests {
         let (key, morning) = (Bytes::from_static(b"k"), WallTime(1_000));
         let mut keys = Keys::default();
         assert_eq!(keys.recall(&key, 1), None);
-        keys.remember(key.clone(), 1, Ok(Bytes::from_static(b"r")), morning);
+        keys.remember(&key, 1, Ok(Bytes::from_static(b"r")), morning);
         keys.expire(morning);
         assert_eq!(keys.recall(&key, 1), Some(Ok(Bytes::from_static(b"r"))));
         assert_eq!(keys.recall(&key, 2), Some(Err(Rejection::KeyReused)));

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 pub use envelope::{Body, Envelope, RequestId, SessionId};
+pub(crate) use envelope::{Opened, OpenedBody};
 pub use keys::{KEY_BYTES_MAX, KEY_LIFETIME, KEYS_MAX};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
@@ -29,7 +30,6 @@ use self::{
     sessions::{Sessions, Standing},
 };
 use crate::{
-    codec::Decode,
     error::Outcome,
     log::{Decided, Index},
     mutants::Bugs,
@@ -151,7 +151,7 @@ impl<S: StateMachine> Replica<S> {
         assert!(decided.index == self.applied.next(), "decided entries are applied in order");
         self.applied = decided.index;
         let command = decided.command.as_ref()?;
-        let Ok(envelope) = Envelope::decode_all(command.clone()) else {
+        let Some(envelope) = Opened::read(command) else {
             return Some(Err(Rejection::Malformed));
         };
 
@@ -162,19 +162,19 @@ impl<S: StateMachine> Replica<S> {
         }
         let elsewhere = decided.ticket.is_none();
         Some(match envelope.body {
-            Body::Open => {
+            OpenedBody::Open => {
                 let session = self.sessions.open(decided.index, self.now);
                 Ok(Bytes::copy_from_slice(&session.0.to_le_bytes()))
             }
-            Body::InSession { command, .. }
+            OpenedBody::InSession { command, .. }
                 if elsewhere && self.bugs.has(Mutant::SessionsNotReplicated) =>
             {
-                self.execute(&command)
+                self.execute(command)
             }
-            Body::InSession { session, request, low, command } => {
-                self.apply_in_session(session, request, low, &command)
+            OpenedBody::InSession { session, request, low, command } => {
+                self.apply_in_session(session, request, low, command)
             }
-            Body::Keyed { key, digest, command } => self.apply_keyed(key, digest, &command),
+            OpenedBody::Keyed { key, digest, command } => self.apply_keyed(key, digest, command),
         })
     }
 
@@ -183,7 +183,7 @@ impl<S: StateMachine> Replica<S> {
         session: SessionId,
         request: RequestId,
         low: RequestId,
-        command: &Bytes,
+        command: &[u8],
     ) -> Reply {
         match self.sessions.standing(session, request, low, command, self.now) {
             Standing::Fresh => {
@@ -199,9 +199,9 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    fn apply_keyed(&mut self, key: Bytes, digest: u128, command: &Bytes) -> Reply {
+    fn apply_keyed(&mut self, key: &[u8], digest: u128, command: &[u8]) -> Reply {
         self.keys.expire(self.now);
-        match self.keys.recall(&key, digest) {
+        match self.keys.recall(key, digest) {
             Some(reply) if !self.bugs.has(Mutant::KeyExecutedAgain) => reply,
             Some(_) | None => {
                 let reply = self.execute(command);
@@ -257,6 +257,7 @@ pub(crate) fn encode(scratch: &mut Vec<u8>, reply: &impl Serialize) -> Reply {
 const SCRATCH_BYTES: usize = 4 << 10;
 
 /// Every byte.
+#[expect(clippy::indexing_slicing, reason = "the compiler sees that the place is there")]
 static BYTES: [u8; 256] = {
     let mut bytes = [0; 256];
     let mut at = 0;

@@ -81,10 +81,14 @@ impl Session {
 
     fn remember(&mut self, request: RequestId, digest: u64, reply: Reply) -> Option<()> {
         let place = self.place(request)?;
-        if place >= self.replies.len() {
-            self.replies.resize(place + 1, None);
+        while self.replies.len() < place {
+            self.replies.push_back(None);
         }
-        *self.replies.get_mut(place)? = Some((digest, reply));
+        let reply = Some((digest, reply));
+        match self.replies.get_mut(place) {
+            Some(known) => *known = reply,
+            None => self.replies.push_back(reply),
+        }
         Some(())
     }
 }

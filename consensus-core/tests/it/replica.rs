@@ -5,7 +5,7 @@ use consensus_core::{
     Decided, GroupId, Index, Ticket, WallTime,
     replica::{
         Body, KEY_LIFETIME, Rejection, Replica, Reply, RequestId, RestoreError, SESSION_LIFETIME,
-        SessionId,
+        SESSION_WINDOW, SessionId,
     },
 };
 use rand_chacha::{
@@ -141,7 +141,7 @@ pub(crate) fn refused_requests_change_nothing() {
     assert_eq!(reused, Err(Rejection::RequestReused));
     let unknown = log.in_session(NOON, SessionId(99), (1, 1), &add(2));
     assert_eq!(unknown, Err(Rejection::UnknownSession));
-    let beyond = log.in_session(NOON, session, (5_000, 1), &add(2));
+    let beyond = log.in_session(NOON, session, (SESSION_WINDOW + 1, 1), &add(2));
     assert_eq!(beyond, Err(Rejection::SessionWindow));
     log.in_session(NOON, session, (2, 2), &add(1)).unwrap();
     let answered = log.in_session(NOON, session, (1, 1), &add(1));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix_rt::ArbiterHandle;
-use consensus_actors::{MemoryCluster, Result};
+use consensus_actors::{Error, MemoryCluster, Result};
 use serde_json::json;
 
 use super::process::{own_processor_time, resident_bytes};
@@ -31,8 +31,8 @@ const LATER: [u64; 2] = [100_000, 10_000_000];
 /// window bears as many.
 const WINDOW: u64 = 50_000;
 
-/// How often it is measured at each position; what is in the middle counts.
-const ROUNDS: usize = 5;
+/// How often it is measured at each position, by turns with the first; what is in the middle counts.
+const ROUNDS: usize = 7;
 
 /// How many keys there are: so few that the state is as large at the first position as at the last.
 const FEW_KEYS: u64 = 100;
@@ -62,43 +62,49 @@ pub(crate) fn measure(scene: &Scene<'_>, report: &mut Report) -> Result {
 }
 
 fn positions(place: Place, report: &mut Report, begin: impl Fn() -> Result<Course>) -> Result {
-    // So early, each round needs a cluster of its own; the last goes on.
-    let mut costs = Vec::new();
-    for _ in 1..ROUNDS {
+    let at_first = || {
         let mut course = begin()?;
         course.advance_to(FIRST, place.1);
-        costs.push(course.cost());
-    }
-    let mut course = begin()?;
-    course.advance_to(FIRST, place.1);
-    costs.push(course.cost());
-    let first = Cost::middle(&mut costs);
-    tell(report, (place.0, FIRST), (first, first))?;
+        Ok::<_, Error>((course.cost(), course))
+    };
+    let mut course = at_first()?.1;
     for position in LATER {
         course.advance_to(position, place.1);
         let position = course.position;
-        let mut costs = [(); ROUNDS].map(|()| course.cost());
-        tell(report, (place.0, position), (Cost::middle(&mut costs), first))?;
+        let resident = resident_bytes(std::process::id())?;
+        // By turns with a young log, so that both bear what else the machine does.
+        let (mut first, mut later) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            first.push(at_first()?.0);
+            later.push(course.cost());
+        }
+        let ratio = ratio(&first, &later);
+        let (first, later) = (Cost::middle(first), Cost::middle(later));
+        report.fact(json!({
+            "mode": "growth-log",
+            "cluster": place.0,
+            "position": position,
+            "cpu_us": rounded(later.cpu_us),
+            "cpu_us_at_first": rounded(first.cpu_us),
+            "cpu_ratio": rounded(ratio),
+            "ops_per_s": later.ops_per_s.round(),
+            "ops_per_s_at_first": first.ops_per_s.round(),
+            "first": FIRST,
+            "resident_mib": resident >> 20,
+        }));
     }
     Ok(())
 }
 
-fn tell(
-    report: &mut Report,
-    (cluster, position): (&str, u64),
-    (cost, first): (Cost, Cost),
-) -> Result {
-    let resident = resident_bytes(std::process::id())?;
-    report.fact(json!({
-        "mode": "growth-log",
-        "cluster": cluster,
-        "position": position,
-        "cpu_us": rounded(cost.cpu_us),
-        "cpu_ratio": rounded(cost.cpu_us / first.cpu_us),
-        "ops_per_s": cost.ops_per_s.round(),
-        "resident_mib": resident >> 20,
-    }));
-    Ok(())
+/// Returns by how much more the later commands cost: what is in the middle of all rounds.
+fn ratio(first: &[Cost], later: &[Cost]) -> f64 {
+    let ratios = first.iter().zip(later).map(|(first, later)| later.cpu_us / first.cpu_us);
+    middle(ratios.collect(), f64::total_cmp)
+}
+
+fn middle<T: Copy>(mut all: Vec<T>, order: impl FnMut(&T, &T) -> std::cmp::Ordering) -> T {
+    all.sort_unstable_by(order);
+    all[all.len() / 2]
 }
 
 /// What a command costs.
@@ -110,9 +116,8 @@ struct Cost {
 }
 
 impl Cost {
-    fn middle(costs: &mut [Self]) -> Self {
-        costs.sort_unstable_by(|a, b| a.cpu_us.total_cmp(&b.cpu_us));
-        costs[costs.len() / 2]
+    fn middle(costs: Vec<Self>) -> Self {
+        middle(costs, |a, b| a.cpu_us.total_cmp(&b.cpu_us))
     }
 }
 
