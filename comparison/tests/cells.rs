@@ -21,6 +21,11 @@ fn comparison() -> Command {
     Command::new(env!("CARGO_BIN_EXE_comparison"))
 }
 
+/// A directory for what a test keeps on disk, where there is room for the logs of replicas.
+fn data() -> TempDir {
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
 fn cell(peer: &str, mode: &str, data: &Path) -> Command {
     let mut command = comparison();
     command.args(["cell", "--peer", peer, "--mode", mode, "--clients", "8", "--data"]).arg(data);
@@ -29,7 +34,7 @@ fn cell(peer: &str, mode: &str, data: &Path) -> Command {
 
 /// Runs a cell for a moment, and returns what it printed.
 fn figures(peer: &str, mode: &str) -> Value {
-    let data = TempDir::new().unwrap();
+    let data = data();
     let mut command = cell(peer, mode, data.path());
     let output = command.args(["--seconds", "0.3", "--warm-up", "0.1"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -88,7 +93,7 @@ fn etcd_is_measured_where_it_is() {
     if env::split_paths(&path).any(|directory| directory.join("etcd").is_file()) {
         assert!(figures("etcd", "durable-remote")["ops_per_s"].as_f64() > Some(0.0));
     }
-    let data = TempDir::new().unwrap();
+    let data = data();
     let output = cell("etcd", "durable-remote", data.path()).env("PATH", "").output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
@@ -100,7 +105,7 @@ fn etcd_is_measured_where_it_is() {
 #[test]
 fn followers_end_with_their_cell() {
     for peer in ["openraft", "omnipaxos"] {
-        let data = TempDir::new().unwrap();
+        let data = data();
         let mut command = cell(peer, "durable", data.path());
         let mut process = command.args(["--seconds", "60"]).stdout(Stdio::null()).spawn().unwrap();
         wait_until("all replicas write", || logs_with_records(data.path()) == 3);
@@ -115,7 +120,7 @@ fn followers_end_with_their_cell() {
 /// round with a script for ours that claims a million operations a second.
 #[test]
 fn comparison_relates_us_to_peers() {
-    let data = TempDir::new().unwrap();
+    let data = data();
     let ours = data.path().join("ours");
     let line = r#"{"peer":"consensus","protocol":"raft","mode":"mem","clients":8,"ops_per_s":1e6,"p50_us":1,"p99_us":2}"#;
     fs::write(&ours, format!("#!/bin/sh\necho a table\necho '{line}'\n")).unwrap();

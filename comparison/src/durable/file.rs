@@ -16,8 +16,8 @@ use std::{
 
 use crate::Result;
 
-/// How much is written ahead at first: more than a few seconds of puts take.
-const AHEAD: u64 = 128 << 20;
+/// How much is written ahead at first: what the fastest peer takes in five seconds.
+const AHEAD: u64 = 256 << 20;
 
 /// How much is written ahead when that was too little.
 const MORE: usize = 16 << 20;
