@@ -1,4 +1,5 @@
-//! Three processes and their disks; clients live in a fourth.
+//! Three processes and their disks; clients live in a fourth, on one runtime with the connection
+//! that they share.
 
 use std::sync::Arc;
 
@@ -6,8 +7,8 @@ use consensus_actors::Result;
 
 use crate::{
     cast::Cast,
-    cluster::{Members, NODES, Scene, drive},
-    load::{self, Load},
+    cluster::{Members, NODES, Scene},
+    load::{self, Load, Tally},
     map::MapClient,
     report::Row,
 };
@@ -15,23 +16,25 @@ use crate::{
 /// Puts over one connection.
 pub(crate) fn puts(scene: &Scene<'_>) -> Result<Row> {
     let members = Members::start(scene, (NODES, Cast::Maps), 1..=NODES)?;
-    let runtime = actix_rt::System::new();
-    let client = runtime.block_on(async {
-        let client = MapClient::connect(members.addresses(), "map").deadline("20s").await?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let connecting = MapClient::connect(members.addresses(), "map").deadline("20s");
+        let client = connecting.on_this_runtime().await?;
         client.put(load::key(0), String::new()).deadline("20s").await?;
-        Ok::<_, consensus_actors::Error>(client)
-    })?;
-    let load = Load::begin(scene.span.warm_up, scene.span.measured);
-    let value = "v".repeat(load::VALUE_BYTES);
-    let arbiter = actix_rt::Arbiter::new();
-    let tally = drive(scene.clients, |number| {
-        let (client, value) = (client.clone(), value.clone());
-        let put = move |operation| {
+        let load = Load::begin(scene.span.warm_up, scene.span.measured);
+        let value = "v".repeat(load::VALUE_BYTES);
+        let clients = (0..scene.clients as u64).map(|number| {
             let (client, value) = (client.clone(), value.clone());
-            async move { client.put(load::key(operation), value).await }
-        };
-        (arbiter.handle(), Arc::clone(&load).client(number, put))
-    });
-    arbiter.stop();
-    Ok(scene.row("durable-remote", &load, &tally))
+            let put = move |operation| {
+                let (client, value) = (client.clone(), value.clone());
+                async move { client.put(load::key(operation), value).await }
+            };
+            tokio::spawn(Arc::clone(&load).client(number, put))
+        });
+        let mut all = Tally::default();
+        for client in clients.collect::<Vec<_>>() {
+            all.add(&client.await.expect("every client ends its work"));
+        }
+        Ok(scene.row("durable-remote", &load, &all))
+    })
 }

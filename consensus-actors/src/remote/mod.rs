@@ -11,7 +11,7 @@ mod line;
 use std::{future::IntoFuture, io, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use consensus_core::GroupId;
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 pub(crate) use self::courier::{Courier, Parts};
 use crate::{
@@ -38,6 +38,8 @@ pub struct Connecting<S> {
     group: String,
     cluster: Option<String>,
     deadline: Result<Duration>,
+    /// Whether no thread of its own serves the client.
+    here: bool,
     state: PhantomData<fn() -> S>,
 }
 
@@ -51,6 +53,7 @@ impl<S: Replicated> Connecting<S> {
             group: group.into(),
             cluster: None,
             deadline: Ok(DEADLINE),
+            here: false,
             state: PhantomData,
         }
     }
@@ -59,6 +62,14 @@ impl<S: Replicated> Connecting<S> {
     /// that it reaches, and insists on that from then on.
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
         self.cluster = Some(name.into());
+        self
+    }
+
+    /// Serves the client on the tokio runtime that this is awaited on, instead of a thread of its
+    /// own: who calls from there wakes no other thread. The client ends with that runtime, and is as
+    /// late as its tasks let it be.
+    pub fn on_this_runtime(mut self) -> Self {
+        self.here = true;
         self
     }
 
@@ -82,27 +93,29 @@ impl<S: Replicated> Connecting<S> {
         let (name, seeds) = (self.group.as_str().into(), self.addresses);
         let (calls, called) = Courses::new();
         let (found, finding) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("consensus-client".to_owned());
-        thread.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(found.send(Err(error.into()))),
-            };
-            runtime.block_on(async {
-                let parts = Parts {
-                    name,
-                    group,
-                    seeds,
-                    seed,
-                    greeting,
-                    network: Arc::new(Tcp),
-                    clock: NodeClock::start(Arc::new(MachineCalendar)),
-                    tick: TICK,
-                };
-                Courier::new(parts).run(called, (found, deadline)).await;
-            });
-        })?;
+        let parts = move || Parts {
+            name,
+            group,
+            seeds,
+            seed,
+            greeting,
+            network: Arc::new(Tcp),
+            clock: NodeClock::start(Arc::new(MachineCalendar)),
+            tick: TICK,
+        };
+        let run = async move { Courier::new(parts()).run(called, (found, deadline)).await };
+        if self.here {
+            let runtime = Handle::try_current().map_err(|_| {
+                let message = "there is no tokio runtime here to serve the client; leave \
+                               `on_this_runtime` out, and it has a thread of its own";
+                Error::new(Code::Config, message)
+            })?;
+            runtime.spawn(run);
+        } else {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = std::thread::Builder::new().name("consensus-client".to_owned());
+            thread.spawn(move || runtime.block_on(run))?;
+        }
         let ended = || Error::new(Code::Application, "the client's thread has ended; report it");
         finding.await.unwrap_or_else(|_| Err(ended()))?;
         Ok(Client::remote(calls))
