@@ -124,8 +124,8 @@ pub(crate) struct Place {
     pub(crate) keeping: Keeping,
     /// How long what shares the thread may be held up.
     pub(crate) heartbeat: Duration,
-    /// Whether nothing shares it.
-    pub(crate) own_thread: bool,
+    /// Whether its thread is not that of the node's other actors.
+    pub(crate) is_apart: bool,
 }
 
 /// Who asked the seat.

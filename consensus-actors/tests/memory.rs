@@ -48,3 +48,16 @@ fn no_cluster_without_nodes() {
     assert_eq!(MemoryCluster::start(0).unwrap_err().code(), Code::Config);
     assert_eq!(MemoryCluster::start(10).unwrap_err().code(), Code::Config);
 }
+
+// Goal: a state may live on an arbiter of the program's own, beside other states.
+#[actix::test]
+async fn states_share_an_arbiter() {
+    let cluster = MemoryCluster::start(3).unwrap();
+    let arbiter = actix::Arbiter::new();
+    let mut clients = Vec::new();
+    for node in cluster.nodes() {
+        clients.push(node.host::<Counter>("hits").on_arbiter(arbiter.handle()).await.unwrap());
+    }
+    assert_eq!(clients[0].add(2).await.unwrap(), 2);
+    assert_eq!(clients[2].get().await.unwrap(), 2);
+}

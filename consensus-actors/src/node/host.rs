@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, Message};
 use consensus_core::{
     GroupId, Members, Membership, NodeId, Token,
     client::{Attempt, Patience},
@@ -49,12 +49,14 @@ pub struct Hosting<S> {
     name: String,
     /// What code says of the group.
     said: Result<Layers>,
+    /// Where the state lives, if code says so.
+    arbiter: Option<ArbiterHandle>,
     state: PhantomData<fn() -> S>,
 }
 
 impl<S: Replicated> Hosting<S> {
     pub(super) fn new(shared: Arc<Shared>, name: String) -> Self {
-        Self { shared, name, said: Ok(Layers::default()), state: PhantomData }
+        Self { shared, name, said: Ok(Layers::default()), arbiter: None, state: PhantomData }
     }
 
     /// Sets the deadline of calls that name none, whatever flags, environment and file say.
@@ -66,6 +68,13 @@ impl<S: Replicated> Hosting<S> {
     /// that is large to copy, or slow to apply, then holds up nothing but its own callers.
     pub fn own_thread(self) -> Self {
         self.set(&OWN_THREAD, true)
+    }
+
+    /// Keeps the group's state on this arbiter, which may be that of other states, or of actors that
+    /// call the group often.
+    pub fn on_arbiter(mut self, arbiter: ArbiterHandle) -> Self {
+        self.arbiter = Some(arbiter);
+        self
     }
 
     /// Sets after how many entries a snapshot is taken, whatever flags, environment and file say.
@@ -95,7 +104,7 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { shared, name, said, .. } = self;
+            let Self { shared, name, said, arbiter, .. } = self;
             if name.is_empty()
                 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             {
@@ -107,7 +116,9 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             }
             let mut said = said?;
             said.set_of_type(&name, S::SETTINGS)?;
-            let host = Host::<S> { name: name.clone(), said: said.clone(), state: PhantomData };
+            let (name_there, said_there) = (name.clone(), said.clone());
+            let host =
+                Host::<S> { name: name_there, said: said_there, arbiter, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
             shared.configure(&name, said)?;
@@ -156,6 +167,7 @@ pub(super) struct SeatedGroup {
 struct Host<S> {
     name: String,
     said: Layers,
+    arbiter: Option<ArbiterHandle>,
     state: PhantomData<fn() -> S>,
 }
 
@@ -190,7 +202,7 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
         }
         self.settings.add(&name, host.said)?;
         match S::PROTOCOL {
-            crate::Protocol::Raft => self.host_raft(name, group),
+            crate::Protocol::Raft => self.host_raft(name, group, host.arbiter),
         }
     }
 }
@@ -209,6 +221,7 @@ impl NodeActor {
         &mut self,
         name: String,
         group: GroupId,
+        arbiter: Option<ArbiterHandle>,
     ) -> Result<(Client<S>, Arc<Board>)> {
         let reads_from = self.draw()? >> 1;
         let settings = self.settings.group(&name);
@@ -233,7 +246,7 @@ impl NodeActor {
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
         let process = self.recover::<Raft>(config, &name, group)?;
-        self.seat(process, name, group)
+        self.seat(process, (name, group), arbiter)
     }
 
     fn draw(&mut self) -> Result<u64> {
@@ -285,8 +298,8 @@ impl NodeActor {
     fn seat<S: Replicated, P: Hosted>(
         &mut self,
         (process, durable): (P, Token),
-        name: String,
-        group: GroupId,
+        (name, group): (String, GroupId),
+        arbiter: Option<ArbiterHandle>,
     ) -> Result<(Client<S>, Arc<Board>)> {
         let first_attempt = Attempt(self.draw()? >> 1);
         let seat = Arc::new(Seat::<P>::vacant());
@@ -294,7 +307,12 @@ impl NodeActor {
         let label: Arc<str> = name.as_str().into();
         let settings = self.settings.group(&name);
         let timeout = settings.get(&ELECTION_TIMEOUT);
-        let (cut, own_thread) = (process.snapshot(), settings.get(&OWN_THREAD));
+        let own_thread = settings.get(&OWN_THREAD) && arbiter.is_none();
+        let arbiter = match own_thread {
+            true => Some(Arbiter::new().handle()),
+            false => arbiter,
+        };
+        let cut = process.snapshot();
         let place = Place {
             node: self.settings.id,
             group,
@@ -308,16 +326,13 @@ impl NodeActor {
             deadline: settings.get(&DEADLINE),
             keeping: Keeping { archive: self.archive.clone(), workers: Arc::clone(&self.workers) },
             heartbeat: settings.get(&HEARTBEAT),
-            own_thread,
+            is_apart: arbiter.is_some(),
         };
         let (keep, restoring) = (settings.get(&SNAPSHOT_KEEP), cut.is_some());
         let replica = Replica::<S>::new(place, restoring);
-        let replica = match own_thread {
-            true => {
-                let arbiter = actix_rt::Arbiter::new();
-                Replica::start_in_arbiter(&arbiter.handle(), move |_| replica)
-            }
-            false => replica.start(),
+        let replica = match arbiter {
+            Some(arbiter) => Replica::start_in_arbiter(&arbiter, move |_| replica),
+            None => replica.start(),
         };
 
         self.records.register(group, Arc::clone(&seat) as _);

@@ -259,7 +259,7 @@ fn alone(node: NodeId, seat: &Arc<Tickets>) -> Addr<Replica<Chronicle>> {
         deadline: Duration::from_secs(9),
         keeping: Keeping { archive, workers },
         heartbeat: Duration::from_secs(9),
-        own_thread: false,
+        is_apart: false,
     };
     Replica::<Chronicle>::new(place, false).start()
 }

@@ -12,8 +12,11 @@ use consensus_core::{
 use super::Replica;
 use crate::{abort::AbortOnPanic, role::Decision};
 
-/// How long a replica applies before it lets the other actors of its thread have a turn.
+/// How long a replica applies before it lets the other actors of its thread have a turn, and how
+/// many entries: whoever has been answered may call again, and what was decided meanwhile may be
+/// acknowledged.
 const SLICE: Duration = Duration::from_millis(2);
+const SLICE_ENTRIES: usize = 256;
 
 impl<S: StateMachine> Replica<S> {
     /// Carries out decisions until none is left or a slice of time is used up; true if some are.
@@ -54,15 +57,17 @@ impl<S: StateMachine> Replica<S> {
         false
     }
 
-    /// Applies entries in order; false if the time was up first.
+    /// Applies entries in order; false if the slice was up first.
     fn apply(&mut self, decided: &mut std::vec::IntoIter<Decided>, until: Time) -> bool {
         // The clock is read now and then only.
         const ENTRIES: usize = 64;
+        let mut applied = 0;
         while !decided.as_slice().is_empty() {
-            if self.place.clock.now() >= until {
+            let began = self.place.clock.now();
+            if began >= until || applied >= SLICE_ENTRIES {
                 return false;
             }
-            let began = self.place.clock.now();
+            applied += ENTRIES;
             for entry in decided.by_ref().take(ENTRIES) {
                 self.backlog.on_apply(&entry);
                 let reply = self.replica.apply(&entry);

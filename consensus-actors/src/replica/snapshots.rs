@@ -87,7 +87,7 @@ impl<S: StateMachine> Replica<S> {
     /// Warns when something holds up what shares this thread for longer than a heartbeat.
     pub(super) fn watch(&mut self, what: &str, began: consensus_core::Time, why: &str) {
         let took = self.place.clock.now().since(began);
-        if took <= self.place.heartbeat || self.place.own_thread || self.warned {
+        if took <= self.place.heartbeat || self.place.is_apart || self.warned {
             return;
         }
         self.warned = true;
