@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -65,14 +65,15 @@ pub(super) fn zeroed(
     length: u64,
     mut pause: impl FnMut(&File) -> io::Result<()>,
 ) -> io::Result<File> {
-    const PIECE: u64 = 1 << 20;
+    const PIECE: usize = 1 << 20;
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    let zeros = vec![0; PIECE.min(usize::try_from(length).unwrap_or(PIECE))];
     let mut left = length;
     while left > 0 {
-        let piece = left.min(PIECE);
-        io::copy(&mut io::repeat(0).take(piece), &mut file)?;
-        left -= piece;
+        let piece = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all(zeros.get(..piece).unwrap_or_default())?;
+        left -= piece as u64;
         pause(&file)?;
     }
     file.sync_all()?;
