@@ -182,6 +182,22 @@ async fn client_works_under_actix_web() {
 }
 
 // Goal: a remote client works in a plain `main`, whatever polls its futures.
+#[tokio::test]
+async fn client_works_on_the_runtime_of_its_callers() {
+    let (node, address, _data) = single().await;
+    let hits = CounterClient::connect([address], "hits").on_this_runtime().await.unwrap();
+    assert_eq!(hits.add(2).await.unwrap(), 2);
+    assert_eq!(hits.get().await.unwrap(), 2);
+    node.stop();
+}
+
+#[test]
+fn client_needs_the_runtime_that_it_asks_for() {
+    let connecting = CounterClient::connect(["127.0.0.1:1"], "hits").on_this_runtime();
+    let Err(error) = block_on(connecting.into_future()) else { panic!("there is no runtime") };
+    assert_eq!(error.code(), Code::Config);
+}
+
 #[test]
 fn client_works_without_a_runtime() {
     block_on(use_it());

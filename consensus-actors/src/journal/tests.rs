@@ -1,4 +1,7 @@
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
 use consensus_core::{
@@ -12,8 +15,8 @@ use crate::sync::lock;
 /// What happened, in order.
 type Events = Arc<Mutex<Vec<&'static str>>>;
 
-/// A disk that notes its syncs, and is full at first.
-struct Noted(MemoryDisk, Events, bool);
+/// A disk that notes its syncs, and that so many files find full.
+struct Noted(MemoryDisk, Events, Arc<AtomicUsize>);
 
 impl Disk for Noted {
     fn list(&mut self) -> Result<Vec<String>, DiskError> {
@@ -33,7 +36,12 @@ impl Disk for Noted {
     }
 
     fn create(&mut self, file: &str, length: u64) -> Result<(), DiskError> {
-        if std::mem::take(&mut self.2) { Err(DiskError::Full) } else { self.0.create(file, length) }
+        let left = self.2.load(Ordering::Relaxed);
+        if left > 0 {
+            self.2.store(left - 1, Ordering::Relaxed);
+            return Err(DiskError::Full);
+        }
+        self.0.create(file, length)
     }
 
     fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
@@ -81,7 +89,8 @@ impl Durability for Told {
 #[test]
 fn report_follows_the_sync() {
     let events = Events::default();
-    let disk: NodeDisk = Box::new(Noted(MemoryDisk::new(), Arc::clone(&events), true));
+    let disk: NodeDisk =
+        Box::new(Noted(MemoryDisk::new(), Arc::clone(&events), Arc::new(1.into())));
     let (journal, _) = Journal::open(disk, JournalId(1), Config::default()).expect("it is empty");
     let group = GroupId(1);
     actix::System::new().block_on(async {
@@ -98,5 +107,71 @@ fn report_follows_the_sync() {
     });
     // The header of the segment is synced, then the batch.
     let expected = ["full", "synced", "synced", "room", "all persisted"];
+    assert_eq!(*lock(&events), expected);
+}
+
+// Goal: what a peer waits for is written at once where the journal is idle and its disk known to be
+// quick, and never before what is on its way; what is much goes to the journal's thread.
+#[test]
+fn journal_is_written_in_place_of_its_actor() {
+    let events = Events::default();
+    let disk: NodeDisk = Box::new(Noted(MemoryDisk::new(), Arc::clone(&events), Arc::default()));
+    let (journal, _) = Journal::open(disk, JournalId(1), Config::default()).expect("it is empty");
+    let group = GroupId(1);
+    actix::System::new().block_on(async {
+        tokio::time::pause();
+        let actor = JournalActor::new(journal, Box::new(|error| panic!("{error}")));
+        let desk = actor.desk();
+        let records = Records::Kept { journal: actor.start(), desk };
+        records.register(group, Arc::new(Told(Arc::clone(&events))));
+        let append = |tokens: std::ops::RangeInclusive<u64>| {
+            let all = tokens.map(|token| (Token(token), Record)).collect();
+            records.append(group, all, true)
+        };
+        let settle = || tokio::time::sleep(Duration::from_millis(20));
+        assert_eq!(append(1..=1), None, "nobody knows yet how quick the disk is");
+        settle().await;
+        lock(&events).clear();
+        assert_eq!(append(2..=3), Some(Token(3)));
+        assert_eq!(*lock(&events), ["synced"], "and nobody else is told");
+        assert_eq!(append(4..=33), None, "three kilobytes are much");
+        assert_eq!(append(34..=34), None, "what is on its way comes first");
+        assert_eq!(*lock(&events), ["synced"]);
+        settle().await;
+        assert_eq!(append(35..=35), Some(Token(35)));
+    });
+    let expected = ["synced", "synced", "some persisted", "synced"];
+    assert_eq!(*lock(&events), expected);
+}
+
+// Goal: a disk that is full when somebody writes in the actor's place is the actor's to wait for:
+// the group hears of it, and of its records once there is room.
+#[test]
+fn full_disk_is_left_to_the_actor() {
+    let events = Events::default();
+    let refused = Arc::new(AtomicUsize::new(0));
+    let disk = Noted(MemoryDisk::new(), Arc::clone(&events), Arc::clone(&refused));
+    let disk: NodeDisk = Box::new(disk);
+    let config = Config::builder().segment_bytes(16_384).build().expect("segments may be short");
+    let (journal, _) = Journal::open(disk, JournalId(1), config).expect("it is empty");
+    let group = GroupId(1);
+    actix::System::new().block_on(async {
+        tokio::time::pause();
+        let actor = JournalActor::new(journal, Box::new(|error| panic!("{error}")));
+        let desk = actor.desk();
+        let records = Records::Kept { journal: actor.start(), desk };
+        records.register(group, Arc::new(Told(Arc::clone(&events))));
+        let mut last = 1;
+        assert_eq!(records.append(group, vec![(Token(1), Record)], true), None);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        refused.store(2, Ordering::Relaxed);
+        while records.append(group, vec![(Token(last + 1), Record)], true).is_some() {
+            last += 1;
+        }
+        assert!(last > 1, "the segment has room for some");
+        lock(&events).clear();
+        tokio::time::sleep(2 * FULL_RETRY).await;
+    });
+    let expected = ["full", "synced", "synced", "room", "some persisted"];
     assert_eq!(*lock(&events), expected);
 }

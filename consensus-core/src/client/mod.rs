@@ -12,6 +12,7 @@
 mod admin;
 mod call;
 mod directions;
+mod effect;
 mod error;
 mod lookout;
 mod mutant;
@@ -24,6 +25,7 @@ pub use admin::Admin;
 pub use call::Ask;
 use call::{Call, Open};
 use directions::Directions;
+pub use effect::ClientEffect;
 pub use error::CallError;
 pub use lookout::{BACKOFF, FORGET, Lookout, Move, WATCH, Whereabouts};
 #[cfg(feature = "mutants")]
@@ -49,29 +51,6 @@ pub struct CallId(u64);
 /// One sending of a call; the answer names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt(pub u64);
-
-/// What a client asks of its host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientEffect {
-    /// Sends a request to the replica on `to`, which may be this node's own.
-    Request {
-        /// The node.
-        to: NodeId,
-        /// Names the answer.
-        attempt: Attempt,
-        /// The call that this is an attempt at: the client's own, where it opens a session.
-        call: CallId,
-        /// What to do.
-        request: Request,
-    },
-    /// Answers the caller; the call is over.
-    Finish {
-        /// The call.
-        call: CallId,
-        /// The reply, or why there is none.
-        result: Result<Answered, CallError>,
-    },
-}
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
