@@ -199,38 +199,41 @@ impl<R, K> fmt::Debug for Call<R, K> {
 
 impl<R: DeserializeOwned + Send + 'static, K: 'static> IntoFuture for Call<R, K> {
     type Output = Result<R>;
-    type IntoFuture = Calling<R>;
+    type IntoFuture = Calling<R, K>;
 
-    fn into_future(self) -> Calling<R> {
-        Calling { answered: self.begin().map_err(Some), reply: PhantomData }
+    fn into_future(self) -> Calling<R, K> {
+        Calling { call: Some(self), answered: None }
     }
 }
 
-/// A call that has been made: it resolves to the reply.
-#[must_use = "the reply comes once this is awaited"]
-pub struct Calling<R> {
-    /// Where the answer comes, or why there is no call.
-    answered: std::result::Result<oneshot::Receiver<Result<Answer>>, Option<Error>>,
-    reply: PhantomData<fn() -> R>,
+/// A call that is made when this is polled first; it resolves to the reply.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Calling<R, K = Writes> {
+    call: Option<Call<R, K>>,
+    /// Where the answer comes, once the call is made.
+    answered: Option<oneshot::Receiver<Result<Answer>>>,
 }
 
-impl<R> fmt::Debug for Calling<R> {
+impl<R, K> fmt::Debug for Calling<R, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calling").finish_non_exhaustive()
+        f.debug_struct("Calling").field("call", &self.call).finish_non_exhaustive()
     }
 }
 
-impl<R: DeserializeOwned> Future for Calling<R> {
+impl<R: DeserializeOwned, K> Future for Calling<R, K> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R>> {
-        Poll::Ready(match &mut self.answered {
-            Ok(answered) => match ready!(Pin::new(answered).poll(cx)) {
-                Ok(answer) => answer.and_then(|answer| decode(&answer.reply)),
-                Err(_) => Err(Error::stopping(Outcome::Unknown)),
-            },
-            Err(error) => Err(error.take().expect("a future is not polled once it is ready")),
-        })
+        if let Some(call) = self.call.take() {
+            match call.begin() {
+                Ok(answered) => self.answered = Some(answered),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        let answered = self.answered.as_mut().expect("a future is not polled once it is ready");
+        let answer = ready!(Pin::new(answered).poll(cx));
+        let answer = answer.unwrap_or_else(|_| Err(Error::stopping(Outcome::Unknown)));
+        Poll::Ready(answer.and_then(|answer| decode(&answer.reply)))
     }
 }
 
