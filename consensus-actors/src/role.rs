@@ -34,7 +34,6 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Tells whether nothing comes of ticks until something else happens.
     fn is_at_rest(state: &Self::State) -> bool;
 
-    /// Makes the input that asks for linearizable reads.
     /// Makes the input that asks for reads.
     fn read(reads: Vec<Read>) -> Input<Self>;
 
