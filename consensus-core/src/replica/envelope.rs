@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::{
-    codec::{Decode, DecodeError, Encode, put_bytes, put_u64, take_bytes, take_u8, take_u64},
+    codec::{Decode, DecodeError, Encode, put_bytes, put_u64},
     log::Index,
     time::WallTime,
 };
@@ -153,12 +153,16 @@ pub(crate) enum OpenedBody<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Reads an envelope; `None` if the bytes are none.
-    pub(super) fn read(envelope: &'a [u8]) -> Option<Self> {
-        let (tag, rest) = envelope.split_first()?;
+    /// Reads an envelope, which fills `envelope` to its end.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are none.
+    pub(super) fn read(envelope: &'a [u8]) -> Result<Self, DecodeError> {
+        let (tag, rest) = envelope.split_first().ok_or(DecodeError::Truncated)?;
         let (at, rest) = number(rest)?;
         let body = match tag {
             1 if rest.is_empty() => OpenedBody::Open,
+            1 => return Err(DecodeError::Trailing),
             2 => {
                 let (session, rest) = number(rest)?;
                 let (request, rest) = number(rest)?;
@@ -168,41 +172,40 @@ impl<'a> Opened<'a> {
                 OpenedBody::InSession { session, request, low, command }
             }
             3 => {
-                let (length, rest) = rest.split_first_chunk()?;
-                let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-                let (key, rest) = rest.split_at_checked(length)?;
-                let (digest, command) = rest.split_first_chunk()?;
-                OpenedBody::Keyed { key, digest: u128::from_le_bytes(*digest), command }
+                let (length, rest) = chunk(rest)?;
+                let key = rest.split_at_checked(u32::from_le_bytes(length) as usize);
+                let (key, rest) = key.ok_or(DecodeError::Truncated)?;
+                let (digest, command) = chunk(rest)?;
+                OpenedBody::Keyed { key, digest: u128::from_le_bytes(digest), command }
             }
-            _ => return None,
+            tag => return Err(DecodeError::UnknownTag { what: "envelope", tag: *tag }),
         };
-        Some(Self { at: WallTime(at), body })
+        Ok(Self { at: WallTime(at), body })
     }
 }
 
-fn number(input: &[u8]) -> Option<(u64, &[u8])> {
-    let (number, rest) = input.split_first_chunk()?;
-    Some((u64::from_le_bytes(*number), rest))
+fn number(input: &[u8]) -> Result<(u64, &[u8]), DecodeError> {
+    chunk(input).map(|(number, rest)| (u64::from_le_bytes(number), rest))
+}
+
+fn chunk<const LENGTH: usize>(input: &[u8]) -> Result<([u8; LENGTH], &[u8]), DecodeError> {
+    let (chunk, rest) = input.split_first_chunk().ok_or(DecodeError::Truncated)?;
+    Ok((*chunk, rest))
 }
 
 impl Decode for Envelope {
+    /// Reads an envelope, which fills `input` to its end.
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
-        let tag = take_u8(input)?;
-        let at = WallTime(take_u64(input)?);
-        let body = match tag {
-            1 => Body::Open,
-            2 => Body::InSession {
-                session: SessionId(take_u64(input)?),
-                request: RequestId(take_u64(input)?),
-                low: RequestId(take_u64(input)?),
-                command: std::mem::take(input),
-            },
-            3 => Body::Keyed {
-                key: take_bytes(input)?,
-                digest: u128::from(take_u64(input)?) | u128::from(take_u64(input)?) << 64,
-                command: std::mem::take(input),
-            },
-            tag => return Err(DecodeError::UnknownTag { what: "envelope", tag }),
+        let all = std::mem::take(input);
+        let Opened { at, body } = Opened::read(&all)?;
+        let body = match body {
+            OpenedBody::Open => Body::Open,
+            OpenedBody::InSession { session, request, low, command } => {
+                Body::InSession { session, request, low, command: all.slice_ref(command) }
+            }
+            OpenedBody::Keyed { key, digest, command } => {
+                Body::Keyed { key: all.slice_ref(key), digest, command: all.slice_ref(command) }
+            }
         };
         Ok(Self { at, body })
     }
@@ -225,14 +228,18 @@ mod tests {
         ] {
             let envelope = Envelope { at: WallTime(1_234), body };
             let encoded = envelope.encoded();
+            let command_bytes = if envelope.body == Body::Open { 0 } else { 7 };
             assert_eq!(encoded.len(), envelope.size_hint());
-            assert_eq!(Opened::read(&encoded), Some(envelope.opened()));
+            assert_eq!(Opened::read(&encoded), Ok(envelope.opened()));
+            assert_eq!(Envelope::decode_all(encoded.clone().into()), Ok(envelope.clone()));
             for length in 0..encoded.len() {
                 let opened = Opened::read(&encoded[..length]);
                 let decoded = Envelope::decode_all(Bytes::copy_from_slice(&encoded[..length]));
-                assert_eq!(opened, decoded.as_ref().ok().map(Envelope::opened), "{length}");
+                assert_eq!(opened, decoded.as_ref().map(Envelope::opened).map_err(|it| *it));
+                // Only the command may end early: nothing says how long it is.
+                assert_eq!(opened.is_ok(), length >= encoded.len() - command_bytes, "{length}");
             }
         }
-        assert_eq!(Opened::read(&[9; 40]), None);
+        assert!(matches!(Opened::read(&[9; 40]), Err(DecodeError::UnknownTag { tag: 9, .. })));
     }
 }

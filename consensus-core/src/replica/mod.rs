@@ -151,7 +151,7 @@ impl<S: StateMachine> Replica<S> {
         assert!(decided.index == self.applied.next(), "decided entries are applied in order");
         self.applied = decided.index;
         let command = decided.command.as_ref()?;
-        let Some(envelope) = Opened::read(command) else {
+        let Ok(envelope) = Opened::read(command) else {
             return Some(Err(Rejection::Malformed));
         };
 
