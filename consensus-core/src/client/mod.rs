@@ -329,11 +329,13 @@ impl Client {
 
     /// Finishes calls whose deadline has passed, and marks those to be sent again.
     pub fn tick(&mut self, now: Time, out: &mut Vec<ClientEffect>) {
-        for id in self.calls.keys_where(|call| call.deadline.is_some_and(|it| now >= it)) {
-            self.expire(now, id, out);
-        }
-        for id in self.calls.keys_where(|call| call.due.is_some_and(|due| now >= due)) {
-            self.make_ready(id);
+        let is_over = |call: &Call| call.deadline.is_some_and(|deadline| now >= deadline);
+        let is_due = |call: &Call| call.due.is_some_and(|due| now >= due);
+        for id in self.calls.keys_where(|call| is_over(call) || is_due(call)) {
+            match self.calls.get(id).is_some_and(is_over) {
+                true => self.expire(now, id, out),
+                false => self.make_ready(id),
+            }
         }
     }
 
