@@ -7,7 +7,7 @@ mod writer;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use actix::{Actor, ActorContext, Addr, Arbiter, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, Arbiter, AsyncContext, Context, Handler, Message};
 use consensus_core::{
     GroupId, Token,
     journal::{Disk, Journal, JournalError},
@@ -108,14 +108,18 @@ impl JournalActor {
         }
     }
 
-    /// Returns where the actor writes, which others may do in its place while it is idle.
-    pub(crate) fn desk(&self) -> Arc<Desk> {
-        Arc::clone(&self.desk)
+    /// Starts the actor on the arbiter's thread; returns the way of records to it.
+    pub(crate) fn launch(self, arbiter: &Arbiter) -> Records {
+        let desk = Arc::clone(&self.desk);
+        let journal = Self::start_in_arbiter(&arbiter.handle(), move |_| self);
+        Records::Kept { journal, desk }
     }
 
-    /// Starts the actor on the arbiter's thread.
-    pub(crate) fn launch(self, arbiter: &Arbiter) -> Addr<Self> {
-        Self::start_in_arbiter(&arbiter.handle(), move |_| self)
+    /// Starts the actor on this thread; returns the way of records to it.
+    #[cfg(test)]
+    pub(crate) fn launch_here(self) -> Records {
+        let desk = Arc::clone(&self.desk);
+        Records::Kept { journal: self.start(), desk }
     }
 
     fn commit(&mut self, ctx: &mut Context<Self>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::Addr;
 use consensus_core::{GroupId, Token, codec::Encode};
 
-use super::{Append, Compact, Durability, JournalActor, Register, writer::Desk};
+use super::{Append, Compact, Durability, Flush, JournalActor, Register, writer::Desk};
 
 /// The most that a thread that has other work writes itself: whoever has more is busy, and gains by
 /// going on meanwhile.
@@ -43,9 +43,8 @@ impl Records {
         let Self::Kept { journal, desk } = self else {
             return records.last().map(|(token, _)| *token);
         };
-        let (upto, _) = records.last()?;
-        let (upto, encoded) = (*upto, records.iter());
-        let encoded = encoded.map(|(token, record)| (*token, record.encoded()));
+        let upto = records.last().map(|(token, _)| *token)?;
+        let encoded = records.iter().map(|(token, record)| (*token, record.encoded()));
         let mut records: Vec<_> = encoded.collect();
         let bytes: usize = records.iter().map(|(_, record)| record.len()).sum();
         if awaited
@@ -62,6 +61,13 @@ impl Records {
         desk.owe();
         journal.do_send(Append { group, records, upto });
         None
+    }
+
+    /// Waits until all that waits is written.
+    pub(crate) async fn flush(&self) {
+        if let Self::Kept { journal, .. } = self {
+            journal.send(Flush).await.ok();
+        }
     }
 
     /// Gives up a group's records before one.

@@ -96,8 +96,7 @@ fn report_follows_the_sync() {
     actix::System::new().block_on(async {
         tokio::time::pause();
         let actor = JournalActor::new(journal, Box::new(|error| panic!("{error}")));
-        let desk = actor.desk();
-        let records = Records::Kept { journal: actor.start(), desk };
+        let records = actor.launch_here();
         let durability = Arc::new(Told(Arc::clone(&events)));
         records.register(group, durability);
         for token in 1..=2 {
@@ -121,8 +120,7 @@ fn journal_is_written_in_place_of_its_actor() {
     actix::System::new().block_on(async {
         tokio::time::pause();
         let actor = JournalActor::new(journal, Box::new(|error| panic!("{error}")));
-        let desk = actor.desk();
-        let records = Records::Kept { journal: actor.start(), desk };
+        let records = actor.launch_here();
         records.register(group, Arc::new(Told(Arc::clone(&events))));
         let append = |tokens: std::ops::RangeInclusive<u64>| {
             let all = tokens.map(|token| (Token(token), Record)).collect();
@@ -158,8 +156,7 @@ fn full_disk_is_left_to_the_actor() {
     actix::System::new().block_on(async {
         tokio::time::pause();
         let actor = JournalActor::new(journal, Box::new(|error| panic!("{error}")));
-        let desk = actor.desk();
-        let records = Records::Kept { journal: actor.start(), desk };
+        let records = actor.launch_here();
         records.register(group, Arc::new(Told(Arc::clone(&events))));
         let mut last = 1;
         assert_eq!(records.append(group, vec![(Token(1), Record)], true), None);

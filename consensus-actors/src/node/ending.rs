@@ -9,14 +9,13 @@ use std::{
     time::Duration,
 };
 
-use actix::Addr;
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
 
 use super::{Group, Shared};
-use crate::journal::{Flush, JournalActor};
+use crate::journal::Records;
 
 /// The pause before a group is asked again that could not hand its lead over.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -70,11 +69,7 @@ impl Drop for Visit {
 }
 
 /// Prepares the node's end, for so long at most; true if the journal has written all that waited.
-pub(super) async fn prepare(
-    shared: &Shared,
-    journal: &Addr<JournalActor>,
-    grace: Duration,
-) -> bool {
+pub(super) async fn prepare(shared: &Shared, records: &Records, grace: Duration) -> bool {
     let until = Instant::now() + grace;
     shared.doors.close();
     let groups: Vec<Arc<dyn Group>> = shared.groups().values().cloned().collect();
@@ -88,7 +83,7 @@ pub(super) async fn prepare(
         for group in &groups {
             group.idle().await.ok();
         }
-        journal.send(Flush).await.ok();
+        records.flush().await;
     };
     let orderly = timeout_at(until, orderly).await.is_ok();
     if !orderly {

@@ -88,9 +88,7 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
         std::thread::Builder::new().name("consensus-node".to_owned()).spawn(move || {
             let system = actix_rt::System::new();
             let disk_thread = Arbiter::new();
-            let journal = JournalActor::new(journal, Box::new(end_process));
-            let desk = journal.desk();
-            let journal = journal.launch(&disk_thread);
+            let records = JournalActor::new(journal, Box::new(end_process)).launch(&disk_thread);
             let archive_thread = Arbiter::new();
             let workers: Workers = Arc::new(work);
             let archive = Archive::new(shelves, Arc::clone(&workers)).launch(&archive_thread);
@@ -101,7 +99,7 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
                 join: card.join,
                 identity,
                 recovered,
-                records: Records::Kept { journal: journal.clone(), desk },
+                records,
                 archive,
                 workers,
                 calendar: Arc::new(MachineCalendar),
@@ -110,7 +108,7 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
                 draw: Box::new(|| getrandom::u64().map_err(io::Error::other)),
                 http: http_address,
             };
-            let written = system.block_on(run((parts, journal), ports, started, stopped));
+            let written = system.block_on(run(parts, ports, started, stopped));
             archive_thread.stop();
             archive_thread.join().ok();
             disk_thread.stop();
@@ -234,11 +232,12 @@ pub(crate) fn assemble(
 
 /// The life of the node's thread; tells whether the journal has written all that waited.
 async fn run(
-    (parts, journal): (Parts, Addr<JournalActor>),
+    parts: Parts,
     ports: Ports,
     started: std::sync::mpsc::Sender<Result<Arc<Shared>>>,
     stopped: oneshot::Receiver<Duration>,
 ) -> bool {
+    let records = parts.records.clone();
     let incoming = match ports.peer.map(tokio::net::TcpListener::from_std).transpose() {
         Ok(incoming) => incoming,
         Err(error) => {
@@ -258,7 +257,7 @@ async fn run(
     tracing::info!(node = %shared.id, cluster = %shared.cluster, "started");
     started.send(Ok(Arc::clone(&shared))).ok();
     let grace = stopped.await.unwrap_or_default();
-    let written = grace.is_zero() || ending::prepare(&shared, &journal, grace).await;
+    let written = grace.is_zero() || ending::prepare(&shared, &records, grace).await;
 
     if let Some((handle, task)) = serving {
         handle.stop(false).await;

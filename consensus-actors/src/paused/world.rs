@@ -240,9 +240,7 @@ impl World {
         let dying = Arc::clone(&pulse);
         let records = {
             let _of_its_own = journal_tasks.enter();
-            let journal = JournalActor::new(journal, Box::new(move |_| dying.die(false)));
-            let desk = journal.desk();
-            Records::Kept { journal: journal.start(), desk }
+            JournalActor::new(journal, Box::new(move |_| dying.die(false))).launch_here()
         };
         let shared = {
             let _of_its_own = actors.enter();
