@@ -7,6 +7,7 @@ use consensus_actors::Result;
 use crate::{
     cluster::{GROUPS, Led, Scene, drive},
     load::{self, Load},
+    map,
     report::Row,
 };
 
@@ -16,11 +17,7 @@ pub(crate) fn puts(scene: &Scene<'_>, mode: &str, value_bytes: usize) -> Result<
     let load = Load::begin(scene.span.warm_up, scene.span.measured);
     let value = "v".repeat(value_bytes);
     let tally = drive(scene.clients, |number| {
-        let (client, value) = (led.hosted[0].clone(), value.clone());
-        let put = move |operation| {
-            let (client, value) = (client.clone(), value.clone());
-            async move { client.put(load::key(operation), value).await }
-        };
+        let put = map::puts(&led.hosted[0], &value);
         (led.arbiter(), Arc::clone(&load).client(number, put))
     });
     Ok(scene.row(mode, &load, &tally))
@@ -52,11 +49,7 @@ pub(crate) fn groups(scene: &Scene<'_>, groups: u64) -> Result<Row> {
     let all = scene.clients * groups as usize;
     let tally = drive(all, |number| {
         let group = 1 + number as usize % groups as usize;
-        let (client, value) = (led.hosted[group].clone(), value.clone());
-        let put = move |operation| {
-            let (client, value) = (client.clone(), value.clone());
-            async move { client.put(load::key(operation), value).await }
-        };
+        let put = map::puts(&led.hosted[group], &value);
         (led.arbiter(), Arc::clone(&load).client(number, put))
     });
     Ok(scene.row("groups-100", &load, &tally))

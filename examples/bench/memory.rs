@@ -1,11 +1,13 @@
 //! A cluster in one process, with everything in memory.
 
+use std::sync::Arc;
+
 use consensus_actors::{MemoryCluster, Result};
 
 use crate::{
     cluster::{Scene, client_of_leader, drive},
     load::{self, Load},
-    map::{Map, MapClient},
+    map::{self, Map, MapClient},
     report::Row,
 };
 
@@ -30,12 +32,8 @@ pub(crate) fn puts(scene: &Scene<'_>) -> Result<Row> {
     let value = "v".repeat(load::VALUE_BYTES);
     let arbiter = cluster.nodes()[0].arbiter();
     let tally = drive(scene.clients, |number| {
-        let (client, value) = (first.clone(), value.clone());
-        let put = move |operation| {
-            let (client, value) = (client.clone(), value.clone());
-            async move { client.put(load::key(operation), value).await }
-        };
-        (arbiter.clone(), std::sync::Arc::clone(&load).client(number, put))
+        let put = map::puts(&first, &value);
+        (arbiter.clone(), Arc::clone(&load).client(number, put))
     });
     Ok(scene.row("mem", &load, &tally))
 }

@@ -9,7 +9,7 @@ use crate::{
     cast::Cast,
     cluster::{Members, NODES, Scene},
     load::{self, Load, Tally},
-    map::MapClient,
+    map::{self, MapClient},
     report::Row,
 };
 
@@ -24,12 +24,7 @@ pub(crate) fn puts(scene: &Scene<'_>) -> Result<Row> {
         let load = Load::begin(scene.span.warm_up, scene.span.measured);
         let value = "v".repeat(load::VALUE_BYTES);
         let clients = (0..scene.clients as u64).map(|number| {
-            let (client, value) = (client.clone(), value.clone());
-            let put = move |operation| {
-                let (client, value) = (client.clone(), value.clone());
-                async move { client.put(load::key(operation), value).await }
-            };
-            tokio::spawn(Arc::clone(&load).client(number, put))
+            tokio::spawn(Arc::clone(&load).client(number, map::puts(&client, &value)))
         });
         let mut all = Tally::default();
         for client in clients.collect::<Vec<_>>() {

@@ -92,41 +92,29 @@ trait Shelf: Clone + Send + 'static {
     fn put(&self, at: u64) -> impl Future<Output = Result> + Send;
 }
 
-impl Shelf for CopiedClient {
-    const CAST: Cast = Cast::Copied;
+macro_rules! shelves {
+    ($($client:ty: $state:ident),+ $(,)?) => {
+        $(impl Shelf for $client {
+            const CAST: Cast = Cast::$state;
 
-    async fn host(node: Node) -> Result<Self> {
-        let client = node.host::<Copied>(NAME).own_thread().await?;
-        client.client().transfer(Some(1)).deadline("20s").await?;
-        Ok(client)
-    }
+            async fn host(node: Node) -> Result<Self> {
+                let client = node.host::<$state>(NAME).own_thread().await?;
+                client.client().transfer(Some(1)).deadline("20s").await?;
+                Ok(client)
+            }
 
-    async fn fill(&self, from: u64) -> Result {
-        Self::fill(self, from, FILL).deadline("30s").await
-    }
+            async fn fill(&self, from: u64) -> Result {
+                Self::fill(self, from, FILL).deadline("30s").await
+            }
 
-    async fn put(&self, at: u64) -> Result {
-        Self::put(self, at).deadline("30s").await
-    }
+            async fn put(&self, at: u64) -> Result {
+                Self::put(self, at).deadline("30s").await
+            }
+        })+
+    };
 }
 
-impl Shelf for SharedClient {
-    const CAST: Cast = Cast::Shared;
-
-    async fn host(node: Node) -> Result<Self> {
-        let client = node.host::<Shared>(NAME).own_thread().await?;
-        client.client().transfer(Some(1)).deadline("20s").await?;
-        Ok(client)
-    }
-
-    async fn fill(&self, from: u64) -> Result {
-        Self::fill(self, from, FILL).deadline("30s").await
-    }
-
-    async fn put(&self, at: u64) -> Result {
-        Self::put(self, at).deadline("30s").await
-    }
-}
+shelves!(CopiedClient: Copied, SharedClient: Shared);
 
 /// Measures both kinds of state.
 pub(crate) fn measure(scene: &Scene<'_>, report: &mut Report) -> Result {
