@@ -77,6 +77,18 @@ fn await_voters(cluster: &Cluster, nodes: &[u64]) {
     });
 }
 
+/// Waits until a node hears these members: what it tells of a quorum counts who is heard there.
+fn await_heard(node: SocketAddr, members: &[u64]) {
+    eventually(&format!("{members:?} are heard at {node}"), PATIENCE, || {
+        let known = Http::new().get(node, "/v1/members", &[]).ok()?.json();
+        let is_up = |id: &u64| {
+            let known = known["members"].as_array()?.iter().find(|it| it["id"] == *id)?;
+            (known["up"] == true).then_some(())
+        };
+        members.iter().map(is_up).collect::<Option<Vec<()>>>()
+    });
+}
+
 /// Returns the leader as `nodes` know it.
 fn leader(cluster: &Cluster, nodes: &[u64]) -> u64 {
     eventually("a leader is known", PATIENCE, || {
@@ -93,9 +105,10 @@ fn leader(cluster: &Cluster, nodes: &[u64]) -> u64 {
 fn grows_and_shrinks_under_load() {
     let mut cluster = Cluster::start_alone(3);
     let load = Load::start(&cluster.addresses(), 4);
-    for _ in 0..2 {
+    for members in [&[1, 2, 3][..], &[1, 2, 3, 4]] {
         let spare = start_spare(&mut cluster);
         let address = cluster.peer(spare).to_string();
+        await_heard(cluster.http(1), members);
         let said = done(cluster.http(1), &["add", &spare.to_string(), &address]);
         let makes = format!("adding n{spare} makes {spare} of {spare}: ");
         assert!(said.contains(&makes), "{said}");
@@ -168,6 +181,7 @@ fn a_wiped_node_is_replaced() {
 
     let fourth = start_spare(&mut cluster);
     let address = cluster.peer(fourth).to_string();
+    await_heard(http, &sound);
     let said = done(http, &["replace", &old, &fourth.to_string(), &address]);
     assert!(said.contains(&format!("replacing n{wiped} with n{fourth} leaves 3 of 3: ")), "{said}");
     let whole = [sound[0], sound[1], fourth];
@@ -199,6 +213,7 @@ fn changes_are_shown_and_refused_in_advance() {
     assert_eq!(http::add(cluster.http(1), 1), 1);
     cluster.settle();
     let http = cluster.http(1);
+    await_heard(http, &[1, 2, 3]);
     let shown = verb(http, &["remove", "2"]);
     assert_eq!(shown.code, Some(2), "{shown:?}");
     for words in ["removing n2 leaves 2 of 2: one more failure stops writes", "--yes"] {
@@ -237,6 +252,7 @@ fn changes_are_shown_and_refused_in_advance() {
         (status.committed > 0 && status.applied == status.committed).then_some(())
     });
     assert_eq!(http::value(cluster.http(4)), 1);
+    await_heard(http, &[1, 2, 3, 4]);
     let said = done(http, &["promote", "4"]);
     assert!(said.contains("promoting n4 makes 4 of 4: it survives one more failure"), "{said}");
     await_voters(&cluster, &[1, 2, 3, 4]);
