@@ -27,8 +27,8 @@ impl FileDisk {
         Self { directory, open: BTreeMap::new(), spare: None }
     }
 
-    /// Has the file of `length` that is created next made ready once half of the present one is
-    /// written.
+    /// Has the file of `length` that is created next made ready while the present one is written,
+    /// out of one that is removed if there is one.
     pub(crate) fn with_spare(mut self, length: u64) -> Self {
         self.spare = Some(Spare::new(&self.directory, length));
         self
@@ -52,29 +52,30 @@ impl FileDisk {
                 fs::rename(is, &path)?;
                 file
             }
-            None => zeroed(&path, length, |_| Ok(()))?,
+            None => zeroed(&path, length, (1 << 20, |_, _| Ok(())))?,
         };
         self.open.insert(name.to_owned(), file);
         sync_directory(&self.directory)
     }
 }
 
-/// Creates a durable file of zeros; `pause` comes after each piece of it.
+/// Creates a durable file of zeros, or makes one of what is there: it keeps its place on the disk.
+/// After each piece of so many bytes `pause` is told how much is done.
 pub(super) fn zeroed(
     path: &Path,
     length: u64,
-    mut pause: impl FnMut(&File) -> io::Result<()>,
+    (piece, mut pause): (usize, impl FnMut(&File, u64) -> io::Result<()>),
 ) -> io::Result<File> {
-    const PIECE: usize = 1 << 20;
     let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    let zeros = vec![0; PIECE.min(usize::try_from(length).unwrap_or(PIECE))];
-    let mut left = length;
-    while left > 0 {
-        let piece = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    file.set_len(length)?;
+    let zeros = vec![0; piece.min(usize::try_from(length).unwrap_or(piece))];
+    let mut done = 0;
+    while done < length {
+        let piece = usize::try_from(length - done).unwrap_or(usize::MAX).min(zeros.len());
         file.write_all(zeros.get(..piece).unwrap_or_default())?;
-        left -= piece as u64;
-        pause(&file)?;
+        done += piece as u64;
+        pause(&file, done)?;
     }
     file.sync_all()?;
     Ok(file)
@@ -134,7 +135,7 @@ impl Disk for FileDisk {
         let write = |disk: &mut Self| {
             std::os::unix::fs::FileExt::write_all_at(disk.file(name)?, bytes, offset)?;
             if let Some(spare) = &mut disk.spare {
-                spare.look(offset);
+                spare.look(offset + bytes.len() as u64);
             }
             Ok(())
         };
@@ -164,7 +165,10 @@ impl Disk for FileDisk {
 
     fn remove(&mut self, name: &str) -> Result<(), DiskError> {
         self.open.remove(name);
-        fs::remove_file(self.directory.join(name))
+        let path = self.directory.join(name);
+        let is_kept = self.spare.as_mut().is_some_and(|spare| spare.keep(&path));
+        let removed = if is_kept { Ok(()) } else { fs::remove_file(path) };
+        removed
             .and_then(|()| sync_directory(&self.directory))
             .map_err(failed(Operation::Remove, name))
     }

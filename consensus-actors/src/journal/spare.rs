@@ -5,6 +5,10 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -14,14 +18,22 @@ use super::files::zeroed;
 /// What a spare file is called. It holds nothing, and is no part of the journal.
 pub(super) const NAME: &str = "spare";
 
+/// How much of a spare file is written at once: what is to be durable meanwhile waits as long as that
+/// takes.
+const PIECE: usize = 128 << 10;
+
 /// The pause after each piece of a spare file: the disk has more urgent things to do.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A file that is being made ready, or is.
 #[derive(Debug)]
 pub(super) struct Spare {
     path: PathBuf,
     length: u64,
+    /// How far the present file is written.
+    written: Arc<AtomicU64>,
+    /// Whether a file that was removed lies where the spare one is made.
+    has_old: bool,
     making: Option<JoinHandle<io::Result<File>>>,
 }
 
@@ -30,29 +42,36 @@ impl Spare {
     pub(super) fn new(directory: &Path, length: u64) -> Self {
         let path = directory.join(NAME);
         fs::remove_file(&path).ok();
-        Self { path, length, making: None }
+        Self { path, length, written: Arc::default(), has_old: false, making: None }
     }
 
-    /// Takes note how far the present file is written: beyond its half the next one is made ready.
-    pub(super) fn look(&mut self, offset: u64) {
-        if offset > self.length / 2 && self.making.is_none() {
+    /// Takes note how far the present file is written: beyond an eighth of it the next one is made
+    /// ready.
+    pub(super) fn look(&mut self, written: u64) {
+        self.written.store(written, Ordering::Relaxed);
+        if written > self.length / 8 && self.making.is_none() {
             self.prepare();
         }
     }
 
     fn prepare(&mut self) {
-        let (path, length) = (self.path.clone(), self.length);
+        let (path, length, written) = (self.path.clone(), self.length, Arc::clone(&self.written));
         let make = move || {
-            let made = zeroed(&path, length, |file| {
+            let pause = |file: &File, done: u64| {
                 file.sync_data()?;
-                thread::sleep(PAUSE);
+                // It must be ready when the present one is full, with an eighth to spare.
+                let room = length.saturating_sub(written.load(Ordering::Relaxed) + length / 8);
+                if length - done <= room {
+                    thread::sleep(PAUSE);
+                }
                 Ok(())
-            });
+            };
             // Half a file would hold the space that others need.
-            made.inspect_err(|_| {
+            zeroed(&path, length, (PIECE, pause)).inspect_err(|_| {
                 fs::remove_file(&path).ok();
             })
         };
+        self.has_old = false;
         self.making = thread::Builder::new().name("consensus-spare".to_owned()).spawn(make).ok();
     }
 
@@ -61,6 +80,15 @@ impl Spare {
     pub(super) fn take(&mut self, length: u64) -> Option<(File, PathBuf)> {
         let file = self.making.take()?.join().ok()?.ok()?;
         (length == self.length).then(|| (file, self.path.clone()))
+    }
+
+    /// Takes a file that is not needed any more: to write zeros over it leaves the file system less
+    /// to do than to make another. False if there is no use for it.
+    pub(super) fn keep(&mut self, path: &Path) -> bool {
+        let is_wanted = !self.has_old && self.making.is_none();
+        let has_length = || fs::metadata(path).is_ok_and(|file| file.len() == self.length);
+        self.has_old |= is_wanted && has_length() && fs::rename(path, &self.path).is_ok();
+        is_wanted && self.has_old
     }
 }
 
