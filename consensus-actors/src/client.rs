@@ -1,6 +1,6 @@
 //! Clients: what a program calls a group with.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use actix::{Addr, Context, ResponseFuture};
 use bytes::Bytes;
@@ -203,10 +203,26 @@ impl IntoDuration for &str {
     }
 }
 
+thread_local! {
+    /// The buffer that commands and queries are encoded in, before they get one of their length.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How much of the buffer is kept.
+const SCRATCH_BYTES: usize = 16 << 10;
+
 fn encode(value: &impl Serialize) -> Result<Bytes> {
-    // Most fit, and need not grow.
-    let mut bytes = Vec::with_capacity(256);
-    rmp_serde::encode::write_named(&mut bytes, value).map_err(|error| {
+    // An argument may encode another while it is encoded itself.
+    let mut bytes = SCRATCH.take();
+    bytes.clear();
+    let encoded = encode_in(&mut bytes, value);
+    bytes.shrink_to(SCRATCH_BYTES);
+    SCRATCH.set(bytes);
+    encoded
+}
+
+fn encode_in(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<Bytes> {
+    rmp_serde::encode::write_named(bytes, value).map_err(|error| {
         Error::new(Code::InvalidArgument, format!("the arguments cannot be encoded: {error}"))
     })?;
     if bytes.len() > COMMAND_BYTES_MAX {
@@ -217,7 +233,7 @@ fn encode(value: &impl Serialize) -> Result<Bytes> {
         );
         return Err(Error::new(Code::TooLarge, message));
     }
-    Ok(bytes.into())
+    Ok(Bytes::copy_from_slice(bytes))
 }
 
 /// Makes the call of a command under a key.

@@ -24,8 +24,8 @@ use consensus_core::{
     GroupId, Index, NodeId, Outcome, Read, StateMachine, Submission, SubmitError, Ticket, Time,
     WallTime,
     client::{
-        Admin, Answered, Ask, Attempt, Attempted, CallId, Client, ClientEffect, Failure, Patience,
-        Request, Response,
+        Admin, Answered, Ask, Attempt, Attempted, Client, ClientEffect, Failure, Patience, Request,
+        Response,
     },
     codec::Encode,
     replica::{self, Envelope, Rejection, Reply},
@@ -85,13 +85,13 @@ pub(crate) trait Proposer: Send + Sync {
 pub struct Replica<S: StateMachine> {
     place: Place,
     pub(crate) replica: replica::Replica<S>,
-    client: Client,
-    /// Where the answer of each call goes.
-    callers: Table<CallId, oneshot::Sender<Result<Answer, Error>>>,
+    /// The calls of this node's callers, with where the answer of each goes.
+    client: Client<Caller>,
     /// The buffer of the calls that were looked at last.
     called: Vec<Called>,
     ticket: Ticket,
-    /// Commands and reads at the seat, by ticket: who asked, and the query if it is one.
+    /// What is at the seat for others than this node's callers, by ticket: who asked, and the query
+    /// if it is one.
     seated: Table<Ticket, (Asker, Option<Bytes>)>,
     /// Reads that wait for an index to be applied.
     waiting: BTreeSet<(Index, Ticket)>,
@@ -128,9 +128,11 @@ pub(crate) struct Place {
     pub(crate) is_apart: bool,
 }
 
-/// Who asked the seat.
+/// Where the answer to a call goes.
+type Caller = oneshot::Sender<Result<Answer, Error>>;
+
+/// Who asked the seat, if it was none of this node's callers.
 enum Asker {
-    Here(Attempt),
     Away(Origin, Attempt),
     /// The node, which is about to end.
     Node(oneshot::Sender<bool>),
@@ -152,8 +154,12 @@ struct Outbox {
     reads: Vec<Read>,
     admins: Vec<(Ticket, Admin)>,
     items: BTreeMap<NodeId, Vec<Item>>,
-    effects: Vec<ClientEffect>,
+    effects: Vec<ClientEffect<Caller>>,
 }
+
+/// The first ticket of those whose asker has to be looked up; those of this node's callers are the
+/// numbers of their attempts.
+const ASKERS_FROM: u64 = 1 << 63;
 
 // Nothing in it is pinned; a user's state need not say so.
 impl<S: StateMachine> Unpin for Replica<S> {}
@@ -167,9 +173,8 @@ impl<S: StateMachine> Replica<S> {
                 .numbering_from(place.first_attempt)
                 .reading_from(place.node),
             place,
-            callers: Table::default(),
             called: Vec::new(),
-            ticket: Ticket(0),
+            ticket: Ticket(ASKERS_FROM),
             seated: Table::default(),
             waiting: BTreeSet::new(),
             backlog: Backlog::default(),
@@ -183,12 +188,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Starts a call that came by the mailbox.
-    pub(crate) fn call(
-        &mut self,
-        ask: Ask,
-        answer: oneshot::Sender<Result<Answer, Error>>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(crate) fn call(&mut self, ask: Ask, answer: Caller, ctx: &mut Context<Self>) {
         let (now, wall) = (self.place.clock.now(), self.place.clock.wall());
         self.begin(Called { ask, after: None, deadline: None, answer }, now, wall);
         // What else waits in the mailbox goes into the same batch.
@@ -206,13 +206,8 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         let deadline = now + deadline.unwrap_or(self.place.deadline);
-        match self.client.call(ask, wall, deadline) {
-            Ok(call) => {
-                self.callers.insert(call, answer);
-            }
-            Err(error) => {
-                answer.send(Err(Error::of_call(&error, &self.place.name))).ok();
-            }
+        if let Err((error, answer)) = self.client.call(ask, answer, wall, deadline) {
+            answer.send(Err(Error::of_call(&error, &self.place.name))).ok();
         }
     }
 
@@ -221,7 +216,7 @@ impl<S: StateMachine> Replica<S> {
         self.ticket
     }
 
-    /// Puts a request to the seat.
+    /// Puts a request of somebody else's to the seat.
     fn seat(&mut self, asker: Asker, request: Request) {
         let ticket = self.next_ticket();
         if self.seated.len() >= SEATED_MAX {
@@ -230,19 +225,30 @@ impl<S: StateMachine> Replica<S> {
             let now = self.place.clock.now();
             return self.answer(now, ticket, Err(Failure::Refused(error)));
         }
+        let query = match &request {
+            Request::Query { query, .. } => Some(query.clone()),
+            Request::Propose(_) | Request::Admin(_) => None,
+        };
+        self.seated.insert(ticket, (asker, query));
+        self.put(ticket, request);
+    }
+
+    /// Puts a request to the seat under its ticket.
+    fn put(&mut self, ticket: Ticket, request: Request) {
         match request {
             Request::Propose(command) => {
-                self.seated.insert(ticket, (asker, None));
                 self.outbox.submissions.push(Submission { ticket, command });
             }
-            Request::Query { query, level } => {
-                self.seated.insert(ticket, (asker, Some(query)));
-                self.outbox.reads.push(Read { ticket, level });
-            }
-            Request::Admin(admin) => {
-                self.seated.insert(ticket, (asker, None));
-                self.outbox.admins.push((ticket, admin));
-            }
+            Request::Query { level, .. } => self.outbox.reads.push(Read { ticket, level }),
+            Request::Admin(admin) => self.outbox.admins.push((ticket, admin)),
+        }
+    }
+
+    /// Returns the query that was put to the seat under a ticket.
+    fn query(&self, ticket: Ticket) -> Option<&Bytes> {
+        match own_attempt(ticket) {
+            Some(attempt) => self.client.query(attempt),
+            None => self.seated.get(ticket).and_then(|(_, query)| query.as_ref()),
         }
     }
 
@@ -253,9 +259,10 @@ impl<S: StateMachine> Replica<S> {
             && at <= applied
         {
             self.waiting.remove(&(at, ticket));
-            let query = self.seated.get(ticket).and_then(|(_, query)| query.clone());
+            // Without one, whoever asked has given up.
+            let query = self.query(ticket);
             let reply: Reply =
-                query.map_or(Err(Rejection::Malformed), |query| self.replica.query(&query));
+                query.map_or(Err(Rejection::Malformed), |query| self.replica.query(query));
             let answered = reply.map(|reply| Answered { reply, index: Some(applied) });
             let now = self.place.clock.now();
             self.answer(now, ticket, answered.map_err(Failure::Rejected));
@@ -264,20 +271,17 @@ impl<S: StateMachine> Replica<S> {
 
     /// Forgets reads that wait for the replica to catch up and whose callers have given up.
     fn forget_waiting(&mut self) {
-        let Self { waiting, seated, client, .. } = self;
-        waiting.retain(|(_, ticket)| {
-            let asker = seated.get(*ticket).map(|(asker, _)| asker);
-            let gone = matches!(asker, Some(Asker::Here(attempt)) if !client.awaits(*attempt));
-            !(gone && seated.remove(*ticket).is_some())
-        });
+        let Self { waiting, client, .. } = self;
+        let awaits = |ticket| own_attempt(ticket).is_none_or(|attempt| client.awaits(attempt));
+        waiting.retain(|(_, ticket)| awaits(*ticket));
     }
 
     /// Sends the answer to whoever asked; by `now` it came.
     fn answer(&mut self, now: Time, ticket: Ticket, result: Result<Answered, Failure>) {
+        if let Some(attempt) = own_attempt(ticket) {
+            return self.client.answered(now, attempt, result, &mut self.outbox.effects);
+        }
         match self.seated.remove(ticket) {
-            Some((Asker::Here(attempt), _)) => {
-                self.client.answered(now, attempt, result, &mut self.outbox.effects);
-            }
             Some((Asker::Away(origin, attempt), _)) => {
                 self.respond(&origin, Response { attempt, result });
             }
@@ -300,19 +304,18 @@ impl<S: StateMachine> Replica<S> {
         self.outbox.items.entry(to).or_default().push(item);
     }
 
-    fn carry_out(&mut self, effect: ClientEffect) {
+    fn carry_out(&mut self, effect: ClientEffect<Caller>) {
         match effect {
             ClientEffect::Request { to, attempt, request, .. } if to == self.place.node => {
-                self.seat(Asker::Here(attempt), request);
+                assert!(attempt.0 < ASKERS_FROM, "attempts are numbered from below 2^62");
+                self.put(Ticket(attempt.0), request);
             }
             ClientEffect::Request { to, attempt, request, .. } => {
                 self.post(to, Kind::Request, &Attempted { attempt, request });
             }
-            ClientEffect::Finish { call, result } => {
-                if let Some(caller) = self.callers.remove(call) {
-                    let Place { group, name, .. } = &self.place;
-                    caller.send(Answer::of(result, *group, name)).ok();
-                }
+            ClientEffect::Finish { caller, result, .. } => {
+                let Place { group, name, .. } = &self.place;
+                caller.send(Answer::of(result, *group, name)).ok();
             }
         }
     }
@@ -323,8 +326,11 @@ impl<S: StateMachine> Replica<S> {
         self.client.flush(now, wall, &mut self.outbox.effects);
         // What is refused at once has effects of its own.
         while !self.outbox.effects.is_empty() {
-            let effects = std::mem::take(&mut self.outbox.effects);
-            effects.into_iter().for_each(|effect| self.carry_out(effect));
+            let mut effects = std::mem::take(&mut self.outbox.effects);
+            effects.drain(..).for_each(|effect| self.carry_out(effect));
+            // The buffer is used again.
+            effects.append(&mut self.outbox.effects);
+            self.outbox.effects = effects;
         }
         if !self.outbox.submissions.is_empty() {
             self.place.seat.submit(std::mem::take(&mut self.outbox.submissions));
@@ -339,10 +345,15 @@ impl<S: StateMachine> Replica<S> {
         for (to, items) in std::mem::take(&mut self.outbox.items) {
             self.place.links.send(to, items);
         }
-        if self.callers.is_empty() {
+        if self.client.is_quiet() {
             self.tell_idle();
         }
     }
+}
+
+/// Returns the attempt of this node's callers that a ticket stands for, if it is one of theirs.
+fn own_attempt(Ticket(number): Ticket) -> Option<Attempt> {
+    (number < ASKERS_FROM).then_some(Attempt(number))
 }
 
 impl<S: StateMachine> Actor for Replica<S> {
@@ -350,7 +361,7 @@ impl<S: StateMachine> Actor for Replica<S> {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         // In the order of the calls: a table's own would differ from run to run.
-        for (_, caller) in self.callers.drain() {
+        for caller in self.client.drain() {
             caller.send(Err(Error::stopping(Outcome::Unknown))).ok();
         }
     }

@@ -62,6 +62,11 @@ impl<K: Copy + Ord + Hash, V> Table<K, V> {
         self.0.is_empty()
     }
 
+    /// Returns all values, in no order that means anything.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.0.values()
+    }
+
     /// Returns all keys, ascending.
     pub fn keys(&self) -> Vec<K> {
         self.keys_where(|_| true)

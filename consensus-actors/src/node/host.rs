@@ -301,7 +301,7 @@ impl NodeActor {
         (name, group): (String, GroupId),
         arbiter: Option<ArbiterHandle>,
     ) -> Result<(Client<S>, Arc<Board>)> {
-        let first_attempt = Attempt(self.draw()? >> 1);
+        let first_attempt = Attempt(self.draw()? >> 2);
         let seat = Arc::new(Seat::<P>::vacant());
         let board = Arc::new(Board::new(self.time.clone()));
         let label: Arc<str> = name.as_str().into();

@@ -2,7 +2,7 @@
 //! back, and keeps every deadline whatever becomes of the nodes.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     io, mem,
     pin::pin,
     sync::Arc,
@@ -13,8 +13,7 @@ use bytes::Bytes;
 use consensus_core::{
     GroupId, NodeId, SubmitError, Time,
     client::{
-        Attempted, CallId, Client, ClientEffect, Failure, Lookout, Move, Patience, Response,
-        Whereabouts,
+        Attempted, Client, ClientEffect, Failure, Lookout, Move, Patience, Response, Whereabouts,
     },
     codec::{Decode, DecodeError},
 };
@@ -76,7 +75,7 @@ type Finding = (oneshot::Sender<Result>, Instant);
 /// The task of one client.
 pub(crate) struct Courier {
     parts: Parts,
-    client: Client,
+    client: Client<oneshot::Sender<Result<Answer>>>,
     lookout: Lookout,
     line: Line,
     /// Who is asked what any replica can answer, while no leader is connected.
@@ -85,7 +84,6 @@ pub(crate) struct Courier {
     at: String,
     /// What became of each address that was called last time.
     troubles: BTreeMap<String, Trouble>,
-    callers: HashMap<CallId, oneshot::Sender<Result<Answer>>>,
     /// Requests to the leader that did not fit into the last frame.
     waiting: VecDeque<Attempted>,
     /// Whether the node is to be asked where the leader is, as soon as it can be written to.
@@ -94,7 +92,7 @@ pub(crate) struct Courier {
     owed: Option<Instant>,
     finding: Option<Finding>,
     moves: Vec<Move>,
-    effects: Vec<ClientEffect>,
+    effects: Vec<ClientEffect<oneshot::Sender<Result<Answer>>>>,
 }
 
 impl Courier {
@@ -108,7 +106,6 @@ impl Courier {
             reached: None,
             at: String::new(),
             troubles: BTreeMap::new(),
-            callers: HashMap::new(),
             waiting: VecDeque::new(),
             inquires: false,
             owed: None,
@@ -128,7 +125,7 @@ impl Courier {
         self.finding = Some((found, Instant::now() + deadline));
         let mut alarm = pin!(sleep_until(Instant::now()));
         let mut open = true;
-        while open || !self.callers.is_empty() {
+        while open || !self.client.is_quiet() {
             tokio::select! {
                 biased;
                 () = &mut alarm => self.tick(),
@@ -162,7 +159,7 @@ impl Courier {
     /// Returns when to look at the time next.
     fn due(&self) -> Instant {
         let now = Instant::now();
-        if !self.callers.is_empty() {
+        if !self.client.is_quiet() {
             return now + self.parts.tick;
         }
         let later = now + IDLE_TICK;
@@ -176,7 +173,7 @@ impl Courier {
         self.client.tick(now, &mut self.effects);
         self.lookout.tick(now, &mut self.moves);
         let Line::Up(conversation, _) = &self.line else { return };
-        let quiet = if self.callers.is_empty() { QUIET.1 } else { QUIET.0 };
+        let quiet = if self.client.is_quiet() { QUIET.1 } else { QUIET.0 };
         match self.owed {
             Some(since) if since.elapsed() > SILENCE_MAX => {
                 self.lose(&io::ErrorKind::TimedOut.into());
@@ -194,13 +191,9 @@ impl Courier {
             return;
         }
         let deadline = self.now() + deadline.unwrap_or(DEADLINE);
-        match self.client.call(ask, self.parts.clock.wall(), deadline) {
-            Ok(call) => {
-                self.callers.insert(call, answer);
-            }
-            Err(error) => {
-                answer.send(Err(Error::of_call(&error, &self.parts.name))).ok();
-            }
+        let wall = self.parts.clock.wall();
+        if let Err((error, answer)) = self.client.call(ask, answer, wall, deadline) {
+            answer.send(Err(Error::of_call(&error, &self.parts.name))).ok();
         }
     }
 
@@ -305,11 +298,9 @@ impl Courier {
                 ClientEffect::Request { attempt, request, .. } => {
                     self.waiting.push_back(Attempted { attempt, request });
                 }
-                ClientEffect::Finish { call, result } => {
-                    if let Some(caller) = self.callers.remove(&call) {
-                        let Parts { group, name, .. } = &self.parts;
-                        caller.send(Answer::of(result, *group, name)).ok();
-                    }
+                ClientEffect::Finish { caller, result, .. } => {
+                    let Parts { group, name, .. } = &self.parts;
+                    caller.send(Answer::of(result, *group, name)).ok();
                 }
             }
         }

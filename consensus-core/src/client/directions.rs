@@ -16,7 +16,7 @@ pub(super) struct Directions {
 
 impl Directions {
     /// Returns where a call goes; nowhere for now, if nobody is there to take it.
-    pub(super) fn of(&self, call: &Call) -> Option<NodeId> {
+    pub(super) fn of<W>(&self, call: &Call<W>) -> Option<NodeId> {
         let reads = |_: &NodeId| call.is_query() && !call.shuns_others;
         let follower = || self.reached.filter(reads);
         self.home.filter(reads).or(self.leader).or_else(follower)
@@ -28,7 +28,7 @@ impl Directions {
     }
 
     /// Tells whether a call goes to the replica beside the client: it is answered there, or refused.
-    pub(super) fn lead_home(&self, call: &Call) -> bool {
+    pub(super) fn lead_home<W>(&self, call: &Call<W>) -> bool {
         self.home.is_some() && self.of(call) == self.home && call.is_query()
     }
 }

@@ -5,7 +5,7 @@ use crate::members::NodeId;
 
 /// What a client asks of its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientEffect {
+pub enum ClientEffect<W = ()> {
     /// Sends a request to the replica on `to`, which may be this node's own.
     Request {
         /// The node.
@@ -21,6 +21,8 @@ pub enum ClientEffect {
     Finish {
         /// The call.
         call: CallId,
+        /// Who made it.
+        caller: W,
         /// The reply, or why there is none.
         result: Result<Answered, CallError>,
     },

@@ -16,14 +16,16 @@ mod effect;
 mod error;
 mod lookout;
 mod mutant;
+mod sending;
 mod unanswered;
 mod wire;
 
 use std::time::Duration;
 
 pub use admin::Admin;
+use bytes::Bytes;
 pub use call::Ask;
-use call::{Call, Open};
+use call::Call;
 use directions::Directions;
 pub use effect::ClientEffect;
 pub use error::CallError;
@@ -39,7 +41,7 @@ use crate::{
     error::{Outcome, SubmitError},
     members::NodeId,
     mutants::Bugs,
-    replica::{OpenedBody, Rejection, SESSION_WINDOW, SessionId},
+    replica::{Rejection, SESSION_WINDOW, SessionId},
     table::Table,
     time::{Time, WallTime},
 };
@@ -52,6 +54,25 @@ pub struct CallId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt(pub u64);
 
+/// How often a call is sent at most.
+const ATTEMPTS_MAX: u32 = 1 << 12;
+
+/// How attempts are named: each tells which call it is of, so that no table has to.
+#[derive(Clone, Copy, Debug)]
+struct Numbering(u64);
+
+impl Numbering {
+    /// Names the attempt at a call that was sent so often before.
+    fn attempt(self, CallId(call): CallId, sent: u32) -> Attempt {
+        Attempt(self.0 + (call - 1) * u64::from(ATTEMPTS_MAX) + u64::from(sent))
+    }
+
+    /// Returns the call that an attempt would be of.
+    fn call(self, Attempt(attempt): Attempt) -> Option<CallId> {
+        Some(CallId(attempt.checked_sub(self.0)? / u64::from(ATTEMPTS_MAX) + 1))
+    }
+}
+
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -62,18 +83,17 @@ pub struct Patience {
     pub pause: Duration,
 }
 
-/// All callers of one group in one process.
+/// All callers of one group in one process: `W` is what its host knows each by.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct Client<W = ()> {
     patience: Patience,
     directions: Directions,
     session: Session,
     /// Requests of the session that have no answer yet.
     unanswered: Unanswered,
-    calls: Table<CallId, Call>,
-    attempts: Table<Attempt, CallId>,
+    calls: Table<CallId, Call<W>>,
     call: CallId,
-    attempt: Attempt,
+    numbering: Numbering,
     /// Calls that wait for nothing but to be sent, and some that have ended since.
     ready: Vec<CallId>,
     bugs: Bugs<Mutant>,
@@ -86,7 +106,7 @@ enum Session {
     Open(SessionId),
 }
 
-impl Client {
+impl<W> Client<W> {
     /// Makes a client that knows no leader yet.
     pub fn new(patience: Patience) -> Self {
         Self {
@@ -95,9 +115,8 @@ impl Client {
             session: Session::Closed,
             unanswered: Unanswered::default(),
             calls: Table::default(),
-            attempts: Table::default(),
             call: CallId(0),
-            attempt: Attempt(0),
+            numbering: Numbering(1),
             ready: Vec::new(),
             bugs: Bugs::default(),
         }
@@ -115,12 +134,12 @@ impl Client {
     ///
     /// Answers name the attempt and nothing else, and may outlive the process that asked: a host
     /// whose peers know it by the same name across restarts must start each time where no life
-    /// before it has been, for one by drawing `first` at random below 2^63. Else an answer to
+    /// before it has been, for one by drawing `first` at random below 2^62. Else an answer to
     /// another life's attempt is taken for its own.
     #[must_use]
     pub fn numbering_from(mut self, first: Attempt) -> Self {
         if !self.bugs.has(Mutant::NumberingRestarts) {
-            self.attempt = Attempt(first.0.saturating_sub(1));
+            self.numbering = Numbering(first.0);
         }
         self
     }
@@ -140,39 +159,41 @@ impl Client {
         self.calls.is_empty()
     }
 
+    /// Tells whether no caller waits, though the client may open a session.
+    pub fn is_quiet(&self) -> bool {
+        self.calls.len() <= 1 && self.calls.values().all(|call| call.caller.is_none())
+    }
+
+    /// Takes all callers, in the order of their calls: none of them is answered any more.
+    pub fn drain(&mut self) -> impl Iterator<Item = W> {
+        self.calls.drain().into_iter().filter_map(|(_, call)| call.caller)
+    }
+
     /// Returns the leader that calls go to.
     pub fn leader(&self) -> Option<NodeId> {
         self.directions.leader
     }
 
-    /// Starts a call; it is sent by the next [`Client::flush`].
+    /// Starts a call of `caller`; it is sent by the next [`Client::flush`].
     ///
     /// # Errors
     /// [`CallError::Busy`] when as many calls are in flight as the session's window holds.
-    pub fn call(&mut self, ask: Ask, born: WallTime, deadline: Time) -> Result<CallId, CallError> {
+    pub fn call(
+        &mut self,
+        ask: Ask,
+        caller: W,
+        born: WallTime,
+        deadline: Time,
+    ) -> Result<CallId, (CallError, W)> {
         let limit = SESSION_WINDOW as usize / 2;
         if self.calls.len() >= limit {
-            return Err(CallError::Busy { limit });
+            return Err((CallError::Busy { limit }, caller));
         }
-        Ok(self.start(Some(ask), born, Some(deadline)))
+        Ok(self.start(Call::new((Some(ask), Some(caller)), born, Some(deadline))))
     }
 
-    fn start(&mut self, ask: Option<Ask>, born: WallTime, deadline: Option<Time>) -> CallId {
+    fn start(&mut self, call: Call<W>) -> CallId {
         self.call = CallId(self.call.0 + 1);
-        let call = Call {
-            ask,
-            born,
-            deadline,
-            identity: None,
-            request: None,
-            open: Open::default(),
-            sent: 0,
-            asked: None,
-            shuns_others: false,
-            proven_at: None,
-            due: None,
-            is_ready: true,
-        };
         self.calls.insert(self.call, call);
         self.ready.push(self.call);
         self.call
@@ -185,7 +206,7 @@ impl Client {
         if leader.is_some() {
             let directions = self.directions;
             // A read at home is answered or refused there: a second one would only crowd it.
-            let waits = |call: &Call| call.open.is_empty() || !directions.lead_home(call);
+            let waits = |call: &Call<W>| call.open.is_empty() || !directions.lead_home(call);
             self.calls.keys_where(waits).into_iter().for_each(|id| self.make_ready(id));
         }
     }
@@ -204,7 +225,23 @@ impl Client {
 
     /// Tells whether somebody still waits for the answer to an attempt.
     pub fn awaits(&self, attempt: Attempt) -> bool {
-        self.attempts.contains(attempt)
+        self.call_of(attempt).is_some_and(|(_, call)| call.open.awaits(attempt))
+    }
+
+    /// Returns the query that an attempt is about, if somebody still waits for its answer.
+    pub fn query(&self, attempt: Attempt) -> Option<&Bytes> {
+        match self.call_of(attempt) {
+            Some((_, Call { ask: Some(Ask::Query { query, .. }), open, .. })) => {
+                open.awaits(attempt).then_some(query)
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    /// Returns the call that an attempt is of, if it has not ended.
+    fn call_of(&self, attempt: Attempt) -> Option<(CallId, &Call<W>)> {
+        let id = self.numbering.call(attempt)?;
+        self.calls.get(id).map(|call| (id, call))
     }
 
     /// Takes the answer to an attempt.
@@ -213,9 +250,12 @@ impl Client {
         now: Time,
         attempt: Attempt,
         result: Result<Answered, Failure>,
-        out: &mut Vec<ClientEffect>,
+        out: &mut Vec<ClientEffect<W>>,
     ) {
-        let Some(id) = self.attempts.remove(attempt) else { return };
+        let Some((id, _)) = self.call_of(attempt) else { return };
+        if !self.calls.get_mut(id).is_some_and(|call| call.open.answer(attempt)) {
+            return;
+        }
         match result {
             Ok(answered) => self.on_reply(id, answered, out),
             Err(Failure::Refused(error)) => self.on_refused(now, id, attempt, error, out),
@@ -223,7 +263,7 @@ impl Client {
         }
     }
 
-    fn on_reply(&mut self, id: CallId, answered: Answered, out: &mut Vec<ClientEffect>) {
+    fn on_reply(&mut self, id: CallId, answered: Answered, out: &mut Vec<ClientEffect<W>>) {
         if let Session::Opening(opening) = self.session
             && opening == id
         {
@@ -243,7 +283,7 @@ impl Client {
         id: CallId,
         attempt: Attempt,
         error: SubmitError,
-        out: &mut Vec<ClientEffect>,
+        out: &mut Vec<ClientEffect<W>>,
     ) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.due = Some(now + self.patience.pause);
@@ -291,7 +331,7 @@ impl Client {
         id: CallId,
         attempt: Attempt,
         rejection: Rejection,
-        out: &mut Vec<ClientEffect>,
+        out: &mut Vec<ClientEffect<W>>,
     ) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.open.remove(attempt);
@@ -322,15 +362,15 @@ impl Client {
         if retried && !self.bugs.has(Mutant::ExpiredSessionRepeated) {
             self.finish(id, Err(CallError::SessionExpired), out);
         } else if let Some(call) = self.calls.get_mut(id) {
-            (call.identity, call.request) = (None, None);
+            call.unseal();
             self.make_ready(id);
         }
     }
 
     /// Finishes calls whose deadline has passed, and marks those to be sent again.
-    pub fn tick(&mut self, now: Time, out: &mut Vec<ClientEffect>) {
-        let is_over = |call: &Call| call.deadline.is_some_and(|deadline| now >= deadline);
-        let is_due = |call: &Call| call.due.is_some_and(|due| now >= due);
+    pub fn tick(&mut self, now: Time, out: &mut Vec<ClientEffect<W>>) {
+        let is_over = |call: &Call<W>| call.deadline.is_some_and(|deadline| now >= deadline);
+        let is_due = |call: &Call<W>| call.due.is_some_and(|due| now >= due);
         for id in self.calls.keys_where(|call| is_over(call) || is_due(call)) {
             match self.calls.get(id).is_some_and(is_over) {
                 true => self.expire(now, id, out),
@@ -339,39 +379,11 @@ impl Client {
         }
     }
 
-    fn expire(&mut self, now: Time, id: CallId, out: &mut Vec<ClientEffect>) {
+    fn expire(&mut self, now: Time, id: CallId, out: &mut Vec<ClientEffect<W>>) {
         let Some(call) = self.calls.get(id) else { return };
         let denies = self.bugs.has(Mutant::DeadlineDeniesOpenAttempt);
         let error = call.overdue(now, self.leader(), denies);
         self.finish(id, Err(error), out);
-    }
-
-    /// Sends whatever is ready: commands to the leader if there is one, queries home.
-    pub fn flush(&mut self, now: Time, wall: WallTime, out: &mut Vec<ClientEffect>) {
-        if !self.directions.lead_anywhere() {
-            // What waits for somebody may end meanwhile.
-            if self.ready.len() > 2 * self.calls.len() {
-                self.ready.retain(|id| self.calls.contains(*id));
-            }
-            return;
-        }
-        if self.leader().is_some() {
-            self.open_session(wall);
-        }
-        // In the order of the calls, which is nearly theirs.
-        let mut ready = std::mem::take(&mut self.ready);
-        ready.sort_unstable();
-        ready.retain(|id| {
-            let Some(to) = self.calls.get(*id).map(|call| self.directions.of(call)) else {
-                return false;
-            };
-            let sent = to.is_some_and(|to| self.send(*id, to, now, out));
-            if sent && let Some(call) = self.calls.get_mut(*id) {
-                call.is_ready = false;
-            }
-            !sent
-        });
-        self.ready = ready;
     }
 
     fn make_ready(&mut self, id: CallId) {
@@ -382,104 +394,28 @@ impl Client {
         }
     }
 
-    /// Opens a session if a command needs one and none is open or opening.
-    fn open_session(&mut self, wall: WallTime) {
-        if !matches!(self.session, Session::Closed) {
-            return;
-        }
-        let needed = || {
-            self.ready.iter().any(|id| {
-                let call = self.calls.get(*id);
-                call.is_some_and(|call| {
-                    call.request.is_none() && matches!(call.ask, Some(Ask::Command(_)))
-                })
-            })
-        };
-        if needed() {
-            self.session = Session::Opening(self.start(None, wall, None));
-        }
-    }
-
-    /// Sends a call; false while it waits for a session, or for room in it.
-    fn send(&mut self, id: CallId, to: NodeId, now: Time, out: &mut Vec<ClientEffect>) -> bool {
-        let directions = self.directions;
-        let Some(call) = self.calls.get_mut(id) else { return true };
-        if self.bugs.has(Mutant::RetryUnderNewNumber)
-            && let Some((_, number)) = call.identity.take()
-        {
-            self.unanswered.remove(number);
-            call.request = None;
-        }
-        if call.request.is_none() {
-            let body = match &call.ask {
-                Some(Ask::Query { query, level }) => {
-                    Err(Request::Query { query: query.clone(), level: *level })
-                }
-                Some(Ask::Admin(admin)) => Err(Request::Admin(admin.clone())),
-                None => Ok(OpenedBody::Open),
-                Some(Ask::Keyed { key, command }) => {
-                    let digest = twox_hash::XxHash3_128::oneshot(command);
-                    Ok(OpenedBody::Keyed { key, digest, command })
-                }
-                Some(Ask::Command(command)) => {
-                    let Session::Open(session) = self.session else { return false };
-                    // Beyond the window it would be refused: wait for the oldest call to end.
-                    let oldest = self.unanswered.oldest();
-                    if self.unanswered.next().0 - oldest.0 >= SESSION_WINDOW {
-                        return false;
-                    }
-                    let next = self.unanswered.push();
-                    call.identity = Some((session, next));
-                    let (request, low) = (next, oldest);
-                    Ok(OpenedBody::InSession { session, request, low, command })
-                }
-            };
-            call.request = Some(match body {
-                Ok(body) => Request::propose(call.born, body),
-                Err(plain) => plain,
-            });
-        }
-        let Some(request) = call.request.clone() else { return true };
-        if let Some(Ask::Admin(admin)) = &call.ask
-            && admin.is_met_by(to, call.asked)
-        {
-            self.finish(id, Ok(Admin::reply(Some(to)).into()), out);
-            return true;
-        }
-
-        self.attempt = Attempt(self.attempt.0 + 1);
-        call.open.insert(self.attempt);
-        let patience = self.patience.retry_after * 2_u32.pow(call.sent.min(5));
-        call.due = Some(now + patience).filter(|_| !directions.lead_home(call));
-        call.sent += 1;
-        call.asked.get_or_insert(to);
-        self.attempts.insert(self.attempt, id);
-        out.push(ClientEffect::Request { to, attempt: self.attempt, call: id, request });
-        true
-    }
-
     fn finish(
         &mut self,
         id: CallId,
         result: Result<Answered, CallError>,
-        out: &mut Vec<ClientEffect>,
+        out: &mut Vec<ClientEffect<W>>,
     ) {
-        self.forget(id);
-        out.push(ClientEffect::Finish { call: id, result });
+        if let Some(caller) = self.forget(id) {
+            out.push(ClientEffect::Finish { call: id, caller, result });
+        }
     }
 
-    fn forget(&mut self, id: CallId) {
-        let Some(call) = self.calls.remove(id) else { return };
+    /// Forgets a call; returns who made it.
+    fn forget(&mut self, id: CallId) -> Option<W> {
+        let call = self.calls.remove(id)?;
         if matches!(self.session, Session::Opening(opening) if opening == id) {
             self.session = Session::Closed;
-        }
-        for attempt in call.open.iter() {
-            self.attempts.remove(attempt);
         }
         if let (Session::Open(session), Some((of, request))) = (self.session, call.identity)
             && session == of
         {
             self.unanswered.remove(request);
         }
+        call.caller
     }
 }

@@ -10,8 +10,7 @@ use crate::{
     log::Index,
     members::NodeId,
     read::ReadLevel,
-    replica::{Opened, OpenedBody, Rejection},
-    time::WallTime,
+    replica::Rejection,
 };
 
 /// What a client asks of a replica.
@@ -31,11 +30,6 @@ pub enum Request {
 }
 
 impl Request {
-    /// Makes the request that puts an envelope into the log.
-    pub(super) fn propose(at: WallTime, body: OpenedBody<'_>) -> Self {
-        Self::Propose(Opened { at, body }.encoded().into())
-    }
-
     /// Returns how many bytes of a caller's the request carries.
     pub fn size(&self) -> usize {
         match self {

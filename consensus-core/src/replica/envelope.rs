@@ -152,6 +152,18 @@ pub(crate) enum OpenedBody<'a> {
     Keyed { key: &'a [u8], digest: u128, command: &'a [u8] },
 }
 
+impl Opened<'_> {
+    /// Returns the command of an envelope, if it has one, as a slice of it.
+    pub(crate) fn command(envelope: &Bytes) -> Option<Bytes> {
+        match Opened::read(envelope).ok()?.body {
+            OpenedBody::InSession { command, .. } | OpenedBody::Keyed { command, .. } => {
+                Some(envelope.slice_ref(command))
+            }
+            OpenedBody::Open => None,
+        }
+    }
+}
+
 impl<'a> Opened<'a> {
     /// Reads an envelope, which fills `envelope` to its end.
     ///

@@ -87,12 +87,12 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         };
         let host = self.host(node);
         let (local, wall) = (host.clock.now(now), host.clock.wall(now));
-        match host.client.call(ask, wall, local + patience) {
+        match host.client.call(ask, (), wall, local + patience) {
             Ok(call) => {
                 host.calls.insert(call, operation);
                 self.pump(node);
             }
-            Err(error) => self.end(operation, Err(error)),
+            Err((error, ())) => self.end(operation, Err(error)),
         }
     }
 

@@ -46,7 +46,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
         let host = self.host(node);
         let (local, wall) = (host.clock.now(now), host.clock.wall(now));
         // With too many calls in flight an operator gives up.
-        if let Ok(call) = host.client.call(Ask::Admin(admin.clone()), wall, local + patience) {
+        if let Ok(call) = host.client.call(Ask::Admin(admin.clone()), (), wall, local + patience) {
             host.requests.insert(call, admin);
             self.pump(node);
         }

@@ -52,7 +52,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                     let bytes = Bytes::from(request.encoded());
                     self.travel(node, to, Event::Request { from: node, to, attempt, bytes });
                 }
-                ClientEffect::Finish { call, result } => {
+                ClientEffect::Finish { call, result, .. } => {
                     let host = self.host(node);
                     if let Some(operation) = host.calls.remove(&call) {
                         self.end(operation, result);

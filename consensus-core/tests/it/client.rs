@@ -42,7 +42,7 @@ fn body(request: &Request) -> Body {
     Envelope::decode_all(envelope.clone()).expect("a client sends envelopes").body
 }
 
-fn identity(request: &Request) -> (SessionId, RequestId, RequestId) {
+pub(crate) fn identity(request: &Request) -> (SessionId, RequestId, RequestId) {
     match body(request) {
         Body::InSession { session, request, low, .. } => (session, request, low),
         other => panic!("{other:?} is in no session"),
@@ -176,7 +176,7 @@ pub(crate) fn answer_to_another_life_is_nobodys() {
     second.client.route(Some(id(1)));
     second.call(command());
     let (_, open, _) = second.one_sent();
-    assert_eq!(open, Attempt(1 << 40));
+    assert!(open >= Attempt(1 << 40), "{open:?}");
     second.reply(stale, &7_u64.to_le_bytes());
     assert!(second.sent.is_empty());
     second.reply(open, &9_u64.to_le_bytes());
@@ -377,10 +377,10 @@ fn calls_are_bounded() {
     let deadline = driver.now + DEADLINE;
     let limit = SESSION_WINDOW as usize / 2;
     for _ in 0..limit {
-        driver.client.call(command(), WallTime(0), deadline).expect("there is room");
+        driver.client.call(command(), (), WallTime(0), deadline).expect("there is room");
     }
-    let refused = driver.client.call(command(), WallTime(0), deadline);
-    assert_eq!(refused, Err(CallError::Busy { limit }));
+    let refused = driver.client.call(command(), (), WallTime(0), deadline);
+    assert_eq!(refused, Err((CallError::Busy { limit }, ())));
 }
 
 // Goal: commands never run beyond the session's window, which would refuse them, however long one
@@ -428,7 +428,7 @@ fn nothing_is_denied_while_an_attempt_is_open() {
                     } else {
                         Ask::Keyed { key: command.clone(), command: command.clone() }
                     };
-                    let call = driver.client.call(ask, WallTime(0), deadline).expect("room");
+                    let call = driver.client.call(ask, (), WallTime(0), deadline).expect("room");
                     calls.insert(call, command);
                 }
                 1 => driver.client.route(Some(id(1 + rng.next_u64() % 3))),

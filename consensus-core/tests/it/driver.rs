@@ -57,7 +57,7 @@ impl Driver {
     }
 
     pub(crate) fn call(&mut self, ask: Ask) -> CallId {
-        let call = self.client.call(ask, WallTime(5), self.now + DEADLINE);
+        let call = self.client.call(ask, (), WallTime(5), self.now + DEADLINE);
         self.flush();
         call.expect("there is room")
     }
@@ -99,7 +99,7 @@ impl Driver {
                 ClientEffect::Request { to, attempt, request, .. } => {
                     self.sent.push((to, attempt, request));
                 }
-                ClientEffect::Finish { call, result } => {
+                ClientEffect::Finish { call, result, .. } => {
                     let before = self.finished.insert(call, result);
                     assert_eq!(before, None, "a call ends once");
                 }

@@ -1,6 +1,7 @@
 //! Tests of the core: golden scripts, the paper's claims, seeded random runs.
 
 mod admin;
+mod attempts;
 mod bug;
 mod client;
 mod cluster;
