@@ -31,12 +31,12 @@ deny:
 
 # What this machine makes of everything that is measured: it takes a while, and wants it for itself.
 bench:
-	cargo run --release -p examples --example bench
+	cargo run --profile measured -p examples --example bench
 
 # Compares us with other libraries at the same work, in a quarter of an hour or so on a machine
 # that does nothing else: `make bench-peers ARGS="--modes mem --clients 64 --rounds 3"` is quicker.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 bench-peers:
-	cargo build --release -p examples --example bench
+	cargo build --profile measured -p examples --example bench
 	cargo run --release --manifest-path comparison/Cargo.toml -- run \
-		--ours $(TARGET)/release/examples/bench --data $(TARGET) $(ARGS)
+		--ours $(TARGET)/measured/examples/bench --data $(TARGET) $(ARGS)

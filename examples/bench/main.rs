@@ -1,7 +1,7 @@
 //! Measures this framework: `make bench`, or one cell of it:
 //!
 //! ```console
-//! $ cargo run --release --example bench -- --mode mem --clients 1,64
+//! $ cargo run --profile measured --example bench -- --mode mem --clients 1,64
 //! ```
 //!
 //! Each row is printed as a line of JSON at once, and all of them as a table in the end.

@@ -116,6 +116,8 @@ settings! {
     CATCH_UP_SLACK: u64 = Key::group("catch_up_slack").default("1000");
 
     /// After how many entries of its log a replica takes a snapshot, and lets the log before it go.
+    /// After one of more than a mebibyte, another is taken no sooner than as many bytes of commands
+    /// have come, or four times snapshot.bytes.
     SNAPSHOT_EVERY: u64 = Key::group("snapshot.every").default("100000").check(above_zero);
 
     /// After how many bytes of commands a replica takes a snapshot, however few entries they are.

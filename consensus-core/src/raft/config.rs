@@ -402,6 +402,9 @@ impl Builder {
     }
 
     /// Sets after how many entries a snapshot is taken. Default 100,000.
+    ///
+    /// After one of more than a mebibyte another is taken no sooner than as many bytes of commands
+    /// have come, or four times [`snapshot_bytes`](Self::snapshot_bytes).
     #[must_use]
     pub fn snapshot_entries(mut self, entries: u64) -> Self {
         self.config.snapshot_entries = entries;

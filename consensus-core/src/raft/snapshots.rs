@@ -23,6 +23,9 @@ use crate::{
     time::Time,
 };
 
+/// The longest snapshot that is taken whatever came since: it takes milliseconds to write.
+const SMALL_BYTES: u64 = 1 << 20;
+
 /// What a replica knows of its snapshots.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Snapshots {
@@ -50,6 +53,15 @@ impl Snapshots {
     /// Returns the point that the log rests on.
     pub(super) fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()
+    }
+
+    /// Tells whether as many bytes of commands have come since the last snapshot as another would
+    /// have, so that no more is written for snapshots than for the log (dissertation 5.1.3); where
+    /// it is very large, four times those that one is due after (`due_bytes`).
+    fn repay(&self, due_bytes: usize) -> bool {
+        let length = self.sendable.as_ref().map_or(0, |saved| saved.length);
+        let fresh = self.fresh_bytes as u64;
+        length <= SMALL_BYTES || fresh >= length.min(4 * due_bytes as u64)
     }
 
     /// Returns the newest durable snapshot.
@@ -136,7 +148,7 @@ impl State {
         snapshots.fresh_bytes = snapshots.fresh_bytes.saturating_add(bytes);
         let is_due = since >= self.config.snapshot_entries()
             || snapshots.fresh_bytes >= self.config.snapshot_bytes();
-        if is_due && since > 0 {
+        if is_due && since > 0 && self.snapshots.repay(self.config.snapshot_bytes()) {
             self.take_snapshot(out);
         }
     }

@@ -156,11 +156,14 @@ pub struct Saved {
     pub cut: Cut,
     /// How many parts are sent of it.
     pub parts: u32,
+    /// How many bytes its body has.
+    pub length: u64,
 }
 
 impl From<&Manifest> for Saved {
     fn from(manifest: &Manifest) -> Self {
-        Self { id: manifest.id(), cut: manifest.cut.clone(), parts: manifest.parts() }
+        let (id, cut) = (manifest.id(), manifest.cut.clone());
+        Self { id, cut, parts: manifest.parts(), length: manifest.length }
     }
 }
 

@@ -359,7 +359,7 @@ fn snapshot_of_another_log_is_not_taken() {
     let saved = |term| {
         let cut = Cut { index: Index(2), term, membership: membership.clone() };
         let id = SnapshotId { index: cut.index, term, digest: 7 };
-        Input::Snapshot(Report::Saved(Saved { id, cut, parts: 2 }))
+        Input::Snapshot(Report::Saved(Saved { id, cut, parts: 2, length: 9 }))
     };
     assert!(host.step(saved(1)).is_empty());
     assert_eq!(host.raft.state().snapshot(), None);

@@ -18,6 +18,7 @@ mod lookout;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod node;
+mod pace;
 mod partition;
 mod pitfalls;
 mod promises;
