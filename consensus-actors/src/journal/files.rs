@@ -52,22 +52,29 @@ impl FileDisk {
                 fs::rename(is, &path)?;
                 file
             }
-            None => zeroed(&path, length, (1 << 20, |_, _| Ok(())))?,
+            None => {
+                let file = blank(&path)?;
+                zeroed(&file, length, (1 << 20, |_| Ok(())))?;
+                file
+            }
         };
         self.open.insert(name.to_owned(), file);
         sync_directory(&self.directory)
     }
 }
 
-/// Creates a durable file of zeros, or makes one of what is there: it keeps its place on the disk.
-/// After each piece of so many bytes `pause` is told how much is done.
+/// Opens a file that zeros are to be written over, and creates it if it is not there.
+pub(super) fn blank(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Makes `file` one of zeros, and durable; what it has of the disk it keeps. After each piece of so
+/// many bytes `pause` is told how much is done.
 pub(super) fn zeroed(
-    path: &Path,
+    mut file: &File,
     length: u64,
-    (piece, mut pause): (usize, impl FnMut(&File, u64) -> io::Result<()>),
-) -> io::Result<File> {
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    (piece, mut pause): (usize, impl FnMut(u64) -> io::Result<()>),
+) -> io::Result<()> {
     file.set_len(length)?;
     let zeros = vec![0; piece.min(usize::try_from(length).unwrap_or(piece))];
     let mut done = 0;
@@ -75,10 +82,9 @@ pub(super) fn zeroed(
         let piece = usize::try_from(length - done).unwrap_or(usize::MAX).min(zeros.len());
         file.write_all(zeros.get(..piece).unwrap_or_default())?;
         done += piece as u64;
-        pause(&file, done)?;
+        pause(done)?;
     }
-    file.sync_all()?;
-    Ok(file)
+    file.sync_all()
 }
 
 /// Makes the entries of a directory durable.

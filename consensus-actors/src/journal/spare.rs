@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::files::zeroed;
+use super::files::{blank, zeroed};
 
 /// What a spare file is called. It holds nothing, and is no part of the journal.
 pub(super) const NAME: &str = "spare";
@@ -55,9 +55,12 @@ impl Spare {
     }
 
     fn prepare(&mut self) {
-        let (path, length, written) = (self.path.clone(), self.length, Arc::clone(&self.written));
+        self.has_old = false;
+        // Opened here: a thread that outlives its journal must not find the file of the next one.
+        let Ok(file) = blank(&self.path) else { return };
+        let (length, written) = (self.length, Arc::clone(&self.written));
         let make = move || {
-            let pause = |file: &File, done: u64| {
+            let pause = |done: u64| {
                 file.sync_data()?;
                 // It must be ready when the present one is full, with an eighth to spare.
                 let room = length.saturating_sub(written.load(Ordering::Relaxed) + length / 8);
@@ -66,12 +69,13 @@ impl Spare {
                 }
                 Ok(())
             };
-            // Half a file would hold the space that others need.
-            zeroed(&path, length, (PIECE, pause)).inspect_err(|_| {
-                fs::remove_file(&path).ok();
-            })
+            if let Err(error) = zeroed(&file, length, (PIECE, pause)) {
+                // Half a file would hold the space that others need.
+                file.set_len(0).ok();
+                return Err(error);
+            }
+            Ok(file)
         };
-        self.has_old = false;
         self.making = thread::Builder::new().name("consensus-spare".to_owned()).spawn(make).ok();
     }
 
