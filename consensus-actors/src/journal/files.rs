@@ -27,8 +27,7 @@ impl FileDisk {
         Self { directory, open: BTreeMap::new(), spare: None }
     }
 
-    /// Has the file of `length` that is created next made ready while the present one is written,
-    /// out of one that is removed if there is one.
+    /// Has the file of `length` that is created next made ready while the present one is written.
     pub(crate) fn with_spare(mut self, length: u64) -> Self {
         self.spare = Some(Spare::new(&self.directory, length));
         self
@@ -63,19 +62,18 @@ impl FileDisk {
     }
 }
 
-/// Opens a file that zeros are to be written over, and creates it if it is not there.
+/// Creates an empty file, in the place of one that may be there.
 pub(super) fn blank(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
 }
 
-/// Makes `file` one of zeros, and durable; what it has of the disk it keeps. After each piece of so
-/// many bytes `pause` is told how much is done.
+/// Makes an empty file one of so many zeros, and durable; after each piece of so many bytes `pause`
+/// is told how much is done.
 pub(super) fn zeroed(
     mut file: &File,
     length: u64,
     (piece, mut pause): (usize, impl FnMut(u64) -> io::Result<()>),
 ) -> io::Result<()> {
-    file.set_len(length)?;
     let zeros = vec![0; piece.min(usize::try_from(length).unwrap_or(piece))];
     let mut done = 0;
     while done < length {
@@ -171,10 +169,7 @@ impl Disk for FileDisk {
 
     fn remove(&mut self, name: &str) -> Result<(), DiskError> {
         self.open.remove(name);
-        let path = self.directory.join(name);
-        let is_kept = self.spare.as_mut().is_some_and(|spare| spare.keep(&path));
-        let removed = if is_kept { Ok(()) } else { fs::remove_file(path) };
-        removed
+        fs::remove_file(self.directory.join(name))
             .and_then(|()| sync_directory(&self.directory))
             .map_err(failed(Operation::Remove, name))
     }

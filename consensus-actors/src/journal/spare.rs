@@ -32,8 +32,6 @@ pub(super) struct Spare {
     length: u64,
     /// How far the present file is written.
     written: Arc<AtomicU64>,
-    /// Whether a file that was removed lies where the spare one is made.
-    has_old: bool,
     making: Option<JoinHandle<io::Result<File>>>,
 }
 
@@ -42,7 +40,7 @@ impl Spare {
     pub(super) fn new(directory: &Path, length: u64) -> Self {
         let path = directory.join(NAME);
         fs::remove_file(&path).ok();
-        Self { path, length, written: Arc::default(), has_old: false, making: None }
+        Self { path, length, written: Arc::default(), making: None }
     }
 
     /// Takes note how far the present file is written: beyond an eighth of it the next one is made
@@ -55,7 +53,6 @@ impl Spare {
     }
 
     fn prepare(&mut self) {
-        self.has_old = false;
         // Opened here: a thread that outlives its journal must not find the file of the next one.
         let Ok(file) = blank(&self.path) else { return };
         let (length, written) = (self.length, Arc::clone(&self.written));
@@ -84,15 +81,6 @@ impl Spare {
     pub(super) fn take(&mut self, length: u64) -> Option<(File, PathBuf)> {
         let file = self.making.take()?.join().ok()?.ok()?;
         (length == self.length).then(|| (file, self.path.clone()))
-    }
-
-    /// Takes a file that is not needed any more: to write zeros over it leaves the file system less
-    /// to do than to make another. False if there is no use for it.
-    pub(super) fn keep(&mut self, path: &Path) -> bool {
-        let is_wanted = !self.has_old && self.making.is_none();
-        let has_length = || fs::metadata(path).is_ok_and(|file| file.len() == self.length);
-        self.has_old |= is_wanted && has_length() && fs::rename(path, &self.path).is_ok();
-        is_wanted && self.has_old
     }
 }
 

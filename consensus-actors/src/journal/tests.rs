@@ -173,12 +173,12 @@ fn full_disk_is_left_to_the_actor() {
     assert_eq!(*lock(&events), expected);
 }
 
-// Goal: files that are used again bring nothing back of what was in them, and lose nothing: whatever
-// was committed and not released is there at each start, and nothing else.
+// Goal: a journal that goes through many files, each made ready beside the one before it, holds at
+// each start whatever was committed and not released, and nothing else.
 // Method: batches of all lengths through short segments, most records released soon; a start over
 // the same directory now and then.
 #[test]
-fn files_that_are_used_again_hold_what_was_written_last() {
+fn journal_goes_through_many_files() {
     const SEGMENT_BYTES: usize = 8 << 10;
     let (directory, group) = (tempfile::tempdir().expect("there is room"), GroupId::named("hits"));
     let open = || {
@@ -210,5 +210,5 @@ fn files_that_are_used_again_hold_what_was_written_last() {
             assert!(records.iter().all(|(token, bytes)| *bytes == record(token.0)));
         }
     }
-    assert!(most <= 4, "{most} segments at a time, so that many files were used again");
+    assert!(most <= 4, "{most} segments at a time, so that many came and went");
 }
