@@ -18,6 +18,7 @@ mod lookout;
 mod mutants;
 mod node;
 mod partition;
+mod paxos;
 mod pitfalls;
 mod promises;
 mod queries;
