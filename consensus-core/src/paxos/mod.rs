@@ -59,6 +59,7 @@ mod quorum;
 mod record;
 mod role;
 mod rules;
+mod simulated;
 mod wire;
 
 pub use acceptor::Acceptor;

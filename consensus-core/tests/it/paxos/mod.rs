@@ -8,6 +8,7 @@
 mod claims;
 mod cluster;
 mod hostile;
+mod sim;
 mod trace;
 mod verbs;
 
