@@ -1,5 +1,7 @@
 //! The Acceptor: promises itself to ballots, accepts proposals, and remembers both (2.2, 2.5).
 
+use std::hash::{Hash, Hasher};
+
 use super::{
     ballot::{Ballot, Proposal},
     config::Config,
@@ -51,6 +53,13 @@ impl Acceptor {
     /// Returns the proposal with the highest number that it has accepted.
     pub fn accepted(&self) -> Option<&Proposal> {
         self.accepted.as_ref()
+    }
+
+    /// Feeds what [`Role::fingerprint`](super::Role::fingerprint) promises to `out`.
+    pub(super) fn fingerprint(&self, out: &mut impl Hasher) {
+        // Records are numbered, which decides nothing.
+        let Self { config: _, promised, accepted, footing: _ } = self;
+        (promised, accepted).hash(out);
     }
 
     fn replay(&mut self, token: Token, record: Record) -> Result<(), RecoverError> {

@@ -1,6 +1,9 @@
 //! The Learner: finds out which value was chosen, and asks what it has missed (2.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
+};
 
 use super::{
     CHOSEN, LEARNER,
@@ -45,6 +48,12 @@ impl Learner {
     /// Returns what was chosen, if it knows.
     pub fn chosen(&self) -> Option<&Proposal> {
         self.chosen.as_ref()
+    }
+
+    /// Feeds what [`Role::fingerprint`](super::Role::fingerprint) promises to `out`.
+    pub(super) fn fingerprint(&self, out: &mut impl Hasher) {
+        let Self { config: _, accepted, chosen, is_applied, pause: _, ask_at: _, fruitless } = self;
+        (accepted, chosen, is_applied, *fruitless > 0).hash(out);
     }
 
     /// Counts what an acceptor has accepted: a proposal that enough have is chosen.

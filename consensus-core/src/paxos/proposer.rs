@@ -1,6 +1,10 @@
 //! The Proposer: gets a value chosen, its caller's or the one that may be chosen already (2.2).
 
-use std::{collections::BTreeSet, mem};
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+    mem,
+};
 
 use bytes::Bytes;
 
@@ -91,6 +95,24 @@ impl Proposer {
             Phase::Preparing(preparing) => ("preparing", Some(preparing.ballot)),
             Phase::Accepting { proposal, .. } => ("accepting", Some(proposal.ballot)),
             Phase::Done => ("done", None),
+        }
+    }
+
+    /// Feeds what [`Role::fingerprint`](super::Role::fingerprint) promises to `out`.
+    pub(super) fn fingerprint(&self, out: &mut impl Hasher) {
+        // Records are numbered, which decides nothing.
+        let Self { config: _, round, written: _, kept: _, pause: _, .. } = self;
+        let Self { phase, value, waiting, reads, is_asked, .. } = self;
+        (round, value, waiting, reads, is_asked).hash(out);
+        mem::discriminant(phase).hash(out);
+        match phase {
+            Phase::Idle | Phase::Resting { until: _ } | Phase::Done => {}
+            Phase::Preparing(Preparing { ballot, promised, highest, reads, resend_at: _ }) => {
+                (ballot, promised, highest, reads).hash(out);
+            }
+            Phase::Accepting { proposal, accepted, resend_at: _ } => {
+                (proposal, accepted).hash(out);
+            }
         }
     }
 

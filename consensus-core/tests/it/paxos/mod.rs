@@ -8,6 +8,7 @@
 mod claims;
 mod cluster;
 mod hostile;
+mod orders;
 mod sim;
 mod trace;
 mod verbs;
