@@ -114,8 +114,8 @@ impl Bug {
         Self::of_raft().chain(Self::of_paxos())
     }
 
-    /// Returns the bugs that a group under Raft can show: Raft's, the replica's, the client's, those
-    /// of snapshots.
+    /// Returns the bugs that a group under Raft can show: Raft's, the replica's, the client's,
+    /// those of snapshots.
     pub fn of_raft() -> impl Iterator<Item = Self> {
         let raft = raft::Mutant::ALL.iter().copied().map(Self::Raft);
         let replica = replica::Mutant::ALL.iter().copied().map(Self::Replica);

@@ -26,9 +26,9 @@ impl Round {
 
 /// The number of a proposal: a round, and the node whose proposer it belongs to (2.2, 2.5).
 ///
-/// Ballots are ordered by their rounds, and those of a round by their nodes. A proposer uses each of
-/// its own once, whatever befalls it: the round is durable before anybody hears of it. It comes from
-/// no clock, which could be set back.
+/// Ballots are ordered by their rounds, and those of a round by their nodes. A proposer uses each
+/// of its own once, whatever befalls it: the round is durable before anybody hears of it. It comes
+/// from no clock, which could be set back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ballot {
     /// The round.

@@ -57,7 +57,8 @@ pub enum Violation {
         /// The ballot.
         ballot: Ballot,
     },
-    /// No proposal is issued while another value is, or may become, chosen in an earlier ballot (P2b).
+    /// No proposal is issued while another value is, or may become, chosen in an earlier ballot
+    /// (P2b).
     #[error("safe at: {ballot:?} is proposed, and another value may be chosen at {earlier:?}")]
     NotSafe {
         /// The proposal.

@@ -22,9 +22,9 @@
 //! number, majorities unless configured; linearizable reads; restart.
 //!
 //! A caller hands a value to any proposer, and is answered with the one that is chosen, its own or
-//! another: [`Effect::ReadReady`](crate::Effect::ReadReady) at index [`CHOSEN`], once the learner of
-//! the node has handed it over by [`Effect::Apply`](crate::Effect::Apply). A caller that reads, by
-//! [`Control::Read`], may also be answered at index zero: nothing was chosen when it asked.
+//! another: [`Effect::ReadReady`](crate::Effect::ReadReady) at index [`CHOSEN`], once the learner
+//! of the node has handed it over by [`Effect::Apply`](crate::Effect::Apply). A caller that reads,
+//! by [`Control::Read`], may also be answered at index zero: nothing was chosen when it asked.
 //!
 //! Deviations from the paper:
 //! * An acceptor tells all learners and the proposer, and the proposer tells learners that its
@@ -38,8 +38,8 @@
 //!   node's proposer begin another ballot, which proposes that value again (2.3, end).
 //! * Quorums may be other than majorities, if any of the first phase meets any of the second.
 //!
-//! The acceptors never change. One that has lost its disk may have promised or accepted anything: it
-//! must not come back under its id, which its host sees to.
+//! The acceptors never change. One that has lost its disk may have promised or accepted anything:
+//! it must not come back under its id, which its host sees to.
 //!
 //! It never reads a clock, never draws randomness but from its seed, and never trusts a peer's
 //! message not to be stale, repeated, reordered or nonsense.

@@ -12,8 +12,8 @@ use crate::{
 /// One durable fact of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A proposer uses this round: it is durable before a Prepare leaves, so that none is used twice
-    /// (2.5).
+    /// A proposer uses this round: it is durable before a Prepare leaves, so that none is used
+    /// twice (2.5).
     Round(Round),
     /// An acceptor takes part in no earlier ballot.
     Promised(Ballot),

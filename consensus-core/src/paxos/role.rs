@@ -60,7 +60,8 @@ impl Role {
     }
 
     /// Feeds all that decides what this role will do to `out`, but for when: its configuration, the
-    /// moments at which it asks again, what draws them, and the numbers of its records are left out.
+    /// moments at which it asks again, what draws them, and the numbers of its records are left
+    /// out.
     ///
     /// Searches of states tell roles apart by it.
     pub fn fingerprint(&self, out: &mut impl Hasher) {

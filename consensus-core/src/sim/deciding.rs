@@ -9,8 +9,8 @@ use crate::{
     process::{Effect, GroupId, Input, Process, Seat, Ticket, Token},
 };
 
-/// A protocol whose roles are processes of their own, one of each kind on every node. The process is
-/// any of them, and its seat says which.
+/// A protocol whose roles are processes of their own, one of each kind on every node. The process
+/// is any of them, and its seat says which.
 pub trait Deciding: Process<Message: Encode + Decode, Record: Encode + Decode> {
     /// What judges all of them.
     type Judge: DecisionJudge<Self> + fmt::Debug;

@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What they are called, and how many there are of a kind: mistakes that implementations of Raft's
-/// paper made, and of Paxos's; bugs of elections and logs, of reads, of storage and snapshots, and of
-/// failing disks.
+/// paper made, and of Paxos's; bugs of elections and logs, of reads, of storage and snapshots, and
+/// of failing disks.
 const KINDS: [(&str, u32); 6] =
     [("RAFT-P", 34), ("PAX-P", 10), ("R", 19), ("L", 5), ("S", 14), ("F", 4)];
 

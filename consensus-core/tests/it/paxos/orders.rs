@@ -1,7 +1,7 @@
 //! Every order in which the messages of a few ballots can arrive.
 //!
-//! Proposers with a value and a ballot each, and three acceptors, are stepped as a host steps them, by
-//! disks that write at once. A message that was sent may arrive at any time, again and again, or
+//! Proposers with a value and a ballot each, and three acceptors, are stepped as a host steps them,
+//! by disks that write at once. A message that was sent may arrive at any time, again and again, or
 //! never, so what is in the network only grows. Parts are told apart by what they will do
 //! (`Role::fingerprint`).
 //!
@@ -166,8 +166,8 @@ impl Search {
     }
 }
 
-/// Returns how many states there are, and which values are chosen in any of them; stops at a state in
-/// which two are.
+/// Returns how many states there are, and which values are chosen in any of them; stops at a state
+/// in which two are.
 fn explore(proposers: u64) -> (usize, BTreeSet<BTreeSet<Bytes>>) {
     let mut search = Search::default();
     let first = search.begin(proposers);
