@@ -19,7 +19,17 @@ const SMALL: [&str; 7] = ["sim", "--nodes", "3", "--ops", "40", "--seconds", "3"
 
 /// Runs small clusters; returns the exit code, stdout and stderr.
 fn sim(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let run = consensus(&[&SMALL, arguments].concat());
+    ended(&[&SMALL, arguments].concat())
+}
+
+/// Runs small clusters that decide one value after the other.
+fn decide(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let small = ["sim", "--protocol", "paxos", "--nodes", "3", "--ops", "160", "--seconds", "8"];
+    ended(&[&small, arguments].concat())
+}
+
+fn ended(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let run = consensus(arguments);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (run.status.code(), text(run.stdout), text(run.stderr))
 }
@@ -51,6 +61,29 @@ fn green_run_ends_with_what_was_run() {
     assert!(loss.is_some_and(Json::is_u64), "{object}");
     let digest = object.get("digest").and_then(Json::as_str).expect("a digest");
     assert!(stdout.lines().any(|line| line.contains("DIGEST") && line.contains(digest)));
+}
+
+// Goal: decisions by Paxos are simulated as a log by Raft is, with the faults that befall them, and
+// shown in the same ways.
+#[test]
+fn decisions_are_simulated() {
+    let (exit, stdout, stderr) = decide(&["--seeds", "10", "--json"]);
+    assert_eq!(exit, Some(0), "{stdout}{stderr}");
+    for words in ["10, from 0 on", "% ended ok", "crash-between", "wiped-disk", "late-completion"] {
+        assert!(stdout.contains(words), "{words}: {stdout}");
+    }
+    let promised = |name: &str| stdout.lines().any(|line| line.trim_start().starts_with(name));
+    assert!(promised("loss") && !promised("membership-change"), "{stdout}");
+    let object = object(&stdout);
+    assert_eq!(object.get("failures"), Some(&0.into()), "{object}");
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (trace, page) = (path(directory.path(), "t.ndjson"), path(directory.path(), "t.html"));
+    let (exit, stdout, stderr) = decide(&["--seed", "3", "--trace", &trace, "--html", &page]);
+    assert_eq!(exit, Some(0), "{stdout}{stderr}");
+    let lines = fs::read_to_string(&trace).expect("it was written");
+    assert!(lines.contains("Prepare 1.") && lines.contains("\"mended\""), "{lines}");
+    assert!(fs::read_to_string(&page).expect("it was written").contains("paxos with seed 3"));
 }
 
 // Goal: what is found depends on the seeds, not on threads nor on the process.
@@ -91,7 +124,8 @@ fn bad_input_is_refused() {
         (&["--seconds", "1"], "1s of virtual time is out of range"),
         (&["--ops", "2000000"], "2000000 operations are too many"),
         (&["--seed", "18446744073709551615", "--seeds", "2"], "choose others"),
-        (&["--protocol", "paxos"], "[possible values: raft]"),
+        (&["--protocol", "viewstamps"], "[possible values: raft, paxos]"),
+        (&["--protocol", "paxos", "--history", "x"], "--history is for `check`"),
         (&["--profile", "storm"], "[possible values: calm, network, crash, disk, clock, all]"),
         (&["--seeds", "0"], "--seeds"),
         (&["--threads", "0"], "--threads"),
@@ -149,6 +183,28 @@ fn chosen_seed_is_shown() {
     let (exit, _, stderr) = sim(&["--seeds", "2", "--trace", &trace]);
     assert_eq!(exit, Some(0), "{stderr}");
     assert!(stderr.contains("no seed failed"), "{stderr}");
+}
+
+// Goal: a bug of one protocol is hunted under that one, and a seed that shows it is made small.
+#[cfg(feature = "mutants")]
+#[test]
+fn bugs_of_decisions_are_hunted() {
+    let name = ["--mutant", "own-value-first"];
+    let (exit, stdout, stderr) = decide(&[&name[..], &["--seeds", "300"]].concat());
+    assert_eq!(exit, Some(0), "{stdout}{stderr}");
+    assert!(stderr.contains("own-value-first: caught in"), "{stderr}");
+
+    let (exit, _, stderr) = sim(&name);
+    assert_eq!(exit, Some(2), "{stderr}");
+    assert!(stderr.contains("add --protocol paxos"), "{stderr}");
+
+    let flags = [&name[..], &["--seed", "0", "--seeds", "30"]].concat();
+    let (exit, _, stderr) = decide(&flags);
+    assert_eq!(exit, Some(1), "{stderr}");
+    let command = "sim --protocol paxos --nodes 3 --seed";
+    for words in [command, "shrunk in", "safe at: ", "--mutant own-value-first"] {
+        assert!(stderr.contains(words), "{words}: {stderr}");
+    }
 }
 
 // Goal: a seed that fails is told with its evidence and the command that repeats it, made small,

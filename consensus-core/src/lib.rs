@@ -15,6 +15,7 @@ pub mod codec;
 pub mod journal;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+pub mod paxos;
 pub mod quorum;
 pub mod raft;
 pub mod replica;

@@ -8,7 +8,7 @@
 use std::{fmt, str::FromStr};
 
 #[cfg(feature = "mutants")]
-use crate::{client, raft, replica, snapshot};
+use crate::{client, paxos, raft, replica, snapshot};
 
 /// The bug of kind `M` that was put back, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(crate) use mutants;
 #[cfg(feature = "mutants")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bug {
-    /// Of the protocol.
+    /// Of Raft.
     Raft(raft::Mutant),
     /// Of what applies commands.
     Replica(replica::Mutant),
@@ -103,17 +103,30 @@ pub enum Bug {
     Client(client::Mutant),
     /// Of what keeps snapshots.
     Snapshot(snapshot::Mutant),
+    /// Of Paxos.
+    Paxos(paxos::Mutant),
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
-    /// Returns all bugs: Raft's, the replica's, the client's, those of snapshots.
+    /// Returns all bugs.
     pub fn all() -> impl Iterator<Item = Self> {
+        Self::of_raft().chain(Self::of_paxos())
+    }
+
+    /// Returns the bugs that a group under Raft can show: Raft's, the replica's, the client's,
+    /// those of snapshots.
+    pub fn of_raft() -> impl Iterator<Item = Self> {
         let raft = raft::Mutant::ALL.iter().copied().map(Self::Raft);
         let replica = replica::Mutant::ALL.iter().copied().map(Self::Replica);
         let client = client::Mutant::ALL.iter().copied().map(Self::Client);
         let snapshot = snapshot::Mutant::ALL.iter().copied().map(Self::Snapshot);
         raft.chain(replica).chain(client).chain(snapshot)
+    }
+
+    /// Returns the bugs that a decision by Paxos can show.
+    pub fn of_paxos() -> impl Iterator<Item = Self> {
+        paxos::Mutant::ALL.iter().copied().map(Self::Paxos)
     }
 
     /// Returns the name, which no other bug has.
@@ -123,12 +136,17 @@ impl Bug {
             Self::Replica(mutant) => mutant.name(),
             Self::Client(mutant) => mutant.name(),
             Self::Snapshot(mutant) => mutant.name(),
+            Self::Paxos(mutant) => mutant.name(),
         }
     }
 
     /// Tells whether random runs of a few thousand seeds show it too seldom to be counted on.
     pub fn is_seldom(self) -> bool {
-        matches!(self, Self::Raft(mutant) if mutant.is_seldom())
+        match self {
+            Self::Raft(mutant) => mutant.is_seldom(),
+            Self::Paxos(mutant) => mutant.is_seldom(),
+            Self::Replica(_) | Self::Client(_) | Self::Snapshot(_) => false,
+        }
     }
 
     /// Returns the rule that is broken.
@@ -138,6 +156,7 @@ impl Bug {
             Self::Replica(mutant) => mutant.rule(),
             Self::Client(mutant) => mutant.rule(),
             Self::Snapshot(mutant) => mutant.rule(),
+            Self::Paxos(mutant) => mutant.rule(),
         }
     }
 
@@ -148,6 +167,7 @@ impl Bug {
             Self::Replica(mutant) => mutant.test(),
             Self::Client(mutant) => mutant.test(),
             Self::Snapshot(mutant) => mutant.test(),
+            Self::Paxos(mutant) => mutant.script(),
         }
     }
 }

@@ -16,7 +16,11 @@ use consensus_core::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{options::Sim, progress::Progress, say, sim};
+use super::{
+    options::{Protocol, Sim},
+    progress::Progress,
+    say, sim,
+};
 use crate::{
     error::{Code, Error, Result},
     simulation, suggest,
@@ -28,16 +32,33 @@ const SEEDS: u64 = 5_000;
 /// How many seeds without faults must be green: a mutant is unsafe, not broken.
 const CALM: u64 = 50;
 
-/// Puts the bug called `name` into a plan.
-pub(super) fn put_back(builder: Builder, name: &str) -> Result<Builder> {
-    Ok(builder.bug(named(name)?))
+/// Puts the bug called `name` into a plan of a protocol that can show it.
+pub(super) fn put_back(builder: Builder, name: &str, protocol: Protocol) -> Result<Builder> {
+    Ok(builder.bug(named(name, protocol)?))
 }
 
-fn named(name: &str) -> Result<Bug> {
-    name.parse::<Bug>().map_err(|error| {
+fn named(name: &str, protocol: Protocol) -> Result<Bug> {
+    let bug = name.parse::<Bug>().map_err(|error| {
         let hint = suggest::did_you_mean(name, Bug::all().map(Bug::name));
         Error::new(Code::Config, format!("{error}{hint}"))
-    })
+    })?;
+    if !bugs(protocol).contains(&bug) {
+        let (shown, other) = match protocol {
+            Protocol::Raft => (protocol.name(), Protocol::Paxos.name()),
+            Protocol::Paxos => (protocol.name(), Protocol::Raft.name()),
+        };
+        let message = format!("{bug} cannot show under {shown}; add --protocol {other}");
+        return Err(Error::new(Code::Config, message));
+    }
+    Ok(bug)
+}
+
+/// Returns the bugs that runs of a protocol can show.
+fn bugs(protocol: Protocol) -> Vec<Bug> {
+    match protocol {
+        Protocol::Raft => Bug::of_raft().collect(),
+        Protocol::Paxos => Bug::of_paxos().collect(),
+    }
 }
 
 /// Hunts each bug; exits 0 only if all are caught and none shows without faults.
@@ -47,8 +68,8 @@ pub(super) fn hunt(options: &Sim) -> Result<ExitCode> {
         return Err(Error::new(Code::Config, message));
     }
     let bugs = match &options.mutant {
-        Some(name) => vec![named(name)?],
-        None => Bug::all().collect(),
+        Some(name) => vec![named(name, options.protocol)?],
+        None => bugs(sim::protocol(options)),
     };
     let hunt = Hunt {
         options,
@@ -125,9 +146,9 @@ impl Hunt<'_> {
         seeds: Range<u64>,
         mut take: impl FnMut(u64, Option<Failure>) -> ControlFlow<()>,
     ) -> Result {
-        let mut ended = Ok(());
+        let (mut ended, protocol) = (Ok(()), sim::protocol(self.options));
         let run = |seed| {
-            let report = sim::run(self.options.protocol, &sim::planned(self.options, plan, seed)?);
+            let report = sim::run(protocol, &sim::planned(self.options, plan, seed)?);
             report.map(|report| report.failure)
         };
         simulation::in_order(self.threads, seeds, run, |seed, done| match done {

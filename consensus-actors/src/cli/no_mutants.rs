@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use consensus_core::sim::Builder;
 
-use super::options::Sim;
+use super::options::{Protocol, Sim};
 use crate::error::{Code, Error, Result};
 
 /// Says how to build the hunt.
@@ -13,7 +13,7 @@ pub(super) fn hunt(_: &Sim) -> Result<ExitCode> {
 }
 
 /// Says how to build what can put a bug back.
-pub(super) fn put_back(_: Builder, _: &str) -> Result<Builder> {
+pub(super) fn put_back(_: Builder, _: &str, _: Protocol) -> Result<Builder> {
     Err(no_mutants())
 }
 

@@ -175,8 +175,10 @@ pub(super) struct Sim {
 /// What can be simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Protocol {
-    /// Raft.
+    /// Raft: a replicated log.
     Raft,
+    /// Basic Paxos: decisions of one value each, one after the other.
+    Paxos,
 }
 
 impl Protocol {
@@ -184,6 +186,7 @@ impl Protocol {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Raft => "raft",
+            Self::Paxos => "paxos",
         }
     }
 }

@@ -14,11 +14,11 @@ use std::{
 };
 
 use consensus_core::{
-    Time,
+    Time, paxos,
     raft::Raft,
     sim::{
-        Builder, Failure, Fault, Faults, Plan, PlanError, Report, Served, Shrunk, Store,
-        StoreWorkload,
+        Builder, DECISION_FAULTS, Failure, Fault, Faults, Plan, PlanError, Profile, Report, Served,
+        Shrunk, Store, StoreWorkload,
     },
 };
 
@@ -47,11 +47,16 @@ pub(super) fn sim(options: &Sim) -> Result<ExitCode> {
     }
     let mut builder = builder(options);
     if let Some(name) = &options.mutant {
-        builder = mutants::put_back(builder, name)?;
+        builder = mutants::put_back(builder, name, options.protocol)?;
     }
     let plan = plan(builder)?;
     let count = if options.seed.is_some() { 1 } else { SEEDS };
     let seeds = seeds(options, count)?;
+    if options.history.is_some() && options.protocol == Protocol::Paxos {
+        let message = "--history is for `check`, which knows no decisions; leave it out, since \
+                       each run judges what its callers are told";
+        return Err(Error::new(Code::Config, message));
+    }
     if let Some(directory) = &options.history {
         fs::create_dir_all(directory).map_err(|error| cannot_write(directory, &error))?;
     }
@@ -66,7 +71,21 @@ pub(super) fn builder(options: &Sim) -> Builder {
     Plan::builder()
         .operations(operations)
         .duration(Duration::from_secs(seconds))
-        .faults(options.profile.faults())
+        .faults(faults(protocol(options), options.profile))
+}
+
+/// Returns the faults of a profile that a protocol's runs can have.
+pub(super) fn faults(protocol: Protocol, profile: Profile) -> Faults {
+    let all = profile.faults();
+    match protocol {
+        Protocol::Raft => all,
+        Protocol::Paxos => DECISION_FAULTS.into_iter().filter(|fault| all.has(*fault)).collect(),
+    }
+}
+
+/// Returns the protocol whose runs a command line is about.
+pub(super) fn protocol(options: &Sim) -> Protocol {
+    options.mutants.unwrap_or(options.protocol)
 }
 
 /// Finishes a plan.
@@ -124,6 +143,7 @@ fn size(options: &Sim) -> (usize, u64) {
 pub(super) fn run(protocol: Protocol, plan: &Plan) -> Result<Report> {
     let report = match protocol {
         Protocol::Raft => simulation::run::<Raft, Store>(plan, &StoreWorkload),
+        Protocol::Paxos => Ok(simulation::decide::<paxos::Role>(plan)),
     };
     report.map_err(Error::application)
 }
@@ -132,6 +152,7 @@ pub(super) fn run(protocol: Protocol, plan: &Plan) -> Result<Report> {
 fn shrink(protocol: Protocol, plan: &Plan) -> Result<Option<Shrunk>> {
     let shrunk = match protocol {
         Protocol::Raft => simulation::shrink::<Raft, Store>(plan, &StoreWorkload),
+        Protocol::Paxos => Ok(simulation::shrink_decisions::<paxos::Role>(plan)),
     };
     shrunk.map_err(Error::application)
 }
@@ -167,8 +188,9 @@ impl Campaign<'_> {
         tally.print(self.seeds.start, self.plan.faults(), pace);
         let faults = tally.counts.missing(self.plan.faults(), tally.seeds);
         let mut missing: Vec<_> = faults.into_iter().map(Fault::name).collect();
-        // Without faults callers read as queries declare.
-        if self.plan.faults() != Faults::NONE {
+        // Without faults callers read as queries declare; and of a decision at one level only.
+        let has_levels = self.options.protocol == Protocol::Raft;
+        if has_levels && self.plan.faults() != Faults::NONE {
             missing.extend(tally.reads.missing(tally.seeds).into_iter().map(Served::name));
         }
         if !missing.is_empty() {

@@ -22,7 +22,7 @@ mod tests;
 
 use consensus_core::{
     StateMachine,
-    sim::{Flaw, Plan, Report, Shrunk, Simulated, Workload},
+    sim::{Deciding, Flaw, Plan, Report, Shrunk, Simulated, Workload},
 };
 
 pub(crate) use self::{
@@ -72,6 +72,21 @@ pub(crate) fn shrink<P: Simulated, S: StateMachine>(
         add_place(&mut shrunk.report, place);
     }
     Ok(shrunk)
+}
+
+/// Runs the decisions of `plan` without a word, as [`run`] does.
+pub(crate) fn decide<P: Deciding>(plan: &Plan) -> Report {
+    let (mut report, place) = quiet::quietly(|| consensus_core::sim::decide::<P>(plan));
+    add_place(&mut report, place);
+    report
+}
+
+/// Shrinks the run of a plan of decisions without a word; `None` if it does not fail.
+pub(crate) fn shrink_decisions<P: Deciding>(plan: &Plan) -> Option<Shrunk> {
+    let (shrunk, place) = quiet::quietly(|| consensus_core::sim::shrink_decisions::<P>(plan));
+    let mut shrunk = shrunk?;
+    add_place(&mut shrunk.report, place);
+    Some(shrunk)
 }
 
 /// Adds where the code stopped itself.

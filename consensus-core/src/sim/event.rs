@@ -133,29 +133,29 @@ impl Event {
 
 /// An event and its time; the earliest is the greatest, and of equals the first one scheduled.
 #[derive(Clone, Debug)]
-pub(super) struct Due {
+pub(super) struct Due<E = Event> {
     pub(super) at: Time,
     /// When it was scheduled, among all events.
     pub(super) order: u64,
-    pub(super) event: Event,
+    pub(super) event: E,
 }
 
-impl Ord for Due {
+impl<E> Ord for Due<E> {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.order).cmp(&(self.at, self.order))
     }
 }
 
-impl PartialOrd for Due {
+impl<E> PartialOrd for Due<E> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Due {
+impl<E> PartialEq for Due<E> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Due {}
+impl<E> Eq for Due<E> {}

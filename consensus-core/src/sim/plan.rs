@@ -57,6 +57,11 @@ impl Plan {
         Builder { plan: Self { nodes, ..self.clone() } }.build()
     }
 
+    /// Returns the same plan with other faults.
+    pub(super) fn with_faults(&self, faults: Faults) -> Self {
+        Self { faults, ..self.clone() }
+    }
+
     /// Returns the same plan, its trace kept or not.
     #[must_use]
     pub fn recording(&self, recording: bool) -> Self {

@@ -220,7 +220,8 @@ fn nothing(plan: &Plan, failure: Failure) -> Report {
     }
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
+/// Returns what a panic says.
+pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("something that is no text").to_owned()

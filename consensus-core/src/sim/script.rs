@@ -134,7 +134,8 @@ impl Script {
 }
 
 impl Temper {
-    fn draw(plan: &Plan, declares_leases: bool) -> Self {
+    /// Draws how the cluster of a plan and its surroundings behave.
+    pub(super) fn draw(plan: &Plan, declares_leases: bool) -> Self {
         let mut random = Random::new(plan.seed(), SETUP);
         let leases = Leases::draw(plan, declares_leases);
         // Each run has some kinds of fault and lacks others: all together they would hide what each

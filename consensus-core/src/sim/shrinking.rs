@@ -69,16 +69,17 @@ pub fn shrink<P: Simulated, S: StateMachine>(
     Ok(Some(Shrunk { report, faults, operations, runs }))
 }
 
-struct Shrinking<R> {
-    failure: Failure,
-    script: Script,
-    runs: usize,
-    run: R,
+/// A script of a run that fails, on its way to a small one.
+pub(super) struct Shrinking<T, R> {
+    pub(super) failure: Failure,
+    pub(super) script: T,
+    pub(super) runs: usize,
+    pub(super) run: R,
 }
 
-impl<R: Fn(&Script) -> Option<Failure>> Shrinking<R> {
+impl<T: Clone, R: Fn(&T) -> Option<Failure>> Shrinking<T, R> {
     /// Takes `script` if it breaks the same; tells whether it does.
-    fn take(&mut self, script: Script) -> bool {
+    pub(super) fn take(&mut self, script: T) -> bool {
         if self.runs >= RUNS_MAX {
             return false;
         }
@@ -91,6 +92,26 @@ impl<R: Fn(&Script) -> Option<Failure>> Shrinking<R> {
         true
     }
 
+    /// Drops parts of a list as long as the run still breaks: halves, quarters, and so on to single
+    /// ones (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
+    pub(super) fn drop_parts(&mut self, length: fn(&T) -> usize, drop: fn(&mut T, usize, usize)) {
+        let mut part = length(&self.script).div_ceil(2);
+        while part > 0 && self.runs < RUNS_MAX {
+            let mut from = 0;
+            while from < length(&self.script) {
+                let mut script = self.script.clone();
+                let to = (from + part).min(length(&script));
+                drop(&mut script, from, to);
+                if !self.take(script) {
+                    from = to;
+                }
+            }
+            part /= 2;
+        }
+    }
+}
+
+impl<R: Fn(&Script) -> Option<Failure>> Shrinking<Script, R> {
     /// Tries without each of the faults that have odds.
     fn settle_surroundings(&mut self) {
         let settled: [fn(&mut Script); 4] = [
@@ -122,23 +143,5 @@ impl<R: Fn(&Script) -> Option<Failure>> Shrinking<R> {
                 script.calls.drain(from..to);
             },
         );
-    }
-
-    /// Drops parts of a list as long as the run still breaks: halves, quarters, and so on to single
-    /// ones (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
-    fn drop_parts(&mut self, length: fn(&Script) -> usize, drop: fn(&mut Script, usize, usize)) {
-        let mut part = length(&self.script).div_ceil(2);
-        while part > 0 && self.runs < RUNS_MAX {
-            let mut from = 0;
-            while from < length(&self.script) {
-                let mut script = self.script.clone();
-                let to = (from + part).min(length(&script));
-                drop(&mut script, from, to);
-                if !self.take(script) {
-                    from = to;
-                }
-            }
-            part /= 2;
-        }
     }
 }

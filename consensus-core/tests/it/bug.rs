@@ -5,6 +5,7 @@ use consensus_core::{
     StateMachine,
     client::Client,
     journal::Disk,
+    paxos,
     raft::Builder,
     replica::Replica,
     snapshot::{Draft, Store},
@@ -44,6 +45,15 @@ pub(crate) use put_back::with;
 pub(crate) fn configured(builder: Builder) -> Builder {
     #[cfg(feature = "mutants")]
     if let Some(consensus_core::mutants::Bug::Raft(mutant)) = put_back::bug() {
+        return builder.mutant(mutant);
+    }
+    builder
+}
+
+/// Puts the bug into a configuration, if it is one of Paxos's.
+pub(crate) fn paxos(builder: paxos::Builder) -> paxos::Builder {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Paxos(mutant)) = put_back::bug() {
         return builder.mutant(mutant);
     }
     builder

@@ -37,7 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
-    links: Links,
+    links: Links<Message>,
     observer: Observer,
     promises: Promises,
     /// What was decided, and what it answered on the first replica that applied it.
@@ -195,12 +195,12 @@ impl Cluster {
     // The network.
 
     /// Returns the links, with what is on its way over them.
-    pub(crate) fn links(&self) -> &Links {
+    pub(crate) fn links(&self) -> &Links<Message> {
         &self.links
     }
 
     /// Returns the links, to lose, repeat or cut.
-    pub(crate) fn links_mut(&mut self) -> &mut Links {
+    pub(crate) fn links_mut(&mut self) -> &mut Links<Message> {
         &mut self.links
     }
 

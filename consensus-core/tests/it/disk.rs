@@ -1,7 +1,7 @@
 //! A node's disk under test: records become durable when the test says so, and a crash loses the
 //! rest.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt::Debug};
 
 use bytes::Bytes;
 use consensus_core::{
@@ -10,16 +10,25 @@ use consensus_core::{
     raft::{Record, Term},
 };
 
-/// The records that a node handed over, encoded as they would be.
+/// The records that a process handed over, encoded as they would be.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Disk {
+pub(crate) struct Disk<V> {
     durable: Vec<(Token, Bytes)>,
     queue: VecDeque<(Token, Bytes)>,
     upto: Token,
-    view: View,
+    view: V,
 }
 
-/// What the durable records say, read without the code under test.
+/// What durable records say, read without the code under test.
+pub(crate) trait Reading: Default {
+    /// The records.
+    type Record: Encode + Decode + PartialEq + Debug;
+
+    /// Notes a record that is durable from now on.
+    fn note(&mut self, record: &Self::Record);
+}
+
+/// What the durable records of a Raft replica say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     pub(crate) term: Term,
@@ -28,9 +37,9 @@ pub(crate) struct View {
     pub(crate) log: Vec<Term>,
 }
 
-impl Disk {
+impl<V: Reading> Disk<V> {
     /// Takes a record over; a crash loses it until [`Disk::write`] has reached it.
-    pub(crate) fn push(&mut self, token: Token, record: &Record) {
+    pub(crate) fn push(&mut self, token: Token, record: &V::Record) {
         let last = self.queue.back().map_or(self.upto, |(token, _)| *token);
         assert_eq!(token, last.next(), "records are numbered without gaps");
         self.queue.push_back((token, encoded(record)));
@@ -57,7 +66,7 @@ impl Disk {
     }
 
     /// Returns the durable records, decoded, oldest first.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (Token, Record)> + '_ {
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Token, V::Record)> + '_ {
         self.durable.iter().map(|(token, bytes)| (*token, decoded(bytes)))
     }
 
@@ -67,12 +76,14 @@ impl Disk {
     }
 
     /// Returns what the durable records say.
-    pub(crate) fn view(&self) -> &View {
+    pub(crate) fn view(&self) -> &V {
         &self.view
     }
 }
 
-impl View {
+impl Reading for View {
+    type Record = Record;
+
     fn note(&mut self, record: &Record) {
         match record {
             Record::Vote { term, voted_for } => {
@@ -93,14 +104,14 @@ impl View {
     }
 }
 
-fn encoded(record: &Record) -> Bytes {
+fn encoded<R: Encode + Decode + PartialEq + Debug>(record: &R) -> Bytes {
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
     let bytes = Bytes::from(bytes);
-    assert_eq!(&decoded(&bytes), record, "records survive the journal");
+    assert_eq!(&decoded::<R>(&bytes), record, "records survive the journal");
     bytes
 }
 
-fn decoded(bytes: &Bytes) -> Record {
-    Record::decode_all(bytes.clone()).expect("the journal returns what was written")
+fn decoded<R: Decode>(bytes: &Bytes) -> R {
+    R::decode_all(bytes.clone()).expect("the journal returns what was written")
 }

@@ -1,25 +1,35 @@
 //! The links of a cluster under test: messages wait on them, encoded, until the test moves them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::Debug,
+    marker::PhantomData,
+};
 
 use bytes::Bytes;
 use consensus_core::{
     NodeId,
     codec::{Decode, Encode},
-    raft::Message,
 };
 
-/// The links between nodes, one for each direction.
-#[derive(Debug, Default)]
-pub(crate) struct Links {
+/// The links between nodes, one for each direction, which carry messages `M`.
+#[derive(Debug)]
+pub(crate) struct Links<M> {
     messages: BTreeMap<(NodeId, NodeId), VecDeque<Bytes>>,
     /// Links that lose what is put on them.
     cut: BTreeSet<(NodeId, NodeId)>,
+    carries: PhantomData<M>,
 }
 
-impl Links {
+impl<M> Default for Links<M> {
+    fn default() -> Self {
+        Self { messages: BTreeMap::new(), cut: BTreeSet::new(), carries: PhantomData }
+    }
+}
+
+impl<M: Encode + Decode + PartialEq + Debug> Links<M> {
     /// Returns the messages on their way over a link, oldest first.
-    pub(crate) fn in_flight(&self, from: NodeId, to: NodeId) -> Vec<Message> {
+    pub(crate) fn in_flight(&self, from: NodeId, to: NodeId) -> Vec<M> {
         self.messages.get(&(from, to)).into_iter().flatten().map(decoded).collect()
     }
 
@@ -30,20 +40,20 @@ impl Links {
     }
 
     /// Takes the message at position `at` off a link.
-    pub(crate) fn take(&mut self, from: NodeId, to: NodeId, at: usize) -> Message {
+    pub(crate) fn take(&mut self, from: NodeId, to: NodeId, at: usize) -> M {
         let message = self.messages.get_mut(&(from, to)).and_then(|link| link.remove(at));
         decoded(&message.expect("the test names a message that is in flight"))
     }
 
     /// Puts a message on a link, behind all others; false if the link loses it.
-    pub(crate) fn put(&mut self, from: NodeId, to: NodeId, message: &Message) -> bool {
+    pub(crate) fn put(&mut self, from: NodeId, to: NodeId, message: &M) -> bool {
         if self.cut.contains(&(from, to)) {
             return false;
         }
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         let bytes = Bytes::from(bytes);
-        assert_eq!(&decoded(&bytes), message, "messages survive the wire");
+        assert_eq!(&decoded::<M>(&bytes), message, "messages survive the wire");
         self.messages.entry((from, to)).or_default().push_back(bytes);
         true
     }
@@ -66,6 +76,6 @@ impl Links {
     }
 }
 
-fn decoded(bytes: &Bytes) -> Message {
-    Message::decode_all(bytes.clone()).expect("the wire returns what was sent")
+fn decoded<M: Decode>(bytes: &Bytes) -> M {
+    M::decode_all(bytes.clone()).expect("the wire returns what was sent")
 }

@@ -20,6 +20,7 @@ mod mutants;
 mod node;
 mod pace;
 mod partition;
+mod paxos;
 mod pitfalls;
 mod promises;
 mod queries;

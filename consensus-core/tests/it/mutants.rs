@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p consensus-core --features mutants --test it mutants`
 
-use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, time::Duration};
 
 use consensus_core::{
     mutants::{Bug, UnknownBug},
@@ -11,7 +11,7 @@ use consensus_core::{
     sim::{Faults, Plan, Store, StoreWorkload, run},
 };
 
-use crate::{bug, raft::traced};
+use crate::{bug, paxos, raft::traced};
 
 // Goal: a bug is found by its name, which is its own, and says which rule it breaks.
 #[test]
@@ -32,23 +32,31 @@ fn names_tell_bugs_apart() {
 #[test]
 fn scripts_find_raft_bugs() {
     for mutant in raft::Mutant::ALL {
-        let path = scripts().join(mutant.script());
-        let script = fs::read_to_string(&path).expect("the script is there");
-        let leaves = |bug| bug::with(bug, || traced(&script).is_ok_and(|trace| trace == script));
-        assert!(matches!(leaves(None), Ok(true)), "{} passes", mutant.script());
-        let found = !matches!(leaves(Some(Bug::Raft(*mutant))), Ok(true));
-        assert!(found, "{} does not find {}", mutant.script(), mutant.name());
+        find(Bug::Raft(*mutant), "raft", traced);
     }
 }
 
-fn scripts() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/raft")
+// Goal: each of Paxos's rules is pinned by a golden script, which fails without the rule.
+// Method: as for Raft's.
+#[test]
+fn scripts_find_paxos_bugs() {
+    Bug::of_paxos().for_each(|bug| find(bug, "paxos", paxos::traced));
+}
+
+/// Asserts that its script finds a bug, and passes without it.
+fn find(bug: Bug, protocol: &str, traced: fn(&str) -> io::Result<String>) {
+    let (folder, name) = (env!("CARGO_MANIFEST_DIR"), bug.pinned_by());
+    let path = PathBuf::from(folder).join("tests/scripts").join(protocol).join(name);
+    let script = fs::read_to_string(&path).expect("the script is there");
+    let leaves = |bug| bug::with(bug, || traced(&script).is_ok_and(|trace| trace == script));
+    assert!(matches!(leaves(None), Ok(true)), "{name} passes");
+    assert!(!matches!(leaves(Some(bug)), Ok(true)), "{name} does not find {bug}");
 }
 
 // Goal: each of the replica's and the client's rules is pinned by a test, which fails without it.
 #[test]
 fn tests_find_bugs_of_replica_and_client() {
-    let others = Bug::all().filter(|bug| !matches!(bug, Bug::Raft(_)));
+    let others = Bug::of_raft().filter(|bug| !matches!(bug, Bug::Raft(_)));
     for other in others {
         let (name, test) = (other.pinned_by(), test(other));
         assert!(bug::with(None, test).is_ok(), "{name} passes");
@@ -67,7 +75,7 @@ fn test(bug: Bug) -> fn() {
         };
     }
     match bug {
-        Bug::Raft(_) => panic!("scripts pin the rules of Raft"),
+        Bug::Raft(_) | Bug::Paxos(_) => panic!("scripts pin the rules of protocols"),
         Bug::Replica(mutant) => named!(
             mutant.test(),
             replica {
@@ -106,7 +114,7 @@ fn test(bug: Bug) -> fn() {
 #[test]
 fn bugs_do_not_show_in_a_calm_cluster() {
     assert!(raft::Mutant::ALL.len() >= 25);
-    for bug in Bug::all() {
+    for bug in Bug::of_raft() {
         for seed in 0..4 {
             let plan = Plan::builder().seed(seed).nodes(3 + seed % 2 * 2).operations(60);
             let plan = plan.duration(Duration::from_secs(5)).faults(Faults::NONE);

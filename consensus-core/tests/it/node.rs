@@ -9,7 +9,12 @@ use consensus_core::{
     replica::Replica,
 };
 
-use crate::{bug, disk::Disk, kv::Kv, shelf::Shelf};
+use crate::{
+    bug,
+    disk::{Disk, View},
+    kv::Kv,
+    shelf::Shelf,
+};
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -108,7 +113,7 @@ pub(crate) struct Node {
     pub(crate) up: bool,
     /// Time since the host started; hosts' clocks differ.
     pub(crate) clock: Duration,
-    pub(crate) disk: Disk,
+    pub(crate) disk: Disk<View>,
     /// Messages that wait for a record to be durable.
     pub(crate) held: Vec<(Token, NodeId, Message)>,
     pub(crate) replica: Replica<Kv>,

@@ -1,12 +1,14 @@
-//! Each published bug of Raft's implementations has a test that says so.
+//! Each published bug of the protocols' implementations has a test that says so.
 //!
 //! A golden script names them in its first comment, a test in the comment that states its goal.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// What they are called, and how many there are of a kind: mistakes that implementations of the paper
-/// made; bugs of elections and logs, of reads, of storage and snapshots, and of failing disks.
-const KINDS: [(&str, u32); 5] = [("RAFT-P", 34), ("R", 19), ("L", 5), ("S", 14), ("F", 4)];
+/// What they are called, and how many there are of a kind: mistakes that implementations of Raft's
+/// paper made, and of Paxos's; bugs of elections and logs, of reads, of storage and snapshots, and
+/// of failing disks.
+const KINDS: [(&str, u32); 6] =
+    [("RAFT-P", 34), ("PAX-P", 10), ("R", 19), ("L", 5), ("S", 14), ("F", 4)];
 
 /// Collects the names that stand in what tests say of themselves, in `folder` and below.
 fn collect(folder: &Path, names: &mut BTreeSet<String>) {
@@ -60,7 +62,7 @@ fn every_published_bug_has_its_test() {
     }
     let all = KINDS.iter().flat_map(|(kind, count)| {
         (1..=*count).map(move |number| match *kind {
-            "RAFT-P" => format!("{kind}{number:02}"),
+            "RAFT-P" | "PAX-P" => format!("{kind}{number:02}"),
             _ => format!("{kind}{number}"),
         })
     });
