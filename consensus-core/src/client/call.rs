@@ -158,8 +158,9 @@ impl<W> Call<W> {
             }
             (Some(Ask::Command(_) | Ask::Query { .. } | Ask::Admin(_)), _) => return None,
         };
-        let from = batch.len();
-        Opened { at: self.born, body }.encode(batch);
+        let (from, opened) = (batch.len(), Opened { at: self.born, body });
+        batch.reserve(opened.size_hint());
+        opened.encode(batch);
         Some(from..batch.len())
     }
 

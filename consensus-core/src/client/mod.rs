@@ -177,7 +177,8 @@ impl<W> Client<W> {
     /// Starts a call of `caller`; it is sent by the next [`Client::flush`].
     ///
     /// # Errors
-    /// [`CallError::Busy`] when as many calls are in flight as the session's window holds.
+    /// [`CallError::Busy`], with the caller, when half as many calls are in flight as the session's
+    /// window holds.
     pub fn call(
         &mut self,
         ask: Ask,
@@ -225,13 +226,13 @@ impl<W> Client<W> {
 
     /// Tells whether somebody still waits for the answer to an attempt.
     pub fn awaits(&self, attempt: Attempt) -> bool {
-        self.call_of(attempt).is_some_and(|(_, call)| call.open.awaits(attempt))
+        self.call_of(attempt).is_some_and(|call| call.open.awaits(attempt))
     }
 
     /// Returns the query that an attempt is about, if somebody still waits for its answer.
     pub fn query(&self, attempt: Attempt) -> Option<&Bytes> {
         match self.call_of(attempt) {
-            Some((_, Call { ask: Some(Ask::Query { query, .. }), open, .. })) => {
+            Some(Call { ask: Some(Ask::Query { query, .. }), open, .. }) => {
                 open.awaits(attempt).then_some(query)
             }
             Some(_) | None => None,
@@ -239,9 +240,8 @@ impl<W> Client<W> {
     }
 
     /// Returns the call that an attempt is of, if it has not ended.
-    fn call_of(&self, attempt: Attempt) -> Option<(CallId, &Call<W>)> {
-        let id = self.numbering.call(attempt)?;
-        self.calls.get(id).map(|call| (id, call))
+    fn call_of(&self, attempt: Attempt) -> Option<&Call<W>> {
+        self.calls.get(self.numbering.call(attempt)?)
     }
 
     /// Takes the answer to an attempt.
@@ -252,7 +252,7 @@ impl<W> Client<W> {
         result: Result<Answered, Failure>,
         out: &mut Vec<ClientEffect<W>>,
     ) {
-        let Some((id, _)) = self.call_of(attempt) else { return };
+        let Some(id) = self.numbering.call(attempt) else { return };
         if !self.calls.get_mut(id).is_some_and(|call| call.open.answer(attempt)) {
             return;
         }

@@ -103,7 +103,7 @@ impl<W> Client<W> {
         if call.size() <= SHARED_BYTES_MAX {
             return Fate::Leaves(Leaves { to, envelope: call.pack(identity, batch) });
         }
-        let mut own = Vec::with_capacity(call.size() + SHARED_BYTES_MAX);
+        let mut own = Vec::new();
         if let Some(at) = call.pack(identity, &mut own) {
             call.seal(&own.into(), at);
         }

@@ -25,14 +25,18 @@ use crate::node::id;
 const ROUNDS: u64 = 400;
 const STEPS: u64 = 150;
 
-/// Draws numbers that are likely to hurt: small ones, and those at the ends of ranges.
-fn number(rng: &mut ChaCha8Rng) -> u64 {
+/// Draws numbers that are likely to hurt: small ones below `small`, and those at the ends of ranges.
+pub(crate) fn hurtful(rng: &mut ChaCha8Rng, small: u64) -> u64 {
     match rng.next_u64() % 10 {
         0 => u64::MAX - rng.next_u64() % 3,
         1 => (u64::MAX >> 1) - 1 + rng.next_u64() % 3,
         2 => rng.next_u64(),
-        _ => rng.next_u64() % 12,
+        _ => rng.next_u64() % small,
     }
+}
+
+fn number(rng: &mut ChaCha8Rng) -> u64 {
+    hurtful(rng, 12)
 }
 
 fn entries(rng: &mut ChaCha8Rng, term: Term) -> Vec<Entry> {

@@ -12,19 +12,13 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use crate::node::id;
+use crate::{hostile::hurtful, node::id};
 
 const ROUNDS: u64 = 400;
 const STEPS: u64 = 150;
 
-/// Draws numbers that are likely to hurt: small ones, and those at the ends of ranges.
 fn number(rng: &mut ChaCha8Rng) -> u64 {
-    match rng.next_u64() % 10 {
-        0 => u64::MAX - rng.next_u64() % 3,
-        1 => (u64::MAX >> 1) - 1 + rng.next_u64() % 3,
-        2 => rng.next_u64(),
-        _ => rng.next_u64() % 6,
-    }
+    hurtful(rng, 6)
 }
 
 fn ballot(rng: &mut ChaCha8Rng) -> Ballot {
