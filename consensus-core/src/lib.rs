@@ -12,7 +12,9 @@
 
 pub mod client;
 pub mod codec;
+pub mod ensemble;
 pub mod journal;
+pub mod multi_paxos;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod paxos;
