@@ -193,6 +193,7 @@ impl ChangeError {
             | Self::Elsewhere { .. }
             | Self::SameNode { .. }
             | Self::NoVoter
+            | Self::Fixed
             | Self::TooManyWitnesses { .. }
             | Self::WitnessLeads { .. }
             | Self::StaysWitness { .. }
