@@ -124,6 +124,16 @@ impl<R: Roles> Ensemble<R> {
         self.members.values().map(|member| &member.role)
     }
 
+    /// Returns the node.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Returns the youngest record of all.
+    pub fn last(&self) -> Token {
+        self.last
+    }
+
     /// Returns what operators are told of all roles.
     pub fn status(&self) -> Status {
         let mut status = Status::default();

@@ -43,10 +43,9 @@ fn named(name: &str, protocol: Protocol) -> Result<Bug> {
         Error::new(Code::Config, format!("{error}{hint}"))
     })?;
     if !bugs(protocol).contains(&bug) {
-        let (shown, other) = match protocol {
-            Protocol::Raft => (protocol.name(), Protocol::Paxos.name()),
-            Protocol::Paxos => (protocol.name(), Protocol::Raft.name()),
-        };
+        let all = [Protocol::Raft, Protocol::Paxos, Protocol::MultiPaxos];
+        let other = all.into_iter().find(|other| bugs(*other).contains(&bug));
+        let (shown, other) = (protocol.name(), other.unwrap_or(protocol).name());
         let message = format!("{bug} cannot show under {shown}; add --protocol {other}");
         return Err(Error::new(Code::Config, message));
     }
@@ -58,6 +57,7 @@ fn bugs(protocol: Protocol) -> Vec<Bug> {
     match protocol {
         Protocol::Raft => Bug::of_raft().collect(),
         Protocol::Paxos => Bug::of_paxos().collect(),
+        Protocol::MultiPaxos => Bug::of_multi_paxos().collect(),
     }
 }
 

@@ -179,6 +179,9 @@ pub(super) enum Protocol {
     Raft,
     /// Basic Paxos: decisions of one value each, one after the other.
     Paxos,
+    /// Multi-Paxos: a replicated log of such decisions.
+    #[value(name = "multi_paxos", alias = "multi-paxos")]
+    MultiPaxos,
 }
 
 impl Protocol {
@@ -187,6 +190,7 @@ impl Protocol {
         match self {
             Self::Raft => "raft",
             Self::Paxos => "paxos",
+            Self::MultiPaxos => "multi_paxos",
         }
     }
 }

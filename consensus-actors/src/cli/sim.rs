@@ -14,11 +14,13 @@ use std::{
 };
 
 use consensus_core::{
-    Time, paxos,
+    Time,
+    ensemble::Ensemble,
+    multi_paxos, paxos,
     raft::Raft,
     sim::{
         Builder, DECISION_FAULTS, Failure, Fault, Faults, Plan, PlanError, Profile, Report, Served,
-        Shrunk, Store, StoreWorkload,
+        Shrunk, Simulated, Store, StoreWorkload,
     },
 };
 
@@ -33,6 +35,9 @@ use crate::{
     error::{Code, Error, Result},
     simulation::{self, About},
 };
+
+/// The roles of Multi-Paxos that a node has, together.
+type MultiPaxos = Ensemble<multi_paxos::Role>;
 
 /// How many seeds are run if nobody says.
 const SEEDS: u64 = 1_000;
@@ -80,6 +85,7 @@ pub(super) fn faults(protocol: Protocol, profile: Profile) -> Faults {
     match protocol {
         Protocol::Raft => all,
         Protocol::Paxos => DECISION_FAULTS.into_iter().filter(|fault| all.has(*fault)).collect(),
+        Protocol::MultiPaxos => all.within(MultiPaxos::faults()),
     }
 }
 
@@ -144,6 +150,7 @@ pub(super) fn run(protocol: Protocol, plan: &Plan) -> Result<Report> {
     let report = match protocol {
         Protocol::Raft => simulation::run::<Raft, Store>(plan, &StoreWorkload),
         Protocol::Paxos => Ok(simulation::decide::<paxos::Role>(plan)),
+        Protocol::MultiPaxos => simulation::run::<MultiPaxos, Store>(plan, &StoreWorkload),
     };
     report.map_err(Error::application)
 }
@@ -153,6 +160,7 @@ fn shrink(protocol: Protocol, plan: &Plan) -> Result<Option<Shrunk>> {
     let shrunk = match protocol {
         Protocol::Raft => simulation::shrink::<Raft, Store>(plan, &StoreWorkload),
         Protocol::Paxos => Ok(simulation::shrink_decisions::<paxos::Role>(plan)),
+        Protocol::MultiPaxos => simulation::shrink::<MultiPaxos, Store>(plan, &StoreWorkload),
     };
     shrunk.map_err(Error::application)
 }
@@ -189,7 +197,7 @@ impl Campaign<'_> {
         let faults = tally.counts.missing(self.plan.faults(), tally.seeds);
         let mut missing: Vec<_> = faults.into_iter().map(Fault::name).collect();
         // Without faults callers read as queries declare; and of a decision at one level only.
-        let has_levels = self.options.protocol == Protocol::Raft;
+        let has_levels = self.options.protocol != Protocol::Paxos;
         if has_levels && self.plan.faults() != Faults::NONE {
             missing.extend(tally.reads.missing(tally.seeds).into_iter().map(Served::name));
         }

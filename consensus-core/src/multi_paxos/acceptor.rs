@@ -31,3 +31,11 @@ impl Acceptor {
     /// Adds what operators are told of this role.
     pub(super) fn tell(&self, _status: &mut Status) {}
 }
+impl Acceptor {
+    pub(super) fn promised(&self) -> Option<crate::paxos::Ballot> {
+        None
+    }
+    pub(super) fn accepted(&self, _: crate::Index) -> Option<crate::paxos::Ballot> {
+        None
+    }
+}

@@ -19,6 +19,8 @@
 //!
 //! The three roles are three processes on each node. They talk by messages, those of one node too.
 
+pub mod invariants;
+
 mod acceptor;
 mod config;
 mod learner;
@@ -27,6 +29,7 @@ mod mutant;
 mod proposer;
 mod record;
 mod role;
+mod simulated;
 mod wire;
 
 pub use acceptor::Acceptor;

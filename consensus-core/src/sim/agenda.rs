@@ -119,7 +119,7 @@ impl Agenda {
 }
 
 /// Draws how many make each phase: majorities mostly, else any that meet.
-fn quorums(nodes: usize, random: &mut Random) -> (usize, usize) {
+pub(super) fn quorums(nodes: usize, random: &mut Random) -> (usize, usize) {
     let majority = nodes / 2 + 1;
     if random.happens(700_000) {
         return (majority, majority);

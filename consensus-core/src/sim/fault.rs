@@ -212,6 +212,12 @@ impl Faults {
         Self(self.0 & !(1 << fault.place()))
     }
 
+    /// Returns those that are in both sets.
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Tells whether `fault` is in the set.
     pub fn has(self, fault: Fault) -> bool {
         self.0 & 1 << fault.place() != 0

@@ -45,6 +45,7 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
             priority: temper.priority(node.number()),
             append_bytes_max: temper.append_bytes_max,
             append_window: temper.append_window,
+            quorums: temper.quorums,
             catch_up_slack: temper.catch_up_slack,
             append_window_bytes: temper.append_window_bytes,
             snapshots: temper.snapshots,

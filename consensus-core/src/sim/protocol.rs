@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use super::fault::{Faults, Profile};
 use crate::{
     client::Admin,
     codec::{Decode, Encode},
@@ -17,6 +18,14 @@ use crate::{
 pub trait Simulated: Process<Message: Encode + Decode, Record: Encode + Decode> {
     /// What judges the replicas of a group.
     type Judge: Judge<Self> + fmt::Debug;
+
+    /// Whether the two phases may need other numbers of members than majorities.
+    const FLEXIBLE_QUORUMS: bool = false;
+
+    /// Returns the faults that runs can have: some are about what not every protocol does.
+    fn faults() -> Faults {
+        Profile::All.faults()
+    }
 
     /// Makes the configuration of a replica.
     fn config(setup: &Setup) -> Self::Config;
@@ -139,6 +148,9 @@ pub struct Setup {
     pub append_bytes_max: usize,
     /// How many messages may be unanswered.
     pub append_window: usize,
+    /// How many members make each phase, where the protocol leaves that open; majorities if not
+    /// said.
+    pub quorums: Option<(usize, usize)>,
     /// How many entries a learner may lack to be let vote.
     pub catch_up_slack: u64,
     /// The bytes of commands in them.

@@ -132,7 +132,12 @@ impl<'a, P: Simulated, S: StateMachine> Run<'a, P, S> {
     pub fn new(plan: &'a Plan, workload: &'a dyn Workload<S>) -> Result<Self, String> {
         let mut random = Random::new(plan.seed(), WORKLOAD);
         let bodies = workload::bodies(workload, &mut random, plan.operations())?;
-        let script = Script::draw(plan, bodies, workload::probes(workload, plan.seed())?);
+        let able = plan.with_faults(plan.faults().within(P::faults()));
+        let probes = workload::probes(workload, plan.seed())?;
+        let mut script = Script::draw(&able, bodies, probes);
+        if P::FLEXIBLE_QUORUMS {
+            script.temper.draw_quorums(plan);
+        }
         Ok(Self { plan, workload, adversaries: BTreeMap::new(), script })
     }
 

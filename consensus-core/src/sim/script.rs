@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
+    agenda::quorums,
     fault::{Fault, Faults},
     leases::Leases,
     plan::Plan,
@@ -66,6 +67,8 @@ pub(super) struct Temper {
     pub(super) catch_up_slack: u64,
     /// Whether one of the first voters stores no commands.
     pub(super) witness: bool,
+    /// How many members make each phase, where that is not majorities.
+    pub(super) quorums: Option<(usize, usize)>,
 }
 
 /// A fault at a moment.
@@ -116,6 +119,7 @@ const STRIKES: u64 = 2;
 const CALLS: u64 = 3;
 const PRIORITIES: u64 = 5;
 const SNAPSHOTS: u64 = 6;
+const QUORUMS: u64 = 8;
 
 impl Script {
     /// Draws what `plan` leaves open; callers ask for `bodies`, and in the end for `probes`.
@@ -201,7 +205,17 @@ impl Temper {
             catch_up_slack: *random.pick(&[0, 3, 20]).unwrap_or(&3),
             witness: faults.has(Fault::WitnessLetGo) && plan.nodes() > 2 && random.happens(300_000),
             losses_max: if random.happens(250_000) { minority } else { minority.min(1) },
+            quorums: None,
         }
+    }
+
+    /// Draws how many members make each phase. No more are lost than a phase can do without.
+    pub(super) fn draw_quorums(&mut self, plan: &Plan) {
+        let mut random = Random::new(plan.seed(), QUORUMS);
+        let nodes = plan.nodes() as usize;
+        let (prepare, accept) = quorums(nodes, &mut random);
+        self.losses_max = self.losses_max.min(nodes - prepare.max(accept));
+        self.quorums = Some((prepare, accept));
     }
 }
 

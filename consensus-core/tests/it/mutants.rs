@@ -75,7 +75,9 @@ fn test(bug: Bug) -> fn() {
         };
     }
     match bug {
-        Bug::Raft(_) | Bug::Paxos(_) => panic!("scripts pin the rules of protocols"),
+        Bug::Raft(_) | Bug::Paxos(_) | Bug::MultiPaxos(_) => {
+            panic!("scripts pin the rules of protocols")
+        }
         Bug::Replica(mutant) => named!(
             mutant.test(),
             replica {

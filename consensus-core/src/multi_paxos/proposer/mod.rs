@@ -105,6 +105,11 @@ impl Proposer {
         Ok(Self { state, office: Office::Follower(Asking::default()) })
     }
 
+    /// Returns its configuration.
+    pub(super) fn config(&self) -> &Config {
+        &self.state.config
+    }
+
     /// Returns the ballot that it campaigns with or leads, if it does.
     pub(super) fn ballot(&self) -> Option<Ballot> {
         match &self.office {

@@ -1,0 +1,421 @@
+//! Multi-Paxos's safety properties, checked after every step of every test.
+//!
+//! The observer counts votes itself, from what acceptors have made durable: what is chosen does not
+//! depend on what any leader or learner thinks.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{
+    LEARNER, PROPOSER,
+    message::{Message, Value},
+    record::Record,
+    role::Role,
+};
+use crate::{
+    codec::Encode,
+    ensemble::{Ensemble, Entry},
+    log::{Decided, Index},
+    members::NodeId,
+    membership::Membership,
+    paxos::{Ballot, Round},
+    process::{Effect, Token},
+    sim::Broken,
+    snapshot::Order,
+    time::Time,
+};
+
+/// A property that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A ballot has one value in a slot.
+    #[error("one value: {ballot} has two in slot {slot}")]
+    OneValue {
+        /// The ballot.
+        ballot: Ballot,
+        /// The slot.
+        slot: Index,
+    },
+    /// A slot has one value, whichever ballots choose it.
+    #[error("agreement: slot {slot} is chosen twice, and {ballot} chooses another value")]
+    Agreement {
+        /// The slot.
+        slot: Index,
+        /// The ballot that chooses another value.
+        ballot: Ballot,
+    },
+    /// No ballot proposes another value where an earlier one has chosen (P2b).
+    #[error("safe at: {ballot} proposes another value in slot {slot} than was chosen before it")]
+    SafeAt {
+        /// The slot.
+        slot: Index,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// What is applied in a slot was chosen there.
+    #[error("{node} applies what was not chosen in slot {slot}")]
+    AppliedUnchosen {
+        /// The node.
+        node: NodeId,
+        /// The slot.
+        slot: Index,
+    },
+    /// Slots are applied in their order, each once.
+    #[error("{node} applies slot {slot} after {after}")]
+    Order {
+        /// The node.
+        node: NodeId,
+        /// The slot.
+        slot: Index,
+        /// What it applied before.
+        after: Index,
+    },
+    /// A message promises what its sender's disk does not hold, or a promise is broken.
+    #[error("persist before promise: {node} {what}")]
+    Promise {
+        /// The sender.
+        node: NodeId,
+        /// What it says.
+        what: &'static str,
+    },
+    /// While a leader holds a lease nobody leads a later ballot.
+    #[error("leases are disjoint: {later} is led, and {earlier} holds a lease still")]
+    LeaseOverlap {
+        /// Whose lease it is.
+        earlier: Ballot,
+        /// Who leads.
+        later: Ballot,
+    },
+}
+
+/// What acceptors have made durable of one value in one slot under one ballot.
+#[derive(Clone, Debug)]
+struct Decree {
+    value: u64,
+    holders: BTreeSet<NodeId>,
+}
+
+/// What was seen of a node.
+#[derive(Clone, Debug, Default)]
+struct Mirror {
+    /// Records that are not durable.
+    waiting: VecDeque<(Token, Record)>,
+    /// What is.
+    round: Round,
+    promised: Option<Ballot>,
+    /// Slots up to here the acceptor may have let go.
+    base: Index,
+    applied: Index,
+    leads: Option<Ballot>,
+    lease: Option<(Ballot, Time)>,
+}
+
+/// What has been seen of a group so far; it judges each new sight against it.
+#[derive(Clone, Debug, Default)]
+pub struct Observer {
+    membership: Membership,
+    /// How many acceptors choose.
+    accept: usize,
+    decrees: BTreeMap<(Index, Ballot), Decree>,
+    /// What is chosen, and the first ballot that chose it.
+    chosen: BTreeMap<Index, (Ballot, u64)>,
+    mirrors: BTreeMap<NodeId, Mirror>,
+}
+
+fn digest(value: &Value) -> u64 {
+    twox_hash::XxHash3_64::oneshot(&value.encoded())
+}
+
+/// Returns the slots of `values` from `first` on, with digests.
+fn slots(first: Index, values: &[Value]) -> impl Iterator<Item = (Index, u64)> {
+    (first.0..).map(Index).zip(values.iter().map(digest))
+}
+
+impl Observer {
+    /// Looks at a node that was rebuilt from its disk.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn recovered(&mut self, process: &Ensemble<Role>) -> Result<(), Violation> {
+        let node = process.node();
+        if let Some(Role::Proposer(proposer)) = process.role(PROPOSER) {
+            self.membership = proposer.config().membership().clone();
+            self.accept = proposer.config().quorums().accept();
+        }
+        // Records that were on their way may have reached the disk, from the oldest on.
+        self.durable(node, process.last())?;
+        let mirror = self.mirrors.entry(node).or_default();
+        mirror.waiting.clear();
+        mirror.leads = None;
+        mirror.applied = match process.role(LEARNER) {
+            Some(Role::Learner(learner)) => learner.snapshot().map_or(Index::ZERO, |it| it.index),
+            Some(_) | None => Index::ZERO,
+        };
+        self.remembers(process)
+    }
+
+    /// What was durable is not forgotten.
+    fn remembers(&self, process: &Ensemble<Role>) -> Result<(), Violation> {
+        let node = process.node();
+        let fail = |what| Err(Violation::Promise { node, what });
+        let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        let Some(Role::Acceptor(acceptor)) = process.role(super::ACCEPTOR) else { return Ok(()) };
+        if acceptor.promised() < mirror.promised {
+            return fail("has forgotten what it promised");
+        }
+        let held = self.decrees.iter().filter(|(_, decree)| decree.holders.contains(&node));
+        for ((slot, ballot), _) in held.filter(|((slot, _), _)| *slot > mirror.base) {
+            if acceptor.accepted(*slot).is_none_or(|vote| vote < *ballot) {
+                return fail("has forgotten what it accepted");
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a node after a step that asked for `effects`.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn observe(
+        &mut self,
+        process: &Ensemble<Role>,
+        effects: &[Effect<Ensemble<Role>>],
+    ) -> Result<(), Violation> {
+        let node = process.node();
+        for effect in effects {
+            match effect {
+                Effect::Persist { token, record: Entry { record, .. } } => {
+                    if let Record::Accepted { ballot, first, values, .. } = record {
+                        self.proposed(*ballot, *first, values)?;
+                    }
+                    let mirror = self.mirrors.entry(node).or_default();
+                    mirror.waiting.push_back((*token, record.clone()));
+                }
+                Effect::Send { message: Message::Accept { ballot, first, values, .. }, .. } => {
+                    self.proposed(*ballot, *first, values)?;
+                }
+                Effect::Apply(decided) => self.applied(node, decided)?,
+                Effect::Snapshot(Order::Restore(snapshot)) => {
+                    let mirror = self.mirrors.entry(node).or_default();
+                    let (slot, after) = (snapshot.index, mirror.applied);
+                    if slot <= after {
+                        return Err(Violation::Order { node, slot, after });
+                    }
+                    mirror.applied = slot;
+                }
+                Effect::Send { .. }
+                | Effect::ReadReady { .. }
+                | Effect::Answer { .. }
+                | Effect::Done { .. }
+                | Effect::Route { .. }
+                | Effect::Compact { .. }
+                | Effect::Snapshot(_) => {}
+            }
+        }
+        let leads = match process.role(PROPOSER) {
+            Some(Role::Proposer(proposer)) if proposer.leads() => proposer.ballot(),
+            Some(_) | None => None,
+        };
+        let mirror = self.mirrors.entry(node).or_default();
+        let before = std::mem::replace(&mut mirror.leads, leads);
+        if leads.is_some() && leads < before {
+            return Err(Violation::Promise { node, what: "leads an earlier ballot than before" });
+        }
+        Ok(())
+    }
+
+    /// Notes that values are proposed.
+    fn proposed(
+        &mut self,
+        ballot: Ballot,
+        first: Index,
+        values: &[Value],
+    ) -> Result<(), Violation> {
+        for (slot, value) in slots(first, values) {
+            let fresh = Decree { value, holders: BTreeSet::new() };
+            let decree = self.decrees.entry((slot, ballot)).or_insert(fresh);
+            if decree.value != value {
+                return Err(Violation::OneValue { ballot, slot });
+            }
+            if let Some((chosen_in, chosen)) = self.chosen.get(&slot)
+                && *chosen_in < ballot
+                && *chosen != value
+            {
+                return Err(Violation::SafeAt { slot, ballot });
+            }
+        }
+        Ok(())
+    }
+
+    fn applied(&mut self, node: NodeId, decided: &[Decided]) -> Result<(), Violation> {
+        let mirror = self.mirrors.entry(node).or_default();
+        for Decided { index, command, .. } in decided {
+            let (slot, after) = (*index, mirror.applied);
+            if slot != after.next() {
+                return Err(Violation::Order { node, slot, after });
+            }
+            let value = command.clone().map_or(Value::NoOp, Value::Command);
+            let chosen = self.chosen.get(&slot).map(|(_, chosen)| *chosen);
+            if chosen != Some(digest(&value)) {
+                return Err(Violation::AppliedUnchosen { node, slot });
+            }
+            mirror.applied = slot;
+        }
+        Ok(())
+    }
+
+    /// Notes that a node's records up to `upto` are durable.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), Violation> {
+        loop {
+            let mirror = self.mirrors.entry(node).or_default();
+            let front = mirror.waiting.pop_front_if(|(token, _)| *token <= upto);
+            let Some((_, record)) = front else { return Ok(()) };
+            match record {
+                Record::Round(round) => {
+                    if round < mirror.round {
+                        let what = "goes back to a round that it used before";
+                        return Err(Violation::Promise { node, what });
+                    }
+                    mirror.round = round;
+                }
+                Record::Promised(ballot) => mirror.promise(node, Some(ballot))?,
+                Record::Forgotten { upto, promised, .. } => {
+                    mirror.promise(node, promised)?;
+                    mirror.base = mirror.base.max(upto);
+                }
+                Record::Accepted { ballot, first, values, .. } => {
+                    mirror.promise(node, Some(ballot))?;
+                    self.voted(node, ballot, slots(first, &values))?;
+                }
+                Record::Snapshot(_) => {}
+            }
+        }
+    }
+
+    /// Counts votes that are durable.
+    fn voted(
+        &mut self,
+        node: NodeId,
+        ballot: Ballot,
+        slots: impl Iterator<Item = (Index, u64)>,
+    ) -> Result<(), Violation> {
+        for (slot, value) in slots {
+            let fresh = Decree { value, holders: BTreeSet::new() };
+            let decree = self.decrees.entry((slot, ballot)).or_insert(fresh);
+            if decree.value != value {
+                return Err(Violation::OneValue { ballot, slot });
+            }
+            decree.holders.insert(node);
+            if decree.holders.len() < self.accept {
+                continue;
+            }
+            match self.chosen.get(&slot) {
+                Some((_, chosen)) if *chosen != value => {
+                    return Err(Violation::Agreement { slot, ballot });
+                }
+                Some((first, _)) if *first <= ballot => continue,
+                Some(_) | None => drop(self.chosen.insert(slot, (ballot, value))),
+            }
+            // What later ballots have proposed already.
+            let later = self.decrees.range((slot, ballot)..(slot.next(), ballot));
+            for ((at, later), decree) in later {
+                if *at == slot && decree.value != value {
+                    return Err(Violation::SafeAt { slot, ballot: *later });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a message at the moment it leaves: what it promises must be durable.
+    ///
+    /// # Errors
+    /// [`Violation::Promise`].
+    pub fn sent(&mut self, node: NodeId, message: &Message) -> Result<(), Violation> {
+        let Some(mirror) = self.mirrors.get(&node) else { return Ok(()) };
+        let fail = |what| Err(Violation::Promise { node, what });
+        match message {
+            Message::Prepare { ballot, .. } if ballot.round > mirror.round => {
+                fail("begins a round that is not durable")
+            }
+            Message::Promise { ballot, .. } | Message::HeartbeatReply { ballot, .. }
+                if mirror.promised < Some(*ballot) =>
+            {
+                fail("promises what is not durable")
+            }
+            Message::Accepted { ballot, first, last } => {
+                let lacks = |slot: &Index| {
+                    let decree = self.decrees.get(&(*slot, *ballot));
+                    !decree.is_some_and(|decree| decree.holders.contains(&node))
+                };
+                let beyond = first.0.max(mirror.base.0 + 1)..=last.0;
+                if mirror.promised < Some(*ballot) || beyond.map(Index).any(|slot| lacks(&slot)) {
+                    return fail("has not accepted durably what it says it has");
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes until when, in true time, a node answers reads under a lease, if it does.
+    ///
+    /// # Errors
+    /// [`Violation::LeaseOverlap`].
+    pub fn leased(
+        &mut self,
+        node: NodeId,
+        now: Time,
+        until: Option<Time>,
+    ) -> Result<(), Violation> {
+        let mirror = self.mirrors.entry(node).or_default();
+        mirror.lease = mirror.leads.zip(until);
+        for (earlier, until) in self.mirrors.values().filter_map(|mirror| mirror.lease) {
+            let later = self.mirrors.values().filter_map(|mirror| mirror.leads);
+            if let Some(later) = later.filter(|later| *later > earlier && until > now).max() {
+                return Err(Violation::LeaseOverlap { earlier, later });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns who takes part.
+    pub(super) fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Tells what does not hold, and what acceptors have at the place where it shows.
+    pub(super) fn broken(&self, violation: &Violation) -> Broken {
+        let slot = match violation {
+            Violation::OneValue { slot, .. }
+            | Violation::Agreement { slot, .. }
+            | Violation::SafeAt { slot, .. }
+            | Violation::AppliedUnchosen { slot, .. } => Some(*slot),
+            Violation::Order { .. }
+            | Violation::Promise { .. }
+            | Violation::LeaseOverlap { .. } => None,
+        };
+        let mut evidence = Vec::new();
+        for ((at, ballot), Decree { value, holders }) in &self.decrees {
+            if Some(*at) == slot {
+                let holders: Vec<_> = holders.iter().map(NodeId::to_string).collect();
+                let holders = holders.join(", ");
+                evidence.push(format!("slot {at}, {ballot}: {:08x} at {holders}", value >> 32));
+            }
+        }
+        Broken { what: violation.to_string(), evidence }
+    }
+}
+
+impl Mirror {
+    fn promise(&mut self, node: NodeId, promised: Option<Ballot>) -> Result<(), Violation> {
+        if promised < self.promised {
+            let what = "takes part in a ballot before one that it promised";
+            return Err(Violation::Promise { node, what });
+        }
+        self.promised = promised;
+        Ok(())
+    }
+}
