@@ -202,6 +202,17 @@ impl Config {
         self.tail_bytes
     }
 
+    /// Returns the known bug that was put back, for a leaf.
+    pub(super) fn bugs(&self) -> Bugs<Mutant> {
+        self.bugs
+    }
+
+    /// Returns how many acceptors choose, for a leader.
+    pub(super) fn needed_to_choose(&self) -> usize {
+        let short_by = usize::from(self.has_bug(Mutant::AcceptQuorumOffByOne));
+        (self.quorums.accept() - short_by).max(1)
+    }
+
     /// Tells whether this known bug was put back.
     pub(super) fn has_bug(&self, mutant: Mutant) -> bool {
         self.bugs.has(mutant)

@@ -12,15 +12,83 @@ crate::mutants::mutants! {
     RoundNotDurable = "slots-round-not-durable", "ballot_once.txt",
         "a round is durable before anybody hears of it (Paxos Made Simple, 2.5)";
 
+    /// A proposer that starts again counts rounds from the first.
+    RoundForgottenOnRestart = "slots-round-forgotten-on-restart", "ballot_after_restart.txt",
+        "a leader that starts again uses no ballot of an earlier life (Paxos Made Simple, 2.5)";
+
+    // What promises tell.
+
+    /// One promise less than a quorum begins phase 2.
+    PromiseQuorumOffByOne = "slots-promise-quorum-off-by-one", "promise_quorum.txt",
+        "promises of a quorum of the first phase make a leader (Flexible Paxos, 3)";
+    /// A promise of an earlier ballot is taken for one of the present.
+    StalePromiseCounts = "slots-stale-promise-counts", "promise_of_earlier_ballot.txt",
+        "a promise counts in the ballot that it was given for, in all slots (Paxos Made Simple, 2.2)";
+    /// The first part of a promise is taken for all of it.
+    FirstPartIsAll = "slots-first-part-is-all", "promise_in_parts.txt",
+        "an acceptor counts once it has told of all slots";
+    /// A part of a promise counts though one before it was lost.
+    PartSkipped = "slots-part-skipped", "promise_part_lost.txt",
+        "the parts of a promise count in their order";
+    /// What acceptors tell is put together by where it stands in their promises.
+    MergedByPosition = "slots-merged-by-position", "promise_by_slot.txt",
+        "what promises tell is put together by slots (MPX-P08)";
+    /// Where an acceptor has let slots go, nothing is taken to have been accepted.
+    ForgottenReadAsNothing = "slots-forgotten-read-as-nothing", "promise_of_forgotten.txt",
+        "of slots that were let go a promise says nothing (MPX-P02)";
+    /// Of what acceptors tell of a slot, the earliest ballot counts.
+    EarliestVoteWins = "slots-earliest-vote-wins", "propose_latest.txt",
+        "in each slot the value of the latest ballot is proposed again (Paxos Made Simple, 2.2)";
+    /// New commands are proposed from the first slot on of which nobody tells.
+    GapEndsRecovery = "slots-gap-ends-recovery", "commands_after_gaps.txt",
+        "new commands stand behind all slots in which anything may be chosen (MPX-P04)";
+
     // Promises and acceptances.
 
     /// A Promise leaves before it is on the disk, and after a crash it is not kept.
     PromiseNotDurable = "slots-promise-not-durable", "promise_durable.txt",
         "a promise is durable before the proposer hears of it (Paxos Made Simple, 2.5)";
 
+    /// For a leader one acceptor less than a quorum chooses.
+    AcceptQuorumOffByOne = "slots-accept-quorum-off-by-one", "accepted_by_quorum.txt",
+        "a slot is chosen when a quorum of the second phase has accepted it (Flexible Paxos, 3)";
+    /// What was accepted in an earlier ballot counts in the present.
+    StaleAcceptedCounts = "slots-stale-accepted-counts", "accepted_of_earlier_ballot.txt",
+        "what was accepted counts in its own ballot, in each slot (Paxos Made Simple, 2.2)";
+
     // Learning.
 
     /// What was accepted in another ballot is taken for chosen when a leader says how far all is.
     ChosenInAnyBallot = "chosen-in-any-ballot", "chosen_in_another_ballot.txt",
         "that slots are chosen under a ballot says nothing of what was accepted in another (MPX-P01)";
+
+    // Reads.
+
+    /// The leader answers reads without asking whether it leads still.
+    ReadUnconfirmed = "slots-read-unconfirmed", "read_confirmed.txt",
+        "a read is answered once acceptors have confirmed that nobody else leads (MPX-P09)";
+    /// A read joins a round of heartbeats that is out already.
+    ReadJoinsRunningRound = "slots-read-joins-running-round", "read_of_running_round.txt",
+        "a round of heartbeats confirms the reads that came before it";
+    /// One acceptor less confirms reads than it takes for any phase 1 to need one of them.
+    ReadQuorumOffByOne = "slots-read-quorum-off-by-one", "read_by_quorum.txt",
+        "so many acceptors confirm a read that every phase 1 needs one of them";
+    /// A new leader answers reads before all is chosen that earlier ones may have had chosen.
+    ReadBeforeRecovery = "slots-read-before-recovery", "read_after_recovery.txt",
+        "a leader answers reads once all that earlier ones may have had chosen is (rule 8)";
+
+    // Leases.
+
+    /// A lease is counted from when an acceptor's answer came.
+    LeaseTimedAtAnswer = "slots-lease-timed-at-answer", "lease_timed_at_send.txt",
+        "a lease is counted from when the heartbeat was sent (MPX-P07)";
+    /// A lease lasts as long as the promise, whatever clocks do.
+    LeaseIgnoresDrift = "slots-lease-ignores-drift", "lease_drift.txt",
+        "a lease is shorter than the promise by as much as clocks differ";
+    /// One acceptor less grants a lease than it takes for any phase 1 to need one of them.
+    LeaseQuorumOffByOne = "slots-lease-quorum-off-by-one", "lease_by_quorum.txt",
+        "so many acceptors grant a lease that every phase 1 needs one of them (rule 9)";
+    /// A leader relies on its lease when it has told another to campaign.
+    LeaseThroughTransfer = "slots-lease-through-transfer", "lease_transfer.txt",
+        "a leader that hands over has no lease for the rest of its tenure (rule 9)";
 }

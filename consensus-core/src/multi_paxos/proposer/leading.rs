@@ -186,7 +186,7 @@ impl Leading {
     /// Notes what enough acceptors have accepted, and lets the node's learner know.
     fn choose(&mut self, state: &mut State, now: Time, out: &mut Effects<Role>) {
         let (before, own) = (self.chosen(), state.config.id());
-        let unheard = self.batches.choose(state.config.quorums().accept(), own);
+        let unheard = self.batches.choose(state.config.needed_to_choose(), own);
         let upto = self.chosen();
         if upto == before {
             return;

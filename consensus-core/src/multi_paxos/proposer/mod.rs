@@ -29,6 +29,7 @@ use self::{
     asking::Asking,
     canvassing::Canvassing,
     leading::Leading,
+    pledges::Page,
     preparing::{Elected, Preparing},
     state::State,
     timer::TimedOut,
@@ -36,6 +37,7 @@ use self::{
 };
 use super::{
     message::Message,
+    mutant::Mutant,
     record::Record,
     role::{Control, Role},
 };
@@ -43,6 +45,7 @@ use crate::{
     change::ChangeError,
     client::Admin,
     error::{RecoverError, SubmitError},
+    log::Index,
     members::NodeId,
     multi_paxos::Config,
     paxos::Ballot,
@@ -204,63 +207,92 @@ impl Proposer {
         }
         match message {
             Message::Heard { ballot } => return self.on_heard(now, ballot, out),
-            Message::Known { chosen, base } => self.state.on_known(chosen, base, out),
+            Message::Known { chosen, base } => return self.on_known(chosen, base, out),
             Message::TakeOver { ballot } => return self.on_take_over(ballot),
             Message::Nack { ballot, promised } => {
                 self.state.see(promised.round);
                 return self.on_nack(ballot);
             }
-            other => return self.on_answer(now, from, other, out),
+            Message::Support { ballot, chosen } => {
+                let Office::Canvassing(canvassing) = &mut self.office else { return Next::Stay };
+                return canvassing.on_support(&self.state, from, (ballot, chosen), out);
+            }
+            Message::Promise { ballot, first, votes, upto, last, base } => {
+                let page = Page { first, votes, upto, last, base };
+                return self.on_promise(from, ballot, page, out);
+            }
+            Message::Accepted { .. }
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => self.on_answer(now, from, message, out),
+            // Those are for acceptors and learners.
+            Message::Canvass { .. }
+            | Message::Prepare { .. }
+            | Message::Accept { .. }
+            | Message::Heartbeat { .. }
+            | Message::Recall { .. }
+            | Message::Forget { .. }
+            | Message::Voted { .. }
+            | Message::Chosen { .. }
+            | Message::Settled { .. }
+            | Message::Learn { .. }
+            | Message::Learned { .. }
+            | Message::Offer { .. }
+            | Message::Fetch { .. }
+            | Message::Part { .. } => {}
         }
-        match &self.office {
-            Office::Follower(_) | Office::Leading(_) => Next::Stay,
-            Office::Canvassing(canvassing) => canvassing.campaign(&self.state),
-            Office::Preparing(preparing) => preparing.lead(&self.state),
-        }
+        Next::Stay
     }
 
-    /// Takes what concerns one office: answers to what it asked, and questions that it can answer.
-    fn on_answer(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        message: Message,
-        out: &mut Effects<Role>,
-    ) -> Next {
+    /// Takes answers to those who lead or follow, and questions that leaders can answer. What is of
+    /// an office that is held no more, or of another ballot, is too late.
+    fn on_answer(&mut self, now: Time, from: NodeId, message: Message, out: &mut Effects<Role>) {
         let state = &mut self.state;
+        let stale = state.config.has_bug(Mutant::StaleAcceptedCounts);
         match (&mut self.office, message) {
-            (Office::Canvassing(canvassing), Message::Support { ballot, chosen }) => {
-                canvassing.on_support(state, from, (ballot, chosen), out)
-            }
-            (
-                Office::Preparing(preparing),
-                Message::Promise { ballot, first, votes, upto, last, base },
-            ) if ballot == preparing.ballot() => {
-                let page = pledges::Page { first, votes, upto, last, base };
-                preparing.on_promise(state, from, page, out)
+            (Office::Follower(asking), Message::ReadIndexReply { id, index }) => {
+                asking.on_reply(state, now, (id, index), out);
             }
             (Office::Leading(leading), Message::Accepted { ballot, first, last })
-                if ballot == leading.ballot() =>
+                if ballot == leading.ballot() || stale =>
             {
                 leading.on_accepted(state, now, (from, first, last), out);
-                Next::Stay
             }
             (Office::Leading(leading), Message::HeartbeatReply { ballot, round, promise })
                 if ballot == leading.ballot() =>
             {
                 leading.on_heartbeat_reply(state, now, from, (round, promise), out);
-                Next::Stay
             }
             (Office::Leading(leading), Message::ReadIndex { id, lease }) => {
                 leading.on_read_index(state, now, (from, id, lease), out);
-                Next::Stay
             }
-            (Office::Follower(asking), Message::ReadIndexReply { id, index }) => {
-                asking.on_reply(state, now, (id, index), out);
-                Next::Stay
-            }
-            // It is of an office that is held no more, or of another ballot.
-            (_, _) => Next::Stay,
+            (_, _) => {}
+        }
+    }
+
+    fn on_promise(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        page: Page,
+        out: &mut Effects<Role>,
+    ) -> Next {
+        let Office::Preparing(preparing) = &mut self.office else { return Next::Stay };
+        // What was promised in another ballot holds in that one.
+        let stale = self.state.config.has_bug(Mutant::StalePromiseCounts);
+        if ballot != preparing.ballot() && !stale {
+            return Next::Stay;
+        }
+        preparing.on_promise(&self.state, from, page, out)
+    }
+
+    /// The node's learner knows more.
+    fn on_known(&mut self, chosen: Index, base: Index, out: &mut Effects<Role>) -> Next {
+        self.state.on_known(chosen, base, out);
+        match &self.office {
+            Office::Follower(_) | Office::Leading(_) => Next::Stay,
+            Office::Canvassing(canvassing) => canvassing.campaign(&self.state),
+            Office::Preparing(preparing) => preparing.lead(&self.state),
         }
     }
 

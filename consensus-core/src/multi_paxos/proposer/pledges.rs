@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     log::Index,
     members::NodeId,
-    multi_paxos::{Value, Vote},
+    multi_paxos::{Config, Value, Vote, mutant::Mutant},
+    mutants::Bugs,
     paxos::Ballot,
 };
 
@@ -29,6 +30,7 @@ pub(super) struct Pledges {
     votes: BTreeMap<Index, (Ballot, Value)>,
     /// Slots up to here were let go by somebody: they are chosen.
     base: Index,
+    bugs: Bugs<Mutant>,
 }
 
 /// How many slots nobody has accepted anything in, at most, may lie before one in which somebody
@@ -37,28 +39,31 @@ const GAPS_MAX: u64 = 1 << 20;
 
 impl Pledges {
     /// Begins to ask `acceptors` for what they have from `first` on.
-    pub(super) fn begin(acceptors: impl Iterator<Item = NodeId>, first: Index) -> Self {
-        let next = acceptors.map(|acceptor| (acceptor, Some(first))).collect();
-        Self { next, votes: BTreeMap::new(), base: Index::ZERO }
+    pub(super) fn begin(config: &Config, first: Index) -> Self {
+        let next = config.acceptors().map(|acceptor| (acceptor, Some(first))).collect();
+        Self { next, votes: BTreeMap::new(), base: Index::ZERO, bugs: config.bugs() }
     }
 
     /// Takes one part of a promise; true if the acceptor has spoken of more than before.
     pub(super) fn take(&mut self, from: NodeId, page: Page) -> bool {
         let Some(Some(next)) = self.next.get_mut(&from).map(Option::as_mut) else { return false };
         // A part that does not follow the ones before says nothing of what lies between.
-        if page.first > *next {
+        if page.first > *next && !self.bugs.has(Mutant::PartSkipped) {
             return false;
         }
         // By their slots, wherever the parts of others begin (MPX-P08).
-        for Vote { slot, ballot, value } in page.votes {
+        for (place, Vote { slot, ballot, value }) in (0..).zip(page.votes) {
+            let by_place = self.bugs.has(Mutant::MergedByPosition);
+            let slot = if by_place { Index(page.first.0 + place) } else { slot };
+            let earliest = self.bugs.has(Mutant::EarliestVoteWins);
             match self.votes.get_mut(&slot) {
-                Some((latest, _)) if *latest >= ballot => {}
+                Some((latest, _)) if *latest >= ballot || earliest => {}
                 Some(vote) => *vote = (ballot, value),
                 None => drop(self.votes.insert(slot, (ballot, value))),
             }
         }
         self.base = self.base.max(page.base);
-        if page.upto >= page.last {
+        if page.upto >= page.last || self.bugs.has(Mutant::FirstPartIsAll) {
             self.next.insert(from, None);
             return true;
         }
@@ -95,6 +100,9 @@ impl Pledges {
         let (mut at, mut gaps) = (known, 0_u64);
         for (slot, (_, value)) in self.votes.range(known.next()..) {
             let gap = slot.0 - at.0 - 1;
+            if gap > 0 && self.bugs.has(Mutant::GapEndsRecovery) {
+                break;
+            }
             gaps = gaps.saturating_add(gap);
             if gaps > GAPS_MAX {
                 return None;

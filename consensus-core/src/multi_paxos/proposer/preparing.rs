@@ -53,7 +53,7 @@ impl Preparing {
             Summons::TimedOut(_) => None,
             Summons::Told(told) => Some(told.by()),
         };
-        let pledges = Pledges::begin(state.config.acceptors(), state.known.next());
+        let pledges = Pledges::begin(&state.config, state.known.next());
         let again = now + state.config.heartbeat();
         let preparing = Self { ballot, token, transfer, pledges, again };
         preparing.pledges.missing().for_each(|missing| preparing.ask(state, missing, out));
@@ -100,8 +100,13 @@ impl Preparing {
     /// Leads once enough have promised, and the node knows all that any of them let go: of that
     /// nobody says what was accepted, and it must not be proposed in (MPX-P02).
     pub(super) fn lead(&self, state: &State) -> Next {
-        let promised = self.pledges.complete() >= state.config.quorums().prepare();
-        if !promised || state.known < self.pledges.base() {
+        let short_by = usize::from(state.config.has_bug(Mutant::PromiseQuorumOffByOne));
+        let needed = (state.config.quorums().prepare() - short_by).max(1);
+        if self.pledges.complete() < needed {
+            return Next::Stay;
+        }
+        let blind = state.config.has_bug(Mutant::ForgottenReadAsNothing);
+        if state.known < self.pledges.base() && !blind {
             return Next::Stay;
         }
         let Some(values) = self.pledges.values_after(state.known) else {

@@ -117,7 +117,7 @@ impl Progress {
         let late = |owed: &mut Owed| owed.interval + PATIENCE <= interval;
         while let Some(owed) = self.owed.pop_front_if(late) {
             self.owed_bytes -= owed.bytes;
-            if let Some(batch) = batches.unchosen(owed.first, config.quorums().accept()) {
+            if let Some(batch) = batches.unchosen(owed.first, config.needed_to_choose()) {
                 self.propose((ballot, interval), batch, batches.chosen(), out);
             }
         }

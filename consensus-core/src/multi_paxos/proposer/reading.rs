@@ -12,7 +12,7 @@ use crate::{
     error::SubmitError,
     log::Index,
     members::NodeId,
-    multi_paxos::{Config, Message, Role},
+    multi_paxos::{Config, Message, Role, mutant::Mutant},
     process::{Effect, Effects},
     read::{Read, ReadLevel},
     time::Time,
@@ -26,16 +26,25 @@ impl Config {
     /// timeout by the acceptor's clock, which may be faster.
     pub(in crate::multi_paxos) fn lease_length(&self) -> Duration {
         let drift = u32::from(self.clock_drift());
+        let drift = if self.has_bug(Mutant::LeaseIgnoresDrift) { 0 } else { drift };
         (self.election_timeout() * (100 - drift) / 100).saturating_sub(MARGIN)
     }
 
     /// Returns the largest value that enough acceptors have reached for any phase 1 to need one of
     /// them.
-    fn reached<T: Ord + Copy + Default>(&self, reached: impl FnMut(NodeId) -> T) -> T {
+    fn reached<T: Ord + Copy + Default>(
+        &self,
+        off_by_one: Mutant,
+        reached: impl FnMut(NodeId) -> T,
+    ) -> T {
         let mut values: Vec<T> = self.acceptors().map(reached).collect();
         values.sort_unstable();
         // Those from here on are so many that fewer than a phase 1 needs are left.
-        values.get(self.quorums().prepare() - 1).copied().unwrap_or_default()
+        let short_by = usize::from(self.has_bug(off_by_one));
+        values
+            .get((self.quorums().prepare() - 1 + short_by).min(values.len() - 1))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -64,6 +73,10 @@ impl Leading {
                 out.push(Effect::ReadReady { ticket, at: self.chosen() });
             } else if self.reads.len() >= limit {
                 out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
+            } else if state.config.has_bug(Mutant::ReadUnconfirmed) && self.knows_all(state) {
+                out.push(Effect::ReadReady { ticket, at: self.chosen() });
+            } else if state.config.has_bug(Mutant::ReadJoinsRunningRound) {
+                self.reads.join(ticket);
             } else {
                 self.reads.push(ticket);
             }
@@ -100,18 +113,19 @@ impl Leading {
         }
         let Some(progress) = self.hear(from, now) else { return };
         progress.on_round(round);
-        self.on_promise(state, (from, round, promise));
+        self.on_promise((state, now), (from, round, promise));
         self.advance_reads(state, now, out);
     }
 
     /// Answers reads that acceptors have confirmed, and starts a round for those that wait.
     pub(super) fn advance_reads(&mut self, state: &mut State, now: Time, out: &mut Effects<Role>) {
-        // Until then something may be chosen of which this leader does not know.
-        if self.chosen() < self.begins {
+        if !self.knows_all(state) {
             return;
         }
         let progress = &self.progress;
-        let round = state.config.reached(|node| progress.get(&node).map_or(0, |it| it.round()));
+        let round = state.config.reached(Mutant::ReadQuorumOffByOne, |node| {
+            progress.get(&node).map_or(0, |it| it.round())
+        });
         if let Some((asked_at, at, reads)) = self.reads.confirmed(round) {
             state.confirm(asked_at, at);
             for ticket in reads.tickets {
@@ -126,14 +140,21 @@ impl Leading {
         }
     }
 
+    /// Tells whether this leader knows all that earlier ones may have had chosen.
+    fn knows_all(&self, state: &State) -> bool {
+        self.chosen() >= self.begins || state.config.has_bug(Mutant::ReadBeforeRecovery)
+    }
+
     /// Takes note of what an acceptor promises that answers the heartbeats of `round`.
     fn on_promise(
         &mut self,
-        state: &State,
+        (state, now): (&State, Time),
         (acceptor, round, promise): (NodeId, u64, Option<Duration>),
     ) {
         let (true, Some(promise)) = (state.config.lease(), promise) else { return };
         let Some(sent) = self.rounds.began(round) else { return };
+        let late = state.config.has_bug(Mutant::LeaseTimedAtAnswer);
+        let sent = if late { now } else { sent };
         // By the stricter of what the two declare.
         let length = state.config.lease_length().min(promise);
         let until = self.promised.entry(acceptor).or_default();
@@ -143,12 +164,14 @@ impl Leading {
     /// Returns until when nobody else can lead, as far as this leader knows; `None` if that is not
     /// known at all. It is long past where acceptors have gone silent.
     pub(super) fn lease_until(&self, state: &State) -> Option<Time> {
-        let knows_all = self.chosen() >= self.begins;
-        if !state.config.lease() || !knows_all || self.is_lease_void {
+        let lasts = state.config.has_bug(Mutant::LeaseThroughTransfer);
+        if !state.config.lease() || !self.knows_all(state) || self.is_lease_void && !lasts {
             return None;
         }
         let promised = &self.promised;
-        Some(state.config.reached(|node| promised.get(&node).copied().unwrap_or_default()))
+        Some(state.config.reached(Mutant::LeaseQuorumOffByOne, |node| {
+            promised.get(&node).copied().unwrap_or_default()
+        }))
     }
 
     /// Tells whether nobody else can lead by `now`, which is no earlier than what asks.

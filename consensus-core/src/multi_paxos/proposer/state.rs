@@ -5,7 +5,7 @@ use crate::{
     error::{RecoverError, SubmitError},
     log::Index,
     members::NodeId,
-    multi_paxos::{Config, Message, Record, Role},
+    multi_paxos::{Config, Message, Record, Role, mutant::Mutant},
     paxos::{Ballot, Round},
     process::{Effect, Effects, Ticket, Token},
     time::Time,
@@ -61,7 +61,9 @@ impl State {
                 let reason = "its round is before one that was used";
                 return Err(RecoverError::Contradiction { token: token.0, reason });
             }
-            used = round;
+            if !config.has_bug(Mutant::RoundForgottenOnRestart) {
+                used = round;
+            }
             first = first.or(Some(token));
             last = token;
         }
