@@ -121,3 +121,43 @@ impl Batches {
         unheard
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(number: u64) -> NodeId {
+        NodeId::new(number).expect("tests use positive ids")
+    }
+
+    fn values(count: usize) -> Vec<Value> {
+        vec![Value::Command("1234".into()); count]
+    }
+
+    // Goal: a slot is chosen once enough distinct acceptors have accepted it, in whichever order,
+    // and the prefix of chosen slots ends before the first that is not.
+    #[test]
+    fn chosen_slots_make_a_prefix() {
+        let mut batches = Batches::begin(Index(10));
+        batches.push(values(5), 24);
+        let places: Vec<_> = batches.from(Index(11)).map(|it| (it.first.0, it.last.0)).collect();
+        assert_eq!(places, [(11, 12), (13, 14), (15, 15)], "two fill a batch");
+        for by in [1, 1, 2] {
+            batches.accept(node(by), Index(13), Index(14));
+        }
+        assert!(batches.choose(2, node(1)).is_empty());
+        assert_eq!(batches.chosen(), Index(10));
+        assert!(batches.unchosen(Index(13), 2).is_none());
+        assert!(batches.unchosen(Index(15), 2).is_some());
+        batches.accept(node(2), Index(1), Index(12));
+        batches.accept(node(3), Index(11), Index(13));
+        let unheard = batches.choose(2, node(1));
+        assert_eq!(unheard.iter().map(|(first, _)| first.0).collect::<Vec<_>>(), [11]);
+        assert_eq!((batches.chosen(), batches.last()), (Index(14), Index(15)));
+        assert_eq!(batches.bytes(), 12);
+        batches.accept(node(1), Index(14), Index(u64::MAX));
+        batches.accept(node(2), Index(15), Index(15));
+        assert!(batches.choose(2, node(1)).is_empty());
+        assert!(batches.is_empty() && batches.bytes() == 0);
+    }
+}

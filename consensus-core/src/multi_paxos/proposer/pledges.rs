@@ -114,3 +114,89 @@ impl Pledges {
         Some(values)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{members::Members, paxos::Round, process::GroupId};
+
+    fn node(number: u64) -> NodeId {
+        NodeId::new(number).expect("tests use positive ids")
+    }
+
+    fn pledges(first: u64) -> Pledges {
+        let members = Members::new((1..=3).map(node)).expect("there are three");
+        let config = Config::builder(node(1), GroupId(1), members).build().expect("it is valid");
+        Pledges::begin(&config, Index(first))
+    }
+
+    fn vote(slot: u64, round: u64) -> Vote {
+        let ballot = Ballot { round: Round(round), node: node(1) };
+        let value = Value::Command(format!("{slot}@{round}").into());
+        Vote { slot: Index(slot), ballot, value }
+    }
+
+    fn page(first: u64, votes: Vec<Vote>, upto: u64, last: u64) -> Page {
+        let (first, upto, last) = (Index(first), Index(upto), Index(last));
+        Page { first, votes, upto, last, base: Index::ZERO }
+    }
+
+    fn texts(pledges: &Pledges, known: u64) -> Vec<String> {
+        let values = pledges.values_after(Index(known)).expect("the gaps are few");
+        let text = |value: Value| match value {
+            Value::NoOp => "-".to_owned(),
+            Value::Command(command) => String::from_utf8_lossy(&command).into_owned(),
+        };
+        values.into_iter().map(text).collect()
+    }
+
+    // Goal: of each slot the latest ballot counts, gaps are filled, and what is known is left out,
+    // wherever the parts of promises begin and in whichever order they come (MPX-P03, MPX-P08).
+    #[test]
+    fn votes_are_put_together_by_slots() {
+        let parts = [
+            (1, page(3, vec![vote(3, 1), vote(5, 1), vote(7, 4)], 7, 7)),
+            (2, page(3, vec![vote(5, 2), vote(8, 2)], 8, 8)),
+            (3, page(3, vec![], 2, 2)),
+        ];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let mut pledges = pledges(3);
+            for place in order {
+                let (from, part) = &parts[place];
+                let Page { first, votes, upto, last, base } = part;
+                let (first, upto, last, base) = (*first, *upto, *last, *base);
+                assert!(
+                    pledges
+                        .take(node(*from), Page { first, votes: votes.clone(), upto, last, base })
+                );
+            }
+            assert_eq!(pledges.complete(), 3);
+            assert_eq!(texts(&pledges, 2), ["3@1", "-", "5@2", "-", "7@4", "8@2"]);
+            assert_eq!(texts(&pledges, 5), ["-", "7@4", "8@2"]);
+            assert_eq!(texts(&pledges, 8), Vec::<String>::new());
+        }
+    }
+
+    // Goal: an acceptor counts once all parts of its promise have come, each after those before it.
+    #[test]
+    fn parts_count_in_their_order() {
+        let mut pledges = pledges(1);
+        assert!(!pledges.take(node(1), page(3, vec![vote(3, 1)], 3, 3)), "the first is missing");
+        assert_eq!(pledges.complete(), 0);
+        assert!(pledges.take(node(1), page(1, vec![vote(1, 1)], 2, 3)));
+        assert_eq!(pledges.missing_of(node(1)), Some(Index(3)));
+        assert!(!pledges.take(node(1), page(1, vec![vote(1, 1)], 2, 3)), "it is the same again");
+        assert!(pledges.take(node(1), page(3, vec![vote(3, 1)], 3, 3)));
+        assert_eq!((pledges.complete(), pledges.missing_of(node(1))), (1, None));
+        assert!(!pledges.take(node(9), page(1, vec![vote(9, 9)], 9, 9)), "it is no acceptor");
+        assert_eq!(texts(&pledges, 0), ["1@1", "-", "3@1"]);
+    }
+
+    // Goal: slots that nobody can have come to make no leader propose without an end.
+    #[test]
+    fn gaps_are_bounded() {
+        let mut pledges = pledges(1);
+        pledges.take(node(1), page(1, vec![vote(1, 1), vote(u64::MAX - 1, 1)], u64::MAX - 1, 2));
+        assert_eq!(pledges.values_after(Index::ZERO), None);
+    }
+}
