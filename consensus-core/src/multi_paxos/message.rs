@@ -23,6 +23,9 @@ pub enum Value {
 }
 
 impl Value {
+    /// About how many bytes a value takes in a message besides its command.
+    pub(super) const BESIDES_COMMAND: usize = 5;
+
     /// Returns the bytes of the command.
     pub fn size(&self) -> usize {
         match self {
@@ -216,6 +219,9 @@ pub enum Message {
     Learn {
         /// The first slot that it does not know.
         first: Index,
+        /// Whether it has lost its state to its disk: it needs a snapshot, whatever values there
+        /// are.
+        state: bool,
     },
     /// Answers [`Message::Learn`]: these are chosen.
     Learned {
@@ -348,7 +354,7 @@ impl Message {
             Self::Accepted { ballot, first, last } => {
                 ballot.is_plausible() && *first > Index::ZERO && first <= last && last.0 < u64::MAX
             }
-            Self::Learn { first } => *first > Index::ZERO,
+            Self::Learn { first, .. } => *first > Index::ZERO,
             Self::Learned { first, values, .. } => fits(first, values),
             Self::Recall { .. }
             | Self::Forget { .. }

@@ -30,6 +30,7 @@ mod proposer;
 mod record;
 mod role;
 mod simulated;
+mod votes;
 mod wire;
 
 pub use acceptor::Acceptor;

@@ -49,6 +49,36 @@ crate::mutants::mutants! {
     PromiseNotDurable = "slots-promise-not-durable", "promise_durable.txt",
         "a promise is durable before the proposer hears of it (Paxos Made Simple, 2.5)";
 
+    /// A restart brings back what was accepted, and no promises.
+    PromiseNotBroughtBack = "slots-promise-not-brought-back", "promise_after_restart.txt",
+        "a restart brings back what was promised (Paxos Made Simple, 2.5)";
+    /// An acceptor promises itself to an earlier ballot than before.
+    PromiseGoesBack = "slots-promise-goes-back", "promise_later_only.txt",
+        "an acceptor promises itself to later ballots only (Paxos Made Simple, 2.2)";
+    /// An acceptor accepts in an earlier ballot than it has promised itself to.
+    PromiseIgnoredByAccept = "slots-promise-ignored-by-accept", "promise_kept.txt",
+        "whoever has promised accepts nothing of earlier ballots, in no slot (Paxos Made Simple, 2.2)";
+    /// An acceptor says that it follows a leader, although it has promised itself to a later ballot.
+    PromiseIgnoredByHeartbeat = "slots-promise-ignored-by-heartbeat", "promise_before_heartbeat.txt",
+        "whoever has promised a later ballot confirms no read of an earlier leader (MPX-P09)";
+    /// Who accepts in a later ballot than it has promised is bound by the old promise only.
+    AcceptLeavesPromise = "slots-accept-leaves-promise", "accept_promises.txt",
+        "whoever accepts takes part in no earlier ballot any more (T04, PAX-P01)";
+    /// What is accepted is said before it is on the disk.
+    AcceptedNotDurable = "slots-accepted-not-durable", "accepted_durable.txt",
+        "what is accepted is durable before it counts (Paxos Made Simple, 2.5)";
+    /// Where slots were let go, an acceptor speaks as if nothing had been accepted there.
+    ForgottenNotSaid = "slots-forgotten-not-said", "promise_says_what_is_gone.txt",
+        "a promise says which slots were let go (MPX-P02)";
+    /// An acceptor promises itself to another although it is loyal to a leader.
+    PrepareBreaksLoyalty = "slots-prepare-breaks-loyalty", "loyal_while_leased.txt",
+        "who lets a leader rely on it takes part in no other ballot meanwhile (rule 9)";
+    /// A restart forgets whom an acceptor was loyal to.
+    LoyaltyForgottenOnRestart = "slots-loyalty-forgotten-on-restart", "loyal_after_restart.txt",
+        "an acceptor that starts again keeps what it let a leader rely on (MPX-P06)";
+    /// The acceptor forgets slots before it is durable that a snapshot stands for them.
+    ForgetsBeforeSnapshotRests = "slots-forgets-before-snapshot-rests", "forget_after_snapshot.txt",
+        "slots are forgotten once the record of their snapshot is durable (rule 11)";
     /// For a leader one acceptor less than a quorum chooses.
     AcceptQuorumOffByOne = "slots-accept-quorum-off-by-one", "accepted_by_quorum.txt",
         "a slot is chosen when a quorum of the second phase has accepted it (Flexible Paxos, 3)";

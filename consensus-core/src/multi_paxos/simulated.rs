@@ -192,7 +192,9 @@ fn describe(message: &Message) -> String {
         }
         Message::Chosen { ballot, upto } => format!("Chosen {ballot} up to {upto}"),
         Message::Settled { ballot, upto, .. } => format!("Settled {ballot} up to {upto}"),
-        Message::Learn { first } => format!("Learn from {first}"),
+        Message::Learn { first, state } => {
+            format!("Learn from {first}{}", if *state { ", has no state" } else { "" })
+        }
         Message::Learned { first, values, chosen } => {
             format!("Learned from {first}: {}, chosen {chosen}", described(values))
         }

@@ -38,8 +38,7 @@ impl Decode for Value {
 
 /// Returns about how many bytes [`put_values`] appends.
 pub(super) fn values_bytes(values: &[Value]) -> usize {
-    const BESIDES_COMMAND: usize = 5;
-    4 + values.iter().map(|value| BESIDES_COMMAND + value.size()).sum::<usize>()
+    4 + values.iter().map(|value| Value::BESIDES_COMMAND + value.size()).sum::<usize>()
 }
 
 /// Appends how many values there are, then each.
@@ -206,9 +205,10 @@ impl Encode for Message {
                     put_u64(out, ticket.0);
                 }
             }
-            Self::Learn { first } => {
+            Self::Learn { first, state } => {
                 out.push(20);
                 put_slots(out, &[*first]);
+                out.push(u8::from(*state));
             }
             Self::Learned { first, values, chosen } => {
                 out.push(21);
@@ -309,7 +309,7 @@ impl Decode for Message {
                 }
                 Self::Settled { ballot, upto, tickets }
             }
-            20 => Self::Learn { first: take_index(input)? },
+            20 => Self::Learn { first: take_index(input)?, state: take_bool(input)? },
             21 => {
                 let (first, chosen) = (take_index(input)?, take_index(input)?);
                 Self::Learned { first, values: take_values(input)?, chosen }
