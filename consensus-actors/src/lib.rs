@@ -53,6 +53,7 @@ mod inbox;
 mod journal;
 mod json;
 mod memory;
+mod multi_paxos;
 mod node;
 #[cfg(test)]
 mod paused;

@@ -4,6 +4,7 @@ use actix::Recipient;
 use consensus_core::{
     Input, NodeId, Read, Ticket,
     client::Admin,
+    ensemble::Entry,
     raft::{self, Control, Raft, Role},
     snapshot::Cut,
 };
@@ -43,8 +44,9 @@ impl Hosted for Raft {
         Input::Control(Control::Read(reads))
     }
 
-    fn reach(peer: NodeId, present: bool) -> Input<Self> {
-        Input::Control(if present { Control::Alive(peer) } else { Control::Silent(peer) })
+    fn reach(peer: NodeId, present: bool) -> Option<Input<Self>> {
+        let control = if present { Control::Alive(peer) } else { Control::Silent(peer) };
+        Some(Input::Control(control))
     }
 
     fn behind(behind: bool) -> Input<Self> {
@@ -53,6 +55,10 @@ impl Hosted for Raft {
 
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self> {
         Input::Control(Control::of(ticket, admin))
+    }
+
+    fn wrote(record: &[u8]) -> bool {
+        !Entry::<raft::Record>::is_encoded_in(record)
     }
 
     fn snapshot(&self) -> Option<Cut> {

@@ -37,14 +37,18 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Makes the input that asks for reads.
     fn read(reads: Vec<Read>) -> Input<Self>;
 
-    /// Makes the input that tells whether a peer is present, or silent.
-    fn reach(peer: consensus_core::NodeId, present: bool) -> Input<Self>;
+    /// Makes the input that tells whether a peer is present, or silent, where that concerns the
+    /// protocol.
+    fn reach(peer: consensus_core::NodeId, present: bool) -> Option<Input<Self>>;
 
     /// Makes the input that tells whether the replica has more to apply than it may.
     fn behind(behind: bool) -> Input<Self>;
 
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
+
+    /// Tells whether an encoded record is one of this protocol's.
+    fn wrote(record: &[u8]) -> bool;
 
     /// Returns the point that a rebuilt replica's log rests on: its state there is in a snapshot.
     fn snapshot(&self) -> Option<Cut>;
@@ -294,7 +298,7 @@ where
                     Err(next) => {
                         let durable = post.release().map(|upto| Input::Persisted { upto });
                         let rest = durable.into_iter().chain(inputs).collect();
-                        return Err(Self::pass_on(next, post, rest, ctx));
+                        return Err(Self::pass_on(next.into(), post, rest, ctx));
                     }
                 }
             }
@@ -352,7 +356,7 @@ where
             Delivery::Inputs(inputs) | Delivery::Forwarded(inputs) => self.take(inputs, ctx),
             Delivery::Inspect(answer) => match &self.tenure {
                 Tenure::Held { held, .. } => {
-                    let known = held.as_ref().map(|(role, _)| role.followers());
+                    let known = held.as_ref().map(|(role, post)| role.followers(&post.state));
                     answer.send(known.unwrap_or_default()).ok();
                 }
                 Tenure::Over { successor, .. } => successor.do_send(Delivery::Inspect(answer)),

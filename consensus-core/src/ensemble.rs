@@ -9,6 +9,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    convert::Infallible,
     fmt,
 };
 
@@ -17,8 +18,10 @@ use bytes::Bytes;
 use crate::{
     codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
     error::RecoverError,
+    log::Index,
     members::NodeId,
     process::{Effect, Effects, Input, Process, Seat, Status, Token},
+    role::{Next, Role, Seated, Step},
     time::Time,
 };
 
@@ -44,6 +47,11 @@ pub trait Roles: Process {
 
     /// Adds what operators are told of this role.
     fn tell(&self, status: &mut Status);
+
+    /// Returns how far each other node is known to have the log, where this role knows.
+    fn followers(&self) -> Vec<(NodeId, Index)> {
+        Vec::new()
+    }
 }
 
 /// A record of a role, as it stands in the journal of its node.
@@ -57,13 +65,24 @@ pub struct Entry<R> {
     pub record: R,
 }
 
+/// What the encoding of a record begins with, added to the seat: no record of a protocol with one
+/// seat begins so, and none is taken for the other.
+const MARK: u8 = 0x40;
+
+impl<R> Entry<R> {
+    /// Tells whether an encoded record is of roles that stand side by side.
+    pub fn is_encoded_in(record: &[u8]) -> bool {
+        record.first().is_some_and(|tag| *tag >= MARK)
+    }
+}
+
 impl<R: Encode> Encode for Entry<R> {
     fn size_hint(&self) -> usize {
         9 + self.record.size_hint()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.seat.0);
+        out.push(MARK + self.seat.0);
         put_u64(out, self.token.0);
         self.record.encode(out);
     }
@@ -71,13 +90,19 @@ impl<R: Encode> Encode for Entry<R> {
 
 impl<R: Decode> Decode for Entry<R> {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        let tag = take_u8(input)?;
+        let unknown = DecodeError::UnknownTag { what: "record of a role", tag };
         Ok(Self {
-            seat: Seat(take_u8(input)?),
+            seat: tag.checked_sub(MARK).map(Seat).ok_or(unknown)?,
             token: Token(take_u64(input)?),
             record: R::decode(input)?,
         })
     }
 }
+
+/// Holds the seat of an [`Ensemble`], for good.
+#[derive(Clone, Copy, Debug)]
+pub struct Together;
 
 /// The roles that a node has of a group.
 #[derive(Clone, Debug)]
@@ -300,3 +325,52 @@ impl<R: Roles> Ensemble<R> {
         }
     }
 }
+
+impl<R: Roles> Seated for Ensemble<R> {
+    type State = Self;
+    type Role = Together;
+
+    fn into_parts(self) -> (Self, Together) {
+        (self, Together)
+    }
+
+    /// There is nobody to take the seat.
+    fn preempt(_: &mut Self, _: Time, _: &Input<Self>, _: &mut Effects<Self>) -> Option<Together> {
+        None
+    }
+
+    fn status(ensemble: &Self, _: &'static str) -> Status {
+        ensemble.status()
+    }
+}
+
+impl<R: Roles> Step<Ensemble<R>> for Together {
+    fn name(&self) -> &'static str {
+        "ensemble"
+    }
+
+    fn step(
+        &mut self,
+        ensemble: &mut Ensemble<R>,
+        now: Time,
+        input: Input<Ensemble<R>>,
+        out: &mut Effects<Ensemble<R>>,
+    ) -> Next<Ensemble<R>> {
+        Process::step(ensemble, now, input, out);
+        Next::Stay
+    }
+
+    fn followers(&self, ensemble: &Ensemble<R>) -> Vec<(NodeId, Index)> {
+        ensemble.roles().flat_map(Roles::followers).collect()
+    }
+
+    fn retire(&mut self, _: &mut Ensemble<R>, _: &mut Effects<Ensemble<R>>) {}
+}
+
+impl From<Infallible> for Together {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl<R: Roles> Role<Ensemble<R>> for Together {}

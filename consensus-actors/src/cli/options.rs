@@ -217,6 +217,11 @@ pub(super) struct Dev {
     /// Where the nodes keep their data; a fresh temporary directory if not given.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// The protocol of all groups: raft or multi_paxos.
+    ///
+    /// If not given, what the configuration says, then what the application does.
+    #[arg(long, value_name = "NAME")]
+    pub(super) protocol: Option<String>,
     /// Leaves a node that died down.
     #[arg(long)]
     pub(super) no_restart: bool,

@@ -11,6 +11,8 @@ use consensus_core::{
     client::{Attempt, Patience},
     codec::Decode,
     journal::Recovered,
+    multi_paxos,
+    paxos::Quorums,
     raft::{self, Raft},
 };
 
@@ -20,6 +22,7 @@ use super::{
     wiring::{GroupInlet, GroupOutlets},
 };
 use crate::{
+    Protocol,
     abort::AbortOnPanic,
     archive::{Archive, Open, Workers},
     client::Client,
@@ -28,13 +31,14 @@ use crate::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CATCH_UP_SLACK, CHECK_QUORUM,
-            CLOCK_DRIFT, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, LEASE, OWN_THREAD, PRE_VOTE,
-            PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, REST, SNAPSHOT_BYTES, SNAPSHOT_EVERY,
-            SNAPSHOT_KEEP,
+            CLOCK_DRIFT, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, LEASE, OWN_THREAD, PHASE1, PHASE2,
+            PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, PROTOCOL, REST, SNAPSHOT_BYTES,
+            SNAPSHOT_EVERY, SNAPSHOT_KEEP,
         },
     },
     error::{Code, Error, Result},
     journal::Records,
+    multi_paxos::MultiPaxos,
     replica::{Keeping, Place, Proposer, Replica},
     replicated::Replicated,
     role::{Hosted, Labels, Post},
@@ -116,14 +120,18 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             }
             let mut said = said?;
             said.set_of_type(&name, S::SETTINGS)?;
+            if S::PROTOCOL != Protocol::Raft {
+                said.set_of_type(&name, &[(PROTOCOL.key.name, S::PROTOCOL.name())])?;
+            }
             let (name_there, said_there) = (name.clone(), said.clone());
             let host =
                 Host::<S> { name: name_there, said: said_there, arbiter, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
             shared.configure(&name, said)?;
-            let group =
-                HostedGroup::new(name.clone(), client.clone(), board, shared.identity.clone());
+            let protocol = shared.protocol_of(&name);
+            let (label, identity) = (name.clone(), shared.identity.clone());
+            let group = HostedGroup::new((label, protocol), client.clone(), board, identity);
             shared.groups().insert(name, Arc::new(group));
             Ok(S::Client::from(client))
         })
@@ -201,8 +209,9 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
             return Err(Error::new(Code::GroupExists, message));
         }
         self.settings.add(&name, host.said)?;
-        match S::PROTOCOL {
-            crate::Protocol::Raft => self.host_raft(name, group, host.arbiter),
+        match self.settings.group(&name).get(&PROTOCOL) {
+            Protocol::Raft => self.host_raft(name, group, host.arbiter),
+            Protocol::MultiPaxos => self.host_multi_paxos(name, group, host.arbiter),
         }
     }
 }
@@ -249,6 +258,49 @@ impl NodeActor {
         self.seat(process, (name, group), arbiter)
     }
 
+    fn host_multi_paxos<S: Replicated>(
+        &mut self,
+        name: String,
+        group: GroupId,
+        arbiter: Option<ArbiterHandle>,
+    ) -> Result<(Client<S>, Arc<Board>)> {
+        let invalid =
+            |reason: String| Error::new(Code::Config, format!("group {name:?}: {reason}"));
+        let membership = self.first_membership();
+        if membership.is_empty() {
+            return Err(invalid(
+                "the members of a group under multi_paxos do not change, so a node that joins later \
+                 has none of it; host it on the nodes that founded the cluster, or under raft"
+                    .to_owned(),
+            ));
+        }
+        let reads_from = self.draw()? >> 1;
+        let settings = self.settings.group(&name);
+        let majority = membership.voters().majority() as u64;
+        let quorum = |setting| usize_of(settings.find(setting).unwrap_or(majority));
+        let quorums = Quorums::new(membership.voters(), quorum(&PHASE1), quorum(&PHASE2));
+        let quorums = quorums.map_err(|error| invalid(format!("phase1 and phase2: {error}")))?;
+        let config = multi_paxos::Config::builder(self.settings.id, group, membership)
+            .quorums(quorums)
+            .reads_from(reads_from)
+            .election_timeout(settings.get(&ELECTION_TIMEOUT))
+            .heartbeat(settings.get(&HEARTBEAT))
+            .lease(settings.get(&LEASE))
+            .clock_drift(u8::try_from(settings.get(&CLOCK_DRIFT)).unwrap_or(u8::MAX))
+            .priority(u8::try_from(settings.get(&PRIORITY)).unwrap_or(u8::MAX))
+            .accept_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
+            .accept_window(usize_of(settings.get(&APPEND_WINDOW)))
+            .accept_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
+            .proposals_max(usize_of(settings.get(&PROPOSALS_MAX)))
+            .proposals_bytes_max(usize_of(settings.get(&PROPOSALS_BYTES_MAX).0))
+            .snapshot_entries(settings.get(&SNAPSHOT_EVERY))
+            .snapshot_bytes(usize_of(settings.get(&SNAPSHOT_BYTES).0))
+            .build()
+            .map_err(|error| invalid(error.to_string()))?;
+        let process = self.recover::<MultiPaxos>(config, &name, group)?;
+        self.seat(process, (name, group), arbiter)
+    }
+
     fn draw(&mut self) -> Result<u64> {
         (self.draw)().map_err(|error| {
             Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
@@ -281,6 +333,16 @@ impl NodeActor {
             );
             Error::new(Code::JournalCorrupt, message)
         };
+        let found = self.recovered.records.get(&group).into_iter().flatten();
+        if found.clone().any(|(_, bytes)| !P::wrote(bytes)) {
+            let message = format!(
+                "group {name:?} of this data directory is replicated by another protocol than {}; \
+                 set `protocol` as it was, since a group keeps its protocol for as long as it has \
+                 data, or host the state under another name",
+                self.settings.group(name).get(&PROTOCOL).name()
+            );
+            return Err(Error::new(Code::Config, message));
+        }
         let mut records = Vec::new();
         for (token, bytes) in self.recovered.records.get(&group).into_iter().flatten() {
             let record = P::Record::decode_all(bytes.clone());

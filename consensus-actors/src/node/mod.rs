@@ -39,9 +39,12 @@ pub(crate) use wish::{Effect, Part, Wish};
 use crate::{
     archive::Shown,
     clock::NodeClock,
-    config::{Layers, Settings, table::SHUTDOWN_GRACE},
+    config::{
+        Layers, Settings,
+        table::{PROTOCOL, SHUTDOWN_GRACE},
+    },
     error::{Code, Error, Result},
-    replicated::Replicated,
+    replicated::{Protocol, Replicated},
     sync::lock,
     transport::{Identity, Network, REMOVED, Standing, guest::Places},
 };
@@ -290,6 +293,11 @@ impl Shared {
     /// Adds what code says of a group that is hosted.
     fn configure(&self, group: &str, said: Layers) -> Result {
         lock(&self.settings).add(group, said)
+    }
+
+    /// Returns the protocol that replicates a group.
+    fn protocol_of(&self, group: &str) -> Protocol {
+        lock(&self.settings).group(group).get(&PROTOCOL)
     }
 
     /// Returns which settings count, and where each comes from.

@@ -156,7 +156,9 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
     }
 
     fn reach(&self, peer: NodeId, present: bool) {
-        self.seat.send(vec![P::reach(peer, present)]);
+        if let Some(input) = P::reach(peer, present) {
+            self.seat.send(vec![input]);
+        }
     }
 }
 

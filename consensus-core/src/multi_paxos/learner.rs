@@ -30,4 +30,9 @@ impl Learner {
 
     /// Adds what operators are told of this role.
     pub(super) fn tell(&self, _status: &mut Status) {}
+
+    /// Returns the point that the log rests on: the state there is in a snapshot.
+    pub fn snapshot(&self) -> Option<&crate::snapshot::Cut> {
+        None
+    }
 }

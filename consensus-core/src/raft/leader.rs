@@ -369,7 +369,7 @@ impl Step<Raft> for Leader {
         "leader"
     }
 
-    fn followers(&self) -> Vec<(NodeId, Index)> {
+    fn followers(&self, _: &State) -> Vec<(NodeId, Index)> {
         self.progress().map(|(peer, progress)| (peer, progress.matched())).collect()
     }
 
