@@ -39,10 +39,7 @@ pub trait Roles: Process {
     /// Returns the node.
     fn node(common: &Self::Common) -> NodeId;
 
-    /// Returns the seat that a message is for.
-    fn addressee(message: &Self::Message) -> Seat;
-
-    /// Returns the seats that an input of the host is for.
+    /// Returns the seats that an input of the host is for; of messages it is not asked.
     fn concerned(input: &Input<Self>) -> &'static [Seat];
 
     /// Adds what operators are told of this role.
@@ -51,6 +48,32 @@ pub trait Roles: Process {
     /// Returns how far each other node is known to have the log, where this role knows.
     fn followers(&self) -> Vec<(NodeId, Index)> {
         Vec::new()
+    }
+}
+
+/// A message, and the seat that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressed<M> {
+    /// The seat.
+    pub seat: Seat,
+    /// What it says.
+    pub message: M,
+}
+
+impl<M: Encode> Encode for Addressed<M> {
+    fn size_hint(&self) -> usize {
+        1 + self.message.size_hint()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(MARK + self.seat.0);
+        self.message.encode(out);
+    }
+}
+
+impl<M: Decode> Decode for Addressed<M> {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        Ok(Self { seat: take_seat(input)?, message: M::decode(input)? })
     }
 }
 
@@ -65,9 +88,15 @@ pub struct Entry<R> {
     pub record: R,
 }
 
-/// What the encoding of a record begins with, added to the seat: no record of a protocol with one
-/// seat begins so, and none is taken for the other.
+/// What encodings begin with, added to the seat: no record or message of a protocol with one seat
+/// begins so, and none is taken for the other.
 const MARK: u8 = 0x40;
+
+fn take_seat(input: &mut Bytes) -> Result<Seat, DecodeError> {
+    let tag = take_u8(input)?;
+    let unknown = DecodeError::UnknownTag { what: "seat", tag };
+    tag.checked_sub(MARK).map(Seat).ok_or(unknown)
+}
 
 impl<R> Entry<R> {
     /// Tells whether an encoded record is of roles that stand side by side.
@@ -90,10 +119,8 @@ impl<R: Encode> Encode for Entry<R> {
 
 impl<R: Decode> Decode for Entry<R> {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
-        let tag = take_u8(input)?;
-        let unknown = DecodeError::UnknownTag { what: "record of a role", tag };
         Ok(Self {
-            seat: tag.checked_sub(MARK).map(Seat).ok_or(unknown)?,
+            seat: take_seat(input)?,
             token: Token(take_u64(input)?),
             record: R::decode(input)?,
         })
@@ -188,7 +215,7 @@ impl<R: Roles> Ensemble<R> {
                 let after = after.and_then(|token| self.members.get(&seat)?.number(token));
                 let after = after.filter(|token| *token > self.durable);
                 if to.node != self.node {
-                    Effect::Send { to, message, after }
+                    Effect::Send { to, message: Addressed { seat: to.seat, message }, after }
                 } else {
                     return match after {
                         Some(token) => self.held.push_back((token, to.seat, message)),
@@ -247,7 +274,7 @@ impl<R: Roles> Ensemble<R> {
 
 impl<R: Roles> Process for Ensemble<R> {
     type Config = R::Common;
-    type Message = R::Message;
+    type Message = Addressed<R::Message>;
     type Record = Entry<R::Record>;
     type Control = R::Control;
 
@@ -300,8 +327,11 @@ impl<R: Roles> Process for Ensemble<R> {
                 self.on_persisted(upto, now, out);
                 return self.converse(now, out);
             }
+            Input::Receive { from, message: Addressed { seat, message } } => {
+                self.feed(seat, now, Input::Receive { from, message }, out);
+                return self.converse(now, out);
+            }
             Input::Tick => Input::Tick,
-            Input::Receive { from, message } => Input::Receive { from, message },
             Input::Submit(submissions) => Input::Submit(submissions),
             Input::Snapshot(report) => Input::Snapshot(report),
             Input::Control(control) => Input::Control(control),

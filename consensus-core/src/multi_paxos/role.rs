@@ -85,22 +85,13 @@ impl Roles for Role {
         config.id()
     }
 
-    fn addressee(message: &Message) -> Seat {
-        message.seat()
-    }
-
     fn concerned(input: &Input<Self>) -> &'static [Seat] {
         match input {
             Input::Tick => Self::SEATS,
-            Input::Receive { message, .. } => match message.seat() {
-                PROPOSER => &[PROPOSER],
-                ACCEPTOR => &[ACCEPTOR],
-                _ => &[LEARNER],
-            },
             Input::Submit(_) => &[PROPOSER],
             Input::Snapshot(_) => &[LEARNER],
-            // Each role is told of its own records.
-            Input::Persisted { .. } => &[],
+            // Messages are addressed, and each role is told of its own records.
+            Input::Receive { .. } | Input::Persisted { .. } => &[],
             Input::Control(control) => match control {
                 Control::Read(_) | Control::Admin(..) | Control::Resign(_) => &[PROPOSER],
                 Control::StorageFull(_) => Self::SEATS,
