@@ -10,7 +10,7 @@ use consensus_core::{
 };
 
 use crate::{
-    role::{Hosted, Post, RoleActor},
+    role::{Hosted, Post, RoleActor, Serving},
     seat::Delivery,
 };
 
@@ -29,6 +29,16 @@ impl Hosted for MultiPaxos {
         false
     }
 
+    fn wrote(record: &[u8]) -> bool {
+        Entry::<Record>::is_encoded_in(record)
+    }
+
+    fn storage_full(full: bool) -> Option<Input<Self>> {
+        Some(Input::Control(Control::StorageFull(full)))
+    }
+}
+
+impl Serving for MultiPaxos {
     fn read(reads: Vec<Read>) -> Input<Self> {
         Input::Control(Control::Read(reads))
     }
@@ -45,10 +55,6 @@ impl Hosted for MultiPaxos {
         Input::Control(Control::Admin(ticket, admin))
     }
 
-    fn wrote(record: &[u8]) -> bool {
-        Entry::<Record>::is_encoded_in(record)
-    }
-
     fn snapshot(&self) -> Option<Cut> {
         match self.role(LEARNER) {
             Some(Role::Learner(learner)) => learner.snapshot().cloned(),
@@ -62,9 +68,5 @@ impl Hosted for MultiPaxos {
 
     fn resign(ticket: Ticket) -> Input<Self> {
         Input::Control(Control::Resign(ticket))
-    }
-
-    fn storage_full(full: bool) -> Input<Self> {
-        Input::Control(Control::StorageFull(full))
     }
 }

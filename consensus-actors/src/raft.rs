@@ -10,7 +10,7 @@ use consensus_core::{
 };
 
 use crate::{
-    role::{Hosted, Post, RoleActor},
+    role::{Hosted, Post, RoleActor, Serving},
     seat::Delivery,
 };
 
@@ -40,6 +40,16 @@ impl Hosted for Raft {
         state.is_at_rest()
     }
 
+    fn wrote(record: &[u8]) -> bool {
+        !Entry::<raft::Record>::is_encoded_in(record)
+    }
+
+    fn storage_full(full: bool) -> Option<Input<Self>> {
+        Some(Input::Control(Control::StorageFull(full)))
+    }
+}
+
+impl Serving for Raft {
     fn read(reads: Vec<Read>) -> Input<Self> {
         Input::Control(Control::Read(reads))
     }
@@ -57,10 +67,6 @@ impl Hosted for Raft {
         Input::Control(Control::of(ticket, admin))
     }
 
-    fn wrote(record: &[u8]) -> bool {
-        !Entry::<raft::Record>::is_encoded_in(record)
-    }
-
     fn snapshot(&self) -> Option<Cut> {
         // A witness has no state.
         self.state().snapshot().filter(|_| !self.state().is_witness()).cloned()
@@ -72,9 +78,5 @@ impl Hosted for Raft {
 
     fn resign(ticket: Ticket) -> Input<Self> {
         Input::Control(Control::Resign { ticket })
-    }
-
-    fn storage_full(full: bool) -> Input<Self> {
-        Input::Control(Control::StorageFull(full))
     }
 }

@@ -34,6 +34,15 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Tells whether nothing comes of ticks until something else happens.
     fn is_at_rest(state: &Self::State) -> bool;
 
+    /// Tells whether an encoded record is one of this protocol's.
+    fn wrote(record: &[u8]) -> bool;
+
+    /// Makes the input that tells whether the disk is full, where that concerns the protocol.
+    fn storage_full(full: bool) -> Option<Input<Self>>;
+}
+
+/// A protocol that serves a replica: a log that has a leader.
+pub(crate) trait Serving: Hosted {
     /// Makes the input that asks for reads.
     fn read(reads: Vec<Read>) -> Input<Self>;
 
@@ -47,9 +56,6 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Makes the input that asks for what an operator wants.
     fn admin(ticket: Ticket, admin: Admin) -> Input<Self>;
 
-    /// Tells whether an encoded record is one of this protocol's.
-    fn wrote(record: &[u8]) -> bool;
-
     /// Returns the point that a rebuilt replica's log rests on: its state there is in a snapshot.
     fn snapshot(&self) -> Option<Cut>;
 
@@ -58,9 +64,6 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
 
     /// Makes the input that tells that the process is about to end.
     fn resign(ticket: Ticket) -> Input<Self>;
-
-    /// Makes the input that tells whether the disk is full.
-    fn storage_full(full: bool) -> Input<Self>;
 }
 
 /// Where the effects of a role go.

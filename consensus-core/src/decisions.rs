@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -15,9 +14,13 @@ use bytes::Bytes;
 
 use crate::{
     codec::{Decode, DecodeError, Encode, put_bytes, take_bytes},
+    ensemble::Together,
     ensemble::{Addressed, Ensemble, Entry, Roles},
     error::{RecoverError, SubmitError},
-    process::{Effect, Effects, Input, Process, Submission, Ticket, Token},
+    log::{Decided, Index},
+    paxos::CHOSEN,
+    process::{Effect, Effects, Input, Process, Status, Submission, Ticket, Token},
+    role::{Next, Role, Seated, Step},
     time::Time,
 };
 
@@ -70,10 +73,9 @@ pub fn is_name(name: &str) -> bool {
 /// What is asked of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Have something chosen, this value unless there is another. Answered by `ReadReady`, and then
-    /// [`Decisions::chosen`] tells what.
+    /// Have something chosen, this value unless there is another. Answered by `Apply` with what is.
     Decide(Named<Submission>),
-    /// Tell what is chosen, if anything is: linearizably. Answered by `ReadReady`; at index zero
+    /// Tell what is chosen, if anything is: linearizably. Answered by `Apply`; without a value
     /// nothing had been chosen when it was asked.
     Read(Named<Ticket>),
 }
@@ -106,14 +108,26 @@ pub struct Decisions<R: Decides> {
 struct Decision<R: Decides> {
     roles: Ensemble<R>,
     chosen: Option<Bytes>,
-    /// Who waits here.
+    /// Who waits here, and who does for the learner alone.
     waiting: BTreeSet<Ticket>,
+    ready: Vec<Ticket>,
     /// The numbers among all of its records; the first is of its record `first`.
     numbers: VecDeque<Token>,
     first: Token,
 }
 
 impl<R: Decides> Decision<R> {
+    /// Makes what a caller is told.
+    fn answer(&self, ticket: Ticket, at: Index) -> Decided {
+        let command = self.chosen.clone().filter(|_| at > Index::ZERO);
+        Decided { index: at, command, ticket: Some(ticket) }
+    }
+
+    /// Tells whether somebody waits for what comes of it.
+    fn is_wanted(&self) -> bool {
+        !self.waiting.is_empty() || !self.ready.is_empty()
+    }
+
     fn number(&self, token: Token) -> Option<Token> {
         let at = usize::try_from(token.0.checked_sub(self.first.0)?).ok()?;
         self.numbers.get(at).copied()
@@ -167,14 +181,16 @@ impl<R: Decides> Decisions<R> {
 
     /// Feeds an input to a decision's roles, and takes note of what they ask for.
     fn feed(&mut self, name: &Name, now: Time, input: Input<Ensemble<R>>, out: &mut Effects<Self>) {
-        let is_tick = matches!(input, Input::Tick);
+        // Learners ask each other of their own accord: that alone must not keep all awake.
+        let mut moves = matches!(input, Input::Submit(_) | Input::Control(_));
         let Some(decision) = self.made.get_mut(name) else { return };
         let mut asked = Effects::default();
         decision.roles.step(now, input, &mut asked);
         for effect in asked.drain() {
+            moves |= matches!(effect, Effect::Persist { .. });
             self.carry(name, effect, out);
         }
-        if !is_tick {
+        if moves {
             self.awake.insert(Arc::clone(name), now + AWAKE);
         }
     }
@@ -201,7 +217,11 @@ impl<R: Decides> Decisions<R> {
             Effect::Apply(decided) => {
                 let value = decided.into_iter().find_map(|decided| decided.command);
                 decision.chosen = decision.chosen.take().or(value);
-                return;
+                let ready = std::mem::take(&mut decision.ready).into_iter();
+                if ready.len() == 0 {
+                    return;
+                }
+                Effect::Apply(ready.map(|ticket| decision.answer(ticket, CHOSEN)).collect())
             }
             Effect::Compact { before } => {
                 let oldest = decision.numbers.front().copied();
@@ -218,7 +238,12 @@ impl<R: Decides> Decisions<R> {
             }
             Effect::ReadReady { ticket, at } => {
                 decision.waiting.remove(&ticket);
-                Effect::ReadReady { ticket, at }
+                // The proposer may know that something is chosen before the learner knows what.
+                if at > Index::ZERO && decision.chosen.is_none() {
+                    decision.ready.push(ticket);
+                    return;
+                }
+                Effect::Apply(vec![decision.answer(ticket, at)])
             }
             Effect::Answer { ticket, error } => {
                 decision.waiting.remove(&ticket);
@@ -258,7 +283,7 @@ impl<R: Decides> Decisions<R> {
         let made = &self.made;
         self.awake.retain(|name, until| {
             let decision = made.get(name);
-            decision.is_some_and(|it| !it.waiting.is_empty() || it.chosen.is_none() && now < *until)
+            decision.is_some_and(|it| it.is_wanted() || it.chosen.is_none() && now < *until)
         });
     }
 }
@@ -266,8 +291,8 @@ impl<R: Decides> Decisions<R> {
 impl<R: Decides> Decision<R> {
     fn begin(roles: Ensemble<R>) -> Self {
         let first = Token::default().next();
-        let (chosen, waiting, numbers) = (None, BTreeSet::new(), VecDeque::new());
-        Self { roles, chosen, waiting, numbers, first }
+        let (waiting, ready, numbers) = (BTreeSet::new(), Vec::new(), VecDeque::new());
+        Self { roles, chosen: None, waiting, ready, numbers, first }
     }
 }
 
@@ -322,9 +347,42 @@ impl<R: Decides> Process for Decisions<R> {
     }
 }
 
-impl<R: Decides> fmt::Display for Decisions<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chosen = self.made.values().filter(|decision| decision.chosen.is_some()).count();
-        write!(f, "{} decisions, {chosen} of them made", self.made.len())
+impl<R: Decides> Seated for Decisions<R> {
+    type State = Self;
+    type Role = Together;
+
+    fn into_parts(self) -> (Self, Together) {
+        (self, Together)
+    }
+
+    /// There is nobody to take the seat.
+    fn preempt(_: &mut Self, _: Time, _: &Input<Self>, _: &mut Effects<Self>) -> Option<Together> {
+        None
+    }
+
+    /// Decisions have no leader and no log.
+    fn status(_: &Self, role: &'static str) -> Status {
+        Status { role, ..Status::default() }
     }
 }
+
+impl<R: Decides> Step<Decisions<R>> for Together {
+    fn name(&self) -> &'static str {
+        "decisions"
+    }
+
+    fn step(
+        &mut self,
+        decisions: &mut Decisions<R>,
+        now: Time,
+        input: Input<Decisions<R>>,
+        out: &mut Effects<Decisions<R>>,
+    ) -> Next<Decisions<R>> {
+        Process::step(decisions, now, input, out);
+        Next::Stay
+    }
+
+    fn retire(&mut self, _: &mut Decisions<R>, _: &mut Effects<Decisions<R>>) {}
+}
+
+impl<R: Decides> Role<Decisions<R>> for Together {}

@@ -17,7 +17,7 @@ use consensus_core::{
 };
 
 use super::{
-    Board, Shared,
+    Board, Shared, deciding,
     group::HostedGroup,
     wiring::{GroupInlet, GroupOutlets},
 };
@@ -36,12 +36,13 @@ use crate::{
             SNAPSHOT_EVERY, SNAPSHOT_KEEP,
         },
     },
+    decisions::{self, DecisionOutlets, Desk},
     error::{Code, Error, Result},
     journal::Records,
     multi_paxos::MultiPaxos,
     replica::{Keeping, Place, Proposer, Replica},
     replicated::Replicated,
-    role::{Hosted, Labels, Post},
+    role::{Hosted, Labels, Post, Serving},
     seat::Seat,
     transport::{Inlet, Inlets, Links, Presence, Roster},
 };
@@ -162,6 +163,7 @@ pub(crate) struct NodeActor {
     pub(super) inlets: Inlets,
     pub(super) presence: Presence,
     pub(super) hosted: Vec<SeatedGroup>,
+    pub(super) desk: Option<Arc<Desk>>,
 }
 
 /// A group that this node hosts.
@@ -222,6 +224,7 @@ impl Handler<Shutdown> for NodeActor {
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
         let _guard = AbortOnPanic("node");
         self.hosted.drain(..).for_each(|group| (group.vacate)());
+        self.desk.iter().for_each(|desk| desk.seat().vacate());
     }
 }
 
@@ -319,6 +322,28 @@ impl NodeActor {
         })
     }
 
+    /// Starts what this node has of decisions, if it takes part in any.
+    pub(super) fn seat_decisions(&mut self) -> Result<Option<Arc<Desk>>> {
+        let founders: Vec<NodeId> = self.founders.keys().copied().collect();
+        let Some(config) = deciding::config(&self.settings, founders) else { return Ok(None) };
+        let (group, name) = (decisions::group(), "decisions");
+        let (process, durable) = self.recover::<decisions::Paxos>(config, name, group)?;
+        let desk = Arc::new(Desk::new());
+        self.records.register(group, Arc::clone(&desk) as _);
+        let outlets = DecisionOutlets {
+            records: self.records.clone(),
+            links: self.links.clone(),
+            desk: Arc::clone(&desk),
+        };
+        let labels = Labels { node: self.settings.id, group: name.into() };
+        let (seat, outlets) = (Arc::clone(desk.seat()), Box::new(outlets));
+        Post::take(process, seat, self.time.clone(), durable, outlets, labels);
+        self.inlets.add(group, Arc::clone(&desk) as Arc<dyn Inlet>);
+        self.clock.do_send(clock::Register(Arc::clone(&desk) as _));
+        self.desk = Some(Arc::clone(&desk));
+        Ok(Some(desk))
+    }
+
     /// Rebuilds a group's process from what the journal holds of it.
     fn recover<P: Hosted>(
         &mut self,
@@ -357,7 +382,7 @@ impl NodeActor {
 
     /// Starts a group's actors and wires them to the journal, the links, the clock and the peer
     /// port.
-    fn seat<S: Replicated, P: Hosted>(
+    fn seat<S: Replicated, P: Serving>(
         &mut self,
         (process, durable): (P, Token),
         (name, group): (String, GroupId),
