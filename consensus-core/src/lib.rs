@@ -36,6 +36,7 @@ mod membership;
 mod mutants;
 mod process;
 mod read;
+mod rounds;
 mod state_machine;
 mod time;
 

@@ -116,6 +116,9 @@ pub enum ChangeError {
         /// The id.
         node: NodeId,
     },
+    /// The group's protocol keeps its first members.
+    #[error("a group under Multi-Paxos keeps the members that it began with")]
+    Fixed,
     /// The node takes no part.
     #[error("{node} is not a member of the group")]
     NotAMember {
@@ -190,6 +193,7 @@ impl ChangeError {
             | Self::Elsewhere { .. }
             | Self::SameNode { .. }
             | Self::NoVoter
+            | Self::Fixed
             | Self::TooManyWitnesses { .. }
             | Self::WitnessLeads { .. }
             | Self::StaysWitness { .. }

@@ -102,6 +102,7 @@ impl Encode for ChangeError {
             Self::TooMany { members } => put(12, &[*members as u64]),
             Self::LongContact { bytes } => put(13, &[*bytes as u64]),
             Self::StaysWitness { node } => put(14, &[node.number()]),
+            Self::Fixed => put(15, &[]),
         }
     }
 }
@@ -130,6 +131,7 @@ impl Decode for ChangeError {
             12 => Self::TooMany { members: count(input)? },
             13 => Self::LongContact { bytes: count(input)? },
             14 => Self::StaysWitness { node: take_node(input)? },
+            15 => Self::Fixed,
             tag => return Err(DecodeError::UnknownTag { what: "refusal of a change", tag }),
         })
     }

@@ -55,9 +55,6 @@ pub enum Message {
     Canvass {
         /// The ballot that the sender would begin next.
         ballot: Ballot,
-        /// Whether the leader told the sender to take over, so that loyalty to it is no reason to
-        /// refuse.
-        transfer: bool,
     },
     /// Asks to take part in no ballot before this one, in any slot, and what was accepted from slot
     /// `first` on (phase 1a).
@@ -66,8 +63,9 @@ pub enum Message {
         ballot: Ballot,
         /// The first slot that the sender does not know to be chosen, or that it asks for next.
         first: Index,
-        /// As in [`Message::Canvass`].
-        transfer: bool,
+        /// The leader of this ballot told the sender to take over, so that loyalty to it is no
+        /// reason to refuse. Loyalty to a later one is.
+        transfer: Option<Ballot>,
     },
     /// Asks to accept values for the slots from `first` on (phase 2a).
     Accept {
@@ -324,10 +322,13 @@ impl Message {
         }
         match self {
             // Nobody speaks for the proposer of another node.
-            Self::Canvass { ballot, .. }
+            Self::Canvass { ballot }
             | Self::Heartbeat { ballot, .. }
             | Self::TakeOver { ballot } => own(ballot),
-            Self::Prepare { ballot, first, .. } => own(ballot) && *first > Index::ZERO,
+            Self::Prepare { ballot, first, transfer } => {
+                let over = transfer.is_none_or(|told| told.is_plausible() && told < *ballot);
+                own(ballot) && *first > Index::ZERO && over
+            }
             Self::Accept { ballot, first, values, .. } => own(ballot) && fits(first, values),
             Self::Promise { ballot, first, votes, upto, last, base } => {
                 let inside = |vote: &Vote| vote.slot >= *first && vote.slot <= *upto;

@@ -107,16 +107,16 @@ impl Encode for Message {
 
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Canvass { ballot, transfer } => {
+            Self::Canvass { ballot } => {
                 out.push(1);
                 ballot.encode(out);
-                out.push(u8::from(*transfer));
             }
             Self::Prepare { ballot, first, transfer } => {
                 out.push(2);
                 ballot.encode(out);
                 put_slots(out, &[*first]);
-                out.push(u8::from(*transfer));
+                out.push(u8::from(transfer.is_some()));
+                transfer.iter().for_each(|told| told.encode(out));
             }
             Self::Accept { ballot, first, values, chosen } => {
                 out.push(3);
@@ -248,12 +248,12 @@ impl Decode for Message {
         const TICKET_BYTES: usize = 16;
         let tag = take_u8(input)?;
         Ok(match tag {
-            1 => Self::Canvass { ballot: Ballot::decode(input)?, transfer: take_bool(input)? },
-            2 => Self::Prepare {
-                ballot: Ballot::decode(input)?,
-                first: take_index(input)?,
-                transfer: take_bool(input)?,
-            },
+            1 => Self::Canvass { ballot: Ballot::decode(input)? },
+            2 => {
+                let (ballot, first) = (Ballot::decode(input)?, take_index(input)?);
+                let transfer = if take_bool(input)? { Some(Ballot::decode(input)?) } else { None };
+                Self::Prepare { ballot, first, transfer }
+            }
             3 | 17 => {
                 let ballot = Ballot::decode(input)?;
                 let (first, chosen) = (take_index(input)?, take_index(input)?);

@@ -82,19 +82,22 @@ impl Config {
         if !self.pre_vote() {
             return (self.election_timeout(), self.election_timeout());
         }
-        let (timeout, priority) = (self.election_timeout(), self.priority());
-        let part = |of: u8, all: u8| timeout * u32::from(of) / u32::from(all);
-        match priority.cmp(&PRIORITY_DEFAULT) {
-            // Whoever else is there has tried more than once by then.
-            Ordering::Less if priority == 0 => (timeout * 5, timeout),
-            Ordering::Less => {
-                (timeout + part(PRIORITY_DEFAULT - priority, PRIORITY_DEFAULT), timeout)
-            }
-            Ordering::Equal => (timeout, timeout),
-            Ordering::Greater => {
-                let above = part(priority - PRIORITY_DEFAULT, u8::MAX - PRIORITY_DEFAULT);
-                (timeout, timeout - above * 3 / 4)
-            }
+        stretched(self.election_timeout(), self.priority())
+    }
+}
+
+/// Returns the shortest time without a leader after which a replica of this priority campaigns, and
+/// by how much it may take longer, where those of the usual one draw from `timeout` to twice that.
+pub(crate) fn stretched(timeout: Duration, priority: u8) -> (Duration, Duration) {
+    let part = |of: u8, all: u8| timeout * u32::from(of) / u32::from(all);
+    match priority.cmp(&PRIORITY_DEFAULT) {
+        // Whoever else is there has tried more than once by then.
+        Ordering::Less if priority == 0 => (timeout * 5, timeout),
+        Ordering::Less => (timeout + part(PRIORITY_DEFAULT - priority, PRIORITY_DEFAULT), timeout),
+        Ordering::Equal => (timeout, timeout),
+        Ordering::Greater => {
+            let above = part(priority - PRIORITY_DEFAULT, u8::MAX - PRIORITY_DEFAULT);
+            (timeout, timeout - above * 3 / 4)
         }
     }
 }

@@ -17,29 +17,20 @@
 //! asked when a read is there, with a time that was read after it came: whoever asks before that, or
 //! now and then, answers from a lease that ended meanwhile (RAFT-P18).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{config::Config, leader::Leader, mutant::Mutant, state::State};
-use crate::{log::Index, members::NodeId, read::ReadLevel, time::Time};
+use crate::{log::Index, members::NodeId, read::ReadLevel, rounds::Rounds, time::Time};
 
 /// What a leader knows of its voters' promises; nothing before it leads.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lease {
     /// The first entry of the tenure.
     noop: Index,
-    /// The latest round of heartbeats, and when rounds began: both ascend.
-    round: u64,
-    rounds: VecDeque<(u64, Time)>,
+    rounds: Rounds,
     /// Until when followers refuse others their votes, by this replica's clock.
     promised: BTreeMap<NodeId, Time>,
 }
-
-/// How many moments are remembered at which rounds began. Reads may start rounds without a pause;
-/// one is taken to have begun when an earlier one did, by so small a part of a lease.
-const ROUNDS_MAX: u32 = 64;
 
 /// Clocks are read on one core and on another.
 const MARGIN: Duration = Duration::from_millis(1);
@@ -48,25 +39,6 @@ impl Lease {
     /// Begins a tenure whose first entry is `noop`.
     pub(super) fn begin(noop: Index) -> Self {
         Self { noop, ..Self::default() }
-    }
-
-    fn on_round(&mut self, round: u64, now: Time, length: Duration) {
-        assert!(round > self.round, "a round begins once: answers name it however late they come");
-        self.round = round;
-        while self.rounds.front().is_some_and(|(_, at)| *at + length <= now) {
-            self.rounds.pop_front();
-        }
-        let is_near = |(_, at): &(u64, Time)| now < *at + length / ROUNDS_MAX;
-        if !self.rounds.back().is_some_and(is_near) {
-            self.rounds.push_back((round, now));
-        }
-    }
-
-    /// Returns when `round` began, or an earlier moment; `None` if that is too long ago to matter.
-    /// Round 0 never began: it stands in answers to what is no heartbeat.
-    fn began(&self, round: u64) -> Option<Time> {
-        let later = self.rounds.partition_point(|(began, _)| *began <= round);
-        self.rounds.get(later.checked_sub(1)?).map(|(_, at)| *at)
     }
 
     /// Forgets whoever is no member any more.
@@ -135,10 +107,10 @@ impl Leader {
     /// were sent.
     pub(super) fn date_heartbeats(&mut self, state: &mut State, now: Time) {
         let Some(length) = state.promise() else { return };
-        if self.reads.round() <= state.lease.round {
+        if self.reads.round() <= state.lease.rounds.latest() {
             self.reads.advance();
         }
-        state.lease.on_round(self.reads.round(), now, length);
+        state.lease.rounds.begin(self.reads.round(), now, length);
     }
 
     /// Takes note of what a voter promises that answers the heartbeats of `round`.
@@ -152,7 +124,7 @@ impl Leader {
         let promise = promise.or_else(|| state.promise().filter(|_| blind));
         // By the stricter of what the two declare.
         let (Some(own), Some(theirs)) = (state.promise(), promise) else { return };
-        let Some(sent) = state.lease.began(round) else { return };
+        let Some(sent) = state.lease.rounds.began(round) else { return };
         let from = if state.has_bug(Mutant::LeaseTimedAtAnswer) { now } else { sent };
         let until = state.lease.promised.entry(voter).or_default();
         *until = (*until).max(from + own.min(theirs));
@@ -163,31 +135,5 @@ impl Leader {
         let last = self.following.looked_at(state.config.election_timeout());
         let now = if state.has_bug(Mutant::LeaseCheckedByTimer) { last } else { now };
         state.holds_lease(now)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(milliseconds: u64) -> Time {
-        Time::after_start(Duration::from_millis(milliseconds))
-    }
-
-    // Goal: a round is never taken to have begun later than it did, however many there are, and they
-    // take little room.
-    #[test]
-    fn rounds_are_dated_no_later_than_they_began() {
-        let mut lease = Lease::default();
-        let length = Duration::from_secs(1);
-        let start = |round: u64| at(round * 3 + round % 7 / 3);
-        for round in 1..5_000 {
-            lease.on_round(round, start(round), length);
-            assert!(lease.rounds.len() <= ROUNDS_MAX as usize + 1);
-            let began = lease.began(round).expect("it has just begun");
-            assert!(began <= start(round) && start(round).since(began) < length / ROUNDS_MAX);
-        }
-        assert_eq!(lease.began(1), None, "it was too long ago");
-        assert_eq!(Lease::default().began(7), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::{log::Index, members::NodeId, process::Ticket, time::Time};
 
 /// The reads of a tenure.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reads {
+pub(crate) struct Reads {
     /// The latest round; it never repeats within the tenure, whatever clients send (RAFT-P17).
     round: u64,
     waiting: Batch,
@@ -35,37 +35,37 @@ struct Confirming {
 
 /// Reads that one round confirms.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// The leader's own.
-    pub(super) tickets: Vec<Ticket>,
+    pub(crate) tickets: Vec<Ticket>,
     /// Followers that ask, each with its latest request: who asks anew has given up the last.
-    pub(super) requests: BTreeMap<NodeId, u64>,
+    pub(crate) requests: BTreeMap<NodeId, u64>,
 }
 
 impl Reads {
     /// Returns how many of the leader's own reads wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.tickets.len()
             + self.confirming.as_ref().map_or(0, |out| out.reads.tickets.len())
     }
 
     /// Returns the latest round, for heartbeats.
-    pub(super) fn round(&self) -> u64 {
+    pub(crate) fn round(&self) -> u64 {
         self.round
     }
 
     /// Lets heartbeats be told from those before.
-    pub(super) fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         self.round += 1;
     }
 
     /// Adds a read.
-    pub(super) fn push(&mut self, ticket: Ticket) {
+    pub(crate) fn push(&mut self, ticket: Ticket) {
         self.waiting.tickets.push(ticket);
     }
 
     /// Adds a read to the round that is out, as a known bug does.
-    pub(super) fn join(&mut self, ticket: Ticket) {
+    pub(crate) fn join(&mut self, ticket: Ticket) {
         match &mut self.confirming {
             Some(out) => out.reads.tickets.push(ticket),
             None => self.push(ticket),
@@ -73,7 +73,7 @@ impl Reads {
     }
 
     /// Adds a follower's request. One that comes again while a round for it is out waits for that.
-    pub(super) fn ask(&mut self, follower: NodeId, id: u64) {
+    pub(crate) fn ask(&mut self, follower: NodeId, id: u64) {
         let asked = self.confirming.as_ref().and_then(|out| out.reads.requests.get(&follower));
         let is_out = asked.is_some_and(|asked| *asked == id);
         if !is_out {
@@ -82,7 +82,7 @@ impl Reads {
     }
 
     /// Starts a round for what waits, unless one is out; true if heartbeats must go.
-    pub(super) fn start(&mut self, now: Time, committed: Index, reuses_round: bool) -> bool {
+    pub(crate) fn start(&mut self, now: Time, committed: Index, reuses_round: bool) -> bool {
         if self.waiting.is_empty() || self.confirming.is_some() {
             return false;
         }
@@ -96,20 +96,20 @@ impl Reads {
 
     /// Takes the reads of the round that is out, if a majority has answered it, with when it
     /// started and what they must see.
-    pub(super) fn confirmed(&mut self, by_majority: u64) -> Option<(Time, Index, Batch)> {
+    pub(crate) fn confirmed(&mut self, by_majority: u64) -> Option<(Time, Index, Batch)> {
         let out = self.confirming.take_if(|out| out.round <= by_majority)?;
         Some((out.started_at, out.index, out.reads))
     }
 
     /// Takes the leader's own reads, answered or not: the tenure ends. Followers learn that of the
     /// next leader.
-    pub(super) fn drain(&mut self) -> Vec<Ticket> {
+    pub(crate) fn drain(&mut self) -> Vec<Ticket> {
         let confirming = self.confirming.take().map(|out| out.reads).unwrap_or_default();
         let waiting = mem::take(&mut self.waiting);
         confirming.tickets.into_iter().chain(waiting.tickets).collect()
     }
 
-    pub(super) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
+    pub(crate) fn fingerprint(&self, name: &impl Fn(NodeId) -> NodeId, out: &mut impl Hasher) {
         let Self { round, waiting, confirming } = self;
         round.hash(out);
         waiting.fingerprint(name, out);

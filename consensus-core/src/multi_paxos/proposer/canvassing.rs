@@ -1,0 +1,91 @@
+//! Canvassing: a proposer that hears of no leader asks whether it would have the promises, before it
+//! begins a ballot that could disturb one.
+
+use std::collections::BTreeSet;
+
+use super::{Next, Summons, state::State, timer::TimedOut};
+use crate::{
+    log::Index,
+    members::NodeId,
+    multi_paxos::{Message, Role},
+    paxos::Ballot,
+    process::{Effect, Effects},
+    time::Time,
+};
+
+/// The office of a proposer that asks first.
+#[derive(Clone, Debug)]
+pub(super) struct Canvassing {
+    /// What lets it campaign once enough would promise.
+    timed_out: TimedOut,
+    ballot: Ballot,
+    supporters: BTreeSet<NodeId>,
+    /// The last slot that any of their nodes knows to be chosen.
+    chosen: Index,
+}
+
+impl Canvassing {
+    /// Asks all acceptors, its own node's too.
+    pub(super) fn begin(
+        timed_out: TimedOut,
+        state: &mut State,
+        now: Time,
+        out: &mut Effects<Role>,
+    ) -> Self {
+        state.follow(None, out);
+        state.reset_election_timer(now);
+        let ballot = state.next_ballot();
+        for acceptor in state.config.acceptors() {
+            let (to, message) = (state.config.acceptor(acceptor), Message::Canvass { ballot });
+            // It promises nothing: the Prepare waits for the disk.
+            out.push(Effect::Send { to, message, after: None });
+        }
+        Self { timed_out, ballot, supporters: BTreeSet::new(), chosen: Index::ZERO }
+    }
+
+    pub(super) fn on_tick(&self, state: &State, now: Time) -> Next {
+        match state.timed_out(now) {
+            // Whoever knows more has had time to go first.
+            Some(proof) if self.has_support(state) => Next::Prepare(Summons::TimedOut(proof)),
+            Some(proof) => Next::Canvass(proof),
+            None => Next::Stay,
+        }
+    }
+
+    pub(super) fn on_support(
+        &mut self,
+        state: &State,
+        from: NodeId,
+        (ballot, chosen): (Ballot, Index),
+        out: &mut Effects<Role>,
+    ) -> Next {
+        if ballot != self.ballot || !state.config.is_acceptor(from) {
+            return Next::Stay;
+        }
+        self.supporters.insert(from);
+        if chosen > self.chosen {
+            self.chosen = chosen;
+            state.seek(ballot, chosen, out);
+        }
+        self.campaign(state)
+    }
+
+    /// Begins the ballot once enough would promise, and the node knows as much as they do: else it
+    /// would lead late, and propose again what is chosen.
+    pub(super) fn campaign(&self, state: &State) -> Next {
+        if self.has_support(state) && state.known >= self.chosen {
+            Next::Prepare(Summons::TimedOut(self.timed_out.clone()))
+        } else {
+            Next::Stay
+        }
+    }
+
+    /// Asks with a later ballot where this one comes too late.
+    pub(super) fn on_nack(&self, ballot: Ballot) -> Next {
+        if ballot == self.ballot { Next::Canvass(self.timed_out.clone()) } else { Next::Stay }
+    }
+
+    fn has_support(&self, state: &State) -> bool {
+        self.supporters.len() >= state.config.quorums().prepare()
+    }
+}

@@ -1,0 +1,387 @@
+//! The Proposer: campaigns when it hears of no leader, and leads once enough acceptors have promised
+//! ("Paxos Made Simple", sections 2.2 and 3).
+//!
+//! ```text
+//!           election timer             enough support             enough promises
+//!   Follower ------------> Canvassing --------------> Preparing -----------------> Leading
+//!     ^                         |      a round, durable   |                           |
+//!     +-------------------------+-------------------------+---------------------------+
+//!        somebody leads, a later ballot was promised, or too few acceptors answer
+//! ```
+
+mod asking;
+mod batches;
+mod canvassing;
+mod fitness;
+mod freshness;
+mod leading;
+mod pledges;
+mod preparing;
+mod progress;
+mod reading;
+mod state;
+mod timer;
+mod transfer;
+
+use std::mem;
+
+use self::{
+    asking::Asking,
+    canvassing::Canvassing,
+    leading::Leading,
+    preparing::{Elected, Preparing},
+    state::State,
+    timer::TimedOut,
+    transfer::Told,
+};
+use super::{
+    message::Message,
+    record::Record,
+    role::{Control, Role},
+};
+use crate::{
+    change::ChangeError,
+    client::Admin,
+    error::{RecoverError, SubmitError},
+    members::NodeId,
+    multi_paxos::Config,
+    paxos::Ballot,
+    process::{Effect, Effects, Input, Status, Ticket, Token},
+    time::Time,
+};
+
+/// A proposer.
+#[derive(Clone, Debug)]
+pub struct Proposer {
+    state: State,
+    office: Office,
+}
+
+/// What a proposer is at present.
+#[derive(Clone, Debug)]
+enum Office {
+    /// Neither leads nor campaigns. It asks the leader how far its reads must see.
+    Follower(Asking),
+    /// Asks whether it would have the promises.
+    Canvassing(Canvassing),
+    /// Has begun a ballot, and gathers promises (phase 1).
+    Preparing(Preparing),
+    /// Has them: it proposes values (phase 2).
+    Leading(Box<Leading>),
+}
+
+/// What becomes of a proposer's office.
+#[derive(Debug)]
+enum Next {
+    /// It keeps it.
+    Stay,
+    /// It follows whoever leads.
+    Follow,
+    /// It asks whether it would have the promises.
+    Canvass(TimedOut),
+    /// It begins a ballot.
+    Prepare(Summons),
+    /// It leads.
+    Lead(Elected),
+}
+
+/// What lets a proposer begin a ballot.
+#[derive(Debug)]
+enum Summons {
+    /// Its election timer ran out.
+    TimedOut(TimedOut),
+    /// The leader told it to.
+    Told(Told),
+}
+
+impl Proposer {
+    /// Rebuilds the role from what was durable.
+    pub(super) fn recover(
+        config: Config,
+        now: Time,
+        records: impl IntoIterator<Item = (Token, Record)>,
+    ) -> Result<Self, RecoverError> {
+        let state = State::recover(config, now, records)?;
+        Ok(Self { state, office: Office::Follower(Asking::default()) })
+    }
+
+    /// Returns the ballot that it campaigns with or leads, if it does.
+    pub(super) fn ballot(&self) -> Option<Ballot> {
+        match &self.office {
+            Office::Follower(_) | Office::Canvassing(_) => None,
+            Office::Preparing(preparing) => Some(preparing.ballot()),
+            Office::Leading(leading) => Some(leading.ballot()),
+        }
+    }
+
+    /// Tells whether it leads.
+    pub(super) fn leads(&self) -> bool {
+        matches!(self.office, Office::Leading(_))
+    }
+
+    /// Returns until when, by its own clock, it answers reads under a lease.
+    pub(super) fn lease_until(&self) -> Option<Time> {
+        match &self.office {
+            Office::Follower(_) | Office::Canvassing(_) | Office::Preparing(_) => None,
+            Office::Leading(leading) => leading.lease_until(&self.state),
+        }
+    }
+
+    /// Consumes one input.
+    pub(super) fn step(&mut self, now: Time, input: Input<Role>, out: &mut Effects<Role>) {
+        let next = match input {
+            Input::Tick => self.on_tick(now, out),
+            Input::Receive { from, message } => self.on_receive(now, from, message, out),
+            Input::Submit(submissions) => {
+                match &mut self.office {
+                    Office::Leading(leading) => leading.on_submit(&self.state, submissions, out),
+                    Office::Follower(_) | Office::Canvassing(_) | Office::Preparing(_) => {
+                        let tickets = submissions.into_iter().map(|it| it.ticket);
+                        self.state.refuse(tickets, out);
+                    }
+                }
+                Next::Stay
+            }
+            Input::Persisted { upto } => {
+                self.state.on_persisted(upto, out);
+                Next::Stay
+            }
+            // Snapshots are the learner's.
+            Input::Snapshot(_) => Next::Stay,
+            Input::Control(control) => self.on_control(now, control, out),
+        };
+        self.turn(next, now, out);
+    }
+
+    /// Adds what operators are told of this role.
+    pub(super) fn tell(&self, status: &mut Status) {
+        let (role, last) = match &self.office {
+            Office::Follower(_) => ("follower", self.state.known),
+            Office::Canvassing(_) => ("pre-candidate", self.state.known),
+            Office::Preparing(_) => ("candidate", self.state.known),
+            Office::Leading(leading) => ("leader", leading.last()),
+        };
+        let followed = self.state.followed().map(|ballot| ballot.round.0);
+        status.role = role;
+        status.leader = self.state.leader();
+        status.term = self.ballot().map(|own| own.round.0).max(followed).unwrap_or_default();
+        status.committed = status.committed.max(self.state.known);
+        status.last = status.last.max(last);
+        status.transfer = self.state.transfers_to();
+        status.priority = self.state.config.priority();
+        status.lease = self.state.config.lease();
+        status.lease_until = self.lease_until();
+        status.membership = self.state.config.membership().clone();
+    }
+
+    fn on_tick(&mut self, now: Time, out: &mut Effects<Role>) -> Next {
+        self.state.forget_transfer(now, out);
+        match &mut self.office {
+            Office::Follower(asking) => {
+                asking.on_tick(&mut self.state, now, out);
+                self.state.timed_out(now).map_or(Next::Stay, Next::Canvass)
+            }
+            Office::Canvassing(canvassing) => canvassing.on_tick(&self.state, now),
+            Office::Preparing(preparing) => preparing.on_tick(&self.state, now, out),
+            Office::Leading(leading) => leading.on_tick(&mut self.state, now, out),
+        }
+    }
+
+    fn on_receive(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        message: Message,
+        out: &mut Effects<Role>,
+    ) -> Next {
+        if !message.is_plausible(from, self.state.config.id()) {
+            return Next::Stay;
+        }
+        match message {
+            Message::Heard { ballot } => return self.on_heard(now, ballot, out),
+            Message::Known { chosen, base } => self.state.on_known(chosen, base, out),
+            Message::TakeOver { ballot } => return self.on_take_over(ballot),
+            Message::Nack { ballot, promised } => {
+                self.state.see(promised.round);
+                return self.on_nack(ballot);
+            }
+            other => return self.on_answer(now, from, other, out),
+        }
+        match &self.office {
+            Office::Follower(_) | Office::Leading(_) => Next::Stay,
+            Office::Canvassing(canvassing) => canvassing.campaign(&self.state),
+            Office::Preparing(preparing) => preparing.lead(&self.state),
+        }
+    }
+
+    /// Takes what concerns one office: answers to what it asked, and questions that it can answer.
+    fn on_answer(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        message: Message,
+        out: &mut Effects<Role>,
+    ) -> Next {
+        let state = &mut self.state;
+        match (&mut self.office, message) {
+            (Office::Canvassing(canvassing), Message::Support { ballot, chosen }) => {
+                canvassing.on_support(state, from, (ballot, chosen), out)
+            }
+            (
+                Office::Preparing(preparing),
+                Message::Promise { ballot, first, votes, upto, last, base },
+            ) if ballot == preparing.ballot() => {
+                let page = pledges::Page { first, votes, upto, last, base };
+                preparing.on_promise(state, from, page, out)
+            }
+            (Office::Leading(leading), Message::Accepted { ballot, first, last })
+                if ballot == leading.ballot() =>
+            {
+                leading.on_accepted(state, now, (from, first, last), out);
+                Next::Stay
+            }
+            (Office::Leading(leading), Message::HeartbeatReply { ballot, round, promise })
+                if ballot == leading.ballot() =>
+            {
+                leading.on_heartbeat_reply(state, now, from, (round, promise), out);
+                Next::Stay
+            }
+            (Office::Leading(leading), Message::ReadIndex { id, lease }) => {
+                leading.on_read_index(state, now, (from, id, lease), out);
+                Next::Stay
+            }
+            (Office::Follower(asking), Message::ReadIndexReply { id, index }) => {
+                asking.on_reply(state, now, (id, index), out);
+                Next::Stay
+            }
+            // It is of an office that is held no more, or of another ballot.
+            (_, _) => Next::Stay,
+        }
+    }
+
+    /// The node's acceptor has heard of a leader.
+    fn on_heard(&mut self, now: Time, ballot: Ballot, out: &mut Effects<Role>) -> Next {
+        if self.ballot().is_some_and(|own| ballot <= own) {
+            return Next::Stay;
+        }
+        if !self.state.hear(ballot, now, out) {
+            return Next::Stay;
+        }
+        match &self.office {
+            Office::Follower(_) => Next::Stay,
+            Office::Canvassing(_) | Office::Preparing(_) | Office::Leading(_) => Next::Follow,
+        }
+    }
+
+    /// An acceptor has promised a later ballot.
+    fn on_nack(&mut self, ballot: Ballot) -> Next {
+        match &self.office {
+            Office::Follower(_) => Next::Stay,
+            Office::Canvassing(canvassing) => canvassing.on_nack(ballot),
+            // Another campaigns, and may have won: step down at once.
+            Office::Preparing(preparing) if ballot == preparing.ballot() => Next::Follow,
+            Office::Leading(leading) if ballot == leading.ballot() => Next::Follow,
+            Office::Preparing(_) | Office::Leading(_) => Next::Stay,
+        }
+    }
+
+    /// The leader of `ballot` hands over.
+    fn on_take_over(&self, ballot: Ballot) -> Next {
+        match &self.office {
+            Office::Follower(_) | Office::Canvassing(_) => {
+                let told = self.state.told_to_campaign(ballot);
+                told.map_or(Next::Stay, |told| Next::Prepare(Summons::Told(told)))
+            }
+            Office::Preparing(_) | Office::Leading(_) => Next::Stay,
+        }
+    }
+
+    fn on_control(&mut self, now: Time, control: Control, out: &mut Effects<Role>) -> Next {
+        match control {
+            Control::Read(reads) => match &mut self.office {
+                Office::Follower(asking) => asking.on_read(&mut self.state, now, reads, out),
+                Office::Leading(leading) => leading.on_read(&mut self.state, now, reads, out),
+                Office::Canvassing(_) | Office::Preparing(_) => {
+                    self.state.read_without_leader(now, reads, out);
+                }
+            },
+            Control::Admin(ticket, Admin::Transfer { to }) => {
+                self.on_transfer(now, (ticket, to), out);
+            }
+            Control::Admin(ticket, Admin::Change(_)) => {
+                let error = SubmitError::Change(ChangeError::Fixed);
+                out.push(Effect::Answer { ticket, error });
+            }
+            Control::Resign(ticket) => return self.on_resign(now, ticket, out),
+            Control::StorageFull(full) => self.state.storage_full = full,
+            Control::Behind(behind) => self.state.behind = behind,
+            // The learner's.
+            Control::TakeSnapshot => {}
+        }
+        Next::Stay
+    }
+
+    fn on_transfer(
+        &mut self,
+        now: Time,
+        (ticket, to): (Ticket, Option<NodeId>),
+        out: &mut Effects<Role>,
+    ) {
+        match &mut self.office {
+            Office::Leading(leading) => {
+                leading.on_transfer(&mut self.state, now, (ticket, to), out);
+            }
+            Office::Follower(_) | Office::Canvassing(_) | Office::Preparing(_) => {
+                self.state.refuse([ticket], out);
+            }
+        }
+    }
+
+    fn on_resign(&mut self, now: Time, ticket: Ticket, out: &mut Effects<Role>) -> Next {
+        self.state.resign();
+        match &mut self.office {
+            Office::Leading(leading) => {
+                leading.on_transfer(&mut self.state, now, (ticket, None), out);
+                Next::Stay
+            }
+            Office::Follower(_) => {
+                out.push(Effect::Done { ticket });
+                Next::Stay
+            }
+            Office::Canvassing(_) | Office::Preparing(_) => {
+                out.push(Effect::Done { ticket });
+                Next::Follow
+            }
+        }
+    }
+
+    /// Ends the present office where another follows, and begins that.
+    fn turn(&mut self, next: Next, now: Time, out: &mut Effects<Role>) {
+        if matches!(next, Next::Stay) {
+            return;
+        }
+        let idle = Office::Follower(Asking::default());
+        let state = &mut self.state;
+        match mem::replace(&mut self.office, idle) {
+            Office::Follower(mut asking) => state.refuse(asking.drain(), out),
+            Office::Canvassing(_) => {}
+            Office::Preparing(preparing) => state.see(preparing.ballot().round),
+            Office::Leading(leading) => leading.retire(state, now, out),
+        }
+        match next {
+            Next::Stay | Next::Follow => {}
+            Next::Canvass(proof) => {
+                let canvassing = Canvassing::begin(proof, state, now, out);
+                self.office = Office::Canvassing(canvassing);
+            }
+            Next::Prepare(summons) => {
+                let preparing = Preparing::begin(summons, state, now, out);
+                self.office = Office::Preparing(preparing);
+            }
+            Next::Lead(elected) => {
+                let leading = Leading::begin(elected, state, now, out);
+                self.office = Office::Leading(Box::new(leading));
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Preparing: phase 1, for all slots at once.
+
+use super::{
+    Next, Summons,
+    pledges::{Page, Pledges},
+    state::State,
+};
+use crate::{
+    log::Index,
+    members::NodeId,
+    multi_paxos::{Message, Role, Value, mutant::Mutant},
+    paxos::Ballot,
+    process::{Effect, Effects, Token},
+    time::Time,
+};
+
+/// Proof that enough acceptors promised a ballot, and what must be proposed in it; only phase 1 can
+/// make one.
+#[derive(Debug)]
+pub(super) struct Elected {
+    pub(super) ballot: Ballot,
+    /// The last slot that the node knows to be chosen with all before it.
+    pub(super) known: Index,
+    /// The values of the slots that follow.
+    pub(super) values: Vec<Value>,
+}
+
+/// The office of a proposer that has begun a ballot.
+#[derive(Clone, Debug)]
+pub(super) struct Preparing {
+    ballot: Ballot,
+    /// The record of its round.
+    token: Token,
+    /// The leader of this ballot told it to.
+    transfer: Option<Ballot>,
+    pledges: Pledges,
+    /// When to ask again whoever has not answered.
+    again: Time,
+}
+
+impl Preparing {
+    /// Begins the next ballot, and asks all acceptors.
+    pub(super) fn begin(
+        summons: Summons,
+        state: &mut State,
+        now: Time,
+        out: &mut Effects<Role>,
+    ) -> Self {
+        state.follow(None, out);
+        state.reset_election_timer(now);
+        let (ballot, token) = state.begin_ballot(out);
+        let transfer = match summons {
+            Summons::TimedOut(_) => None,
+            Summons::Told(told) => Some(told.by()),
+        };
+        let pledges = Pledges::begin(state.config.acceptors(), state.known.next());
+        let again = now + state.config.heartbeat();
+        let preparing = Self { ballot, token, transfer, pledges, again };
+        preparing.pledges.missing().for_each(|missing| preparing.ask(state, missing, out));
+        preparing
+    }
+
+    /// Returns the ballot.
+    pub(super) fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
+    pub(super) fn on_tick(&mut self, state: &State, now: Time, out: &mut Effects<Role>) -> Next {
+        if let Some(proof) = state.timed_out(now) {
+            return Next::Canvass(proof);
+        }
+        if now >= self.again {
+            self.again = now + state.config.heartbeat();
+            self.pledges.missing().for_each(|missing| self.ask(state, missing, out));
+            state.seek(self.ballot, self.pledges.base(), out);
+        }
+        Next::Stay
+    }
+
+    pub(super) fn on_promise(
+        &mut self,
+        state: &State,
+        from: NodeId,
+        page: Page,
+        out: &mut Effects<Role>,
+    ) -> Next {
+        let base = self.pledges.base();
+        if !self.pledges.take(from, page) {
+            return Next::Stay;
+        }
+        if let Some(first) = self.pledges.missing_of(from) {
+            self.ask(state, (from, first), out);
+        }
+        if self.pledges.base() > base {
+            state.seek(self.ballot, self.pledges.base(), out);
+        }
+        self.lead(state)
+    }
+
+    /// Leads once enough have promised, and the node knows all that any of them let go: of that
+    /// nobody says what was accepted, and it must not be proposed in (MPX-P02).
+    pub(super) fn lead(&self, state: &State) -> Next {
+        let promised = self.pledges.complete() >= state.config.quorums().prepare();
+        if !promised || state.known < self.pledges.base() {
+            return Next::Stay;
+        }
+        let Some(values) = self.pledges.values_after(state.known) else {
+            tracing::error!(ballot = %self.ballot, "acceptors tell of slots that cannot be");
+            return Next::Follow;
+        };
+        Next::Lead(Elected { ballot: self.ballot, known: state.known, values })
+    }
+
+    fn ask(&self, state: &State, (of, first): (NodeId, Index), out: &mut Effects<Role>) {
+        let (ballot, transfer) = (self.ballot, self.transfer);
+        out.push(Effect::Send {
+            to: state.config.acceptor(of),
+            message: Message::Prepare { ballot, first, transfer },
+            // A round that is not durable could be used again after a crash (2.5).
+            after: Some(self.token).filter(|_| !state.config.has_bug(Mutant::RoundNotDurable)),
+        });
+    }
+}

@@ -1,0 +1,164 @@
+//! How a leader serves reads: its own, and those of followers that ask how far theirs must see.
+//!
+//! A read sees everything that was chosen when it arrived. So a round of heartbeats that started
+//! after its arrival must be answered by so many acceptors that every phase 1 needs one of them: no
+//! later ballot can have had anything chosen before. Under a lease they have promised so for a
+//! while, counted from when the heartbeat was *sent* (MPX-P07).
+
+use std::time::Duration;
+
+use super::{leading::Leading, state::State};
+use crate::{
+    error::SubmitError,
+    log::Index,
+    members::NodeId,
+    multi_paxos::{Config, Message, Role},
+    process::{Effect, Effects},
+    read::{Read, ReadLevel},
+    time::Time,
+};
+
+/// Clocks are read on one core and on another.
+const MARGIN: Duration = Duration::from_millis(1);
+
+impl Config {
+    /// Returns for how long a leader may rely on an acceptor's loyalty: it is kept for an election
+    /// timeout by the acceptor's clock, which may be faster.
+    pub(in crate::multi_paxos) fn lease_length(&self) -> Duration {
+        let drift = u32::from(self.clock_drift());
+        (self.election_timeout() * (100 - drift) / 100).saturating_sub(MARGIN)
+    }
+
+    /// Returns the largest value that enough acceptors have reached for any phase 1 to need one of
+    /// them.
+    fn reached<T: Ord + Copy + Default>(&self, reached: impl FnMut(NodeId) -> T) -> T {
+        let mut values: Vec<T> = self.acceptors().map(reached).collect();
+        values.sort_unstable();
+        // Those from here on are so many that fewer than a phase 1 needs are left.
+        values.get(self.quorums().prepare() - 1).copied().unwrap_or_default()
+    }
+}
+
+/// Tells whether reads of this level may rest on a lease.
+fn trusts_clocks(level: ReadLevel) -> bool {
+    match level {
+        ReadLevel::Lease => true,
+        ReadLevel::Linearizable | ReadLevel::Stale { .. } | ReadLevel::After { .. } => false,
+    }
+}
+
+impl Leading {
+    /// Answers reads from a lease, or has acceptors confirm them.
+    pub(super) fn on_read(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        reads: Vec<Read>,
+        out: &mut Effects<Role>,
+    ) {
+        let limit = state.config.proposals_max();
+        let alone = self.holds_lease(state, now);
+        for read in reads {
+            let Some(Read { ticket, level }) = state.read_here(now, read, out) else { continue };
+            if alone && trusts_clocks(level) {
+                out.push(Effect::ReadReady { ticket, at: self.chosen() });
+            } else if self.reads.len() >= limit {
+                out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit } });
+            } else {
+                self.reads.push(ticket);
+            }
+        }
+        self.advance_reads(state, now, out);
+    }
+
+    /// Takes a follower's request for an index that its reads must see.
+    pub(super) fn on_read_index(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        (follower, id, lease): (NodeId, u64, bool),
+        out: &mut Effects<Role>,
+    ) {
+        if lease && self.holds_lease(state, now) {
+            return tell_index(state, follower, (id, self.chosen()), out);
+        }
+        self.reads.ask(follower, id);
+        self.advance_reads(state, now, out);
+    }
+
+    pub(super) fn on_heartbeat_reply(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        (round, promise): (u64, Option<Duration>),
+        out: &mut Effects<Role>,
+    ) {
+        if round > self.reads.round() {
+            tracing::error!(%from, round, "an acceptor answers a round that was never started");
+            return;
+        }
+        let Some(progress) = self.hear(from, now) else { return };
+        progress.on_round(round);
+        self.on_promise(state, (from, round, promise));
+        self.advance_reads(state, now, out);
+    }
+
+    /// Answers reads that acceptors have confirmed, and starts a round for those that wait.
+    pub(super) fn advance_reads(&mut self, state: &mut State, now: Time, out: &mut Effects<Role>) {
+        // Until then something may be chosen of which this leader does not know.
+        if self.chosen() < self.begins {
+            return;
+        }
+        let progress = &self.progress;
+        let round = state.config.reached(|node| progress.get(&node).map_or(0, |it| it.round()));
+        if let Some((asked_at, at, reads)) = self.reads.confirmed(round) {
+            state.confirm(asked_at, at);
+            for ticket in reads.tickets {
+                out.push(Effect::ReadReady { ticket, at });
+            }
+            for (follower, id) in reads.requests {
+                tell_index(state, follower, (id, at), out);
+            }
+        }
+        if self.reads.start(now, self.chosen(), false) {
+            self.broadcast_heartbeat(state, now, out);
+        }
+    }
+
+    /// Takes note of what an acceptor promises that answers the heartbeats of `round`.
+    fn on_promise(
+        &mut self,
+        state: &State,
+        (acceptor, round, promise): (NodeId, u64, Option<Duration>),
+    ) {
+        let (true, Some(promise)) = (state.config.lease(), promise) else { return };
+        let Some(sent) = self.rounds.began(round) else { return };
+        // By the stricter of what the two declare.
+        let length = state.config.lease_length().min(promise);
+        let until = self.promised.entry(acceptor).or_default();
+        *until = (*until).max(sent + length);
+    }
+
+    /// Returns until when nobody else can lead, as far as this leader knows; `None` if that is not
+    /// known at all. It is long past where acceptors have gone silent.
+    pub(super) fn lease_until(&self, state: &State) -> Option<Time> {
+        let knows_all = self.chosen() >= self.begins;
+        if !state.config.lease() || !knows_all || self.is_lease_void {
+            return None;
+        }
+        let promised = &self.promised;
+        Some(state.config.reached(|node| promised.get(&node).copied().unwrap_or_default()))
+    }
+
+    /// Tells whether nobody else can lead by `now`, which is no earlier than what asks.
+    fn holds_lease(&self, state: &State, now: Time) -> bool {
+        self.lease_until(state).is_some_and(|until| now < until)
+    }
+}
+
+/// Answers a follower's request: its reads must see everything up to `index`.
+fn tell_index(state: &State, follower: NodeId, (id, index): (u64, Index), out: &mut Effects<Role>) {
+    let (to, message) = (state.config.proposer(follower), Message::ReadIndexReply { id, index });
+    out.push(Effect::Send { to, message, after: None });
+}
