@@ -59,6 +59,10 @@ impl Hosted for Paxos {
     fn storage_full(_: bool) -> Option<Input<Self>> {
         None
     }
+
+    fn make_room() -> Input<Self> {
+        Input::Control(Control::MakeRoom)
+    }
 }
 
 /// Where callers wait.
@@ -148,6 +152,10 @@ impl Durability for Desk {
     }
 
     fn storage_full(&self, _: bool) {}
+
+    fn make_room(&self) {
+        self.seat.send(vec![Paxos::make_room()]);
+    }
 }
 
 /// Where the effects of decisions go.

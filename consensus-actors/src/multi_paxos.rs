@@ -36,6 +36,10 @@ impl Hosted for MultiPaxos {
     fn storage_full(full: bool) -> Option<Input<Self>> {
         Some(Input::Control(Control::StorageFull(full)))
     }
+
+    fn make_room() -> Input<Self> {
+        Input::Control(Control::MakeRoom)
+    }
 }
 
 impl Serving for MultiPaxos {

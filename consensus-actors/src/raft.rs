@@ -47,6 +47,10 @@ impl Hosted for Raft {
     fn storage_full(full: bool) -> Option<Input<Self>> {
         Some(Input::Control(Control::StorageFull(full)))
     }
+
+    fn make_room() -> Input<Self> {
+        Input::Control(Control::MakeRoom)
+    }
 }
 
 impl Serving for Raft {

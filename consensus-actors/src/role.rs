@@ -39,6 +39,9 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
 
     /// Makes the input that tells whether the disk is full, where that concerns the protocol.
     fn storage_full(full: bool) -> Option<Input<Self>>;
+
+    /// Makes the input that asks to write anew what the process rests on.
+    fn make_room() -> Input<Self>;
 }
 
 /// A protocol that serves a replica: a log that has a leader.

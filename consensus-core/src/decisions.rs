@@ -19,7 +19,7 @@ use crate::{
     error::{RecoverError, SubmitError},
     log::{Decided, Index},
     paxos::CHOSEN,
-    process::{Effect, Effects, Input, Process, Status, Submission, Ticket, Token},
+    process::{Effect, Effects, Input, Process, Seat, Status, Submission, Ticket, Token},
     role::{Next, Role, Seated, Step},
     time::Time,
 };
@@ -78,6 +78,8 @@ pub enum Control {
     /// Tell what is chosen, if anything is: linearizably. Answered by `Apply`; without a value
     /// nothing had been chosen when it was asked.
     Read(Named<Ticket>),
+    /// The journal would give up old records that decisions rest on.
+    MakeRoom,
 }
 
 /// A protocol that chooses one value, as decisions take it.
@@ -102,6 +104,9 @@ pub struct Decisions<R: Decides> {
     needed: BTreeSet<(Token, Name)>,
     /// The oldest of all, as the host was told last.
     kept: Token,
+    /// The last record of those that were written anew, until it is durable: nothing is given up
+    /// before.
+    rewritten: Option<Token>,
 }
 
 #[derive(Clone, Debug)]
@@ -111,8 +116,8 @@ struct Decision<R: Decides> {
     /// Who waits here, and who does for the learner alone.
     waiting: BTreeSet<Ticket>,
     ready: Vec<Ticket>,
-    /// The numbers among all of its records; the first is of its record `first`.
-    numbers: VecDeque<Token>,
+    /// The records that it rests on, with their numbers among all; the first is its record `first`.
+    records: VecDeque<(Token, Entry<R::Record>)>,
     first: Token,
 }
 
@@ -128,9 +133,22 @@ impl<R: Decides> Decision<R> {
         !self.waiting.is_empty() || !self.ready.is_empty()
     }
 
+    /// Gives up the records before one; returns the oldest that is left.
+    fn give_up(&mut self, before: Token) -> Option<Token> {
+        while self.first < before && self.records.pop_front().is_some() {
+            self.first = self.first.next();
+        }
+        self.oldest()
+    }
+
+    /// Returns the number among all of the oldest record that it rests on.
+    fn oldest(&self) -> Option<Token> {
+        self.records.iter().map(|(number, _)| *number).min()
+    }
+
     fn number(&self, token: Token) -> Option<Token> {
         let at = usize::try_from(token.0.checked_sub(self.first.0)?).ok()?;
-        self.numbers.get(at).copied()
+        self.records.get(at).map(|(number, _)| *number)
     }
 }
 
@@ -170,6 +188,7 @@ impl<R: Decides> Decisions<R> {
                 Input::Control(control) => (name, what, Input::Control(control)),
                 _ => unreachable!("to read is a control of its own"),
             },
+            Control::MakeRoom => return self.make_room(out),
         };
         let Some(decision) = self.open(&name, now) else {
             let error = SubmitError::Busy { limit: DECISIONS_MAX };
@@ -202,10 +221,10 @@ impl<R: Decides> Decisions<R> {
         out.push(match effect {
             Effect::Persist { token, record } => {
                 self.last = self.last.next();
-                if decision.numbers.is_empty() {
+                if decision.records.is_empty() {
                     self.needed.insert((self.last, named()));
                 }
-                decision.numbers.push_back(self.last);
+                decision.records.push_back((self.last, record.clone()));
                 self.pending.push_back((self.last, named(), token));
                 Effect::Persist { token: self.last, record: Named { name: named(), what: record } }
             }
@@ -224,13 +243,10 @@ impl<R: Decides> Decisions<R> {
                 Effect::Apply(ready.map(|ticket| decision.answer(ticket, CHOSEN)).collect())
             }
             Effect::Compact { before } => {
-                let oldest = decision.numbers.front().copied();
-                while decision.first < before && decision.numbers.pop_front().is_some() {
-                    decision.first = decision.first.next();
-                }
-                let (oldest, next) = (oldest, decision.numbers.front().copied());
+                let oldest = decision.oldest();
                 oldest.map(|oldest| self.needed.remove(&(oldest, named())));
-                self.needed.extend(next.map(|next| (next, named())));
+                let oldest = decision.give_up(before);
+                self.needed.extend(oldest.map(|oldest| (oldest, named())));
                 match self.compact() {
                     Some(effect) => effect,
                     None => return,
@@ -254,7 +270,29 @@ impl<R: Decides> Decisions<R> {
         });
     }
 
+    /// Writes anew all that decisions rest on, since nothing else would: they are made once.
+    fn make_room(&mut self, out: &mut Effects<Self>) {
+        if self.rewritten.is_some() {
+            return;
+        }
+        self.needed.clear();
+        for (name, decision) in &mut self.made {
+            for (number, record) in &mut decision.records {
+                self.last = self.last.next();
+                *number = self.last;
+                let record = Named { name: Arc::clone(name), what: record.clone() };
+                out.push(Effect::Persist { token: self.last, record });
+            }
+            let oldest = decision.oldest();
+            self.needed.extend(oldest.map(|oldest| (oldest, Arc::clone(name))));
+        }
+        self.rewritten = Some(self.last);
+    }
+
     fn compact(&mut self) -> Option<Effect<Self>> {
+        if self.rewritten.is_some() {
+            return None;
+        }
         let before = self.needed.first().map_or(self.last.next(), |(oldest, _)| *oldest);
         if before <= self.kept {
             return None;
@@ -271,6 +309,9 @@ impl<R: Decides> Decisions<R> {
         }
         for (name, upto) in durable {
             self.feed(&name, now, Input::Persisted { upto }, out);
+        }
+        if self.rewritten.take_if(|last| *last <= upto).is_some() {
+            self.compact().into_iter().for_each(|effect| out.push(effect));
         }
     }
 
@@ -291,9 +332,22 @@ impl<R: Decides> Decisions<R> {
 impl<R: Decides> Decision<R> {
     fn begin(roles: Ensemble<R>) -> Self {
         let first = Token::default().next();
-        let (waiting, ready, numbers) = (BTreeSet::new(), Vec::new(), VecDeque::new());
-        Self { roles, chosen: None, waiting, ready, numbers, first }
+        let (waiting, ready, records) = (BTreeSet::new(), Vec::new(), VecDeque::new());
+        Self { roles, chosen: None, waiting, ready, records, first }
     }
+}
+
+/// Returns the records of each role from the last one back to where one is missing: what lies before
+/// that was given up, and is left of an attempt to write it anew.
+fn unbroken<R>(entries: BTreeMap<(Seat, Token), (Token, Entry<R>)>) -> VecDeque<(Token, Entry<R>)> {
+    let mut kept: VecDeque<(Token, Entry<R>)> = VecDeque::new();
+    for ((seat, token), entry) in entries.into_iter().rev() {
+        let next = kept.front().filter(|(_, next)| next.seat == seat);
+        if next.is_none_or(|(_, next)| next.token == token.next()) {
+            kept.push_front(entry);
+        }
+    }
+    kept
 }
 
 impl<R: Decides> Process for Decisions<R> {
@@ -307,27 +361,33 @@ impl<R: Decides> Process for Decisions<R> {
         now: Time,
         records: impl IntoIterator<Item = (Token, Self::Record)>,
     ) -> Result<Self, RecoverError> {
-        let mut found: BTreeMap<Name, Vec<(Token, Entry<R::Record>)>> = BTreeMap::new();
+        // What was written anew is there twice, if the journal has not given up the former.
+        let mut found: BTreeMap<Name, BTreeMap<(Seat, Token), (Token, Entry<R::Record>)>> =
+            BTreeMap::new();
         let (mut kept, mut last) = (None, Token::default());
         for (number, Named { name, what }) in records {
-            found.entry(name).or_default().push((number, what));
+            found.entry(name).or_default().insert((what.seat, what.token), (number, what));
             kept = kept.or(Some(number));
             last = number;
         }
         let (mut made, mut awake, mut needed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for (name, entries) in found {
-            let numbers: VecDeque<Token> = entries.iter().map(|(number, _)| *number).collect();
-            needed.extend(numbers.front().map(|oldest| (*oldest, Arc::clone(&name))));
+            // By role, each in its order: the last attempt to write them anew may have got halfway.
+            let entries = unbroken(entries);
             // Its records are counted anew in each life: what they are called outside is here.
             let first = Token::default().next();
-            let entries = entries.into_iter().zip(first.0..).map(|((_, it), at)| (Token(at), it));
-            let roles = Ensemble::recover(common.clone(), now, entries)?;
+            let counted =
+                entries.iter().zip(first.0..).map(|((_, it), at)| (Token(at), it.clone()));
+            let roles = Ensemble::recover(common.clone(), now, counted)?;
             // The learner says what it knows when it looks at the time.
             awake.insert(Arc::clone(&name), now + AWAKE);
-            made.insert(name, Decision { numbers, ..Decision::begin(roles) });
+            let decision = Decision { records: entries, ..Decision::begin(roles) };
+            needed.extend(decision.oldest().map(|oldest| (oldest, Arc::clone(&name))));
+            made.insert(name, decision);
         }
         let (pending, kept) = (VecDeque::new(), kept.unwrap_or_default());
-        Ok(Self { common, made, awake, last, durable: last, pending, needed, kept })
+        let rewritten = None;
+        Ok(Self { common, made, awake, last, durable: last, pending, needed, kept, rewritten })
     }
 
     fn step(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {

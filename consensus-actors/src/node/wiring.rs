@@ -71,6 +71,10 @@ impl<P: Hosted> Durability for Seat<P> {
             self.send(vec![input]);
         }
     }
+
+    fn make_room(&self) {
+        self.send(vec![P::make_room()]);
+    }
 }
 
 /// Where the effects of a group's role go.

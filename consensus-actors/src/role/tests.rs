@@ -186,6 +186,10 @@ impl Hosted for Relay {
     fn storage_full(_: bool) -> Option<Input<Self>> {
         None
     }
+
+    fn make_room() -> Input<Self> {
+        Input::Control(())
+    }
 }
 
 /// Reports when everything has been taken.

@@ -25,6 +25,8 @@ pub enum Control {
     Resign(Ticket),
     /// The disk is full (true), or has room again (false). For all.
     StorageFull(bool),
+    /// The journal would give up old records that the roles still rest on. For all.
+    MakeRoom,
     /// A snapshot is to be taken now, whether one is due or not. For learners.
     TakeSnapshot,
     /// The replica has more to apply than it may (true), or can take more again (false). For
@@ -94,7 +96,7 @@ impl Roles for Role {
             Input::Receive { .. } | Input::Persisted { .. } => &[],
             Input::Control(control) => match control {
                 Control::Read(_) | Control::Admin(..) | Control::Resign(_) => &[PROPOSER],
-                Control::StorageFull(_) => Self::SEATS,
+                Control::StorageFull(_) | Control::MakeRoom => Self::SEATS,
                 Control::TakeSnapshot => &[LEARNER],
                 Control::Behind(_) => &[PROPOSER, LEARNER],
             },

@@ -132,6 +132,7 @@ impl Cluster {
             }
             10..15 => self.sync(id),
             15 if faults && self.below(4) == 0 => self.crash(id),
+            16 if self.below(4) == 0 => self.step(id, Input::Control(Control::MakeRoom)),
             _ => self.step(id, Input::Tick),
         }
     }
@@ -235,4 +236,26 @@ fn names_are_bounded() {
     let named = Named { name: Arc::from("a\nb"), what: consensus_core::paxos::Message::Ask };
     let read = Named::<consensus_core::paxos::Message>::decode_all(named.encoded().into());
     assert!(read.is_err());
+}
+
+// Goal: what decisions rest on can always be written anew, so that the journal keeps nothing for
+// them but the latest, whether they are made or not; and nothing is lost by it.
+#[test]
+fn old_records_can_be_given_up() {
+    let mut cluster = Cluster::new(3);
+    cluster.answer(node(1), "shards", Some("16"));
+    cluster.answer(node(2), "open", None);
+    for _ in 0..3 {
+        for id in (1..=3).map(node) {
+            cluster.sync(id);
+            let last = cluster.hosts[&id].records.last().expect("it has some").0;
+            cluster.step(id, Input::Control(Control::MakeRoom));
+            assert!(cluster.hosts[&id].compacted <= last, "nothing is given up before the sync");
+            cluster.sync(id);
+            assert_eq!(cluster.hosts[&id].compacted, last.next());
+        }
+    }
+    (1..=3).for_each(|id| cluster.crash(node(id)));
+    assert_eq!(cluster.answer(node(3), "shards", Some("32")), Some(Bytes::from("16")));
+    assert_eq!(cluster.answer(node(1), "open", None), None);
 }
