@@ -211,7 +211,7 @@ thread_local! {
 /// How much of the buffer is kept.
 const SCRATCH_BYTES: usize = 16 << 10;
 
-fn encode(value: &impl Serialize) -> Result<Bytes> {
+pub(crate) fn encode(value: &impl Serialize) -> Result<Bytes> {
     // An argument may encode another while it is encoded itself.
     let mut bytes = SCRATCH.take();
     bytes.clear();

@@ -84,6 +84,8 @@ pub enum Code {
     WrongMethod,
     /// CX156: the request comes from a web page of another machine's.
     ForeignOrigin,
+    /// CX157: nothing is decided under the name.
+    Undecided,
     /// CX160: the idempotency key was used with another body.
     KeyReused,
     /// CX161: the idempotency key is not usable.
@@ -162,6 +164,7 @@ impl Code {
             Self::UnknownPath => "CX154",
             Self::WrongMethod => "CX155",
             Self::ForeignOrigin => "CX156",
+            Self::Undecided => "CX157",
             Self::KeyReused => "CX160",
             Self::InvalidKey => "CX161",
             Self::ForeignToken => "CX162",

@@ -25,6 +25,9 @@ pub(crate) trait Durability: Send + Sync {
     fn persisted(&self, upto: Token);
     /// The disk is full, or has room again.
     fn storage_full(&self, full: bool);
+    /// The journal would give up old records that the group needs: it is to write anew what it rests
+    /// on.
+    fn make_room(&self);
 }
 
 /// Registers who is told about a group's records.
@@ -73,6 +76,9 @@ impl Message for Commit {
     type Result = ();
 }
 
+/// How many complete segments may wait for groups to let them go before those are asked.
+const SEGMENTS_MAX: usize = 8;
+
 /// How long a full disk is left alone before the next attempt.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
@@ -93,6 +99,8 @@ pub(crate) struct JournalActor {
     brought: usize,
     committing: bool,
     full: bool,
+    /// The oldest segment that groups were asked for last.
+    wanted: Option<u64>,
 }
 
 impl JournalActor {
@@ -105,6 +113,7 @@ impl JournalActor {
             brought: 0,
             committing: false,
             full: false,
+            wanted: None,
         }
     }
 
@@ -127,6 +136,7 @@ impl JournalActor {
         match committed {
             Ok(()) => {
                 self.desk.settle(std::mem::take(&mut self.brought));
+                self.make_room();
                 self.tell_full(false);
                 for (group, upto) in std::mem::take(&mut self.waiting) {
                     if let Some(durability) = self.groups.get(&group) {
@@ -141,6 +151,26 @@ impl JournalActor {
             }
             // The node was given up; nothing more is taken where that does not end the process.
             Err(_) => ctx.terminate(),
+        }
+    }
+
+    /// Asks the groups that need the oldest segment to write anew what they rest on, if many wait for
+    /// it.
+    fn make_room(&mut self) {
+        let Some((segment, holders)) = self.desk.writer().holders(SEGMENTS_MAX) else { return };
+        if self.wanted.is_some_and(|wanted| segment <= wanted) {
+            return;
+        }
+        self.wanted = Some(segment);
+        for group in holders {
+            match self.groups.get(&group) {
+                Some(holder) => holder.make_room(),
+                None => tracing::warn!(
+                    ?group,
+                    "the journal keeps old files for a group that this node does not host: host it \
+                     to have them removed"
+                ),
+            }
         }
     }
 
@@ -205,8 +235,9 @@ impl Handler<Compact> for JournalActor {
     fn handle(&mut self, compact: Compact, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("journal");
         let released = self.desk.writer().release(compact.group, compact.before);
-        if released.is_err() {
-            ctx.terminate();
+        match released {
+            Ok(()) => self.make_room(),
+            Err(_) => ctx.terminate(),
         }
     }
 }

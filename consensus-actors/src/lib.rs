@@ -46,6 +46,7 @@ mod cli;
 mod client;
 mod clock;
 mod config;
+mod decisions;
 mod deterministic;
 mod error;
 mod http;
@@ -53,6 +54,7 @@ mod inbox;
 mod journal;
 mod json;
 mod memory;
+mod multi_paxos;
 mod node;
 #[cfg(test)]
 mod paused;
@@ -82,7 +84,7 @@ pub use consensus_macros::{Deterministic, Replicated, command, main, query, repl
 pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};
 pub use memory::MemoryCluster;
-pub use node::{Hosting, Node, NodeBuilder};
+pub use node::{Decided, Deciding, Hosting, Node, NodeBuilder};
 pub use remote::Connecting;
 pub use replica::Replica;
 pub use replicated::{Answer, Apply, Command, Commands, Protocol, Query, Replicated};

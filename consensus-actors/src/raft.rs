@@ -4,12 +4,13 @@ use actix::Recipient;
 use consensus_core::{
     Input, NodeId, Read, Ticket,
     client::Admin,
+    ensemble::Entry,
     raft::{self, Control, Raft, Role},
     snapshot::Cut,
 };
 
 use crate::{
-    role::{Hosted, Post, RoleActor},
+    role::{Hosted, Post, RoleActor, Serving},
     seat::Delivery,
 };
 
@@ -39,12 +40,27 @@ impl Hosted for Raft {
         state.is_at_rest()
     }
 
+    fn wrote(record: &[u8]) -> bool {
+        !Entry::<raft::Record>::is_encoded_in(record)
+    }
+
+    fn storage_full(full: bool) -> Option<Input<Self>> {
+        Some(Input::Control(Control::StorageFull(full)))
+    }
+
+    fn make_room() -> Input<Self> {
+        Input::Control(Control::MakeRoom)
+    }
+}
+
+impl Serving for Raft {
     fn read(reads: Vec<Read>) -> Input<Self> {
         Input::Control(Control::Read(reads))
     }
 
-    fn reach(peer: NodeId, present: bool) -> Input<Self> {
-        Input::Control(if present { Control::Alive(peer) } else { Control::Silent(peer) })
+    fn reach(peer: NodeId, present: bool) -> Option<Input<Self>> {
+        let control = if present { Control::Alive(peer) } else { Control::Silent(peer) };
+        Some(Input::Control(control))
     }
 
     fn behind(behind: bool) -> Input<Self> {
@@ -66,9 +82,5 @@ impl Hosted for Raft {
 
     fn resign(ticket: Ticket) -> Input<Self> {
         Input::Control(Control::Resign { ticket })
-    }
-
-    fn storage_full(full: bool) -> Input<Self> {
-        Input::Control(Control::StorageFull(full))
     }
 }

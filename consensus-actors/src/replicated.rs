@@ -43,13 +43,19 @@ pub trait Replicated: StateMachine {
 pub enum Protocol {
     /// Raft: a leader, majorities, crash faults.
     Raft,
+    /// Multi-Paxos: a leader, quorums of two sizes, crash faults. Its members do not change.
+    MultiPaxos,
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Raft, Self::MultiPaxos];
+
     /// Returns the protocol's name as it is written in attributes and configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Raft => "raft",
+            Self::MultiPaxos => "multi_paxos",
         }
     }
 }
@@ -58,7 +64,7 @@ impl FromStr for Protocol {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        [Self::Raft].into_iter().find(|protocol| protocol.name() == name).ok_or(())
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name).ok_or(())
     }
 }
 

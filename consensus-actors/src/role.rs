@@ -34,11 +34,24 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
     /// Tells whether nothing comes of ticks until something else happens.
     fn is_at_rest(state: &Self::State) -> bool;
 
+    /// Tells whether an encoded record is one of this protocol's.
+    fn wrote(record: &[u8]) -> bool;
+
+    /// Makes the input that tells whether the disk is full, where that concerns the protocol.
+    fn storage_full(full: bool) -> Option<Input<Self>>;
+
+    /// Makes the input that asks to write anew what the process rests on.
+    fn make_room() -> Input<Self>;
+}
+
+/// A protocol that serves a replica: a log that has a leader.
+pub(crate) trait Serving: Hosted {
     /// Makes the input that asks for reads.
     fn read(reads: Vec<Read>) -> Input<Self>;
 
-    /// Makes the input that tells whether a peer is present, or silent.
-    fn reach(peer: consensus_core::NodeId, present: bool) -> Input<Self>;
+    /// Makes the input that tells whether a peer is present, or silent, where that concerns the
+    /// protocol.
+    fn reach(peer: consensus_core::NodeId, present: bool) -> Option<Input<Self>>;
 
     /// Makes the input that tells whether the replica has more to apply than it may.
     fn behind(behind: bool) -> Input<Self>;
@@ -54,9 +67,6 @@ pub(crate) trait Hosted: Seated<Message: Encode + Decode, Record: Encode + Decod
 
     /// Makes the input that tells that the process is about to end.
     fn resign(ticket: Ticket) -> Input<Self>;
-
-    /// Makes the input that tells whether the disk is full.
-    fn storage_full(full: bool) -> Input<Self>;
 }
 
 /// Where the effects of a role go.
@@ -294,7 +304,7 @@ where
                     Err(next) => {
                         let durable = post.release().map(|upto| Input::Persisted { upto });
                         let rest = durable.into_iter().chain(inputs).collect();
-                        return Err(Self::pass_on(next, post, rest, ctx));
+                        return Err(Self::pass_on(next.into(), post, rest, ctx));
                     }
                 }
             }
@@ -352,7 +362,7 @@ where
             Delivery::Inputs(inputs) | Delivery::Forwarded(inputs) => self.take(inputs, ctx),
             Delivery::Inspect(answer) => match &self.tenure {
                 Tenure::Held { held, .. } => {
-                    let known = held.as_ref().map(|(role, _)| role.followers());
+                    let known = held.as_ref().map(|(role, post)| role.followers(&post.state));
                     answer.send(known.unwrap_or_default()).ok();
                 }
                 Tenure::Over { successor, .. } => successor.do_send(Delivery::Inspect(answer)),

@@ -9,6 +9,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    convert::Infallible,
     fmt,
 };
 
@@ -17,8 +18,10 @@ use bytes::Bytes;
 use crate::{
     codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
     error::RecoverError,
+    log::Index,
     members::NodeId,
     process::{Effect, Effects, Input, Process, Seat, Status, Token},
+    role::{Next, Role, Seated, Step},
     time::Time,
 };
 
@@ -36,14 +39,42 @@ pub trait Roles: Process {
     /// Returns the node.
     fn node(common: &Self::Common) -> NodeId;
 
-    /// Returns the seat that a message is for.
-    fn addressee(message: &Self::Message) -> Seat;
-
-    /// Returns the seats that an input of the host is for.
+    /// Returns the seats that an input of the host is for; of messages it is not asked.
     fn concerned(input: &Input<Self>) -> &'static [Seat];
 
     /// Adds what operators are told of this role.
     fn tell(&self, status: &mut Status);
+
+    /// Returns how far each other node is known to have the log, where this role knows.
+    fn followers(&self) -> Vec<(NodeId, Index)> {
+        Vec::new()
+    }
+}
+
+/// A message, and the seat that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressed<M> {
+    /// The seat.
+    pub seat: Seat,
+    /// What it says.
+    pub message: M,
+}
+
+impl<M: Encode> Encode for Addressed<M> {
+    fn size_hint(&self) -> usize {
+        1 + self.message.size_hint()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(MARK + self.seat.0);
+        self.message.encode(out);
+    }
+}
+
+impl<M: Decode> Decode for Addressed<M> {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        Ok(Self { seat: take_seat(input)?, message: M::decode(input)? })
+    }
 }
 
 /// A record of a role, as it stands in the journal of its node.
@@ -57,13 +88,30 @@ pub struct Entry<R> {
     pub record: R,
 }
 
+/// What encodings begin with, added to the seat: no record or message of a protocol with one seat
+/// begins so, and none is taken for the other.
+const MARK: u8 = 0x40;
+
+fn take_seat(input: &mut Bytes) -> Result<Seat, DecodeError> {
+    let tag = take_u8(input)?;
+    let unknown = DecodeError::UnknownTag { what: "seat", tag };
+    tag.checked_sub(MARK).map(Seat).ok_or(unknown)
+}
+
+impl<R> Entry<R> {
+    /// Tells whether an encoded record is of roles that stand side by side.
+    pub fn is_encoded_in(record: &[u8]) -> bool {
+        record.first().is_some_and(|tag| *tag >= MARK)
+    }
+}
+
 impl<R: Encode> Encode for Entry<R> {
     fn size_hint(&self) -> usize {
         9 + self.record.size_hint()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.seat.0);
+        out.push(MARK + self.seat.0);
         put_u64(out, self.token.0);
         self.record.encode(out);
     }
@@ -72,12 +120,16 @@ impl<R: Encode> Encode for Entry<R> {
 impl<R: Decode> Decode for Entry<R> {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
         Ok(Self {
-            seat: Seat(take_u8(input)?),
+            seat: take_seat(input)?,
             token: Token(take_u64(input)?),
             record: R::decode(input)?,
         })
     }
 }
+
+/// Holds the seat of an [`Ensemble`], for good.
+#[derive(Clone, Copy, Debug)]
+pub struct Together;
 
 /// The roles that a node has of a group.
 #[derive(Clone, Debug)]
@@ -173,7 +225,7 @@ impl<R: Roles> Ensemble<R> {
                 let after = after.and_then(|token| self.members.get(&seat)?.number(token));
                 let after = after.filter(|token| *token > self.durable);
                 if to.node != self.node {
-                    Effect::Send { to, message, after }
+                    Effect::Send { to, message: Addressed { seat: to.seat, message }, after }
                 } else {
                     return match after {
                         Some(token) => self.held.push_back((token, to.seat, message)),
@@ -232,7 +284,7 @@ impl<R: Roles> Ensemble<R> {
 
 impl<R: Roles> Process for Ensemble<R> {
     type Config = R::Common;
-    type Message = R::Message;
+    type Message = Addressed<R::Message>;
     type Record = Entry<R::Record>;
     type Control = R::Control;
 
@@ -285,8 +337,11 @@ impl<R: Roles> Process for Ensemble<R> {
                 self.on_persisted(upto, now, out);
                 return self.converse(now, out);
             }
+            Input::Receive { from, message: Addressed { seat, message } } => {
+                self.feed(seat, now, Input::Receive { from, message }, out);
+                return self.converse(now, out);
+            }
             Input::Tick => Input::Tick,
-            Input::Receive { from, message } => Input::Receive { from, message },
             Input::Submit(submissions) => Input::Submit(submissions),
             Input::Snapshot(report) => Input::Snapshot(report),
             Input::Control(control) => Input::Control(control),
@@ -310,3 +365,52 @@ impl<R: Roles> Ensemble<R> {
         }
     }
 }
+
+impl<R: Roles> Seated for Ensemble<R> {
+    type State = Self;
+    type Role = Together;
+
+    fn into_parts(self) -> (Self, Together) {
+        (self, Together)
+    }
+
+    /// There is nobody to take the seat.
+    fn preempt(_: &mut Self, _: Time, _: &Input<Self>, _: &mut Effects<Self>) -> Option<Together> {
+        None
+    }
+
+    fn status(ensemble: &Self, _: &'static str) -> Status {
+        ensemble.status()
+    }
+}
+
+impl<R: Roles> Step<Ensemble<R>> for Together {
+    fn name(&self) -> &'static str {
+        "ensemble"
+    }
+
+    fn step(
+        &mut self,
+        ensemble: &mut Ensemble<R>,
+        now: Time,
+        input: Input<Ensemble<R>>,
+        out: &mut Effects<Ensemble<R>>,
+    ) -> Next<Ensemble<R>> {
+        Process::step(ensemble, now, input, out);
+        Next::Stay
+    }
+
+    fn followers(&self, ensemble: &Ensemble<R>) -> Vec<(NodeId, Index)> {
+        ensemble.roles().flat_map(Roles::followers).collect()
+    }
+
+    fn retire(&mut self, _: &mut Ensemble<R>, _: &mut Effects<Ensemble<R>>) {}
+}
+
+impl From<Infallible> for Together {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl<R: Roles> Role<Ensemble<R>> for Together {}

@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod codec;
+pub mod decisions;
 pub mod ensemble;
 pub mod journal;
 pub mod multi_paxos;

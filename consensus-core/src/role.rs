@@ -60,8 +60,8 @@ pub trait Step<P: Seated> {
         out: &mut Effects<P>,
     ) -> Next<P>;
 
-    /// Returns how far the log of each follower is known to agree, where this role knows.
-    fn followers(&self) -> Vec<(NodeId, Index)> {
+    /// Returns how far each follower is known to have the log, where this role knows.
+    fn followers(&self, _state: &P::State) -> Vec<(NodeId, Index)> {
         Vec::new()
     }
 
@@ -71,7 +71,7 @@ pub trait Step<P: Seated> {
 
 /// One role of a protocol, convertible from and into the enum of all.
 pub trait Role<P: Seated>:
-    Step<P> + Into<P::Role> + TryFrom<P::Role, Error = P::Role> + Send + 'static
+    Step<P> + Into<P::Role> + TryFrom<P::Role, Error: Into<P::Role>> + Send + 'static
 {
 }
 
@@ -97,9 +97,12 @@ macro_rules! exclusive_roles {
                 }
             }
 
-            fn followers(&self) -> Vec<($crate::NodeId, $crate::Index)> {
+            fn followers(
+                &self,
+                state: &<$process as $crate::role::Seated>::State,
+            ) -> Vec<($crate::NodeId, $crate::Index)> {
                 match self {
-                    $(Self::$role(role) => role.followers(),)+
+                    $(Self::$role(role) => role.followers(state),)+
                 }
             }
 

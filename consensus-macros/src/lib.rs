@@ -46,6 +46,7 @@ mod error;
 mod facade;
 mod names;
 mod options;
+mod protocols;
 mod replicated;
 mod simulate;
 mod tokens;
@@ -62,7 +63,7 @@ mod tests;
 ///
 /// # Options of the type
 /// In `#[replica(..)]`:
-/// * `protocol = raft`: the protocol, unless the configuration says otherwise; so far only this.
+/// * `protocol = raft` or `multi_paxos`: the protocol, unless the configuration says otherwise.
 /// * `name = "counter"`: the state's stable name; by default the type's name in snake case.
 /// * `snapshot(every = 10_000, bytes = "64MiB", keep = 2)`: after how many entries or bytes of
 ///   commands a snapshot is taken, and how many are kept.
@@ -348,7 +349,7 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 ///   the defaults, which take a second or two; more seeds are for `--release`.
 /// * `faults(crash, drop, ..)`: what may happen; by default everything. `Sim` has the table.
 /// * `profile(network)`: a named set of faults: `calm`, `network`, `crash`, `disk`, `clock`, `all`.
-/// * `protocols(raft)`: under which protocols; by default that of the state.
+/// * `protocols(raft, multi_paxos)`: under which protocols; by default that of the state.
 /// * `crate = "path"`: where `consensus_actors` is, if the manifest does not say so.
 #[proc_macro_attribute]
 pub fn simulate(options: TokenStream, item: TokenStream) -> TokenStream {

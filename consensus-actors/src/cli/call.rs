@@ -79,7 +79,8 @@ fn print_reply(reply: &Value) {
     }
 }
 
-fn bare(value: &Value) -> String {
+/// Returns a value for people: a text without quotes, all else as JSON.
+pub(super) fn bare(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -9,7 +9,7 @@ use std::{
 
 use super::{Application, USAGE, complain, options::Dev, say};
 use crate::{
-    config::{self, Sources},
+    config::{self, Flag, Sources, table::PROTOCOL},
     error::{Code, Error, Result},
 };
 
@@ -47,7 +47,8 @@ enum State {
 /// Runs a cluster until Ctrl-C.
 pub(super) fn dev(application: Application, options: Dev) -> Result<ExitCode> {
     // What the nodes would refuse one by one is refused here.
-    let sources = Sources { file: options.configured.config.clone(), flags: Vec::new() };
+    let protocol = options.protocol.iter().map(|name| Flag::Of(&PROTOCOL.key, name.clone()));
+    let sources = Sources { file: options.configured.config.clone(), flags: protocol.collect() };
     sources.read().map_err(config::first)?;
     let temporary = options.data.is_none();
     let data = match &options.data {
@@ -126,6 +127,9 @@ impl Cluster {
         command.args(["serve", "--end-with-stdin", "--dev-defaults"]);
         if let Some(config) = &self.options.configured.config {
             command.arg("--config").arg(config);
+        }
+        if let Some(protocol) = &self.options.protocol {
+            command.args(["--protocol", protocol]);
         }
         let child = command
             .args(["--id", &id.to_string(), "--peers", &peers.join(",")])

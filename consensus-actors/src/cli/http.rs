@@ -120,6 +120,12 @@ pub(super) fn post(addr: &str, path: &str, query: &[(String, String)]) -> Result
     request.send_empty().and_then(taken).map_err(|error| lost(addr, &error, MAY_BE_REPEATED))
 }
 
+/// Puts a value at a path of the node at `addr`.
+pub(super) fn put(addr: &str, path: &str, value: &Value) -> Result<Answered> {
+    let request = agent().put(format!("http://{addr}{path}"));
+    request.send_json(value).and_then(taken).map_err(|error| lost(addr, &error, MAY_BE_REPEATED))
+}
+
 /// Posts a command of a group, which is applied once for `key` if there is one.
 pub(super) fn command(
     addr: &str,

@@ -5,6 +5,7 @@ mod call;
 mod change;
 mod check;
 mod config;
+mod decide;
 mod dev;
 mod flags;
 mod history;
@@ -69,6 +70,7 @@ where
         Some(Verb::Remove(options)) => change::remove(&options),
         Some(Verb::Replace(options)) => change::replace(&options),
         Some(Verb::Call(call)) => call::call(&call),
+        Some(Verb::Decide(decide)) => decide::decide(&decide),
         Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
         Some(Verb::Snapshot(options)) => snapshot::snapshot(&options),
         Some(Verb::Config(config)) => config::config(&config),
@@ -88,6 +90,7 @@ pub fn tools() -> ExitCode {
         Tool::Remove(options) => change::remove(&options),
         Tool::Replace(options) => change::replace(&options),
         Tool::Call(call) => call::call(&call),
+        Tool::Decide(decide) => decide::decide(&decide),
         Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
         Tool::Snapshot(options) => snapshot::snapshot(&options),
         Tool::Config(config) => config::config(&config),

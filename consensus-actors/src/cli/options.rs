@@ -41,6 +41,8 @@ pub(super) enum Verb {
     Replace(Replace),
     /// Calls a command or a query of a group.
     Call(Call),
+    /// Has the cluster decide on a value, once and for all, or tells what was decided.
+    Decide(Decide),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
     /// Takes a snapshot of a group on a node, or lists those that are there.
@@ -77,6 +79,8 @@ pub(super) enum Tool {
     Replace(Replace),
     /// Calls a command or a query of a group.
     Call(Call),
+    /// Has the cluster decide on a value, once and for all, or tells what was decided.
+    Decide(Decide),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
     /// Takes a snapshot of a group on a node, or lists those that are there.
@@ -221,6 +225,11 @@ pub(super) struct Dev {
     /// Where the nodes keep their data; a fresh temporary directory if not given.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// The protocol of all groups: raft or multi_paxos.
+    ///
+    /// If not given, what the configuration says, then what the application does.
+    #[arg(long, value_name = "NAME")]
+    pub(super) protocol: Option<String>,
     /// Leaves a node that died down.
     #[arg(long)]
     pub(super) no_restart: bool,
@@ -377,6 +386,16 @@ pub(super) struct Call {
     /// The commit token that is read after, as --output json shows it with a reply.
     #[arg(long, value_name = "TOKEN", required_if_eq("read", "after"))]
     pub(super) token: Option<String>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Decide {
+    /// What the decision is called.
+    pub(super) name: String,
+    /// The value, as JSON or as a text; if not given, nothing is decided, and what was is told.
+    pub(super) value: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::client::IntoDuration;
+use crate::{Protocol, client::IntoDuration};
 
 /// What a setting's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +203,21 @@ typed! {
         Self(addresses.split(',').map(|address| address.trim().to_owned()).collect())
     }, self => Value::Text(self.0.join(","));
     Address: Address, Value::Text(address) => Self(address), self => Value::Text(self.0);
+}
+
+impl Typed for Protocol {
+    const KIND: Kind = Kind::Text;
+
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Text(name) => name.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        Value::Text(self.name().to_owned())
+    }
 }
 
 impl Typed for Peers {

@@ -8,7 +8,12 @@ use super::{
     key::{Key, Setting},
     kind::{Address, Addresses, Peers, Size, Typed, Value},
 };
-use crate::{client::COMMAND_BYTES_MAX, transport::FRAME_BYTES_MAX};
+use crate::{
+    Protocol,
+    client::COMMAND_BYTES_MAX,
+    suggest::{did_you_mean, listed},
+    transport::FRAME_BYTES_MAX,
+};
 
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $key:expr;)+) => {
@@ -56,6 +61,18 @@ settings! {
 
     /// How often a leader is heard; at most a third of the election timeout.
     HEARTBEAT: Duration = Key::node("heartbeat").default("100ms").dev("60ms");
+
+    /// The protocol that replicates the group: raft or multi_paxos. All members must have the same,
+    /// and it stays for as long as the group has data.
+    PROTOCOL: Protocol = Key::group("protocol").default("raft").check(protocol);
+
+    /// How many acceptors must promise before a proposer leads, under multi_paxos; a majority if not
+    /// given. With `phase2` it must be more than there are, and all members should have the same.
+    PHASE1: u64 = Key::group("phase1").check(above_zero);
+
+    /// How many acceptors must accept a command, under multi_paxos; a majority if not given. Fewer
+    /// wait for fewer disks, and the more must be there to elect a leader.
+    PHASE2: u64 = Key::group("phase2").check(above_zero);
 
     /// The deadline of calls that name none.
     DEADLINE: Duration = Key::group("deadline").default("5s").check(above_zero);
@@ -169,6 +186,16 @@ fn above_zero(value: &Value) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+fn protocol(value: &Value) -> Result<(), String> {
+    let Value::Text(name) = value else { return Ok(()) };
+    let known = || Protocol::ALL.into_iter().map(Protocol::name);
+    if known().any(|known| known == name) {
+        return Ok(());
+    }
+    let meant = did_you_mean(name, known());
+    Err(format!("there is no protocol {name:?}{meant}; there are {}", listed(known())))
 }
 
 fn priority(value: &Value) -> Result<(), String> {

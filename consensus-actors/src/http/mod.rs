@@ -14,6 +14,8 @@
 //! POST /v1/members/{id}/promote                            a learner is to vote
 //! POST /v1/members/{id}/replace             {"id":4,"address":".."}
 //! DELETE /v1/members/{id}                                  a member is to go
+//! PUT  /v1/decisions/{name}                 16             -> {"value":16}
+//! GET  /v1/decisions/{name}                                what was decided
 //! GET  /livez, /readyz                                     for load balancers
 //! ```
 //!
@@ -26,6 +28,7 @@
 
 mod admin;
 mod changes;
+mod decisions;
 mod doors;
 mod members;
 mod origin;
@@ -77,6 +80,12 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
             .service(page("/v1/members/{id}", web::delete().to(changes::remove)))
             .service(page("/v1/members/{id}/promote", web::post().to(changes::promote)))
             .service(page("/v1/members/{id}/replace", web::post().to(changes::replace)))
+            .service(
+                web::resource("/v1/decisions/{name}")
+                    .route(get().to(decisions::decided))
+                    .route(web::put().to(decisions::decide))
+                    .default_service(web::to(wrong_method)),
+            )
             .service(page("/v1/groups", get().to(status::groups)))
             .service(page("/v1/groups/{group}", get().to(status::group)))
             .service(page("/v1/groups/{group}/commands/{name}", web::post().to(command)))
@@ -193,6 +202,7 @@ async fn wrong_method(request: HttpRequest) -> HttpResponse {
     let writes = path.contains("/commands/") || ends_with(&["/transfer", "/promote", "/replace"]);
     let (right, allowed) = match path.strip_prefix("/v1/members") {
         _ if writes => ("POST", "POST"),
+        _ if path.starts_with("/v1/decisions/") => ("GET or PUT", "GET, HEAD, PUT"),
         Some("") => ("GET or POST", "GET, HEAD, POST"),
         Some(_) => ("DELETE", "DELETE"),
         None => ("GET", "GET, HEAD"),

@@ -9,7 +9,7 @@ use crate::error::{Code, Error};
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self.code() {
-            Code::UnknownGroup | Code::UnknownOperation | Code::UnknownPath => {
+            Code::UnknownGroup | Code::UnknownOperation | Code::UnknownPath | Code::Undecided => {
                 StatusCode::NOT_FOUND
             }
             Code::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,

@@ -82,6 +82,10 @@ impl Durability for Told {
     fn storage_full(&self, full: bool) {
         lock(&self.0).push(if full { "full" } else { "room" });
     }
+
+    fn make_room(&self) {
+        lock(&self.0).push("asked for room");
+    }
 }
 
 // Goal: records are reported durable after the sync that makes them so, not before, and not while

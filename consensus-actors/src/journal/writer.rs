@@ -107,6 +107,11 @@ impl Writer {
         self.judge(released)
     }
 
+    /// Returns which groups need the oldest segment, if too many wait for it.
+    pub(super) fn holders(&self, segments_max: usize) -> Option<(u64, Vec<GroupId>)> {
+        self.journal.holders(segments_max)
+    }
+
     fn judge(&mut self, result: Result<(), JournalError>) -> Result<(), JournalError> {
         if let Err(error) = &result
             && !matches!(error, JournalError::Full)

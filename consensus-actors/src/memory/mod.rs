@@ -146,7 +146,9 @@ fn run(settings: Vec<crate::config::Settings>) -> Vec<Arc<Shared>> {
                 roster: Roster::new(node, true, BTreeMap::new(), Box::new(Unkept)),
                 presence,
             };
-            assemble(parts(settings, identity, links, &ids), None::<tokio::net::TcpListener>).0
+            assemble(parts(settings, identity, links, &ids), None::<tokio::net::TcpListener>)
+                .expect("with nothing recovered nothing is damaged")
+                .0
         })
         .collect()
 }

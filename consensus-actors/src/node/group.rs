@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::Board;
 use crate::{
-    arguments,
+    Protocol, arguments,
     call::{self, Call, Reading},
     client::{self, Client},
     error::{Code, Error, Result},
@@ -104,6 +104,7 @@ pub(crate) trait Group: Desk {
 /// A hosted group of the state machine `S`.
 pub(super) struct HostedGroup<S: Replicated> {
     name: String,
+    protocol: Protocol,
     client: Client<S>,
     board: Arc<Board>,
     identity: Identity,
@@ -111,12 +112,12 @@ pub(super) struct HostedGroup<S: Replicated> {
 
 impl<S: Replicated> HostedGroup<S> {
     pub(super) fn new(
-        name: String,
+        (name, protocol): (String, Protocol),
         client: Client<S>,
         board: Arc<Board>,
         identity: Identity,
     ) -> Self {
-        Self { name, client, board, identity }
+        Self { name, protocol, client, board, identity }
     }
 
     fn answer(&self, ask: Ask, reading: Option<Reading>, deadline: Option<Duration>) -> Answer {
@@ -228,7 +229,7 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn status(&self) -> (&'static str, Status, Index) {
         let (status, applied) = self.board.read();
-        (S::PROTOCOL.name(), status, applied)
+        (self.protocol.name(), status, applied)
     }
 }
 

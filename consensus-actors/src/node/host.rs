@@ -11,15 +11,18 @@ use consensus_core::{
     client::{Attempt, Patience},
     codec::Decode,
     journal::Recovered,
+    multi_paxos,
+    paxos::Quorums,
     raft::{self, Raft},
 };
 
 use super::{
-    Board, Shared,
+    Board, Shared, deciding,
     group::HostedGroup,
     wiring::{GroupInlet, GroupOutlets},
 };
 use crate::{
+    Protocol,
     abort::AbortOnPanic,
     archive::{Archive, Open, Workers},
     client::Client,
@@ -28,16 +31,18 @@ use crate::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CATCH_UP_SLACK, CHECK_QUORUM,
-            CLOCK_DRIFT, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, LEASE, OWN_THREAD, PRE_VOTE,
-            PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, REST, SNAPSHOT_BYTES, SNAPSHOT_EVERY,
-            SNAPSHOT_KEEP,
+            CLOCK_DRIFT, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, LEASE, OWN_THREAD, PHASE1, PHASE2,
+            PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, PROTOCOL, REST, SNAPSHOT_BYTES,
+            SNAPSHOT_EVERY, SNAPSHOT_KEEP,
         },
     },
+    decisions::{self, DecisionOutlets, Desk},
     error::{Code, Error, Result},
     journal::Records,
+    multi_paxos::MultiPaxos,
     replica::{Keeping, Place, Proposer, Replica},
     replicated::Replicated,
-    role::{Hosted, Labels, Post},
+    role::{Hosted, Labels, Post, Serving},
     seat::Seat,
     transport::{Inlet, Inlets, Links, Presence, Roster},
 };
@@ -116,14 +121,18 @@ impl<S: Replicated> IntoFuture for Hosting<S> {
             }
             let mut said = said?;
             said.set_of_type(&name, S::SETTINGS)?;
+            if S::PROTOCOL != Protocol::Raft {
+                said.set_of_type(&name, &[(PROTOCOL.key.name, S::PROTOCOL.name())])?;
+            }
             let (name_there, said_there) = (name.clone(), said.clone());
             let host =
                 Host::<S> { name: name_there, said: said_there, arbiter, state: PhantomData };
             let stopped = || Error::stopping(consensus_core::Outcome::NotApplied);
             let (client, board) = shared.actor.send(host).await.map_err(|_| stopped())??;
             shared.configure(&name, said)?;
-            let group =
-                HostedGroup::new(name.clone(), client.clone(), board, shared.identity.clone());
+            let protocol = shared.protocol_of(&name);
+            let (label, identity) = (name.clone(), shared.identity.clone());
+            let group = HostedGroup::new((label, protocol), client.clone(), board, identity);
             shared.groups().insert(name, Arc::new(group));
             Ok(S::Client::from(client))
         })
@@ -154,6 +163,7 @@ pub(crate) struct NodeActor {
     pub(super) inlets: Inlets,
     pub(super) presence: Presence,
     pub(super) hosted: Vec<SeatedGroup>,
+    pub(super) desk: Option<Arc<Desk>>,
 }
 
 /// A group that this node hosts.
@@ -201,8 +211,9 @@ impl<S: Replicated> Handler<Host<S>> for NodeActor {
             return Err(Error::new(Code::GroupExists, message));
         }
         self.settings.add(&name, host.said)?;
-        match S::PROTOCOL {
-            crate::Protocol::Raft => self.host_raft(name, group, host.arbiter),
+        match self.settings.group(&name).get(&PROTOCOL) {
+            Protocol::Raft => self.host_raft(name, group, host.arbiter),
+            Protocol::MultiPaxos => self.host_multi_paxos(name, group, host.arbiter),
         }
     }
 }
@@ -213,6 +224,7 @@ impl Handler<Shutdown> for NodeActor {
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
         let _guard = AbortOnPanic("node");
         self.hosted.drain(..).for_each(|group| (group.vacate)());
+        self.desk.iter().for_each(|desk| desk.seat().vacate());
     }
 }
 
@@ -249,6 +261,49 @@ impl NodeActor {
         self.seat(process, (name, group), arbiter)
     }
 
+    fn host_multi_paxos<S: Replicated>(
+        &mut self,
+        name: String,
+        group: GroupId,
+        arbiter: Option<ArbiterHandle>,
+    ) -> Result<(Client<S>, Arc<Board>)> {
+        let invalid =
+            |reason: String| Error::new(Code::Config, format!("group {name:?}: {reason}"));
+        let membership = self.first_membership();
+        if membership.is_empty() {
+            return Err(invalid(
+                "the members of a group under multi_paxos do not change, so a node that joins later \
+                 has none of it; host it on the nodes that founded the cluster, or under raft"
+                    .to_owned(),
+            ));
+        }
+        let reads_from = self.draw()? >> 1;
+        let settings = self.settings.group(&name);
+        let majority = membership.voters().majority() as u64;
+        let quorum = |setting| usize_of(settings.find(setting).unwrap_or(majority));
+        let quorums = Quorums::new(membership.voters(), quorum(&PHASE1), quorum(&PHASE2));
+        let quorums = quorums.map_err(|error| invalid(format!("phase1 and phase2: {error}")))?;
+        let config = multi_paxos::Config::builder(self.settings.id, group, membership)
+            .quorums(quorums)
+            .reads_from(reads_from)
+            .election_timeout(settings.get(&ELECTION_TIMEOUT))
+            .heartbeat(settings.get(&HEARTBEAT))
+            .lease(settings.get(&LEASE))
+            .clock_drift(u8::try_from(settings.get(&CLOCK_DRIFT)).unwrap_or(u8::MAX))
+            .priority(u8::try_from(settings.get(&PRIORITY)).unwrap_or(u8::MAX))
+            .accept_bytes_max(usize_of(settings.get(&APPEND_BYTES_MAX).0))
+            .accept_window(usize_of(settings.get(&APPEND_WINDOW)))
+            .accept_window_bytes(usize_of(settings.get(&APPEND_WINDOW_BYTES).0))
+            .proposals_max(usize_of(settings.get(&PROPOSALS_MAX)))
+            .proposals_bytes_max(usize_of(settings.get(&PROPOSALS_BYTES_MAX).0))
+            .snapshot_entries(settings.get(&SNAPSHOT_EVERY))
+            .snapshot_bytes(usize_of(settings.get(&SNAPSHOT_BYTES).0))
+            .build()
+            .map_err(|error| invalid(error.to_string()))?;
+        let process = self.recover::<MultiPaxos>(config, &name, group)?;
+        self.seat(process, (name, group), arbiter)
+    }
+
     fn draw(&mut self) -> Result<u64> {
         (self.draw)().map_err(|error| {
             Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
@@ -267,6 +322,28 @@ impl NodeActor {
         })
     }
 
+    /// Starts what this node has of decisions, if it takes part in any.
+    pub(super) fn seat_decisions(&mut self) -> Result<Option<Arc<Desk>>> {
+        let founders: Vec<NodeId> = self.founders.keys().copied().collect();
+        let Some(config) = deciding::config(&self.settings, founders) else { return Ok(None) };
+        let (group, name) = (decisions::group(), "decisions");
+        let (process, durable) = self.recover::<decisions::Paxos>(config, name, group)?;
+        let desk = Arc::new(Desk::new());
+        self.records.register(group, Arc::clone(&desk) as _);
+        let outlets = DecisionOutlets {
+            records: self.records.clone(),
+            links: self.links.clone(),
+            desk: Arc::clone(&desk),
+        };
+        let labels = Labels { node: self.settings.id, group: name.into() };
+        let (seat, outlets) = (Arc::clone(desk.seat()), Box::new(outlets));
+        Post::take(process, seat, self.time.clone(), durable, outlets, labels);
+        self.inlets.add(group, Arc::clone(&desk) as Arc<dyn Inlet>);
+        self.clock.do_send(clock::Register(Arc::clone(&desk) as _));
+        self.desk = Some(Arc::clone(&desk));
+        Ok(Some(desk))
+    }
+
     /// Rebuilds a group's process from what the journal holds of it.
     fn recover<P: Hosted>(
         &mut self,
@@ -281,6 +358,16 @@ impl NodeActor {
             );
             Error::new(Code::JournalCorrupt, message)
         };
+        let found = self.recovered.records.get(&group).into_iter().flatten();
+        if found.clone().any(|(_, bytes)| !P::wrote(bytes)) {
+            let message = format!(
+                "group {name:?} of this data directory is replicated by another protocol than {}; \
+                 set `protocol` as it was, since a group keeps its protocol for as long as it has \
+                 data, or host the state under another name",
+                self.settings.group(name).get(&PROTOCOL).name()
+            );
+            return Err(Error::new(Code::Config, message));
+        }
         let mut records = Vec::new();
         for (token, bytes) in self.recovered.records.get(&group).into_iter().flatten() {
             let record = P::Record::decode_all(bytes.clone());
@@ -295,7 +382,7 @@ impl NodeActor {
 
     /// Starts a group's actors and wires them to the journal, the links, the clock and the peer
     /// port.
-    fn seat<S: Replicated, P: Hosted>(
+    fn seat<S: Replicated, P: Serving>(
         &mut self,
         (process, durable): (P, Token),
         (name, group): (String, GroupId),

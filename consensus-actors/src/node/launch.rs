@@ -178,7 +178,7 @@ pub(crate) struct Parts {
 pub(crate) fn assemble(
     parts: Parts,
     incoming: Option<impl Incoming + 'static>,
-) -> (Arc<Shared>, Vec<JoinHandle<()>>) {
+) -> Result<(Arc<Shared>, Vec<JoinHandle<()>>)> {
     let Parts { settings, founders, join, identity, recovered, records, .. } = parts;
     let Parts { archive, workers, calendar, tick, network, links, draw, http, .. } = parts;
     let (id, cluster) = (settings.id, Arc::clone(&identity.cluster));
@@ -189,7 +189,7 @@ pub(crate) fn assemble(
     let mut tasks = vec![actix_rt::spawn(following), actix_rt::spawn(acquainting)];
     let clock = Clock::launch(tick);
     clock.do_send(clock::Register(Arc::new(identity.presence.clone())));
-    let actor = NodeActor {
+    let mut actor = NodeActor {
         settings: settings.clone(),
         founders,
         roster: identity.roster.clone(),
@@ -204,7 +204,9 @@ pub(crate) fn assemble(
         links,
         inlets: inlets.clone(),
         hosted: Vec::new(),
+        desk: None,
     };
+    let desk = actor.seat_decisions()?;
     let shared = Arc::new(Shared {
         id,
         cluster,
@@ -218,6 +220,7 @@ pub(crate) fn assemble(
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),
         actor: actor.start(),
+        desk,
         arbiter: Arbiter::try_current(),
         stop: Mutex::new(None),
         thread: Mutex::new(None),
@@ -227,7 +230,7 @@ pub(crate) fn assemble(
     let listen =
         |incoming| actix_rt::spawn(transport::listen(incoming, identity, inlets, reception));
     tasks.extend(incoming.map(listen));
-    (shared, tasks)
+    Ok((shared, tasks))
 }
 
 /// The life of the node's thread; tells whether the journal has written all that waited.
@@ -245,7 +248,13 @@ async fn run(
             return true;
         }
     };
-    let (shared, tasks) = assemble(parts, incoming);
+    let (shared, tasks) = match assemble(parts, incoming) {
+        Ok(assembled) => assembled,
+        Err(error) => {
+            started.send(Err(error)).ok();
+            return true;
+        }
+    };
     let server = match ports.http.map(|port| http::serve(port, Arc::clone(&shared))).transpose() {
         Ok(server) => server,
         Err(error) => {

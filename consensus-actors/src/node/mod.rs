@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 mod card;
+mod deciding;
 mod directory;
 mod ending;
 mod group;
@@ -30,6 +31,8 @@ use tokio::{
 
 pub use builder::NodeBuilder;
 pub(crate) use card::has_joined;
+pub(crate) use deciding::checked;
+pub use deciding::{Decided, Deciding};
 pub(crate) use ending::{Doors, Visit};
 pub(crate) use group::{Arguments, Group, Replied};
 pub use host::Hosting;
@@ -39,9 +42,13 @@ pub(crate) use wish::{Effect, Part, Wish};
 use crate::{
     archive::Shown,
     clock::NodeClock,
-    config::{Layers, Settings, table::SHUTDOWN_GRACE},
+    config::{
+        Layers, Settings,
+        table::{DEADLINE, PROTOCOL, SHUTDOWN_GRACE},
+    },
+    decisions::Desk,
     error::{Code, Error, Result},
-    replicated::Replicated,
+    replicated::{Protocol, Replicated},
     sync::lock,
     transport::{Identity, Network, REMOVED, Standing, guest::Places},
 };
@@ -73,6 +80,8 @@ pub(crate) struct Shared {
     all_hosted: AtomicBool,
     started: Instant,
     actor: Addr<NodeActor>,
+    /// Where callers wait for decisions, on a node that takes part in them.
+    desk: Option<Arc<Desk>>,
     arbiter: Option<ArbiterHandle>,
     /// Ends the node, within so long.
     stop: Mutex<Option<oneshot::Sender<Duration>>>,
@@ -290,6 +299,16 @@ impl Shared {
     /// Adds what code says of a group that is hosted.
     fn configure(&self, group: &str, said: Layers) -> Result {
         lock(&self.settings).add(group, said)
+    }
+
+    /// Returns the deadline of calls that name none.
+    fn deadline(&self) -> Duration {
+        lock(&self.settings).get(&DEADLINE)
+    }
+
+    /// Returns the protocol that replicates a group.
+    fn protocol_of(&self, group: &str) -> Protocol {
+        lock(&self.settings).group(group).get(&PROTOCOL)
     }
 
     /// Returns which settings count, and where each comes from.

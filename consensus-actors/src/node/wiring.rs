@@ -1,13 +1,13 @@
 //! How a group's actors are wired to the node: where effects go, and how frames, ticks, disk and
 //! replica reach the seat.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use actix::Addr;
 use consensus_core::{
     GroupId, Index, Input, NodeId, Read, Status, Submission, Ticket, Token,
     client::{Admin, Attempted, Response},
-    codec::{Decode, DecodeError, Encode},
+    codec::{Decode, DecodeError},
     role::Seated,
     snapshot::{Order, Report},
 };
@@ -20,12 +20,12 @@ use crate::{
     journal::{Durability, Records},
     replica::{Decisions, Origin, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
-    role::{Decision, Hosted, Outlets},
+    role::{Decision, Hosted, Outlets, Serving},
     seat::Seat,
-    transport::{Inlet, Item, Kind, Links, Roster},
+    transport::{Inlet, Item, Kind, Links, Roster, send_all},
 };
 
-impl<P: Hosted> Proposer for Seat<P> {
+impl<P: Serving> Proposer for Seat<P> {
     fn submit(&self, submissions: Vec<Submission>) {
         self.send(vec![Input::Submit(submissions)]);
     }
@@ -55,7 +55,7 @@ impl<P: Hosted> Proposer for Seat<P> {
     }
 }
 
-impl<P: Hosted> Reports for Seat<P> {
+impl<P: Serving> Reports for Seat<P> {
     fn report(&self, report: Report) {
         self.send(vec![Input::Snapshot(report)]);
     }
@@ -67,7 +67,13 @@ impl<P: Hosted> Durability for Seat<P> {
     }
 
     fn storage_full(&self, full: bool) {
-        self.send(vec![P::storage_full(full)]);
+        if let Some(input) = P::storage_full(full) {
+            self.send(vec![input]);
+        }
+    }
+
+    fn make_room(&self) {
+        self.send(vec![P::make_room()]);
     }
 }
 
@@ -89,13 +95,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
-        let mut by_peer = BTreeMap::<NodeId, Vec<Item>>::new();
-        for (to, message) in messages {
-            let item =
-                Item { group: to.group, kind: Kind::Message, bytes: message.encoded().into() };
-            by_peer.entry(to.node).or_default().push(item);
-        }
-        by_peer.into_iter().for_each(|(peer, items)| self.links.send(peer, items));
+        send_all(&self.links, messages);
     }
 
     fn decide(&mut self, decisions: Vec<Decision>) {
@@ -129,7 +129,7 @@ pub(super) struct GroupInlet<P: Seated, S: Replicated> {
     pub(super) board: Arc<Board>,
 }
 
-impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
+impl<P: Serving, S: Replicated> Inlet for GroupInlet<P, S> {
     fn deliver(&self, from: NodeId, items: Vec<Item>) -> Result<(), DecodeError> {
         let (mut inputs, mut requests, mut responses) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
@@ -156,7 +156,9 @@ impl<P: Hosted, S: Replicated> Inlet for GroupInlet<P, S> {
     }
 
     fn reach(&self, peer: NodeId, present: bool) {
-        self.seat.send(vec![P::reach(peer, present)]);
+        if let Some(input) = P::reach(peer, present) {
+            self.seat.send(vec![input]);
+        }
     }
 }
 

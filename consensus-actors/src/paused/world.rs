@@ -245,7 +245,7 @@ impl World {
         let shared = {
             let _of_its_own = actors.enter();
             let parts = self.parts(&pulse, records, recovered);
-            assemble(parts, Some(self.wire.listen(pulse.life))).0
+            assemble(parts, Some(self.wire.listen(pulse.life))).expect("the journal makes sense").0
         };
         tokio::task::spawn_local(Arc::clone(&pulse).run(actors, journal_tasks));
         let node = Node { shared };

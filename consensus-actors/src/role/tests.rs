@@ -179,35 +179,15 @@ impl Hosted for Relay {
         false
     }
 
-    fn read(_: Vec<Read>) -> Input<Self> {
-        Input::Control(())
+    fn wrote(_: &[u8]) -> bool {
+        true
     }
 
-    fn reach(_: NodeId, _: bool) -> Input<Self> {
-        Input::Control(())
-    }
-
-    fn behind(_: bool) -> Input<Self> {
-        Input::Control(())
-    }
-
-    fn admin(_: Ticket, _: Admin) -> Input<Self> {
-        Input::Control(())
-    }
-
-    fn snapshot(&self) -> Option<Cut> {
+    fn storage_full(_: bool) -> Option<Input<Self>> {
         None
     }
 
-    fn take_snapshot() -> Input<Self> {
-        Input::Control(())
-    }
-
-    fn resign(_: Ticket) -> Input<Self> {
-        Input::Control(())
-    }
-
-    fn storage_full(_: bool) -> Input<Self> {
+    fn make_room() -> Input<Self> {
         Input::Control(())
     }
 }

@@ -9,7 +9,7 @@ use consensus_core::{
 };
 
 use super::{fleet::in_order, operations::Operations};
-use crate::Protocol;
+use crate::{Protocol, multi_paxos::MultiPaxos};
 
 /// What is run: a plan whose seed is left open.
 pub(super) struct Runs<'a, S: StateMachine> {
@@ -83,12 +83,14 @@ impl<S: StateMachine> Runs<'_, S> {
         let plan = self.plan.with_seed(seed);
         match self.protocol {
             Protocol::Raft => super::shrink::<Raft, S>(&plan, self.operations),
+            Protocol::MultiPaxos => super::shrink::<MultiPaxos, S>(&plan, self.operations),
         }
     }
 
     fn run(&self, plan: &Plan) -> Result<Report, String> {
         match self.protocol {
             Protocol::Raft => super::run::<Raft, S>(plan, self.operations),
+            Protocol::MultiPaxos => super::run::<MultiPaxos, S>(plan, self.operations),
         }
     }
 }

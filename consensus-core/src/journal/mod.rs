@@ -249,6 +249,15 @@ impl<D: Disk> Journal<D> {
         self.remove_released()
     }
 
+    /// Returns the oldest segment and the groups that need it, if there are more than `segments_max`
+    /// that are complete: a group that is asked for little may hold up the space of all others.
+    pub fn holders(&self, segments_max: usize) -> Option<(u64, Vec<GroupId>)> {
+        if self.retention.closed() <= segments_max {
+            return None;
+        }
+        self.retention.holders()
+    }
+
     /// Tells how many records are staged.
     pub fn staged(&self) -> usize {
         self.staging.len()

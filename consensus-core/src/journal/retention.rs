@@ -102,6 +102,16 @@ impl Retention {
         number
     }
 
+    /// Returns the oldest closed segment, and the groups that need it.
+    pub(super) fn holders(&self) -> Option<(u64, Vec<GroupId>)> {
+        let oldest = self.closed.front()?;
+        let needs = |(group, end): &(GroupId, Token)| {
+            self.groups.get(group).is_some_and(|progress| *end > progress.released)
+        };
+        let holders = oldest.ends.iter().copied().filter(needs).map(|(group, _)| group);
+        Some((oldest.number, holders.collect()))
+    }
+
     /// Returns how many segments there are besides the present one.
     pub(super) fn closed(&self) -> usize {
         self.closed.len()

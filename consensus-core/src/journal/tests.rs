@@ -310,3 +310,31 @@ fn invalid_configurations_do_not_exist() {
     assert_eq!(build(5_000), Err(ConfigError::BrokenSector { bytes: 5_000 }));
     assert_eq!(build(16 << 20), Ok(()));
 }
+
+// Goal: a group that is asked for little is told apart as the one for which segments are kept, once
+// there are many, and no more when it has written anew what it rests on.
+#[test]
+fn whoever_holds_up_space_is_known() {
+    let (mut journal, _) = open(MemoryDisk::new()).expect("the disk is empty");
+    let mut records = Records::new();
+    let [quiet, busy, _] = GROUPS;
+    append(&mut journal, &mut records, quiet, filled(0, 100));
+    for seed in 0..40 {
+        append(&mut journal, &mut records, busy, filled(seed, 1_000));
+        journal.commit().expect("the disk is sound");
+    }
+    let last = records[&busy].last().expect("it has some").0;
+    journal.release(busy, last).expect("the disk is sound");
+    let segments = journal.stats().segments;
+    assert!(segments > 8, "{segments}");
+    assert_eq!(journal.holders(segments), None);
+    let (oldest, holders) = journal.holders(2).expect("there are more");
+    assert_eq!(holders, [quiet]);
+
+    append(&mut journal, &mut records, quiet, filled(1, 100));
+    journal.release(quiet, Token(2)).expect("the disk is sound");
+    assert_eq!(journal.holders(2).map(|(oldest, _)| oldest), Some(oldest), "it may be lost yet");
+    journal.commit().expect("the disk is sound");
+    assert_eq!(journal.holders(2), None);
+    assert!(journal.stats().segments <= 2);
+}

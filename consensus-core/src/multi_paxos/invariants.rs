@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     codec::Encode,
-    ensemble::{Ensemble, Entry},
+    ensemble::{Addressed, Ensemble, Entry},
     log::{Decided, Index},
     members::NodeId,
     membership::Membership,
@@ -190,7 +190,11 @@ impl Observer {
                     let mirror = self.mirrors.entry(node).or_default();
                     mirror.waiting.push_back((*token, record.clone()));
                 }
-                Effect::Send { message: Message::Accept { ballot, first, values, .. }, .. } => {
+                Effect::Send {
+                    message:
+                        Addressed { message: Message::Accept { ballot, first, values, .. }, .. },
+                    ..
+                } => {
                     self.proposed(*ballot, *first, values)?;
                 }
                 Effect::Apply(decided) => self.applied(node, decided)?,

@@ -25,6 +25,8 @@ pub enum Control {
     Resign(Ticket),
     /// The disk is full (true), or has room again (false). For all.
     StorageFull(bool),
+    /// The journal would give up old records that the roles still rest on. For all.
+    MakeRoom,
     /// A snapshot is to be taken now, whether one is due or not. For learners.
     TakeSnapshot,
     /// The replica has more to apply than it may (true), or can take more again (false). For
@@ -85,25 +87,16 @@ impl Roles for Role {
         config.id()
     }
 
-    fn addressee(message: &Message) -> Seat {
-        message.seat()
-    }
-
     fn concerned(input: &Input<Self>) -> &'static [Seat] {
         match input {
             Input::Tick => Self::SEATS,
-            Input::Receive { message, .. } => match message.seat() {
-                PROPOSER => &[PROPOSER],
-                ACCEPTOR => &[ACCEPTOR],
-                _ => &[LEARNER],
-            },
             Input::Submit(_) => &[PROPOSER],
             Input::Snapshot(_) => &[LEARNER],
-            // Each role is told of its own records.
-            Input::Persisted { .. } => &[],
+            // Messages are addressed, and each role is told of its own records.
+            Input::Receive { .. } | Input::Persisted { .. } => &[],
             Input::Control(control) => match control {
                 Control::Read(_) | Control::Admin(..) | Control::Resign(_) => &[PROPOSER],
-                Control::StorageFull(_) => Self::SEATS,
+                Control::StorageFull(_) | Control::MakeRoom => Self::SEATS,
                 Control::TakeSnapshot => &[LEARNER],
                 Control::Behind(_) => &[PROPOSER, LEARNER],
             },

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     client::Admin,
-    ensemble::{Ensemble, Entry},
+    ensemble::{Addressed, Ensemble, Entry},
     members::NodeId,
     membership::Membership,
     paxos::Quorums,
@@ -119,7 +119,7 @@ impl Simulated for Ensemble<Role> {
         Self::status(self)
     }
 
-    fn describe_message(message: &Message) -> String {
+    fn describe_message(Addressed { message, .. }: &Addressed<Message>) -> String {
         describe(message)
     }
 
@@ -236,7 +236,12 @@ impl Judge<Ensemble<Role>> for Observer {
         Self::durable(self, node, upto).map_err(|violation| self.broken(&violation))
     }
 
-    fn sent(&mut self, from: NodeId, _: NodeId, message: &Message) -> Result<(), Broken> {
+    fn sent(
+        &mut self,
+        from: NodeId,
+        _: NodeId,
+        Addressed { message, .. }: &Addressed<Message>,
+    ) -> Result<(), Broken> {
         Self::sent(self, from, message).map_err(|violation| self.broken(&violation))
     }
 }

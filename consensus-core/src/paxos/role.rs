@@ -10,8 +10,11 @@ use super::{
     message::Message, proposer::Proposer, record::Record,
 };
 use crate::{
+    decisions::Decides,
+    ensemble::Roles,
     error::RecoverError,
-    process::{Effect, Effects, Input, Process, Seat, Ticket, Token},
+    members::NodeId,
+    process::{Effect, Effects, Input, Process, Seat, Status, Ticket, Token},
     time::Time,
 };
 
@@ -108,6 +111,39 @@ impl Process for Role {
             Self::Acceptor(acceptor) => step(acceptor, now, input, out),
             Self::Learner(learner) => step(learner, now, input, out),
         }
+    }
+}
+
+impl Roles for Role {
+    type Common = Config;
+
+    const SEATS: &'static [Seat] = &Self::SEATS;
+
+    fn configured(config: &Config, seat: Seat) -> (Config, Seat) {
+        (config.clone(), seat)
+    }
+
+    fn node(config: &Config) -> NodeId {
+        config.id()
+    }
+
+    fn concerned(input: &Input<Self>) -> &'static [Seat] {
+        match input {
+            Input::Tick => <Self as Roles>::SEATS,
+            Input::Submit(_) | Input::Control(_) => &[PROPOSER],
+            // Messages are addressed, each role is told of its own records, and there are no
+            // snapshots.
+            Input::Receive { .. } | Input::Persisted { .. } | Input::Snapshot(_) => &[],
+        }
+    }
+
+    /// A decision is no log: there is nothing to tell.
+    fn tell(&self, _: &mut Status) {}
+}
+
+impl Decides for Role {
+    fn read(ticket: Ticket) -> Input<Self> {
+        Input::Control(Control::Read(vec![ticket]))
     }
 }
 

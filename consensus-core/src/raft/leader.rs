@@ -369,7 +369,7 @@ impl Step<Raft> for Leader {
         "leader"
     }
 
-    fn followers(&self) -> Vec<(NodeId, Index)> {
+    fn followers(&self, _: &State) -> Vec<(NodeId, Index)> {
         self.progress().map(|(peer, progress)| (peer, progress.matched())).collect()
     }
 
@@ -391,6 +391,7 @@ impl Step<Raft> for Leader {
             }
             Input::Snapshot(report) => return self.on_report(state, report, out),
             Input::Control(Control::TakeSnapshot) => state.take_asked_snapshot(out),
+            Input::Control(Control::MakeRoom) => state.make_room(out),
             Input::Control(Control::Read(reads)) => self.on_read(state, now, reads, out),
             Input::Control(Control::Transfer { ticket, to }) => {
                 self.on_transfer(state, now, (ticket, to), out);

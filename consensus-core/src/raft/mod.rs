@@ -166,6 +166,8 @@ pub enum Control {
     StorageFull(bool),
     /// A snapshot is to be taken now, whether one is due or not.
     TakeSnapshot,
+    /// The journal would give up old records that this group still rests on.
+    MakeRoom,
     /// The replica has more to apply than it may (true), or can take more again (false).
     Behind(bool),
     /// Nothing is heard of this node, or nothing reaches it.

@@ -110,7 +110,9 @@ impl Replay {
             state.start_log(&cut, term);
             state.footing.clear();
             self.adrift = None;
-        } else if index > base && state.log.term_at(index) == TermAt::Known(term) {
+        } else if (index > base || index == base && self.adrift.is_none())
+            && state.log.term_at(index) == TermAt::Known(term)
+        {
             state.log.compact(index);
             state.configurations.cover(index, cut.membership.clone());
             self.adrift = None;

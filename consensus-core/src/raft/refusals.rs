@@ -90,6 +90,7 @@ impl State {
     pub(super) fn on_control(&mut self, now: Time, control: Control, out: &mut Effects<Raft>) {
         match control {
             Control::TakeSnapshot => self.take_asked_snapshot(out),
+            Control::MakeRoom => self.make_room(out),
             Control::Read(reads) => self.read_without_leader(now, reads, out),
             Control::Transfer { ticket, .. } | Control::Change { ticket, .. } => {
                 self.refuse_tickets([ticket], out);

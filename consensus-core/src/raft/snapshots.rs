@@ -185,6 +185,20 @@ impl State {
         out.push(Effect::Snapshot(Order::Take(cut)));
     }
 
+    /// Lets what the log rests on stand in younger records, so that the journal can give up the older
+    /// ones: this group may be asked for little, and hold up the space of others.
+    pub(super) fn make_room(&mut self, out: &mut Effects<Raft>) {
+        if self.committed > self.snapshots.covered() {
+            return self.take_snapshot(out);
+        }
+        match self.snapshots.cut().cloned() {
+            Some(cut) => self.rest_on(cut, false, out),
+            None => {
+                self.persist_vote(out);
+            }
+        }
+    }
+
     /// A snapshot that peers are sent is damaged or gone: another one is taken.
     pub(super) fn on_snapshot_missing(&mut self, snapshot: SnapshotId, out: &mut Effects<Raft>) {
         let is_newest = |saved: &Saved| saved.id == snapshot;

@@ -5,6 +5,7 @@ mod attempts;
 mod bug;
 mod client;
 mod cluster;
+mod decisions;
 mod disk;
 mod driver;
 mod elections;

@@ -116,6 +116,7 @@ impl goldenscript::Runner for Runner {
             Verb::Crash { node, kept } => self.cluster.crash(*node, kept.unwrap_or(0)),
             Verb::Restart(node) => self.cluster.restart(*node),
             Verb::Snapshot(node) => self.cluster.take_snapshot(*node),
+            Verb::Makeroom(node) => self.cluster.control(*node, Control::MakeRoom),
             Verb::Save(node) => {
                 self.cluster.save(*node).then_some(()).ok_or("no snapshot is to be taken")?;
             }

@@ -181,6 +181,8 @@ pub(crate) enum Verb {
     Restart(NodeId),
     /// Asks a node for a snapshot of what is committed.
     Snapshot(NodeId),
+    /// Asks a node to write anew what its log rests on, so that the journal can give up old records.
+    Makeroom(NodeId),
     /// Writes the oldest snapshot that a node is to take.
     Save(NodeId),
     /// Changes a bit in each snapshot of a node that is down.

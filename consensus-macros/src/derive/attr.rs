@@ -2,15 +2,13 @@
 
 use syn::{Attribute, Error, Ident, LitStr, Meta, Path, ext::IdentExt};
 
-use crate::{
-    error::Errors,
-    names,
-    options::{self, Entry},
-};
+use crate::{error::Errors, names, options::Entry, protocols};
 
 /// The options on a type.
 #[derive(Default)]
 pub(crate) struct Options {
+    /// The protocol, if it is not the usual one.
+    pub(crate) protocol: Option<Ident>,
     /// The state's stable name, if it is not the type's.
     pub(crate) name: Option<LitStr>,
     /// Settings of its groups, by name.
@@ -40,7 +38,7 @@ impl Options {
                     options.simulate = errors.take(entry.flag()).map(|()| entry.key.clone());
                 }
                 "crate" => options.krate = errors.take(entry.path()),
-                "protocol" => protocol(&entry, errors),
+                "protocol" => options.protocol = protocol(&entry, errors),
                 "name" => options.name = errors.take(name(&entry)),
                 "settings" => options.settings.extend(settings(&entry, errors)),
                 "snapshot" => options.settings.extend(snapshot(&entry, errors)),
@@ -57,18 +55,9 @@ impl Options {
     }
 }
 
-fn protocol(entry: &Entry, errors: &mut Errors) {
-    const PLANNED: [&str; 5] = ["multi_paxos", "epaxos", "zab", "pbft", "eventual"];
-    const SUPPORTED: [&str; 1] = ["raft"];
-    let Some(word) = errors.take(entry.head()) else { return };
-    let name = word.to_string();
-    if PLANNED.contains(&&*name) {
-        errors.at(&word, format_args!("protocol `{name}` is not supported yet; use raft"));
-    } else if SUPPORTED.contains(&&*name) {
-        errors.take(entry.word());
-    } else {
-        errors.at(&word, options::unknown("protocol", &word, &SUPPORTED));
-    }
+fn protocol(entry: &Entry, errors: &mut Errors) -> Option<Ident> {
+    let word = errors.take(entry.head())?;
+    if protocols::check(&word, errors) { errors.take(entry.word()) } else { None }
 }
 
 fn name(entry: &Entry) -> syn::Result<LitStr> {

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Generics, Type, ext::IdentExt, parse_quote, spanned::Spanned};
+use syn::{Generics, Ident, Type, ext::IdentExt, parse_quote, spanned::Spanned};
 
 use super::ast::Input;
 use crate::{facade, names, simulate, tokens};
@@ -27,6 +27,11 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
         .params
         .is_empty()
         .then(|| tokens::at(ident.span(), &quote!(#state: #private::Commands)));
+    let named = input.options.protocol.as_ref().map(Ident::to_string);
+    let protocol = match named.as_deref() {
+        Some("multi_paxos") => quote!(MultiPaxos),
+        Some(_) | None => quote!(Raft),
+    };
     let settings = input.options.settings.iter().map(|(name, text)| quote!((#name, #text)));
     let checks = checks(input, checked, has_commands, &private);
     let generics = bounded(input, checked, &private);
@@ -37,7 +42,7 @@ pub(crate) fn replicated(input: &Input<'_>, checked: &[&Type]) -> TokenStream {
         #[automatically_derived]
         impl #generics #private::Declared for #state #clause {
             const NAME: &'static str = #name;
-            const PROTOCOL: #private::Protocol = #private::Protocol::Raft;
+            const PROTOCOL: #private::Protocol = #private::Protocol::#protocol;
             const SETTINGS: &'static [(&'static str, &'static str)] = &[#(#settings),*];
         }
         #checks

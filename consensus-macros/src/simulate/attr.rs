@@ -7,6 +7,7 @@ use syn::{Ident, LitInt, Path};
 use crate::{
     error::Errors,
     options::{self, Entry},
+    protocols,
 };
 
 /// The options on a test.
@@ -26,8 +27,6 @@ pub(crate) struct Options {
 
 const KNOWN: [&str; 9] =
     ["seeds", "nodes", "ops", "clients", "seconds", "protocols", "faults", "profile", "crate"];
-const PROTOCOLS: [&str; 1] = ["raft"];
-const PROTOCOLS_PLANNED: [&str; 5] = ["multi_paxos", "epaxos", "zab", "pbft", "eventual"];
 const PROFILES: [&str; 6] = ["calm", "network", "crash", "disk", "clock", "all"];
 /// `consensus-actors` says what they stand for.
 const FAULTS: [&str; 25] = [
@@ -91,19 +90,13 @@ fn words(entry: &Entry, errors: &mut Errors) -> Vec<Entry> {
 }
 
 fn protocols(entry: &Entry, errors: &mut Errors) -> Vec<Ident> {
-    let mut protocols = Vec::new();
+    let mut named = Vec::new();
     for word in words(entry, errors) {
-        let name = word.key.to_string();
-        if PROTOCOLS_PLANNED.contains(&&*name) {
-            let message = format_args!("protocol `{name}` is not supported yet; use raft");
-            errors.at(&word.key, message);
-        } else if !PROTOCOLS.contains(&&*name) {
-            errors.at(&word.key, options::unknown("protocol", &word.key, &PROTOCOLS));
-        } else if errors.take(word.flag()).is_some() {
-            protocols.push(word.key);
+        if protocols::check(&word.key, errors) && errors.take(word.flag()).is_some() {
+            named.push(word.key);
         }
     }
-    protocols
+    named
 }
 
 fn faults(entry: &Entry, errors: &mut Errors) -> Vec<Ident> {

@@ -5,6 +5,7 @@ mod cluster;
 mod command_line;
 mod configuration;
 mod contract;
+mod decisions;
 mod dev;
 mod ending;
 mod failover;

@@ -352,6 +352,7 @@ impl Proposer {
             Control::Resign(ticket) => return self.on_resign(now, ticket, out),
             Control::StorageFull(full) => self.state.storage_full = full,
             Control::Behind(behind) => self.state.behind = behind,
+            Control::MakeRoom => self.state.make_room(out),
             // The learner's.
             Control::TakeSnapshot => {}
         }

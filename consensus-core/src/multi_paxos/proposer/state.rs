@@ -114,6 +114,13 @@ impl State {
         (ballot, self.persist_round(out))
     }
 
+    /// Writes the round anew, so that the journal can give up the older record.
+    pub(super) fn make_room(&mut self, out: &mut Effects<Role>) {
+        if self.used > Round(0) {
+            self.persist_round(out);
+        }
+    }
+
     fn persist_round(&mut self, out: &mut Effects<Role>) -> Token {
         self.persisting = self.persisting.next();
         self.round_token = self.persisting;
