@@ -61,7 +61,7 @@ impl Serving for MultiPaxos {
 
     fn snapshot(&self) -> Option<Cut> {
         match self.role(LEARNER) {
-            Some(Role::Learner(learner)) => learner.snapshot().cloned(),
+            Some(Role::Learner(learner)) => learner.snapshot(),
             Some(_) | None => None,
         }
     }

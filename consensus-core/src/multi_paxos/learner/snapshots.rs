@@ -20,6 +20,9 @@ use crate::{
 /// The longest snapshot that is taken whatever came since: it takes milliseconds to write.
 const SMALL_BYTES: u64 = 1 << 20;
 
+/// The leadership clock of all points of a log: a slot has one value, whichever ballots choose it.
+const TERM: u64 = 1;
+
 /// What a learner knows of its snapshots.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshots {
@@ -133,9 +136,8 @@ impl Learner {
         }
         snapshots.taking = Some(self.chosen);
         (snapshots.tried, snapshots.fresh_bytes) = (self.chosen, 0);
-        // A slot has one value, whichever ballots choose it.
         let membership = self.config.membership().clone();
-        let cut = Cut { index: self.chosen, term: 0, membership };
+        let cut = Cut { index: self.chosen, term: TERM, membership };
         out.push(Effect::Snapshot(Order::Take(cut)));
     }
 
