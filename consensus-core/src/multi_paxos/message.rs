@@ -158,6 +158,11 @@ pub enum Message {
         /// The ballot.
         ballot: Ballot,
     },
+    /// The node's acceptor has promised this ballot: whoever began it is given time to lead.
+    Promised {
+        /// The ballot.
+        ballot: Ballot,
+    },
     /// The node's learner knows all slots up to `chosen`, and those up to `base` are in a durable
     /// snapshot.
     Known {
@@ -271,6 +276,7 @@ impl Message {
             | Self::Accepted { .. }
             | Self::HeartbeatReply { .. }
             | Self::Heard { .. }
+            | Self::Promised { .. }
             | Self::Known { .. }
             | Self::ReadIndex { .. }
             | Self::ReadIndexReply { .. }
@@ -292,6 +298,7 @@ impl Message {
             Self::Recall { .. }
             | Self::Forget { .. }
             | Self::Heard { .. }
+            | Self::Promised { .. }
             | Self::Known { .. }
             | Self::Voted { .. }
             | Self::Chosen { .. }
@@ -347,7 +354,8 @@ impl Message {
             }
             Self::Support { ballot, .. }
             | Self::HeartbeatReply { ballot, .. }
-            | Self::Heard { ballot } => ballot.is_plausible(),
+            | Self::Heard { ballot }
+            | Self::Promised { ballot } => ballot.is_plausible(),
             Self::Nack { ballot, promised } => {
                 ballot.is_plausible() && promised.is_plausible() && ballot < promised
             }

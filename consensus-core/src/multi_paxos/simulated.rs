@@ -178,6 +178,7 @@ fn describe(message: &Message) -> String {
             format!("HeartbeatReply {ballot} round {round}{promise}")
         }
         Message::Heard { ballot } => format!("Heard {ballot}"),
+        Message::Promised { ballot } => format!("Promised {ballot}"),
         Message::Known { chosen, base } => format!("Known up to {chosen}, base {base}"),
         Message::ReadIndex { id, lease } => {
             let how = if *lease { ", from a lease" } else { "" };

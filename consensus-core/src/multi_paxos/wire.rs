@@ -168,6 +168,10 @@ impl Encode for Message {
                 out.push(12);
                 ballot.encode(out);
             }
+            Self::Promised { ballot } => {
+                out.push(25);
+                ballot.encode(out);
+            }
             Self::Known { chosen, base } => {
                 out.push(13);
                 put_slots(out, &[*chosen, *base]);
@@ -321,6 +325,7 @@ impl Decode for Message {
                 let bytes = if take_bool(input)? { Some(take_bytes(input)?) } else { None };
                 Self::Part { snapshot, part, bytes }
             }
+            25 => Self::Promised { ballot: Ballot::decode(input)? },
             _ => return Err(DecodeError::UnknownTag { what: "Multi-Paxos message", tag }),
         })
     }

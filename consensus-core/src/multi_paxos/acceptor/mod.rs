@@ -185,6 +185,8 @@ impl Acceptor {
             self.promised = Some(ballot);
             let token = self.persist(Record::Promised(ballot), out);
             self.footing.promise(token);
+            let to = self.config.proposer(self.config.id());
+            out.push(Effect::Send { to, message: Message::Promised { ballot }, after: None });
         }
         let base = self.votes.base();
         let (votes, upto) = self.votes.page(first, self.config.accept_bytes_max());

@@ -207,6 +207,7 @@ impl Proposer {
         }
         match message {
             Message::Heard { ballot } => return self.on_heard(now, ballot, out),
+            Message::Promised { ballot } => return self.on_promised(now, ballot),
             Message::Known { chosen, base } => return self.on_known(chosen, base, out),
             Message::TakeOver { ballot } => return self.on_take_over(ballot),
             Message::Nack { ballot, promised } => {
@@ -304,6 +305,21 @@ impl Proposer {
         if !self.state.hear(ballot, now, out) {
             return Next::Stay;
         }
+        match &self.office {
+            Office::Follower(_) => Next::Stay,
+            Office::Canvassing(_) | Office::Preparing(_) | Office::Leading(_) => Next::Follow,
+        }
+    }
+
+    /// The node's acceptor has promised a ballot: nothing comes of an earlier one, and whoever began
+    /// this one is given time to lead.
+    fn on_promised(&mut self, now: Time, ballot: Ballot) -> Next {
+        self.state.see(ballot.round);
+        let own = self.ballot().is_some_and(|own| own >= ballot);
+        if own || ballot.node == self.state.config.id() {
+            return Next::Stay;
+        }
+        self.state.reset_election_timer(now);
         match &self.office {
             Office::Follower(_) => Next::Stay,
             Office::Canvassing(_) | Office::Preparing(_) | Office::Leading(_) => Next::Follow,
