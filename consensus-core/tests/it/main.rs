@@ -16,6 +16,7 @@ mod limits;
 mod linearizability;
 mod links;
 mod lookout;
+mod multi_paxos;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod node;

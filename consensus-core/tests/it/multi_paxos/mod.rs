@@ -1,0 +1,3 @@
+//! Multi-Paxos.
+
+mod sim;
