@@ -185,9 +185,10 @@ impl Acceptor {
             self.promised = Some(ballot);
             let token = self.persist(Record::Promised(ballot), out);
             self.footing.promise(token);
-            let to = self.config.proposer(self.config.id());
-            out.push(Effect::Send { to, message: Message::Promised { ballot }, after: None });
         }
+        // Who has much to tell is asked part by part.
+        let to = self.config.proposer(self.config.id());
+        out.push(Effect::Send { to, message: Message::Promised { ballot }, after: None });
         let base = self.votes.base();
         let (votes, upto) = self.votes.page(first, self.config.accept_bytes_max());
         let (last, upto) = (self.votes.last(), upto.max(base));

@@ -22,7 +22,13 @@ pub(super) struct Canvassing {
     supporters: BTreeSet<NodeId>,
     /// The last slot that any of their nodes knows to be chosen.
     chosen: Index,
+    /// When to go on although the node does not know as much as they do.
+    patience: Time,
 }
+
+/// For how many heartbeat intervals a node that does not know as much as others waits for each bit
+/// of that: nobody may be there any more who could tell.
+const PATIENCE: u32 = 3;
 
 impl Canvassing {
     /// Asks all acceptors, its own node's too.
@@ -40,21 +46,26 @@ impl Canvassing {
             // It promises nothing: the Prepare waits for the disk.
             out.push(Effect::Send { to, message, after: None });
         }
-        Self { timed_out, ballot, supporters: BTreeSet::new(), chosen: Index::ZERO }
+        let (supporters, chosen) = (BTreeSet::new(), Index::ZERO);
+        Self { timed_out, ballot, supporters, chosen, patience: now }
+    }
+
+    /// Notes that something has come of what others know.
+    pub(super) fn wait(&mut self, state: &State, now: Time) {
+        self.patience = now + state.config.heartbeat() * PATIENCE;
     }
 
     pub(super) fn on_tick(&self, state: &State, now: Time) -> Next {
-        match state.timed_out(now) {
-            // Whoever knows more has had time to go first.
-            Some(proof) if self.has_support(state) => Next::Prepare(Summons::TimedOut(proof)),
-            Some(proof) => Next::Canvass(proof),
-            None => Next::Stay,
+        if self.has_support(state) && now >= self.patience {
+            return Next::Prepare(Summons::TimedOut(self.timed_out.clone()));
         }
+        state.timed_out(now).map_or(Next::Stay, Next::Canvass)
     }
 
     pub(super) fn on_support(
         &mut self,
         state: &State,
+        now: Time,
         from: NodeId,
         (ballot, chosen): (Ballot, Index),
         out: &mut Effects<Role>,
@@ -65,6 +76,7 @@ impl Canvassing {
         self.supporters.insert(from);
         if chosen > self.chosen {
             self.chosen = chosen;
+            self.wait(state, now);
             state.seek(ballot, chosen, out);
         }
         self.campaign(state)

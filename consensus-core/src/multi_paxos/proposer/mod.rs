@@ -208,7 +208,7 @@ impl Proposer {
         match message {
             Message::Heard { ballot } => return self.on_heard(now, ballot, out),
             Message::Promised { ballot } => return self.on_promised(now, ballot),
-            Message::Known { chosen, base } => return self.on_known(chosen, base, out),
+            Message::Known { chosen, base } => return self.on_known(now, (chosen, base), out),
             Message::TakeOver { ballot } => return self.on_take_over(ballot),
             Message::Nack { ballot, promised } => {
                 self.state.see(promised.round);
@@ -216,11 +216,11 @@ impl Proposer {
             }
             Message::Support { ballot, chosen } => {
                 let Office::Canvassing(canvassing) = &mut self.office else { return Next::Stay };
-                return canvassing.on_support(&self.state, from, (ballot, chosen), out);
+                return canvassing.on_support(&self.state, now, from, (ballot, chosen), out);
             }
             Message::Promise { ballot, first, votes, upto, last, base } => {
                 let page = Page { first, votes, upto, last, base };
-                return self.on_promise(from, ballot, page, out);
+                return self.on_promise(now, (from, ballot), page, out);
             }
             Message::Accepted { .. }
             | Message::HeartbeatReply { .. }
@@ -273,8 +273,8 @@ impl Proposer {
 
     fn on_promise(
         &mut self,
-        from: NodeId,
-        ballot: Ballot,
+        now: Time,
+        (from, ballot): (NodeId, Ballot),
         page: Page,
         out: &mut Effects<Role>,
     ) -> Next {
@@ -284,15 +284,26 @@ impl Proposer {
         if ballot != preparing.ballot() && !stale {
             return Next::Stay;
         }
-        preparing.on_promise(&self.state, from, page, out)
+        preparing.on_promise(&mut self.state, now, (from, page), out)
     }
 
     /// The node's learner knows more.
-    fn on_known(&mut self, chosen: Index, base: Index, out: &mut Effects<Role>) -> Next {
+    fn on_known(
+        &mut self,
+        now: Time,
+        (chosen, base): (Index, Index),
+        out: &mut Effects<Role>,
+    ) -> Next {
+        let is_news = chosen > self.state.known;
         self.state.on_known(chosen, base, out);
-        match &self.office {
+        match &mut self.office {
             Office::Follower(_) | Office::Leading(_) => Next::Stay,
-            Office::Canvassing(canvassing) => canvassing.campaign(&self.state),
+            Office::Canvassing(canvassing) => {
+                if is_news {
+                    canvassing.wait(&self.state, now);
+                }
+                canvassing.campaign(&self.state)
+            }
             Office::Preparing(preparing) => preparing.lead(&self.state),
         }
     }

@@ -79,15 +79,17 @@ impl Preparing {
 
     pub(super) fn on_promise(
         &mut self,
-        state: &State,
-        from: NodeId,
-        page: Page,
+        state: &mut State,
+        now: Time,
+        (from, page): (NodeId, Page),
         out: &mut Effects<Role>,
     ) -> Next {
         let base = self.pledges.base();
         if !self.pledges.take(from, page) {
             return Next::Stay;
         }
+        // However many parts there are, it does not begin anew while they come.
+        state.reset_election_timer(now);
         if let Some(first) = self.pledges.missing_of(from) {
             self.ask(state, (from, first), out);
         }
