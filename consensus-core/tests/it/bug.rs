@@ -5,7 +5,7 @@ use consensus_core::{
     StateMachine,
     client::Client,
     journal::Disk,
-    paxos,
+    multi_paxos, paxos,
     raft::Builder,
     replica::Replica,
     snapshot::{Draft, Store},
@@ -54,6 +54,15 @@ pub(crate) fn configured(builder: Builder) -> Builder {
 pub(crate) fn paxos(builder: paxos::Builder) -> paxos::Builder {
     #[cfg(feature = "mutants")]
     if let Some(consensus_core::mutants::Bug::Paxos(mutant)) = put_back::bug() {
+        return builder.mutant(mutant);
+    }
+    builder
+}
+
+/// Puts the bug into a configuration, if it is one of Multi-Paxos's.
+pub(crate) fn multi_paxos(builder: multi_paxos::Builder) -> multi_paxos::Builder {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::MultiPaxos(mutant)) = put_back::bug() {
         return builder.mutant(mutant);
     }
     builder

@@ -11,7 +11,7 @@ use consensus_core::{
     sim::{Faults, Plan, Store, StoreWorkload, run},
 };
 
-use crate::{bug, paxos, raft::traced};
+use crate::{bug, multi_paxos, paxos, raft::traced};
 
 // Goal: a bug is found by its name, which is its own, and says which rule it breaks.
 #[test]
@@ -41,6 +41,13 @@ fn scripts_find_raft_bugs() {
 #[test]
 fn scripts_find_paxos_bugs() {
     Bug::of_paxos().for_each(|bug| find(bug, "paxos", paxos::traced));
+}
+
+// Goal: each of Multi-Paxos's rules is pinned by a golden script, which fails without the rule.
+// Method: as for Raft's.
+#[test]
+fn scripts_find_multi_paxos_bugs() {
+    Bug::of_multi_paxos().for_each(|bug| find(bug, "multi_paxos", multi_paxos::traced));
 }
 
 /// Asserts that its script finds a bug, and passes without it.
