@@ -135,11 +135,11 @@ fn options(verb: &Verb) -> Options {
     let plain = Options::default();
     #[rustfmt::skip]
     let Verb::Cluster {
-        nodes, quorums, lease, bytes, window, proposals, snapshots, tail, chunk, ..
+        nodes, prepare, accept, lease, bytes, window, proposals, snapshots, tail, chunk, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
-        quorums: quorums.map(|sizes| (sizes.0, sizes.1)),
+        quorums: prepare.zip(*accept),
         lease: lease.unwrap_or(plain.lease),
         accept_bytes_max: bytes.unwrap_or(plain.accept_bytes_max),
         accept_window: window.unwrap_or(plain.accept_window),

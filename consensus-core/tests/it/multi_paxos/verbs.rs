@@ -21,9 +21,11 @@ pub(super) enum Verb {
         /// A node that leads already, as all know.
         #[arg(key)]
         leader: Option<NodeId>,
-        /// How many make the phases, if not majorities: `4+2`.
+        /// How many must promise, and accept, if not majorities.
         #[arg(key)]
-        quorums: Option<Sizes>,
+        prepare: Option<usize>,
+        #[arg(key)]
+        accept: Option<usize>,
         /// Whether members keep leases.
         #[arg(key)]
         lease: Option<bool>,
@@ -187,20 +189,6 @@ pub(super) enum Verb {
     Journal(Vec<NodeId>),
     /// Shows the messages in flight.
     Network,
-}
-
-/// The sizes of the quorums of both phases, such as `4+2`.
-#[derive(Clone, Copy)]
-pub(super) struct Sizes(pub(super) usize, pub(super) usize);
-
-impl FromStr for Sizes {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split_once('+');
-        let parse = |(one, two): (&str, &str)| Some(Self(one.parse().ok()?, two.parse().ok()?));
-        parts.and_then(parse).ok_or("quorums are written 4+2")
-    }
 }
 
 /// A ballot such as `3.2`.
