@@ -147,7 +147,7 @@ pub struct Ensemble<R: Roles> {
     /// Messages from role to role that are to be delivered.
     inner: VecDeque<(Seat, R::Message)>,
     /// Such messages that wait for a record, by its number among all.
-    held: VecDeque<(Token, Seat, R::Message)>,
+    held: Vec<(Token, Seat, R::Message)>,
     /// What a role has just asked for.
     asked: Effects<R>,
 }
@@ -228,7 +228,7 @@ impl<R: Roles> Ensemble<R> {
                     Effect::Send { to, message: Addressed { seat: to.seat, message }, after }
                 } else {
                     return match after {
-                        Some(token) => self.held.push_back((token, to.seat, message)),
+                        Some(token) => self.held.push((token, to.seat, message)),
                         None => self.inner.push_back((to.seat, message)),
                     };
                 }
@@ -273,9 +273,9 @@ impl<R: Roles> Ensemble<R> {
         }
         // In the order of their records, as any host releases them; those that a later step adds
         // come behind.
-        while let Some((_, seat, message)) = self.held.pop_front_if(|(at, ..)| *at <= upto) {
-            self.inner.push_back((seat, message));
-        }
+        let mut due: Vec<_> = self.held.extract_if(.., |(at, ..)| *at <= upto).collect();
+        due.sort_by_key(|(at, ..)| *at);
+        self.inner.extend(due.into_iter().map(|(_, seat, message)| (seat, message)));
         for (seat, upto) in durable {
             self.feed(seat, now, Input::Persisted { upto }, out);
         }
@@ -324,9 +324,9 @@ impl<R: Roles> Process for Ensemble<R> {
             last,
             durable: last,
             pending: VecDeque::new(),
-            needed: oldest.unwrap_or_default(),
+            needed: oldest.unwrap_or(Token::default().next()),
             inner: VecDeque::new(),
-            held: VecDeque::new(),
+            held: Vec::new(),
             asked: Effects::default(),
         })
     }
