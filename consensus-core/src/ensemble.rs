@@ -92,6 +92,9 @@ pub struct Entry<R> {
 /// begins so, and none is taken for the other.
 const MARK: u8 = 0x40;
 
+/// The number of the first record.
+const FIRST: Token = Token(1);
+
 fn take_seat(input: &mut Bytes) -> Result<Seat, DecodeError> {
     let tag = take_u8(input)?;
     let unknown = DecodeError::UnknownTag { what: "seat", tag };
@@ -256,7 +259,7 @@ impl<R: Roles> Ensemble<R> {
     /// Gives up the records that no role needs any more, if there are new ones of them.
     fn compact(&mut self) -> Option<Effect<Self>> {
         let oldest = self.members.values().filter_map(|member| member.numbers.front()).min();
-        let before = oldest.copied().unwrap_or(self.last.next());
+        let before = oldest.copied().unwrap_or_else(|| self.last.next());
         if before <= self.needed {
             return None;
         }
@@ -313,7 +316,7 @@ impl<R: Roles> Process for Ensemble<R> {
         let mut members = BTreeMap::new();
         for seat in R::SEATS {
             let records = found.remove(seat).unwrap_or_default();
-            let first = records.first().map_or(Token::default().next(), |(token, _)| *token);
+            let first = records.first().map_or(FIRST, |(token, _)| *token);
             let role = R::recover(R::configured(&common, *seat), now, records)?;
             let numbers = numbers.remove(seat).unwrap_or_default();
             members.insert(*seat, Member { role, numbers, first });
@@ -324,7 +327,7 @@ impl<R: Roles> Process for Ensemble<R> {
             last,
             durable: last,
             pending: VecDeque::new(),
-            needed: oldest.unwrap_or(Token::default().next()),
+            needed: oldest.unwrap_or(FIRST),
             inner: VecDeque::new(),
             held: Vec::new(),
             asked: Effects::default(),
