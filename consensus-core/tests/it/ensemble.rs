@@ -18,9 +18,9 @@ enum Order {
     /// Write a record.
     Write,
     /// Give these orders to a role of the same node, once this record of its own is durable.
-    Tell(Seat, Option<u64>, Vec<Order>),
+    Tell(Seat, Option<u64>, Vec<Self>),
     /// Send these to another node, once this record of its own is durable.
-    Send(Option<u64>, Vec<Order>),
+    Send(Option<u64>, Vec<Self>),
     /// Let go of the records before this one.
     GiveUp(u64),
     /// Remember this.
