@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod codec;
+pub mod fast_paxos;
 pub mod journal;
 #[cfg(feature = "mutants")]
 pub mod mutants;

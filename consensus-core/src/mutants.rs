@@ -8,7 +8,7 @@
 use std::{fmt, str::FromStr};
 
 #[cfg(feature = "mutants")]
-use crate::{client, paxos, raft, replica, snapshot};
+use crate::{client, fast_paxos, paxos, raft, replica, snapshot};
 
 /// The bug of kind `M` that was put back, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,13 +105,15 @@ pub enum Bug {
     Snapshot(snapshot::Mutant),
     /// Of Paxos.
     Paxos(paxos::Mutant),
+    /// Of Fast Paxos.
+    FastPaxos(fast_paxos::Mutant),
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
     /// Returns all bugs.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::of_raft().chain(Self::of_paxos())
+        Self::of_raft().chain(Self::of_paxos()).chain(Self::of_fast_paxos())
     }
 
     /// Returns the bugs that a group under Raft can show: Raft's, the replica's, the client's,
@@ -129,6 +131,11 @@ impl Bug {
         paxos::Mutant::ALL.iter().copied().map(Self::Paxos)
     }
 
+    /// Returns the bugs that a decision by Fast Paxos can show.
+    pub fn of_fast_paxos() -> impl Iterator<Item = Self> {
+        fast_paxos::Mutant::ALL.iter().copied().map(Self::FastPaxos)
+    }
+
     /// Returns the name, which no other bug has.
     pub fn name(self) -> &'static str {
         match self {
@@ -137,6 +144,7 @@ impl Bug {
             Self::Client(mutant) => mutant.name(),
             Self::Snapshot(mutant) => mutant.name(),
             Self::Paxos(mutant) => mutant.name(),
+            Self::FastPaxos(mutant) => mutant.name(),
         }
     }
 
@@ -145,6 +153,7 @@ impl Bug {
         match self {
             Self::Raft(mutant) => mutant.is_seldom(),
             Self::Paxos(mutant) => mutant.is_seldom(),
+            Self::FastPaxos(mutant) => mutant.is_seldom(),
             Self::Replica(_) | Self::Client(_) | Self::Snapshot(_) => false,
         }
     }
@@ -157,6 +166,7 @@ impl Bug {
             Self::Client(mutant) => mutant.rule(),
             Self::Snapshot(mutant) => mutant.rule(),
             Self::Paxos(mutant) => mutant.rule(),
+            Self::FastPaxos(mutant) => mutant.rule(),
         }
     }
 
@@ -168,6 +178,7 @@ impl Bug {
             Self::Client(mutant) => mutant.test(),
             Self::Snapshot(mutant) => mutant.test(),
             Self::Paxos(mutant) => mutant.script(),
+            Self::FastPaxos(mutant) => mutant.script(),
         }
     }
 }

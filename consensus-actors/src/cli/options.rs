@@ -179,14 +179,26 @@ pub(super) enum Protocol {
     Raft,
     /// Basic Paxos: decisions of one value each, one after the other.
     Paxos,
+    /// Fast Paxos: decisions of one value each, by acceptors that proposers ask themselves.
+    #[value(name = "fast_paxos")]
+    FastPaxos,
 }
 
 impl Protocol {
+    /// Tells whether it makes decisions of one value each, and no log.
+    pub(super) fn decides(self) -> bool {
+        match self {
+            Self::Raft => false,
+            Self::Paxos | Self::FastPaxos => true,
+        }
+    }
+
     /// Returns its name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Raft => "raft",
             Self::Paxos => "paxos",
+            Self::FastPaxos => "fast_paxos",
         }
     }
 }

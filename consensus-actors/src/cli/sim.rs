@@ -14,7 +14,7 @@ use std::{
 };
 
 use consensus_core::{
-    Time, paxos,
+    Time, fast_paxos, paxos,
     raft::Raft,
     sim::{
         Builder, DECISION_FAULTS, Failure, Fault, Faults, Plan, PlanError, Profile, Report, Served,
@@ -52,7 +52,7 @@ pub(super) fn sim(options: &Sim) -> Result<ExitCode> {
     let plan = plan(builder)?;
     let count = if options.seed.is_some() { 1 } else { SEEDS };
     let seeds = seeds(options, count)?;
-    if options.history.is_some() && options.protocol == Protocol::Paxos {
+    if options.history.is_some() && options.protocol.decides() {
         let message = "--history is for `check`, which knows no decisions; leave it out, since \
                        each run judges what its callers are told";
         return Err(Error::new(Code::Config, message));
@@ -79,7 +79,9 @@ pub(super) fn faults(protocol: Protocol, profile: Profile) -> Faults {
     let all = profile.faults();
     match protocol {
         Protocol::Raft => all,
-        Protocol::Paxos => DECISION_FAULTS.into_iter().filter(|fault| all.has(*fault)).collect(),
+        Protocol::Paxos | Protocol::FastPaxos => {
+            DECISION_FAULTS.into_iter().filter(|fault| all.has(*fault)).collect()
+        }
     }
 }
 
@@ -144,6 +146,7 @@ pub(super) fn run(protocol: Protocol, plan: &Plan) -> Result<Report> {
     let report = match protocol {
         Protocol::Raft => simulation::run::<Raft, Store>(plan, &StoreWorkload),
         Protocol::Paxos => Ok(simulation::decide::<paxos::Role>(plan)),
+        Protocol::FastPaxos => Ok(simulation::decide::<fast_paxos::Role>(plan)),
     };
     report.map_err(Error::application)
 }
@@ -153,6 +156,7 @@ fn shrink(protocol: Protocol, plan: &Plan) -> Result<Option<Shrunk>> {
     let shrunk = match protocol {
         Protocol::Raft => simulation::shrink::<Raft, Store>(plan, &StoreWorkload),
         Protocol::Paxos => Ok(simulation::shrink_decisions::<paxos::Role>(plan)),
+        Protocol::FastPaxos => Ok(simulation::shrink_decisions::<fast_paxos::Role>(plan)),
     };
     shrunk.map_err(Error::application)
 }

@@ -39,7 +39,7 @@ pub struct Ballot {
 
 impl Ballot {
     /// Tells whether a proposer could have come this far.
-    pub(super) fn is_plausible(self) -> bool {
+    pub(crate) fn is_plausible(self) -> bool {
         self.round > Round(0) && self.round <= ROUND_MAX
     }
 }

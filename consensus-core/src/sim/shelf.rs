@@ -51,7 +51,10 @@ impl Shelf {
     pub(super) fn with_bug(mut self, bug: Option<Bug>) -> Self {
         self.bug = match bug {
             Some(Bug::Snapshot(mutant)) => Some(mutant),
-            Some(Bug::Raft(_) | Bug::Replica(_) | Bug::Client(_) | Bug::Paxos(_)) | None => None,
+            Some(
+                Bug::Raft(_) | Bug::Replica(_) | Bug::Client(_) | Bug::Paxos(_) | Bug::FastPaxos(_),
+            )
+            | None => None,
         };
         self
     }
