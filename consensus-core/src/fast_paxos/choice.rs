@@ -41,23 +41,17 @@ impl Config {
             *counts.entry(&vote.value).or_default() += 1;
         }
 
-        let takes_any = self.has_bug(Mutant::FastVoteBinds);
-        let needed = match last.kind {
-            // Its coordinator has proposed one value.
-            Kind::Classic => 1,
-            Kind::Fast if takes_any => 1,
-            Kind::Fast => self.choosable_from(heard.len()),
-        };
-        let mut choosable = counts.iter().filter(|(_, count)| **count >= needed);
-        let bound = choosable.next().map(|(value, _)| (*value).clone());
-        let is_single = choosable.next().is_none();
-        assert!(is_single || takes_any, "one value at most may be chosen of a round");
         let most = counts.iter().max_by_key(|(_, count)| **count);
-        match (bound, most) {
-            (Some(bound), _) => Choice::Bound(bound),
-            (None, Some((most, _))) => Choice::Free((*most).clone()),
-            (None, None) => Choice::Anything,
+        let most = most.map(|(value, _)| (*value).clone()).unwrap_or_default();
+        // Of a classic round nobody but its coordinator can have brought a vote about.
+        if last.kind == Kind::Classic || self.has_bug(Mutant::FastVoteBinds) {
+            return Choice::Bound(first(counts.into_keys()).unwrap_or(most));
         }
+        let needed = self.choosable_from(heard.len());
+        let mut choosable = counts.into_iter().filter(|(_, count)| *count >= needed);
+        let bound = first(choosable.by_ref().map(|(value, _)| value));
+        assert!(choosable.next().is_none(), "one value at most may be chosen of a fast round");
+        bound.map_or(Choice::Free(most), Choice::Bound)
     }
 
     /// Returns how many votes for a value in a fast round, of as many acceptors as were heard, leave
@@ -79,6 +73,10 @@ impl Config {
         votes.values().for_each(|value| *counts.entry(value).or_default() += 1);
         counts.values().all(|count| count + left < needed)
     }
+}
+
+fn first<'a>(mut values: impl Iterator<Item = &'a Bytes>) -> Option<Bytes> {
+    values.next().cloned()
 }
 
 #[cfg(test)]

@@ -141,8 +141,9 @@ impl Mutant {
     /// Tells whether random runs of a few thousand seeds show it too seldom to be counted on. Its
     /// script shows it every time.
     pub fn is_seldom(self) -> bool {
-        // Networks are never so even that coordinators keep in step for long; and whom a coordinator
-        // keeps waiting is served by the classic round of another.
-        matches!(self, Self::PauseFixed | Self::CollisionNeedsAll)
+        // Networks are never so even that coordinators keep in step for long; whom a coordinator
+        // keeps waiting is served by the classic round of another; and while promises are on their
+        // way that answer nobody, a later ballot is over seldom.
+        matches!(self, Self::PauseFixed | Self::CollisionNeedsAll | Self::ReadJoinsRunningBallot)
     }
 }

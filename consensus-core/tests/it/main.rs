@@ -8,6 +8,7 @@ mod cluster;
 mod disk;
 mod driver;
 mod elections;
+mod fast_paxos;
 mod hostile;
 mod kv;
 mod levels;
