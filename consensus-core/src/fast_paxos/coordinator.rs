@@ -206,8 +206,11 @@ impl Proposer {
         // Nothing was chosen when the first of them promised, which was after they asked.
         self.answer(reads, Index::ZERO, out);
         self.is_asked = false;
-        self.phase = Phase::Open(Open { ballot, votes: BTreeMap::new(), until: None });
-        self.send(out);
+        if self.reads.is_empty() {
+            self.phase = Phase::Open(Open { ballot, votes: BTreeMap::new(), until: None });
+            self.send(out);
+        }
+        // Others have come that want to know meanwhile.
         self.pursue(now, out);
     }
 

@@ -25,7 +25,8 @@
 //! kind. When the first phase of a ballot is over, its coordinator goes on by what a quorum tells
 //! that it has voted for last. If a value may be chosen it proposes that one, in the classic round.
 //! If nobody has voted it opens the fast round, or, if a caller of its node waits in vain, proposes
-//! that caller's value in the classic one. If votes collided it proposes one of their values.
+//! that caller's value in the classic one. If votes collided it is free, too, and proposes its
+//! caller's value, or else one of theirs.
 //!
 //! What is here: proposers, acceptors and learners as three processes, and the coordinator of a node
 //! in the seat of its proposer; fast rounds that are opened in advance; collisions that are noticed
