@@ -9,6 +9,7 @@ mod decisions;
 mod disk;
 mod driver;
 mod elections;
+mod fast_paxos;
 mod hostile;
 mod kv;
 mod levels;
