@@ -201,7 +201,7 @@ impl Campaign<'_> {
         let faults = tally.counts.missing(self.plan.faults(), tally.seeds);
         let mut missing: Vec<_> = faults.into_iter().map(Fault::name).collect();
         // Without faults callers read as queries declare; and of a decision at one level only.
-        let has_levels = self.options.protocol != Protocol::Paxos;
+        let has_levels = !self.options.protocol.decides();
         if has_levels && self.plan.faults() != Faults::NONE {
             missing.extend(tally.reads.missing(tally.seeds).into_iter().map(Served::name));
         }
