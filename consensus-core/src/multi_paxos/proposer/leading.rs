@@ -192,18 +192,18 @@ impl Leading {
             return;
         }
         let to = state.config.learner(own);
-        // Its own acceptor may have accepted nothing, its disk being full: then nobody else could
-        // tell the learner yet.
-        for (first, values) in unheard {
-            let message = Message::Learned { first, values, chosen: upto };
-            out.push(Effect::Send { to, message, after: None });
-        }
         let mut tickets = Vec::new();
         while let Some(ticket) = self.tickets.pop_front_if(|(slot, _)| *slot <= upto) {
             tickets.push(ticket);
         }
         let message = Message::Settled { ballot: self.ballot, upto, tickets };
         out.push(Effect::Send { to, message, after: None });
+        // Its own acceptor may have accepted nothing, its disk being full: then nobody else could
+        // tell the learner yet. The learner knows by now whom the slots answer.
+        for (first, values) in unheard {
+            let message = Message::Learned { first, values, chosen: upto };
+            out.push(Effect::Send { to, message, after: None });
+        }
         self.advance_reads(state, now, out);
         if self.batches.is_empty() {
             self.summon(state, out);
