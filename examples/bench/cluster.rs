@@ -13,7 +13,7 @@ use std::{
 
 use actix_rt::{ArbiterHandle, SystemRunner};
 use clap::Args;
-use consensus_actors::{Node, NodeBuilder, Result};
+use consensus_actors::{Node, NodeBuilder, Protocol, Result};
 
 use crate::{
     cast::Cast,
@@ -28,6 +28,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) data: &'a Path,
     pub(crate) clients: usize,
     pub(crate) span: Span,
+    pub(crate) protocol: Protocol,
 }
 
 impl Scene<'_> {
@@ -35,7 +36,7 @@ impl Scene<'_> {
     pub(crate) fn row(&self, mode: &str, load: &Load, tally: &Tally) -> Row {
         let (ops_per_s, p50_us, p99_us) = tally.figures(load);
         let (mode, clients) = (mode.to_owned(), self.clients);
-        Row { protocol: "raft", mode, clients, ops_per_s, p50_us, p99_us }
+        Row { protocol: self.protocol.name(), mode, clients, ops_per_s, p50_us, p99_us }
     }
 }
 
@@ -67,16 +68,17 @@ pub(crate) struct Member {
 
 impl Member {
     /// Runs a member until it is killed.
-    pub(crate) fn run(&self, id: u64, data: &Path) -> Result {
+    pub(crate) fn run(&self, (id, protocol): (u64, Protocol), data: &Path) -> Result {
         actix_rt::System::new().block_on(async {
-            let node = self.node(id, data).start()?;
+            let node = self.node((id, protocol), data).start()?;
             self.cast.host(&node).await?;
             node.run().await
         })
     }
 
-    fn node(&self, id: u64, data: &Path) -> NodeBuilder {
+    fn node(&self, (id, protocol): (u64, Protocol), data: &Path) -> NodeBuilder {
         let node = Node::builder().id(id).data(data.join(id.to_string())).cluster("bench");
+        let node = node.protocol(protocol);
         let node = match self.cast.has_http() {
             true => node.http(self.http_address(id)),
             false => node,
@@ -108,6 +110,7 @@ pub(crate) async fn host_maps(node: &Node) -> Result<Vec<MapClient>> {
 pub(crate) struct Members {
     children: BTreeMap<u64, Child>,
     data: PathBuf,
+    protocol: Protocol,
     pub(crate) told: Member,
 }
 
@@ -122,7 +125,8 @@ impl Members {
         let data = scene.data.join(port.to_string());
         fs::create_dir_all(&data)?;
         let told = Member { id: None, port, nodes, cast };
-        let mut members = Self { children: BTreeMap::new(), data, told };
+        let protocol = scene.protocol;
+        let mut members = Self { children: BTreeMap::new(), data, protocol, told };
         for id in ids {
             members.spawn(id)?;
         }
@@ -135,6 +139,7 @@ impl Members {
         let mut command = Command::new(env::current_exe()?);
         command.args(["--member", &id.to_string(), "--port", &port.to_string()]);
         command.args(["--nodes", &nodes.to_string(), "--cast", cast.name()]);
+        command.args(["--protocol", self.protocol.name()]);
         command.arg("--data").arg(&self.data).stdin(Stdio::null()).stdout(Stdio::piped());
         self.children.insert(id, command.spawn()?);
         Ok(())
@@ -223,7 +228,7 @@ impl<C> Led<C> {
         let members = Members::start(scene, (nodes, cast), 2..=nodes)?;
         let runtime = actix_rt::System::new();
         let (node, hosted) = runtime.block_on(async {
-            let node = members.told.node(1, &members.data).start()?;
+            let node = members.told.node((1, scene.protocol), &members.data).start()?;
             let hosted = host(node.clone()).await?;
             Ok::<_, consensus_actors::Error>((node, hosted))
         })?;

@@ -21,6 +21,7 @@ mod report;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
+use consensus_actors::Protocol;
 
 use crate::{
     cluster::{Member, Scene},
@@ -47,6 +48,11 @@ struct Options {
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
 
+    /// Under which protocols, each cell by turns
+    #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "raft",
+        value_parser = protocol)]
+    protocol: Vec<Protocol>,
+
     /// Where clusters of processes keep their data, on the disk that is measured
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     data: PathBuf,
@@ -59,6 +65,11 @@ struct Options {
     floor_block: Option<usize>,
 }
 
+fn protocol(name: &str) -> Result<Protocol, String> {
+    let known = || Protocol::ALL.map(Protocol::name).join(", ");
+    name.parse().map_err(|()| format!("there is no such protocol; there are {}", known()))
+}
+
 fn main() -> consensus_actors::Result {
     let options = Options::parse();
     let span = Span {
@@ -66,7 +77,8 @@ fn main() -> consensus_actors::Result {
         measured: Duration::from_secs_f64(options.seconds),
     };
     if let Some(id) = options.member.id {
-        return options.member.run(id, &options.data);
+        let protocol = options.protocol.first().copied().unwrap_or(Protocol::Raft);
+        return options.member.run((id, protocol), &options.data);
     }
     if let Some(block) = options.floor_block {
         return floor::disk::write_blocks(block, &options.data, span);
@@ -81,8 +93,10 @@ fn main() -> consensus_actors::Result {
             true => mode.clients(),
             false => &options.clients,
         };
-        for clients in counts {
-            let scene = Scene { data: &options.data, clients: *clients, span };
+        let protocols = || options.protocol.iter().take(mode.protocols());
+        for (clients, protocol) in counts.iter().flat_map(|n| protocols().map(move |p| (n, p))) {
+            let (clients, protocol) = (*clients, *protocol);
+            let scene = Scene { data: &options.data, clients, span, protocol };
             mode.measure(&scene, &mut report)?;
         }
     }

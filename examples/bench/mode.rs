@@ -60,6 +60,14 @@ impl Mode {
         }
     }
 
+    /// Returns of how many of the protocols that are asked for it tells anything.
+    pub(crate) fn protocols(self) -> usize {
+        match self {
+            Self::FloorDurable | Self::FloorMpsc | Self::FloorActix => 1,
+            _ => usize::MAX,
+        }
+    }
+
     /// Measures it.
     pub(crate) fn measure(self, scene: &Scene<'_>, report: &mut Report) -> Result {
         match self {

@@ -69,15 +69,16 @@ impl Report {
     fn print_rows(&self) {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["MODE", "CLIENTS", "OPS/S", "P50 US", "P99 US"]);
-        for column in table.column_iter_mut().skip(1) {
+        table.set_header(["MODE", "PROTOCOL", "CLIENTS", "OPS/S", "P50 US", "P99 US"]);
+        for column in table.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
         for row in &self.rows {
             let (ops, p50, p99) = (row.ops_per_s.round(), tenths(row.p50_us), tenths(row.p99_us));
             let numbers = [row.clients.to_string(), ops.to_string(), p50.to_string()];
             let [clients, ops, p50] = numbers;
-            table.add_row([row.mode.clone(), clients, ops, p50, p99.to_string()]);
+            let protocol = row.protocol.to_owned();
+            table.add_row([row.mode.clone(), protocol, clients, ops, p50, p99.to_string()]);
         }
         say(table);
     }

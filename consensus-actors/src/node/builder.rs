@@ -11,10 +11,11 @@ use crate::{
         Address, Addresses, Layers, Origin, Setting, Settings, Sources, Typed,
         table::{
             ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, LEASE,
-            LISTEN, PRIORITY, SHUTDOWN_GRACE,
+            LISTEN, PRIORITY, PROTOCOL, SHUTDOWN_GRACE,
         },
     },
     error::{Error, Result},
+    replicated::Protocol,
 };
 
 /// Configures a [`Node`]: every value has a default that makes a single node on loopback.
@@ -160,6 +161,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn lease(self, keeps: bool) -> Self {
         self.set(&LEASE, keeps)
+    }
+
+    /// Sets the protocol that replicates the groups of this node, but for those of which code says
+    /// something else ([`Hosting::protocol`](crate::Hosting::protocol)). All nodes should have the
+    /// same, and a group keeps its protocol for as long as it has data.
+    #[must_use]
+    pub fn protocol(self, protocol: Protocol) -> Self {
+        self.set(&PROTOCOL, protocol)
     }
 
     /// Sets how long the node may take to end once it is asked to: to hand over what it leads, to

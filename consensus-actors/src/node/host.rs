@@ -82,6 +82,11 @@ impl<S: Replicated> Hosting<S> {
         self
     }
 
+    /// Sets the protocol that replicates the group, whatever flags, environment and file say.
+    pub fn protocol(self, protocol: Protocol) -> Self {
+        self.set(&PROTOCOL, protocol)
+    }
+
     /// Sets after how many entries a snapshot is taken, whatever flags, environment and file say.
     pub fn snapshot_every(self, entries: u64) -> Self {
         self.set(&SNAPSHOT_EVERY, entries)

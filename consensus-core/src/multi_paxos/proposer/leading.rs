@@ -196,10 +196,11 @@ impl Leading {
         while let Some(ticket) = self.tickets.pop_front_if(|(slot, _)| *slot <= upto) {
             tickets.push(ticket);
         }
+        // First whose they are: what is applied before is answered to nobody.
         let message = Message::Settled { ballot: self.ballot, upto, tickets };
         out.push(Effect::Send { to, message, after: None });
         // Its own acceptor may have accepted nothing, its disk being full: then nobody else could
-        // tell the learner yet. The learner knows by now whom the slots answer.
+        // tell the learner yet.
         for (first, values) in unheard {
             let message = Message::Learned { first, values, chosen: upto };
             out.push(Effect::Send { to, message, after: None });
