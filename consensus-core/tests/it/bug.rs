@@ -6,7 +6,7 @@ use consensus_core::{
     client::Client,
     fast_paxos,
     journal::Disk,
-    paxos,
+    multi_paxos, paxos,
     raft::Builder,
     replica::Replica,
     snapshot::{Draft, Store},
@@ -64,6 +64,15 @@ pub(crate) fn paxos(builder: paxos::Builder) -> paxos::Builder {
 pub(crate) fn fast_paxos(builder: fast_paxos::Builder) -> fast_paxos::Builder {
     #[cfg(feature = "mutants")]
     if let Some(consensus_core::mutants::Bug::FastPaxos(mutant)) = put_back::bug() {
+        return builder.mutant(mutant);
+    }
+    builder
+}
+
+/// Puts the bug into a configuration, if it is one of Multi-Paxos's.
+pub(crate) fn multi_paxos(builder: multi_paxos::Builder) -> multi_paxos::Builder {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::MultiPaxos(mutant)) = put_back::bug() {
         return builder.mutant(mutant);
     }
     builder

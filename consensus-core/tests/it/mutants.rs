@@ -13,7 +13,7 @@ use consensus_core::{
     sim::{Faults, Plan, Store, StoreWorkload, run},
 };
 
-use crate::{bug, paxos::script::traced as traced_decision, raft::traced};
+use crate::{bug, multi_paxos, paxos::script::traced as traced_decision, raft::traced};
 
 // Goal: a bug is found by its name, which is its own, and says which rule it breaks.
 #[test]
@@ -51,6 +51,13 @@ fn scripts_find_paxos_bugs() {
 fn scripts_find_fast_paxos_bugs() {
     let traced = traced_decision::<fast_paxos::Role>;
     Bug::of_fast_paxos().for_each(|bug| find(bug, "fast_paxos", traced));
+}
+
+// Goal: each of Multi-Paxos's rules is pinned by a golden script, which fails without the rule.
+// Method: as for Raft's.
+#[test]
+fn scripts_find_multi_paxos_bugs() {
+    Bug::of_multi_paxos().for_each(|bug| find(bug, "multi_paxos", multi_paxos::traced));
 }
 
 /// Asserts that its script finds a bug, and passes without it.

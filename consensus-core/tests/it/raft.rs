@@ -358,7 +358,7 @@ fn changed(step: &str) -> Result<Change, Box<dyn Error>> {
     })
 }
 
-fn parse(words: &[String]) -> Result<Command, Box<dyn Error>> {
+pub(crate) fn parse(words: &[String]) -> Result<Command, Box<dyn Error>> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     Ok(match words[..] {
         ["put", key, value] => Command::Put { key: key.into(), value: value.parse()? },

@@ -92,12 +92,12 @@ impl Acceptor {
     }
 
     /// Returns the latest ballot that it has promised itself to.
-    pub(super) fn promised(&self) -> Option<Ballot> {
+    pub fn promised(&self) -> Option<Ballot> {
         self.promised
     }
 
     /// Returns the ballot in which it has accepted something last in a slot, unless that was let go.
-    pub(super) fn accepted(&self, slot: Index) -> Option<Ballot> {
+    pub fn accepted(&self, slot: Index) -> Option<Ballot> {
         self.votes.ballot(slot)
     }
 
