@@ -41,7 +41,7 @@ impl Counter {
     }
 }
 
-#[simulate(faults(crash, partition, drop, duplicate, torn_write))]
+#[simulate(protocols(raft, multi_paxos), faults(crash, partition, drop, duplicate, torn_write))]
 fn counter_is_linearizable(sim: Sim<Counter>) {
     sim.command(|g| counter::Add { by: g.in_range(-9..=9) }).query(|_| counter::Get {});
 }

@@ -14,6 +14,7 @@ pub mod client;
 pub mod codec;
 pub mod decisions;
 pub mod ensemble;
+pub mod fast_paxos;
 pub mod journal;
 pub mod multi_paxos;
 #[cfg(feature = "mutants")]

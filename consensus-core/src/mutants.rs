@@ -8,7 +8,7 @@
 use std::{fmt, str::FromStr};
 
 #[cfg(feature = "mutants")]
-use crate::{client, multi_paxos, paxos, raft, replica, snapshot};
+use crate::{client, fast_paxos, multi_paxos, paxos, raft, replica, snapshot};
 
 /// The bug of kind `M` that was put back, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,13 +107,16 @@ pub enum Bug {
     Paxos(paxos::Mutant),
     /// Of Multi-Paxos.
     MultiPaxos(multi_paxos::Mutant),
+    /// Of Fast Paxos.
+    FastPaxos(fast_paxos::Mutant),
 }
 
 #[cfg(feature = "mutants")]
 impl Bug {
     /// Returns all bugs.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::of_raft().chain(Self::of_paxos()).chain(Self::of_multi_paxos())
+        let decisions = Self::of_paxos().chain(Self::of_fast_paxos());
+        Self::of_raft().chain(decisions).chain(Self::of_multi_paxos())
     }
 
     /// Returns the bugs that a group under Raft can show: Raft's, the replica's, the client's,
@@ -136,6 +139,11 @@ impl Bug {
         multi_paxos::Mutant::ALL.iter().copied().map(Self::MultiPaxos)
     }
 
+    /// Returns the bugs that a decision by Fast Paxos can show.
+    pub fn of_fast_paxos() -> impl Iterator<Item = Self> {
+        fast_paxos::Mutant::ALL.iter().copied().map(Self::FastPaxos)
+    }
+
     /// Returns the name, which no other bug has.
     pub fn name(self) -> &'static str {
         match self {
@@ -145,6 +153,7 @@ impl Bug {
             Self::Snapshot(mutant) => mutant.name(),
             Self::Paxos(mutant) => mutant.name(),
             Self::MultiPaxos(mutant) => mutant.name(),
+            Self::FastPaxos(mutant) => mutant.name(),
         }
     }
 
@@ -153,6 +162,7 @@ impl Bug {
         match self {
             Self::Raft(mutant) => mutant.is_seldom(),
             Self::Paxos(mutant) => mutant.is_seldom(),
+            Self::FastPaxos(mutant) => mutant.is_seldom(),
             Self::Replica(_) | Self::Client(_) | Self::Snapshot(_) | Self::MultiPaxos(_) => false,
         }
     }
@@ -166,6 +176,7 @@ impl Bug {
             Self::Snapshot(mutant) => mutant.rule(),
             Self::Paxos(mutant) => mutant.rule(),
             Self::MultiPaxos(mutant) => mutant.rule(),
+            Self::FastPaxos(mutant) => mutant.rule(),
         }
     }
 
@@ -178,6 +189,7 @@ impl Bug {
             Self::Snapshot(mutant) => mutant.test(),
             Self::Paxos(mutant) => mutant.script(),
             Self::MultiPaxos(mutant) => mutant.script(),
+            Self::FastPaxos(mutant) => mutant.script(),
         }
     }
 }

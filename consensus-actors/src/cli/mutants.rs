@@ -43,13 +43,21 @@ fn named(name: &str, protocol: Protocol) -> Result<Bug> {
         Error::new(Code::Config, format!("{error}{hint}"))
     })?;
     if !bugs(protocol).contains(&bug) {
-        let all = [Protocol::Raft, Protocol::Paxos, Protocol::MultiPaxos];
-        let other = all.into_iter().find(|other| bugs(*other).contains(&bug));
-        let (shown, other) = (protocol.name(), other.unwrap_or(protocol).name());
+        let (shown, other) = (protocol.name(), shown_by(bug).name());
         let message = format!("{bug} cannot show under {shown}; add --protocol {other}");
         return Err(Error::new(Code::Config, message));
     }
     Ok(bug)
+}
+
+/// Returns the protocol whose runs can show a bug.
+fn shown_by(bug: Bug) -> Protocol {
+    match bug {
+        Bug::Raft(_) | Bug::Replica(_) | Bug::Client(_) | Bug::Snapshot(_) => Protocol::Raft,
+        Bug::Paxos(_) => Protocol::Paxos,
+        Bug::MultiPaxos(_) => Protocol::MultiPaxos,
+        Bug::FastPaxos(_) => Protocol::FastPaxos,
+    }
 }
 
 /// Returns the bugs that runs of a protocol can show.
@@ -58,6 +66,7 @@ fn bugs(protocol: Protocol) -> Vec<Bug> {
         Protocol::Raft => Bug::of_raft().collect(),
         Protocol::Paxos => Bug::of_paxos().collect(),
         Protocol::MultiPaxos => Bug::of_multi_paxos().collect(),
+        Protocol::FastPaxos => Bug::of_fast_paxos().collect(),
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 use consensus_core::{
     Time,
     ensemble::Ensemble,
-    multi_paxos, paxos,
+    fast_paxos, multi_paxos, paxos,
     raft::Raft,
     sim::{
         Builder, DECISION_FAULTS, Failure, Fault, Faults, Plan, PlanError, Profile, Report, Served,
@@ -57,7 +57,7 @@ pub(super) fn sim(options: &Sim) -> Result<ExitCode> {
     let plan = plan(builder)?;
     let count = if options.seed.is_some() { 1 } else { SEEDS };
     let seeds = seeds(options, count)?;
-    if options.history.is_some() && options.protocol == Protocol::Paxos {
+    if options.history.is_some() && options.protocol.decides() {
         let message = "--history is for `check`, which knows no decisions; leave it out, since \
                        each run judges what its callers are told";
         return Err(Error::new(Code::Config, message));
@@ -84,7 +84,9 @@ pub(super) fn faults(protocol: Protocol, profile: Profile) -> Faults {
     let all = profile.faults();
     match protocol {
         Protocol::Raft => all,
-        Protocol::Paxos => DECISION_FAULTS.into_iter().filter(|fault| all.has(*fault)).collect(),
+        Protocol::Paxos | Protocol::FastPaxos => {
+            DECISION_FAULTS.into_iter().filter(|fault| all.has(*fault)).collect()
+        }
         Protocol::MultiPaxos => all.within(MultiPaxos::faults()),
     }
 }
@@ -151,6 +153,7 @@ pub(super) fn run(protocol: Protocol, plan: &Plan) -> Result<Report> {
         Protocol::Raft => simulation::run::<Raft, Store>(plan, &StoreWorkload),
         Protocol::Paxos => Ok(simulation::decide::<paxos::Role>(plan)),
         Protocol::MultiPaxos => simulation::run::<MultiPaxos, Store>(plan, &StoreWorkload),
+        Protocol::FastPaxos => Ok(simulation::decide::<fast_paxos::Role>(plan)),
     };
     report.map_err(Error::application)
 }
@@ -161,6 +164,7 @@ fn shrink(protocol: Protocol, plan: &Plan) -> Result<Option<Shrunk>> {
         Protocol::Raft => simulation::shrink::<Raft, Store>(plan, &StoreWorkload),
         Protocol::Paxos => Ok(simulation::shrink_decisions::<paxos::Role>(plan)),
         Protocol::MultiPaxos => simulation::shrink::<MultiPaxos, Store>(plan, &StoreWorkload),
+        Protocol::FastPaxos => Ok(simulation::shrink_decisions::<fast_paxos::Role>(plan)),
     };
     shrunk.map_err(Error::application)
 }
@@ -197,7 +201,7 @@ impl Campaign<'_> {
         let faults = tally.counts.missing(self.plan.faults(), tally.seeds);
         let mut missing: Vec<_> = faults.into_iter().map(Fault::name).collect();
         // Without faults callers read as queries declare; and of a decision at one level only.
-        let has_levels = self.options.protocol != Protocol::Paxos;
+        let has_levels = !self.options.protocol.decides();
         if has_levels && self.plan.faults() != Faults::NONE {
             missing.extend(tally.reads.missing(tally.seeds).into_iter().map(Served::name));
         }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{ACCEPTOR, LEARNER, PROPOSER, mutant::Mutant, quorum::Quorums, rules::ConfigError};
+use super::{
+    ACCEPTOR, LEARNER, PROPOSER, mutant::Mutant, pause::Pause, quorum::Quorums, rules::ConfigError,
+};
 use crate::{
     members::{Members, NodeId},
     mutants::Bugs,
@@ -93,6 +95,12 @@ impl Config {
     /// Returns what pauses are drawn from.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Returns the pauses of a role, none drawn so far.
+    pub(super) fn pause(&self, seat: Seat) -> Pause {
+        let pause = Pause::new(self.seed, seat, (self.retry, self.pause_max));
+        pause.fixed(self.has_bug(Mutant::PauseFixed))
     }
 
     /// Tells whether `node` has a role.

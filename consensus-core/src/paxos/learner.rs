@@ -82,7 +82,7 @@ impl Learner {
         // The others of this ballot may be lost on their way.
         self.fruitless = 0;
         self.pause.reset();
-        let soon = now + self.pause.draw(&self.config);
+        let soon = now + self.pause.draw();
         self.ask_at = Some(self.ask_at.map_or(soon, |at| at.min(soon)));
     }
 
@@ -116,7 +116,7 @@ impl Learner {
             }
             return;
         }
-        let ask_at = *self.ask_at.get_or_insert_with(|| now + self.pause.draw(&self.config));
+        let ask_at = *self.ask_at.get_or_insert_with(|| now + self.pause.draw());
         if now < ask_at {
             return;
         }
@@ -133,7 +133,7 @@ impl Learner {
             out.push(Effect::Send { to, message: Message::Ask, after: None });
         }
         self.fruitless = self.fruitless.saturating_add(1);
-        self.ask_at = Some(now + self.pause.draw(&self.config));
+        self.ask_at = Some(now + self.pause.draw());
     }
 
     fn learn(&mut self, proposal: Proposal, out: &mut Effects<Self>) {
@@ -171,7 +171,7 @@ impl Process for Learner {
         _: Time,
         records: impl IntoIterator<Item = (Token, Record)>,
     ) -> Result<Self, RecoverError> {
-        let pause = Pause::new(&config, LEARNER);
+        let pause = config.pause(LEARNER);
         let mut learner = Self {
             config,
             accepted: BTreeMap::new(),

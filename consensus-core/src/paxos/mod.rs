@@ -75,6 +75,11 @@ pub use record::Record;
 pub use role::{Control, Role};
 pub use rules::ConfigError;
 
+// What other protocols of its kind share.
+pub(crate) use pause::Pause;
+pub(crate) use record::contradiction;
+pub(crate) use role::step;
+
 use crate::{log::Index, process::Seat};
 
 /// The seat of a node's proposer.

@@ -7,40 +7,46 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use super::{config::Config, mutant::Mutant};
 use crate::process::Seat;
 
 /// How long to wait before the next attempt.
 #[derive(Clone, Debug)]
-pub(super) struct Pause {
+pub(crate) struct Pause {
+    shortest: Duration,
+    longest: Duration,
     attempts: u32,
     draw: ChaCha8Rng,
+    /// Whether a known bug makes all pauses alike.
+    is_fixed: bool,
 }
 
 impl Pause {
     /// Makes the pauses of a role: each draws from a stream of its own.
-    pub(super) fn new(config: &Config, seat: Seat) -> Self {
-        let mut draw = ChaCha8Rng::seed_from_u64(config.seed());
+    pub(crate) fn new(seed: u64, seat: Seat, (shortest, longest): (Duration, Duration)) -> Self {
+        let mut draw = ChaCha8Rng::seed_from_u64(seed);
         draw.set_stream(u64::from(seat.0));
-        Self { attempts: 0, draw }
+        Self { shortest, longest, attempts: 0, draw, is_fixed: false }
+    }
+
+    /// Makes all pauses alike, as a known bug does, if it was put back.
+    pub(crate) fn fixed(mut self, is_fixed: bool) -> Self {
+        self.is_fixed = is_fixed;
+        self
     }
 
     /// Draws the next pause: from the shortest one on, over a spread that doubles with each attempt
     /// up to the longest.
-    pub(super) fn draw(&mut self, config: &Config) -> Duration {
-        let (shortest, longest) = (config.retry(), config.pause_max());
+    pub(crate) fn draw(&mut self) -> Duration {
         let doubled = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
-        let spread = shortest.saturating_mul(doubled).min(longest.saturating_sub(shortest));
+        let most = self.longest.saturating_sub(self.shortest);
+        let spread = self.shortest.saturating_mul(doubled).min(most);
         self.attempts = self.attempts.saturating_add(1);
         let jitter = self.draw.next_u64() % (spread.as_nanos() as u64).max(1);
-        if config.has_bug(Mutant::PauseFixed) {
-            return shortest;
-        }
-        shortest + Duration::from_nanos(jitter)
+        if self.is_fixed { self.shortest } else { self.shortest + Duration::from_nanos(jitter) }
     }
 
     /// Lets pauses be short again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.attempts = 0;
     }
 }

@@ -322,7 +322,7 @@ impl Proposer {
         }
 
         self.round = self.round.max(promised.round);
-        let until = now + self.pause.draw(&self.config);
+        let until = now + self.pause.draw();
         let given_up = mem::replace(&mut self.phase, Phase::Resting { until });
         if let Phase::Preparing(Preparing { reads, .. }) = given_up {
             self.reads.extend(reads);
@@ -430,7 +430,7 @@ impl Process for Proposer {
             round = Round::default();
         }
         Ok(Self {
-            pause: Pause::new(&config, PROPOSER),
+            pause: config.pause(PROPOSER),
             config,
             round,
             written,

@@ -67,6 +67,6 @@ impl Decode for Record {
 }
 
 /// Refuses a record that cannot follow the ones before it.
-pub(super) fn contradiction<T>(token: Token, reason: &'static str) -> Result<T, RecoverError> {
+pub(crate) fn contradiction<T>(token: Token, reason: &'static str) -> Result<T, RecoverError> {
     Err(RecoverError::Contradiction { token: token.0, reason })
 }

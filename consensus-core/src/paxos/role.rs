@@ -147,19 +147,22 @@ impl Decides for Role {
     }
 }
 
-/// Steps one role; what it takes and asks for is the same for all.
-fn step<P>(role: &mut P, now: Time, input: Input<Role>, out: &mut Effects<Role>)
+/// Steps one role of any that a node has, the process `R`; what it takes and asks for is the same
+/// for all.
+pub(crate) fn step<R, P>(role: &mut P, now: Time, input: Input<R>, out: &mut Effects<R>)
 where
-    P: Process<Message = Message, Record = Record, Control = Control>,
+    R: Process,
+    P: Process<Message = R::Message, Record = R::Record, Control = R::Control>,
 {
     let mut effects = Effects::default();
     role.step(now, taken(input), &mut effects);
     effects.drain().for_each(|effect| out.push(asked(effect)));
 }
 
-fn taken<P>(input: Input<Role>) -> Input<P>
+fn taken<R, P>(input: Input<R>) -> Input<P>
 where
-    P: Process<Message = Message, Record = Record, Control = Control>,
+    R: Process,
+    P: Process<Message = R::Message, Record = R::Record, Control = R::Control>,
 {
     match input {
         Input::Tick => Input::Tick,
@@ -171,9 +174,10 @@ where
     }
 }
 
-fn asked<P>(effect: Effect<P>) -> Effect<Role>
+fn asked<R, P>(effect: Effect<P>) -> Effect<R>
 where
-    P: Process<Message = Message, Record = Record, Control = Control>,
+    R: Process,
+    P: Process<Message = R::Message, Record = R::Record, Control = R::Control>,
 {
     match effect {
         Effect::Persist { token, record } => Effect::Persist { token, record },

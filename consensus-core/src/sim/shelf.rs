@@ -56,7 +56,8 @@ impl Shelf {
                 | Bug::Replica(_)
                 | Bug::Client(_)
                 | Bug::Paxos(_)
-                | Bug::MultiPaxos(_),
+                | Bug::MultiPaxos(_)
+                | Bug::FastPaxos(_),
             )
             | None => None,
         };

@@ -4,6 +4,7 @@
 use consensus_core::{
     StateMachine,
     client::Client,
+    fast_paxos,
     journal::Disk,
     multi_paxos, paxos,
     raft::Builder,
@@ -54,6 +55,15 @@ pub(crate) fn configured(builder: Builder) -> Builder {
 pub(crate) fn paxos(builder: paxos::Builder) -> paxos::Builder {
     #[cfg(feature = "mutants")]
     if let Some(consensus_core::mutants::Bug::Paxos(mutant)) = put_back::bug() {
+        return builder.mutant(mutant);
+    }
+    builder
+}
+
+/// Puts the bug into a configuration, if it is one of Fast Paxos's.
+pub(crate) fn fast_paxos(builder: fast_paxos::Builder) -> fast_paxos::Builder {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::FastPaxos(mutant)) = put_back::bug() {
         return builder.mutant(mutant);
     }
     builder

@@ -10,6 +10,7 @@ mod disk;
 mod driver;
 mod elections;
 mod ensemble;
+mod fast_paxos;
 mod hostile;
 mod kv;
 mod levels;

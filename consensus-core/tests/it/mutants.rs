@@ -6,12 +6,14 @@
 use std::{collections::BTreeSet, fs, io, path::PathBuf, time::Duration};
 
 use consensus_core::{
+    fast_paxos,
     mutants::{Bug, UnknownBug},
+    paxos,
     raft::{self, Raft},
     sim::{Faults, Plan, Store, StoreWorkload, run},
 };
 
-use crate::{bug, multi_paxos, paxos, raft::traced};
+use crate::{bug, multi_paxos, paxos::script::traced as traced_decision, raft::traced};
 
 // Goal: a bug is found by its name, which is its own, and says which rule it breaks.
 #[test]
@@ -40,7 +42,15 @@ fn scripts_find_raft_bugs() {
 // Method: as for Raft's.
 #[test]
 fn scripts_find_paxos_bugs() {
-    Bug::of_paxos().for_each(|bug| find(bug, "paxos", paxos::traced));
+    Bug::of_paxos().for_each(|bug| find(bug, "paxos", traced_decision::<paxos::Role>));
+}
+
+// Goal: each of Fast Paxos's rules is pinned by a golden script, which fails without the rule.
+// Method: as for Raft's.
+#[test]
+fn scripts_find_fast_paxos_bugs() {
+    let traced = traced_decision::<fast_paxos::Role>;
+    Bug::of_fast_paxos().for_each(|bug| find(bug, "fast_paxos", traced));
 }
 
 // Goal: each of Multi-Paxos's rules is pinned by a golden script, which fails without the rule.
@@ -82,7 +92,7 @@ fn test(bug: Bug) -> fn() {
         };
     }
     match bug {
-        Bug::Raft(_) | Bug::Paxos(_) | Bug::MultiPaxos(_) => {
+        Bug::Raft(_) | Bug::Paxos(_) | Bug::MultiPaxos(_) | Bug::FastPaxos(_) => {
             panic!("scripts pin the rules of protocols")
         }
         Bug::Replica(mutant) => named!(

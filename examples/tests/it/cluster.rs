@@ -23,6 +23,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The variable of the environment in which a test that is to be a node finds its flags, as JSON.
 pub(crate) const NODE: &str = "CONSENSUS_TEST_NODE";
 
+/// The variable of the environment that names the protocol under which all tests run.
+const PROTOCOL: &str = "TEST_PROTOCOL";
+
 /// Tests that load the machine run alone, all others beside each other.
 static MACHINE: RwLock<()> = RwLock::new(());
 
@@ -47,6 +50,8 @@ pub(crate) enum Program {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     program: Program,
+    /// The protocol of all groups.
+    protocol: String,
     nodes: Vec<Node>,
     dir: TempDir,
     _place: Place,
@@ -94,6 +99,24 @@ impl Cluster {
         cluster
     }
 
+    /// Starts nodes of the counter under a protocol when no other test runs, and waits until each is
+    /// ready.
+    pub(crate) fn start_alone_under(nodes: u64, protocol: &str) -> Self {
+        let place = Place::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner));
+        let mut cluster = Self::new(nodes, Program::Counter, place);
+        cluster.protocol = protocol.to_owned();
+        cluster.start_all();
+        cluster
+    }
+
+    /// Starts nodes of the counter under a protocol, and waits until each is ready.
+    pub(crate) fn start_under(nodes: u64, protocol: &str) -> Self {
+        let mut cluster = Self::prepare(nodes);
+        cluster.protocol = protocol.to_owned();
+        cluster.start_all();
+        cluster
+    }
+
     /// Makes a cluster of the counter of which no node runs yet.
     pub(crate) fn prepare(nodes: u64) -> Self {
         Self::prepare_program(nodes, Program::Counter)
@@ -108,7 +131,8 @@ impl Cluster {
     fn new(nodes: u64, program: Program, place: Place) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let nodes = (0..nodes).map(|_| Node::new(false)).collect();
-        Self { program, nodes, dir, _place: place }
+        let protocol = env::var(PROTOCOL).unwrap_or_else(|_| "raft".to_owned());
+        Self { program, protocol, nodes, dir, _place: place }
     }
 
     /// Makes one more node, which does not run yet and is to join; returns its id.
@@ -191,6 +215,7 @@ impl Cluster {
             ("--http", self.http(id).to_string()),
             ("--data", self.data(id).display().to_string()),
             ("--cluster", "test".to_owned()),
+            ("--protocol", self.protocol.clone()),
             ("--election-timeout", "300ms".to_owned()),
             ("--heartbeat", "60ms".to_owned()),
         ]

@@ -25,18 +25,24 @@ const DOWN: Duration = Duration::from_secs(1);
 // Method: three nodes, four clients; the leader is killed every two seconds.
 #[test]
 fn adds_survive_the_death_of_the_leader() {
-    adds_survive(3, 1);
+    adds_survive(Cluster::start_alone(3), 1);
+}
+
+// Goal: the same holds under Multi-Paxos.
+#[test]
+fn adds_survive_the_death_of_the_leader_under_multi_paxos() {
+    adds_survive(Cluster::start_alone_under(3, "multi_paxos"), 1);
 }
 
 // Goal: five nodes bear the death of two at a time.
 // Method: as above, with the leader and another node killed at once.
 #[test]
 fn adds_survive_the_death_of_two_of_five() {
-    adds_survive(5, 2);
+    adds_survive(Cluster::start_alone(5), 2);
 }
 
-fn adds_survive(nodes: u64, killed: usize) {
-    let mut cluster = Cluster::start_alone(nodes);
+fn adds_survive(mut cluster: Cluster, killed: usize) {
+    let nodes = cluster.ids().count() as u64;
     let load = Load::start(&cluster.addresses(), CLIENTS);
     let begun = Instant::now();
     let mut kills = 0;

@@ -30,7 +30,16 @@ fn indices(cluster: &Cluster, id: u64) -> Vec<u64> {
 // without the entries that it lacks.
 #[test]
 fn who_is_far_behind_gets_a_snapshot() {
-    let mut cluster = Cluster::start(3);
+    far_behind(Cluster::start(3));
+}
+
+// Goal: the same holds under Multi-Paxos, where whoever lacks something fetches it.
+#[test]
+fn who_is_far_behind_fetches_a_snapshot_under_multi_paxos() {
+    far_behind(Cluster::start_under(3, "multi_paxos"));
+}
+
+fn far_behind(mut cluster: Cluster) {
     let mut total = 0;
     for key in 0..20 {
         total += 1;

@@ -231,6 +231,11 @@ impl Acceptor {
             }
             self.votes.accept(ballot, first, Values::clone(&values));
             self.footing.accept(token, last);
+        } else if self.promised < Some(ballot) {
+            // Nothing is left of it to accept, and the ballot is later all the same.
+            self.promised = Some(ballot);
+            let token = self.persist(Record::Promised(ballot), out);
+            self.footing.promise(token);
         }
         let own = self.config.learner(self.config.id());
         let voted = Message::Voted { ballot, first, values, chosen };

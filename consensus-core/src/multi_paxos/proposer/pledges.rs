@@ -23,14 +23,21 @@ pub(super) struct Page {
 /// The promises of one ballot.
 #[derive(Clone, Debug)]
 pub(super) struct Pledges {
-    /// For each acceptor, the slot from which it has still to speak; `None` once it has spoken of
-    /// all.
-    next: BTreeMap<NodeId, Option<Index>>,
+    pledges: BTreeMap<NodeId, Pledge>,
     /// Of each slot, what was accepted in the latest ballot.
     votes: BTreeMap<Index, (Ballot, Value)>,
     /// Slots up to here were let go by somebody: they are chosen.
     base: Index,
     bugs: Bugs<Mutant>,
+}
+
+/// What one acceptor has said.
+#[derive(Clone, Copy, Debug)]
+struct Pledge {
+    /// The slot from which on it has not spoken.
+    next: Index,
+    /// Whether there is nothing from there on.
+    is_complete: bool,
 }
 
 /// How many slots nobody has accepted anything in, at most, may lie before one in which somebody
@@ -40,15 +47,18 @@ const GAPS_MAX: u64 = 1 << 20;
 impl Pledges {
     /// Begins to ask `acceptors` for what they have from `first` on.
     pub(super) fn begin(config: &Config, first: Index) -> Self {
-        let next = config.acceptors().map(|acceptor| (acceptor, Some(first))).collect();
-        Self { next, votes: BTreeMap::new(), base: Index::ZERO, bugs: config.bugs() }
+        let pledge = Pledge { next: first, is_complete: false };
+        let pledges = config.acceptors().map(|acceptor| (acceptor, pledge)).collect();
+        Self { pledges, votes: BTreeMap::new(), base: Index::ZERO, bugs: config.bugs() }
     }
 
     /// Takes one part of a promise; true if the acceptor has spoken of more than before.
     pub(super) fn take(&mut self, from: NodeId, page: Page) -> bool {
-        let Some(Some(next)) = self.next.get_mut(&from).map(Option::as_mut) else { return false };
+        let Some(pledge) = self.pledges.get_mut(&from).filter(|it| !it.is_complete) else {
+            return false;
+        };
         // A part that does not follow the ones before says nothing of what lies between.
-        if page.first > *next && !self.bugs.has(Mutant::PartSkipped) {
+        if page.first > pledge.next && !self.bugs.has(Mutant::PartSkipped) {
             return false;
         }
         // By their slots, wherever the parts of others begin (MPX-P08).
@@ -63,28 +73,33 @@ impl Pledges {
             }
         }
         self.base = self.base.max(page.base);
-        if page.upto >= page.last || self.bugs.has(Mutant::FirstPartIsAll) {
-            self.next.insert(from, None);
-            return true;
-        }
-        let is_news = page.upto >= *next;
-        *next = (*next).max(page.upto.next());
-        is_news
+        let is_news = page.upto >= pledge.next;
+        pledge.next = pledge.next.max(page.upto.next());
+        pledge.is_complete = page.upto >= page.last || self.bugs.has(Mutant::FirstPartIsAll);
+        is_news || pledge.is_complete
     }
 
     /// Returns the acceptors that have still to speak, each with the slot from which.
     pub(super) fn missing(&self) -> impl Iterator<Item = (NodeId, Index)> {
-        self.next.iter().filter_map(|(acceptor, next)| Some((*acceptor, (*next)?)))
+        let missing = self.pledges.iter().filter(|(_, pledge)| !pledge.is_complete);
+        missing.map(|(acceptor, pledge)| (*acceptor, pledge.next))
+    }
+
+    /// Returns the acceptors that have spoken of all, each with the slot after that.
+    pub(super) fn done(&self) -> impl Iterator<Item = (NodeId, Index)> {
+        let done = self.pledges.iter().filter(|(_, pledge)| pledge.is_complete);
+        done.map(|(acceptor, pledge)| (*acceptor, pledge.next))
     }
 
     /// Returns the slot from which an acceptor has still to speak.
     pub(super) fn missing_of(&self, acceptor: NodeId) -> Option<Index> {
-        self.next.get(&acceptor).copied().flatten()
+        let pledge = self.pledges.get(&acceptor).filter(|pledge| !pledge.is_complete)?;
+        Some(pledge.next)
     }
 
     /// Returns how many acceptors have promised and spoken of all slots.
     pub(super) fn complete(&self) -> usize {
-        self.next.values().filter(|next| next.is_none()).count()
+        self.pledges.values().filter(|pledge| pledge.is_complete).count()
     }
 
     /// Returns up to where slots were let go by somebody.

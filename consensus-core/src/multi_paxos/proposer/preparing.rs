@@ -36,6 +36,8 @@ pub(super) struct Preparing {
     pledges: Pledges,
     /// When to ask again whoever has not answered.
     again: Time,
+    /// Whether any part of a promise has come since.
+    has_moved: bool,
 }
 
 impl Preparing {
@@ -55,7 +57,7 @@ impl Preparing {
         };
         let pledges = Pledges::begin(&state.config, state.known.next());
         let again = now + state.config.heartbeat();
-        let preparing = Self { ballot, token, transfer, pledges, again };
+        let preparing = Self { ballot, token, transfer, pledges, again, has_moved: false };
         preparing.pledges.missing().for_each(|missing| preparing.ask(state, missing, out));
         preparing
     }
@@ -72,6 +74,10 @@ impl Preparing {
         if now >= self.again {
             self.again = now + state.config.heartbeat();
             self.pledges.missing().for_each(|missing| self.ask(state, missing, out));
+            if std::mem::take(&mut self.has_moved) {
+                // So they hear that somebody is about to lead, and do not begin themselves.
+                self.pledges.done().for_each(|done| self.ask(state, done, out));
+            }
             state.seek(self.ballot, self.pledges.base(), out);
         }
         Next::Stay
@@ -90,6 +96,7 @@ impl Preparing {
         }
         // However many parts there are, it does not begin anew while they come.
         state.reset_election_timer(now);
+        self.has_moved = true;
         if let Some(first) = self.pledges.missing_of(from) {
             self.ask(state, (from, first), out);
         }

@@ -7,28 +7,51 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    marker::PhantomData,
     mem,
     time::Duration,
 };
 
 use bytes::Bytes;
 use consensus_core::{
-    Address, Effect, Effects, GroupId, Index, Input, Members, NodeId, Process, Seat, Submission,
-    Ticket, Time, Token,
+    Address, Effect, Effects, Index, Input, Members, NodeId, Seat, Submission, Ticket, Time, Token,
     codec::{Decode, DecodeError, Encode, take_u8},
-    paxos::{
-        CHOSEN, Config, Control, Message, Quorums, Record, Role,
-        invariants::{Observer, Violation},
-    },
+    paxos::CHOSEN,
+    sim::{Broken, Deciding, DecisionJudge},
 };
 
 use super::trace;
 use crate::{
-    bug,
     disk::{Disk, Reading},
     links::Links,
     node::id,
 };
+
+/// A protocol by which proposers, acceptors and learners choose one value, in the seats that Basic
+/// Paxos has.
+pub(crate) trait Tested:
+    Deciding<
+        Message: Encode + Decode + PartialEq,
+        Record: Encode + Decode + PartialEq,
+        Config = (Self::Settings, Seat),
+    >
+{
+    /// What its roles are built from.
+    type Settings: Clone + Debug;
+
+    /// Makes the configuration of a node.
+    fn settings(node: NodeId, acceptors: &Members, options: &Options) -> Self::Settings;
+
+    /// Writes a message down.
+    fn message(message: &Self::Message) -> String;
+
+    /// Writes a record down.
+    fn record(record: &Self::Record) -> String;
+
+    /// Tells what a role holds.
+    fn told(&self) -> String;
+}
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -38,69 +61,98 @@ pub(crate) struct Options {
     pub(crate) learners: u64,
     /// How many make each phase; majorities if nothing is said.
     pub(crate) quorums: Option<(usize, usize)>,
+    /// How many make a fast quorum, where there are such; the fewest that will do if nothing is said.
+    pub(crate) fast: Option<usize>,
     pub(crate) retry: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { acceptors: 3, learners: 0, quorums: None, retry: Duration::from_millis(100) }
+        Self {
+            acceptors: 3,
+            learners: 0,
+            quorums: None,
+            fast: None,
+            retry: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Options {
+    /// Returns all nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
+        (1..=self.acceptors + self.learners).map(id)
+    }
+
+    /// Returns those that learn.
+    pub(crate) fn learners(&self) -> Members {
+        Members::new(self.nodes()).expect("there are some")
     }
 }
 
 /// A message on its way from one seat to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parcel {
+pub(crate) struct Parcel<M> {
     from: Seat,
     to: Seat,
-    message: Message,
+    message: M,
 }
 
-impl Encode for Parcel {
+impl<M: Encode> Encode for Parcel<M> {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend([self.from.0, self.to.0]);
         self.message.encode(out);
     }
 }
 
-impl Decode for Parcel {
+impl<M: Decode> Decode for Parcel<M> {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
         let (from, to) = (Seat(take_u8(input)?), Seat(take_u8(input)?));
-        Ok(Self { from, to, message: Message::decode(input)? })
+        Ok(Self { from, to, message: M::decode(input)? })
     }
 }
 
-impl Parcel {
-    /// Writes it down as it goes from one node to another: `how` is the arrow.
-    pub(crate) fn line(&self, from: NodeId, how: &str, to: NodeId) -> String {
-        let (from, to) = (trace::spot(from, self.from), trace::spot(to, self.to));
-        format!("{from} {how} {to} {}", trace::message(&self.message))
-    }
+/// Writes a message down as it goes from one node to another: `how` is the arrow.
+pub(crate) fn line<P: Tested>(
+    parcel: &Parcel<P::Message>,
+    from: NodeId,
+    how: &str,
+    to: NodeId,
+) -> String {
+    let (from, to) = (trace::spot(from, parcel.from), trace::spot(to, parcel.to));
+    format!("{from} {how} {to} {}", P::message(&parcel.message))
 }
 
 /// The observer reads the records.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Unread;
+#[derive(Clone, Debug)]
+pub(crate) struct Unread<R>(PhantomData<R>);
 
-impl Reading for Unread {
-    type Record = Record;
+impl<R> Default for Unread<R> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
 
-    fn note(&mut self, _: &Record) {}
+impl<R: Encode + Decode + PartialEq + Debug> Reading for Unread<R> {
+    type Record = R;
+
+    fn note(&mut self, _: &R) {}
 }
 
 /// A role and its disk.
 #[derive(Debug)]
-pub(crate) struct Side {
-    pub(crate) role: Role,
-    disk: Disk<Unread>,
+pub(crate) struct Side<P: Tested> {
+    pub(crate) role: P,
+    disk: Disk<Unread<P::Record>>,
     /// Messages that wait for a record to be durable.
-    held: Vec<(Token, Address, Message)>,
+    held: Vec<(Token, Address, P::Message)>,
 }
 
 /// A node.
 #[derive(Debug)]
-pub(crate) struct Node {
-    config: Config,
-    pub(crate) sides: BTreeMap<Seat, Side>,
+pub(crate) struct Node<P: Tested> {
+    config: P::Settings,
+    pub(crate) sides: BTreeMap<Seat, Side<P>>,
     pub(crate) up: bool,
     /// Time since the node started; nodes' clocks differ.
     clock: Duration,
@@ -111,7 +163,7 @@ pub(crate) struct Node {
     ready: Vec<Ticket>,
 }
 
-impl Node {
+impl<P: Tested> Node<P> {
     fn now(&self) -> Time {
         Time::after_start(self.clock)
     }
@@ -119,39 +171,29 @@ impl Node {
 
 /// Nodes, their disks, and the links between them.
 #[derive(Debug)]
-pub(crate) struct Cluster {
-    nodes: BTreeMap<NodeId, Node>,
-    links: Links<Parcel>,
-    observer: Observer,
+pub(crate) struct Cluster<P: Tested> {
+    nodes: BTreeMap<NodeId, Node<P>>,
+    links: Links<Parcel<P::Message>>,
+    judge: P::Judge,
     tickets: u64,
     trace: Vec<String>,
 }
 
-impl Cluster {
+impl<P: Tested> Cluster<P> {
     /// Starts a cluster whose disks are empty.
     pub(crate) fn new(options: &Options) -> Self {
         let acceptors = Members::new((1..=options.acceptors).map(id)).expect("there are some");
-        let all = (1..=options.acceptors + options.learners).map(id);
-        let learners = Members::new(all.clone()).expect("there are some");
         let mut nodes = BTreeMap::new();
-        for node in all {
-            let mut builder = Config::builder(node, GroupId::named("test"), acceptors.clone())
-                .learners(learners.clone())
-                .retry(options.retry)
-                .seed(node.number());
-            if let Some((prepare, accept)) = options.quorums {
-                let quorums = Quorums::new(&acceptors, prepare, accept);
-                builder = builder.quorums(quorums.expect("a script names quorums that meet"));
-            }
-            let config = bug::paxos(builder).build().expect("test configurations are valid");
-            let sides = Role::SEATS.map(|seat| {
-                let role = Role::recover((config.clone(), seat), Time::ZERO, []);
+        for node in options.nodes() {
+            let config = P::settings(node, &acceptors, options);
+            let sides = P::SEATS.iter().map(|seat| {
+                let role = P::recover((config.clone(), *seat), Time::ZERO, []);
                 let role = role.expect("nothing is wrong with nothing");
-                (seat, Side { role, disk: Disk::default(), held: Vec::new() })
+                (*seat, Side { role, disk: Disk::default(), held: Vec::new() })
             });
             let node_and_host = Node {
+                sides: sides.collect(),
                 config,
-                sides: sides.into(),
                 up: true,
                 clock: Duration::ZERO,
                 applied: None,
@@ -160,27 +202,27 @@ impl Cluster {
             };
             nodes.insert(node, node_and_host);
         }
-        let mut observer = Observer::default();
-        for side in nodes.values().flat_map(|node: &Node| node.sides.values()) {
-            holds(observer.recovered(&side.role));
+        let mut judge = P::Judge::default();
+        for side in nodes.values().flat_map(|node: &Node<P>| node.sides.values()) {
+            holds(judge.recovered(&side.role));
         }
-        Self { nodes, links: Links::default(), observer, tickets: 0, trace: Vec::new() }
+        Self { nodes, links: Links::default(), judge, tickets: 0, trace: Vec::new() }
     }
 
     /// Returns the nodes in order.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node<P>)> {
         self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
-    fn node_mut(&mut self, node: NodeId) -> &mut Node {
+    fn node_mut(&mut self, node: NodeId) -> &mut Node<P> {
         self.nodes.get_mut(&node).expect("the test names a node of the cluster")
     }
 
-    fn side_mut(&mut self, node: NodeId, seat: Seat) -> &mut Side {
+    fn side_mut(&mut self, node: NodeId, seat: Seat) -> &mut Side<P> {
         self.node_mut(node).sides.get_mut(&seat).expect("a node has all seats")
     }
 
-    fn side(&self, node: NodeId, seat: Seat) -> &Side {
+    fn side(&self, node: NodeId, seat: Seat) -> &Side<P> {
         &self.nodes[&node].sides[&seat]
     }
 
@@ -199,7 +241,7 @@ impl Cluster {
     pub(crate) fn tick(&mut self, node: NodeId, passed: Duration) {
         self.node_mut(node).clock += passed;
         if self.nodes[&node].up {
-            Role::SEATS.into_iter().for_each(|seat| self.step(node, seat, Input::Tick));
+            P::SEATS.iter().for_each(|seat| self.step(node, *seat, Input::Tick));
         }
     }
 
@@ -208,14 +250,13 @@ impl Cluster {
         let ticket = self.ticket(node);
         let command = Bytes::copy_from_slice(value.as_bytes());
         let input = Input::Submit(vec![Submission { ticket, command }]);
-        self.step(node, consensus_core::paxos::PROPOSER, input);
+        self.step(node, P::ASKED, input);
     }
 
     /// Asks a node's proposer what is chosen.
     pub(crate) fn read(&mut self, node: NodeId) {
         let ticket = self.ticket(node);
-        let input = Input::Control(Control::Read(vec![ticket]));
-        self.step(node, consensus_core::paxos::PROPOSER, input);
+        self.step(node, P::ASKED, P::read(ticket));
     }
 
     fn ticket(&mut self, node: NodeId) -> Ticket {
@@ -229,12 +270,12 @@ impl Cluster {
     // The network.
 
     /// Returns the links, with what is on its way over them.
-    pub(crate) fn links(&self) -> &Links<Parcel> {
+    pub(crate) fn links(&self) -> &Links<Parcel<P::Message>> {
         &self.links
     }
 
     /// Returns the links, to lose, repeat or cut.
-    pub(crate) fn links_mut(&mut self) -> &mut Links<Parcel> {
+    pub(crate) fn links_mut(&mut self) -> &mut Links<Parcel<P::Message>> {
         &mut self.links
     }
 
@@ -242,19 +283,19 @@ impl Cluster {
     pub(crate) fn deliver(&mut self, from: NodeId, to: NodeId, at: usize) {
         let parcel = self.links.take(from, to, at);
         if !self.nodes[&to].up {
-            self.note(format!("{to} is down: lost {}", trace::message(&parcel.message)));
+            self.note(format!("{to} is down: lost {}", P::message(&parcel.message)));
             return;
         }
         let (seat, sender) = (trace::spot(to, parcel.to), trace::spot(from, parcel.from));
-        self.note(format!("{seat} <- {sender} {}", trace::message(&parcel.message)));
+        self.note(format!("{seat} <- {sender} {}", P::message(&parcel.message)));
         self.step(to, parcel.to, Input::Receive { from, message: parcel.message });
     }
 
-    fn put(&mut self, from: (NodeId, Seat), to: Address, message: Message) {
-        holds(self.observer.sent(from.0, &message));
+    fn put(&mut self, from: (NodeId, Seat), to: Address, message: P::Message) {
+        holds(self.judge.sent(from.0, &message));
         let parcel = Parcel { from: from.1, to: to.seat, message };
         let arrow = if self.links.put(from.0, to.node, &parcel) { "->" } else { "-x" };
-        self.note(parcel.line(from.0, arrow, to.node));
+        self.note(line::<P>(&parcel, from.0, arrow, to.node));
     }
 
     // Disks, crashes and restarts.
@@ -267,9 +308,9 @@ impl Cluster {
             && let Some(token) = self.side_mut(node, seat).disk.write()
         {
             written += 1;
-            holds(self.observer.durable(node, seat, token));
+            holds(self.judge.durable(node, seat, token));
             self.note(format!("{} durable #{}", trace::spot(node, seat), token.0));
-            let free = |held: &mut (Token, Address, Message)| held.0 == token;
+            let free = |held: &mut (Token, Address, P::Message)| held.0 == token;
             let free: Vec<_> = self.side_mut(node, seat).held.extract_if(.., free).collect();
             for (_, to, message) in free {
                 self.put((node, seat), to, message);
@@ -300,13 +341,13 @@ impl Cluster {
         let host = self.node_mut(node);
         assert!(!host.up, "{node} runs");
         (host.up, host.clock) = (true, Duration::ZERO);
-        for seat in Role::SEATS {
+        for seat in P::SEATS.iter().copied() {
             let config = (self.nodes[&node].config.clone(), seat);
             let records = self.side(node, seat).disk.records();
-            let role = Role::recover(config, Time::ZERO, records);
+            let role = P::recover(config, Time::ZERO, records);
             let role = role.expect("a disk that lost nothing durable recovers");
-            holds(self.observer.recovered(&role));
-            let line = format!("{} restarts: {}", trace::spot(node, seat), trace::role(&role));
+            holds(self.judge.recovered(&role));
+            let line = format!("{} restarts: {}", trace::spot(node, seat), role.told());
             self.note(line);
             self.side_mut(node, seat).role = role;
         }
@@ -314,31 +355,31 @@ impl Cluster {
 
     // Steps.
 
-    fn step(&mut self, node: NodeId, seat: Seat, input: Input<Role>) {
+    fn step(&mut self, node: NodeId, seat: Seat, input: Input<P>) {
         assert!(self.nodes[&node].up, "{node} is down and steps no more");
-        self.observer.asked(node, &input);
+        self.judge.asked(node, &input);
         let (now, mut out) = (self.nodes[&node].now(), Effects::default());
         self.side_mut(node, seat).role.step(now, input, &mut out);
         let role = &self.nodes[&node].sides[&seat].role;
-        holds(self.observer.observe(role, out.as_slice()));
+        holds(self.judge.stepped(role, out.as_slice()));
         for effect in out.drain() {
             self.carry_out(node, seat, effect);
         }
     }
 
-    fn carry_out(&mut self, node: NodeId, seat: Seat, effect: Effect<Role>) {
+    fn carry_out(&mut self, node: NodeId, seat: Seat, effect: Effect<P>) {
         let spot = trace::spot(node, seat);
         match effect {
             Effect::Persist { token, record } => {
-                self.note(format!("{spot} persists #{} {}", token.0, trace::record(&record)));
+                self.note(format!("{spot} persists #{} {}", token.0, P::record(&record)));
                 self.side_mut(node, seat).disk.push(token, &record);
             }
             Effect::Send { to, message, after } => {
                 let wait = after.filter(|token| *token > self.side(node, seat).disk.upto());
                 let Some(token) = wait else { return self.put((node, seat), to, message) };
                 let parcel = Parcel { from: seat, to: to.seat, message };
-                let line = parcel.line(node, "..", to.node);
-                self.note(format!("{line} after #{}", token.0));
+                let held = line::<P>(&parcel, node, "..", to.node);
+                self.note(format!("{held} after #{}", token.0));
                 self.side_mut(node, seat).held.push((token, to, parcel.message));
             }
             Effect::Apply(decided) => {
@@ -386,8 +427,8 @@ impl Cluster {
     }
 }
 
-fn holds(judged: Result<(), Violation>) {
-    if let Err(violation) = judged {
-        panic!("{violation}");
+fn holds(judged: Result<(), Broken>) {
+    if let Err(broken) = judged {
+        panic!("{}", broken.what);
     }
 }

@@ -3,12 +3,17 @@
 
 use bytes::Bytes;
 use consensus_core::{
-    NodeId, Seat,
-    paxos::{ACCEPTOR, Ballot, LEARNER, Message, PROPOSER, Proposal, Record, Role},
+    GroupId, Members, NodeId, Seat,
+    paxos::{
+        ACCEPTOR, Ballot, Config, LEARNER, Message, PROPOSER, Proposal, Quorums, Record, Role,
+    },
 };
 
+use super::cluster::{Options, Tested};
+use crate::bug;
+
 /// Writes a role down.
-pub(super) fn spot(node: NodeId, seat: Seat) -> String {
+pub(crate) fn spot(node: NodeId, seat: Seat) -> String {
     let letter = match seat {
         PROPOSER => 'p',
         ACCEPTOR => 'a',
@@ -19,7 +24,7 @@ pub(super) fn spot(node: NodeId, seat: Seat) -> String {
 }
 
 /// Writes a value down.
-pub(super) fn value(value: &Bytes) -> String {
+pub(crate) fn value(value: &Bytes) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
@@ -34,48 +39,61 @@ pub(super) fn accepted(accepted: Option<&Proposal>) -> String {
 }
 
 /// Writes a ballot down that may be none.
-pub(super) fn ballot(ballot: Option<Ballot>) -> String {
+pub(crate) fn ballot(ballot: Option<Ballot>) -> String {
     ballot.map_or_else(|| "none".into(), |ballot| ballot.to_string())
 }
 
-/// Writes a message down.
-pub(super) fn message(message: &Message) -> String {
-    match message {
-        Message::Prepare { ballot } => format!("Prepare {ballot}"),
-        Message::Promise { ballot, accepted: found } => {
-            format!("Promise {ballot} accepted={}", accepted(found.as_ref()))
-        }
-        Message::Accept { proposal: it } => format!("Accept {}", proposal(it)),
-        Message::Accepted { proposal: it } => format!("Accepted {}", proposal(it)),
-        Message::Nack { ballot, promised } => format!("Nack {ballot} promised={promised}"),
-        Message::Ask => "Ask".into(),
-        Message::Chosen { proposal: it } => format!("Chosen {}", proposal(it)),
-    }
-}
+impl Tested for Role {
+    type Settings = Config;
 
-/// Writes a record down.
-pub(super) fn record(record: &Record) -> String {
-    match record {
-        Record::Round(round) => format!("round {}", round.0),
-        Record::Promised(ballot) => format!("promised {ballot}"),
-        Record::Accepted(it) => format!("accepted {}", proposal(it)),
-        Record::Chosen(it) => format!("chosen {}", proposal(it)),
-    }
-}
-
-/// Tells what a role holds.
-pub(super) fn role(role: &Role) -> String {
-    match role {
-        Role::Proposer(proposer) => {
-            let (phase, at) = proposer.phase();
-            let at = at.map_or_else(String::new, |at| format!(" {at}"));
-            format!("round={} {phase}{at}", proposer.round().0)
+    fn settings(node: NodeId, acceptors: &Members, options: &Options) -> Config {
+        let mut builder = Config::builder(node, GroupId::named("test"), acceptors.clone())
+            .learners(options.learners())
+            .retry(options.retry)
+            .seed(node.number());
+        if let Some((prepare, accept)) = options.quorums {
+            let quorums = Quorums::new(acceptors, prepare, accept);
+            builder = builder.quorums(quorums.expect("a script names quorums that meet"));
         }
-        Role::Acceptor(acceptor) => format!(
-            "promised={} accepted={}",
-            ballot(acceptor.promised()),
-            accepted(acceptor.accepted())
-        ),
-        Role::Learner(learner) => format!("chosen={}", accepted(learner.chosen())),
+        bug::paxos(builder).build().expect("test configurations are valid")
+    }
+
+    fn message(message: &Message) -> String {
+        match message {
+            Message::Prepare { ballot } => format!("Prepare {ballot}"),
+            Message::Promise { ballot, accepted: found } => {
+                format!("Promise {ballot} accepted={}", accepted(found.as_ref()))
+            }
+            Message::Accept { proposal: it } => format!("Accept {}", proposal(it)),
+            Message::Accepted { proposal: it } => format!("Accepted {}", proposal(it)),
+            Message::Nack { ballot, promised } => format!("Nack {ballot} promised={promised}"),
+            Message::Ask => "Ask".into(),
+            Message::Chosen { proposal: it } => format!("Chosen {}", proposal(it)),
+        }
+    }
+
+    fn record(record: &Record) -> String {
+        match record {
+            Record::Round(round) => format!("round {}", round.0),
+            Record::Promised(ballot) => format!("promised {ballot}"),
+            Record::Accepted(it) => format!("accepted {}", proposal(it)),
+            Record::Chosen(it) => format!("chosen {}", proposal(it)),
+        }
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Self::Proposer(proposer) => {
+                let (phase, at) = proposer.phase();
+                let at = at.map_or_else(String::new, |at| format!(" {at}"));
+                format!("round={} {phase}{at}", proposer.round().0)
+            }
+            Self::Acceptor(acceptor) => format!(
+                "promised={} accepted={}",
+                ballot(acceptor.promised()),
+                accepted(acceptor.accepted())
+            ),
+            Self::Learner(learner) => format!("chosen={}", accepted(learner.chosen())),
+        }
     }
 }

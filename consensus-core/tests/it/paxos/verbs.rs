@@ -1,4 +1,4 @@
-//! What Paxos's golden scripts may say.
+//! What golden scripts of protocols that choose one value may say.
 
 use std::str::FromStr;
 
@@ -25,6 +25,9 @@ pub(super) enum Verb {
         prepare: Option<usize>,
         #[arg(key)]
         accept: Option<usize>,
+        /// How many must vote for a value in a fast round, where there are such.
+        #[arg(key)]
+        fast: Option<usize>,
     },
     /// Asks a node's proposer for a value.
     Propose { node: NodeId, value: String },

@@ -1,0 +1,66 @@
+//! What the roles make durable, as it stands in the journal.
+
+use bytes::Bytes;
+
+use super::round::Proposal;
+use crate::{
+    codec::{Decode, DecodeError, Encode, put_u64, take_u8, take_u64},
+    paxos::{self, Ballot},
+};
+
+/// One durable fact of a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A coordinator uses the ballot of this number: it is durable before a Prepare leaves, so that
+    /// neither of its rounds is begun twice.
+    Round(paxos::Round),
+    /// An acceptor takes part in no earlier ballot.
+    Promised(Ballot),
+    /// An acceptor has voted, and takes part in no earlier round: in one, so that no crash can come
+    /// between.
+    Voted(Proposal),
+    /// A learner knows which proposal was chosen.
+    Chosen(Proposal),
+}
+
+impl Encode for Record {
+    fn size_hint(&self) -> usize {
+        match self {
+            Self::Round(_) | Self::Promised(_) => 17,
+            Self::Voted(proposal) | Self::Chosen(proposal) => 1 + proposal.size_hint(),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Round(round) => {
+                out.push(1);
+                put_u64(out, round.0);
+            }
+            Self::Promised(ballot) => {
+                out.push(2);
+                ballot.encode(out);
+            }
+            Self::Voted(proposal) => {
+                out.push(3);
+                proposal.encode(out);
+            }
+            Self::Chosen(proposal) => {
+                out.push(4);
+                proposal.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Record {
+    fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
+        match take_u8(input)? {
+            1 => Ok(Self::Round(paxos::Round(take_u64(input)?))),
+            2 => Ok(Self::Promised(Ballot::decode(input)?)),
+            3 => Ok(Self::Voted(Proposal::decode(input)?)),
+            4 => Ok(Self::Chosen(Proposal::decode(input)?)),
+            tag => Err(DecodeError::UnknownTag { what: "Fast Paxos record", tag }),
+        }
+    }
+}

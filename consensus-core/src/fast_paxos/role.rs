@@ -1,0 +1,105 @@
+//! Any of the three roles, for hosts that treat them alike.
+
+use std::{
+    hash::{Hash, Hasher},
+    mem,
+};
+
+use super::{
+    ACCEPTOR, Control, LEARNER, PROPOSER, acceptor::Acceptor, config::Config, learner::Learner,
+    message::Message, proposer::Proposer, record::Record,
+};
+use crate::{
+    error::RecoverError,
+    paxos::step,
+    process::{Effects, Input, Process, Seat, Token},
+    time::Time,
+};
+
+/// One of the roles that stand side by side, by the seat it has.
+///
+/// Each is a process of its own, and can be had without this. A host that runs all of them on each
+/// node, such as a simulator, need not tell them apart.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// At [`PROPOSER`], with the coordinator of the node.
+    Proposer(Proposer),
+    /// At [`ACCEPTOR`].
+    Acceptor(Acceptor),
+    /// At [`LEARNER`].
+    Learner(Learner),
+}
+
+impl Role {
+    /// The seats of a node, in the order in which it is natural to speak of them.
+    pub const SEATS: [Seat; 3] = [PROPOSER, ACCEPTOR, LEARNER];
+
+    /// Returns the seat.
+    pub fn seat(&self) -> Seat {
+        match self {
+            Self::Proposer(_) => PROPOSER,
+            Self::Acceptor(_) => ACCEPTOR,
+            Self::Learner(_) => LEARNER,
+        }
+    }
+
+    /// Returns the role's name in the paper, lower case.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Proposer(_) => "proposer",
+            Self::Acceptor(_) => "acceptor",
+            Self::Learner(_) => "learner",
+        }
+    }
+
+    /// Feeds all that decides what this role will do to `out`, but for when: its configuration, the
+    /// moments at which it asks again, what draws them, and the numbers of its records are left
+    /// out.
+    ///
+    /// Searches of states tell roles apart by it.
+    pub fn fingerprint(&self, out: &mut impl Hasher) {
+        mem::discriminant(self).hash(out);
+        match self {
+            Self::Proposer(proposer) => proposer.fingerprint(out),
+            Self::Acceptor(acceptor) => acceptor.fingerprint(out),
+            Self::Learner(learner) => learner.fingerprint(out),
+        }
+    }
+
+    /// Returns its configuration.
+    pub fn config(&self) -> &Config {
+        match self {
+            Self::Proposer(proposer) => proposer.config(),
+            Self::Acceptor(acceptor) => acceptor.config(),
+            Self::Learner(learner) => learner.config(),
+        }
+    }
+}
+
+impl Process for Role {
+    type Config = (Config, Seat);
+    type Message = Message;
+    type Record = Record;
+    type Control = Control;
+
+    fn recover(
+        (config, seat): (Config, Seat),
+        now: Time,
+        records: impl IntoIterator<Item = (Token, Record)>,
+    ) -> Result<Self, RecoverError> {
+        match seat {
+            PROPOSER => Proposer::recover(config, now, records).map(Self::Proposer),
+            ACCEPTOR => Acceptor::recover(config, now, records).map(Self::Acceptor),
+            LEARNER => Learner::recover(config, now, records).map(Self::Learner),
+            other => unreachable!("{other:?} is no seat of Fast Paxos"),
+        }
+    }
+
+    fn step(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {
+        match self {
+            Self::Proposer(proposer) => step(proposer, now, input, out),
+            Self::Acceptor(acceptor) => step(acceptor, now, input, out),
+            Self::Learner(learner) => step(learner, now, input, out),
+        }
+    }
+}
