@@ -89,8 +89,8 @@ impl Learner {
         (snapshot, part): (SnapshotId, u32),
         out: &mut Effects<Role>,
     ) {
-        let saved = self.snapshots.served(from, snapshot, now);
-        if saved.is_some_and(|parts| part >= parts) {
+        let parts = self.snapshots.serve(from, snapshot, now);
+        if parts.is_some_and(|parts| part >= parts) {
             // It does not know how many there are, and asks beyond the last.
             return;
         }

@@ -19,7 +19,7 @@ use super::{
     votes::Votes,
 };
 use crate::{
-    error::RecoverError,
+    error::{RecoverError, SubmitError},
     log::{Decided, Index},
     members::NodeId,
     paxos::{Ballot, Round},
@@ -236,7 +236,7 @@ impl Learner {
             let Some(run) = run else { break };
             let upto = run.last().min(self.chosen_under(run.ballot));
             for (index, value) in (first.0..=upto.0).map(Index).zip(run.values()) {
-                while self.tickets.pop_front_if(|(at, _)| *at < index).is_some() {}
+                self.give_up_tickets(index.previous(), out);
                 let ticket = self.tickets.pop_front_if(|(at, _)| *at == index);
                 let command = match value {
                     Value::NoOp => None,
@@ -276,11 +276,19 @@ impl Learner {
     }
 
     /// Lets everything begin behind a snapshot.
-    fn begin_behind(&mut self, index: Index) {
+    fn begin_behind(&mut self, index: Index, out: &mut Effects<Role>) {
         self.chosen = index;
         self.slots.forget(index);
         self.marks.retain(|_, upto| *upto > index);
-        while self.tickets.pop_front_if(|(at, _)| *at <= index).is_some() {}
+        self.give_up_tickets(index, out);
+    }
+
+    /// Tells those whom slots up to `upto` answer that nobody will: their commands are applied, but
+    /// what came of them is in a snapshot, where whoever asks again finds it.
+    fn give_up_tickets(&mut self, upto: Index, out: &mut Effects<Role>) {
+        while let Some((_, ticket)) = self.tickets.pop_front_if(|(at, _)| *at <= upto) {
+            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
+        }
     }
 
     fn persist(&mut self, record: Record, out: &mut Effects<Role>) -> Token {

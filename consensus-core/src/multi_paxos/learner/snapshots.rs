@@ -23,6 +23,16 @@ const SMALL_BYTES: u64 = 1 << 20;
 /// The leadership clock of all points of a log: a slot has one value, whichever ballots choose it.
 const TERM: u64 = 1;
 
+/// A snapshot that another learner fetches.
+#[derive(Clone, Copy, Debug)]
+struct Serving {
+    snapshot: SnapshotId,
+    /// How many parts it has, if that is known.
+    parts: Option<u32>,
+    /// When the other asked last.
+    asked: Time,
+}
+
 /// What a learner knows of its snapshots.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshots {
@@ -39,8 +49,8 @@ pub(super) struct Snapshots {
     /// What was chosen when one was taken last, and the bytes that were since.
     tried: Index,
     fresh_bytes: usize,
-    /// Those that others fetch, and when they asked last.
-    serving: BTreeMap<NodeId, (SnapshotId, Time)>,
+    /// Those that others fetch.
+    serving: BTreeMap<NodeId, Serving>,
     /// Whether the one that the log rests on is damaged: the replica has no state.
     lost: bool,
 }
@@ -88,15 +98,14 @@ impl Snapshots {
         self.sendable.take_if(|saved| saved.id == snapshot);
     }
 
-    /// Notes that somebody fetches a snapshot.
-    pub(super) fn serve(&mut self, to: NodeId, snapshot: SnapshotId, now: Time) {
-        self.serving.insert(to, (snapshot, now));
-    }
-
-    /// Notes that somebody asks for a part; returns how many there are, if that is known.
-    pub(super) fn served(&mut self, to: NodeId, snapshot: SnapshotId, now: Time) -> Option<u32> {
-        self.serve(to, snapshot, now);
-        self.sendable.as_ref().filter(|saved| saved.id == snapshot).map(|saved| saved.parts)
+    /// Notes that somebody fetches a snapshot, or may; returns how many parts it has, if that is
+    /// known: of the newest, and of one that was the newest when it was offered.
+    pub(super) fn serve(&mut self, to: NodeId, snapshot: SnapshotId, now: Time) -> Option<u32> {
+        let newest = self.sendable.as_ref().filter(|saved| saved.id == snapshot);
+        let offered = self.serving.get(&to).filter(|serving| serving.snapshot == snapshot);
+        let parts = newest.map(|saved| saved.parts).or(offered.and_then(|it| it.parts));
+        self.serving.insert(to, Serving { snapshot, parts, asked: now });
+        parts
     }
 
     /// Tells whether as many bytes of commands have come since the last snapshot as another would
@@ -173,7 +182,7 @@ impl Learner {
         }
         if replaces {
             self.snapshots.lost = false;
-            self.begin_behind(index);
+            self.begin_behind(index, out);
             self.snapshots.tried = self.snapshots.tried.max(index);
             self.chase.progress(index, now);
             out.push(Effect::Snapshot(Order::Restore(saved.id)));
@@ -202,8 +211,8 @@ impl Learner {
         out.push(Effect::Compact { before: token });
         // Others may be in the midst of an older one.
         let patience = self.config.election_timeout() * 2;
-        self.snapshots.serving.retain(|_, (_, asked)| now < *asked + patience);
-        let serving = self.snapshots.serving.values().map(|(snapshot, _)| *snapshot);
+        self.snapshots.serving.retain(|_, serving| now < serving.asked + patience);
+        let serving = self.snapshots.serving.values().map(|serving| serving.snapshot);
         let used = serving.chain([snapshot]).collect();
         out.push(Effect::Snapshot(Order::Prune { used }));
     }
