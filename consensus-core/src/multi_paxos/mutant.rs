@@ -64,6 +64,9 @@ crate::mutants::mutants! {
     /// Who accepts in a later ballot than it has promised is bound by the old promise only.
     AcceptLeavesPromise = "slots-accept-leaves-promise", "accept_promises.txt",
         "whoever accepts takes part in no earlier ballot any more (T04, PAX-P01)";
+    /// What was accepted in an earlier ballot is said to be accepted in a later one, and is not.
+    RepeatedInAnyBallot = "slots-repeated-in-any-ballot", "accept_later_ballot.txt",
+        "an acceptor that has a slot in one ballot accepts in a later one what that proposes";
     /// What is accepted is said before it is on the disk.
     AcceptedNotDurable = "slots-accepted-not-durable", "accepted_durable.txt",
         "what is accepted is durable before it counts (Paxos Made Simple, 2.5)";
@@ -76,6 +79,18 @@ crate::mutants::mutants! {
     /// A restart forgets whom an acceptor was loyal to.
     LoyaltyForgottenOnRestart = "slots-loyalty-forgotten-on-restart", "loyal_after_restart.txt",
         "an acceptor that starts again keeps what it let a leader rely on (MPX-P06)";
+    /// A leader may rely on an acceptor that has not promised its ballot, and forgets it in a crash.
+    HeartbeatLeavesPromise = "slots-heartbeat-leaves-promise", "loyal_to_unpromised.txt",
+        "whoever follows a leader has promised its ballot (rule 9, MPX-P06)";
+    /// A campaign that any leader told of breaks loyalty to a later one.
+    TransferOfEarlierLeader = "slots-transfer-of-earlier-leader", "transfer_stale.txt",
+        "who was told to take over by a leader may disturb that one, and no later one (rule 9)";
+    /// With the slots that an acceptor lets go the promise goes.
+    PromiseForgotten = "slots-promise-forgotten", "forget_keeps_promise.txt",
+        "what was promised stays when slots are let go (rule 11)";
+    /// The acceptor gives records up before it is durable what stands for them.
+    CompactsBeforeDurable = "slots-compacts-before-durable", "forget_durable.txt",
+        "records go once it is durable that their slots were let go (rule 11)";
     /// The acceptor forgets slots before it is durable that a snapshot stands for them.
     ForgetsBeforeSnapshotRests = "slots-forgets-before-snapshot-rests", "forget_after_snapshot.txt",
         "slots are forgotten once the record of their snapshot is durable (rule 11)";

@@ -40,7 +40,8 @@ impl Loyalty {
         now: Time,
     ) -> bool {
         let Some((heard, at)) = self.heard else { return false };
-        let freed = transfer.is_some_and(|told| told >= heard);
+        let any = config.has_bug(Mutant::TransferOfEarlierLeader);
+        let freed = transfer.is_some_and(|told| told >= heard || any);
         heard.node != ballot.node && !freed && now < at + config.election_timeout()
     }
 }

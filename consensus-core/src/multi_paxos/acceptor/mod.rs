@@ -110,11 +110,7 @@ impl Acceptor {
                     self.on_receive(now, message, out);
                 }
             }
-            Input::Persisted { upto } => {
-                if let Some(before) = self.footing.on_persisted(upto) {
-                    out.push(Effect::Compact { before });
-                }
-            }
+            Input::Persisted { upto } => self.compact(upto, out),
             Input::Control(Control::StorageFull(full)) => self.storage_full = full,
             Input::Control(Control::MakeRoom) => self.rewrite(self.votes.base(), out),
             // It does nothing of its own accord.
@@ -221,7 +217,9 @@ impl Acceptor {
         let last = last_of(first, &values);
         self.note_chosen(ballot, chosen);
         // What comes again is answered again. What was let go is chosen, and need not be kept.
-        if !self.votes.has(ballot, first, last) {
+        let any = self.config.has_bug(Mutant::RepeatedInAnyBallot);
+        let has = |ballot| self.votes.has(ballot, first, last);
+        if !has(ballot) && !(any && self.votes.ballot(first).is_some_and(has)) {
             let shared = Values::clone(&values);
             let record = Record::Accepted { ballot, first, values: shared, chosen };
             let token = self.persist(record, out);
@@ -260,7 +258,7 @@ impl Acceptor {
             return self.refuse(ballot, promised, out);
         }
         self.loyalty.hear(ballot, now);
-        if self.promised < Some(ballot) {
+        if self.promised < Some(ballot) && !self.config.has_bug(Mutant::HeartbeatLeavesPromise) {
             self.promised = Some(ballot);
             let token = self.persist(Record::Promised(ballot), out);
             self.footing.promise(token);
@@ -304,9 +302,19 @@ impl Acceptor {
         let latest = self.chosen.values().copied().max().unwrap_or_default();
         self.chosen.retain(|_, chosen| *chosen > upto || *chosen == latest);
         let chosen = self.chosen.iter().map(|(ballot, upto)| (*ballot, *upto)).collect();
-        let promised = self.promised;
+        let promised = self.promised.filter(|_| !self.config.has_bug(Mutant::PromiseForgotten));
         let token = self.persist(Record::Forgotten { upto, promised, chosen }, out);
         self.footing.forget(token, upto);
+        if self.config.has_bug(Mutant::CompactsBeforeDurable) {
+            self.compact(token, out);
+        }
+    }
+
+    /// Has the records given up that nothing rests on any more, once those up to `upto` are durable.
+    fn compact(&mut self, upto: Token, out: &mut Effects<Role>) {
+        if let Some(before) = self.footing.on_persisted(upto) {
+            out.push(Effect::Compact { before });
+        }
     }
 
     fn note_chosen(&mut self, ballot: Ballot, chosen: Index) {
