@@ -217,9 +217,10 @@ impl Acceptor {
         let last = last_of(first, &values);
         self.note_chosen(ballot, chosen);
         // What comes again is answered again. What was let go is chosen, and need not be kept.
-        let any = self.config.has_bug(Mutant::RepeatedInAnyBallot);
         let has = |ballot| self.votes.has(ballot, first, last);
-        if !has(ballot) && !(any && self.votes.ballot(first).is_some_and(has)) {
+        let of_any = self.config.has_bug(Mutant::RepeatedInAnyBallot);
+        let former = self.votes.ballot(first).filter(|_| of_any);
+        if !has(former.unwrap_or(ballot)) {
             let shared = Values::clone(&values);
             let record = Record::Accepted { ballot, first, values: shared, chosen };
             let token = self.persist(record, out);

@@ -103,7 +103,7 @@ impl Snapshots {
     pub(super) fn serve(&mut self, to: NodeId, snapshot: SnapshotId, now: Time) -> Option<u32> {
         let newest = self.sendable.as_ref().filter(|saved| saved.id == snapshot);
         let offered = self.serving.get(&to).filter(|serving| serving.snapshot == snapshot);
-        let parts = newest.map(|saved| saved.parts).or(offered.and_then(|it| it.parts));
+        let parts = newest.map(|saved| saved.parts).or_else(|| offered?.parts);
         self.serving.insert(to, Serving { snapshot, parts, asked: now });
         parts
     }
