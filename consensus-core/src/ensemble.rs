@@ -92,6 +92,9 @@ pub struct Entry<R> {
 /// begins so, and none is taken for the other.
 const MARK: u8 = 0x40;
 
+/// The number of the first record.
+const FIRST: Token = Token(1);
+
 fn take_seat(input: &mut Bytes) -> Result<Seat, DecodeError> {
     let tag = take_u8(input)?;
     let unknown = DecodeError::UnknownTag { what: "seat", tag };
@@ -147,7 +150,7 @@ pub struct Ensemble<R: Roles> {
     /// Messages from role to role that are to be delivered.
     inner: VecDeque<(Seat, R::Message)>,
     /// Such messages that wait for a record, by its number among all.
-    held: VecDeque<(Token, Seat, R::Message)>,
+    held: Vec<(Token, Seat, R::Message)>,
     /// What a role has just asked for.
     asked: Effects<R>,
 }
@@ -228,7 +231,7 @@ impl<R: Roles> Ensemble<R> {
                     Effect::Send { to, message: Addressed { seat: to.seat, message }, after }
                 } else {
                     return match after {
-                        Some(token) => self.held.push_back((token, to.seat, message)),
+                        Some(token) => self.held.push((token, to.seat, message)),
                         None => self.inner.push_back((to.seat, message)),
                     };
                 }
@@ -256,7 +259,7 @@ impl<R: Roles> Ensemble<R> {
     /// Gives up the records that no role needs any more, if there are new ones of them.
     fn compact(&mut self) -> Option<Effect<Self>> {
         let oldest = self.members.values().filter_map(|member| member.numbers.front()).min();
-        let before = oldest.copied().unwrap_or(self.last.next());
+        let before = oldest.copied().unwrap_or_else(|| self.last.next());
         if before <= self.needed {
             return None;
         }
@@ -273,9 +276,9 @@ impl<R: Roles> Ensemble<R> {
         }
         // In the order of their records, as any host releases them; those that a later step adds
         // come behind.
-        while let Some((_, seat, message)) = self.held.pop_front_if(|(at, ..)| *at <= upto) {
-            self.inner.push_back((seat, message));
-        }
+        let mut due: Vec<_> = self.held.extract_if(.., |(at, ..)| *at <= upto).collect();
+        due.sort_by_key(|(at, ..)| *at);
+        self.inner.extend(due.into_iter().map(|(_, seat, message)| (seat, message)));
         for (seat, upto) in durable {
             self.feed(seat, now, Input::Persisted { upto }, out);
         }
@@ -313,7 +316,7 @@ impl<R: Roles> Process for Ensemble<R> {
         let mut members = BTreeMap::new();
         for seat in R::SEATS {
             let records = found.remove(seat).unwrap_or_default();
-            let first = records.first().map_or(Token::default().next(), |(token, _)| *token);
+            let first = records.first().map_or(FIRST, |(token, _)| *token);
             let role = R::recover(R::configured(&common, *seat), now, records)?;
             let numbers = numbers.remove(seat).unwrap_or_default();
             members.insert(*seat, Member { role, numbers, first });
@@ -324,9 +327,9 @@ impl<R: Roles> Process for Ensemble<R> {
             last,
             durable: last,
             pending: VecDeque::new(),
-            needed: oldest.unwrap_or_default(),
+            needed: oldest.unwrap_or(FIRST),
             inner: VecDeque::new(),
-            held: VecDeque::new(),
+            held: Vec::new(),
             asked: Effects::default(),
         })
     }

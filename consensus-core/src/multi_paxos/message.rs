@@ -49,6 +49,9 @@ pub struct Vote {
     pub value: Value,
 }
 
+/// Beyond it slots are nonsense: nobody counts that far, and below it the next one always exists.
+const SLOT_MAX: Index = Index(u64::MAX >> 1);
+
 /// A message between roles. Each kind has one role that it is for: [`Message::seat`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -327,7 +330,7 @@ impl Message {
     /// may still be untrue.
     pub(super) fn is_plausible(&self, from: NodeId, to: NodeId) -> bool {
         let fits = |first: &Index, values: &Values| {
-            *first > Index::ZERO && first.0.checked_add(values.len() as u64).is_some()
+            *first > Index::ZERO && first.0.saturating_add(values.len() as u64) <= SLOT_MAX.0
         };
         let own = |ballot: &Ballot| ballot.is_plausible() && ballot.node == from;
         if self.is_local() && from != to {
@@ -348,7 +351,7 @@ impl Message {
                 let earlier = |vote: &Vote| vote.ballot.is_plausible() && vote.ballot < *ballot;
                 ballot.is_plausible()
                     && *first > Index::ZERO
-                    && [*upto, *last, *base].iter().all(|slot| slot.0 < u64::MAX)
+                    && [*upto, *last, *base].iter().all(|slot| *slot <= SLOT_MAX)
                     && votes.iter().all(|vote| inside(vote) && earlier(vote))
                     && votes.is_sorted_by(|a, b| a.slot < b.slot)
             }
@@ -360,7 +363,7 @@ impl Message {
                 ballot.is_plausible() && promised.is_plausible() && ballot < promised
             }
             Self::Accepted { ballot, first, last } => {
-                ballot.is_plausible() && *first > Index::ZERO && first <= last && last.0 < u64::MAX
+                ballot.is_plausible() && *first > Index::ZERO && first <= last && *last <= SLOT_MAX
             }
             Self::Learn { first, .. } => *first > Index::ZERO,
             Self::Learned { first, values, .. } => fits(first, values),

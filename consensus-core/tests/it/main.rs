@@ -9,6 +9,7 @@ mod decisions;
 mod disk;
 mod driver;
 mod elections;
+mod ensemble;
 mod fast_paxos;
 mod hostile;
 mod kv;

@@ -202,7 +202,8 @@ impl Proposer {
         message: Message,
         out: &mut Effects<Role>,
     ) -> Next {
-        if !message.is_plausible(from, self.state.config.id()) {
+        let config = &self.state.config;
+        if !config.membership().is_member(from) || !message.is_plausible(from, config.id()) {
             return Next::Stay;
         }
         match message {

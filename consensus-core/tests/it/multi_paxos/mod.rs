@@ -7,6 +7,7 @@
 
 mod cluster;
 mod forged;
+mod hostile;
 mod node;
 mod sim;
 mod trace;

@@ -4,7 +4,7 @@
 use consensus_core::{
     Index, Seat,
     ensemble::{Addressed, Entry},
-    multi_paxos::{ACCEPTOR, LEARNER, Message, PROPOSER, Record, Value},
+    multi_paxos::{ACCEPTOR, LEARNER, Message, PROPOSER, Record, Value, Vote},
     paxos::Ballot,
 };
 
@@ -33,7 +33,9 @@ fn value(value: &Value) -> String {
 }
 
 fn values(first: Index, values: &[Value]) -> String {
-    let slots = (first.0..).zip(values).map(|(slot, it)| format!("{slot} {}", value(it)));
+    // Forged slots may be the last that there are.
+    let slots = (0..).zip(values);
+    let slots = slots.map(|(place, it)| format!("{} {}", first.0.wrapping_add(place), value(it)));
     format!("[{}]", slots.collect::<Vec<_>>().join(", "))
 }
 
@@ -53,9 +55,7 @@ pub(super) fn message(Addressed { message, .. }: &Addressed<Message>) -> String 
         }
         Message::Support { ballot, chosen } => format!("Support {ballot} chosen={chosen}"),
         Message::Promise { ballot, first, votes, upto, last, base } => {
-            let vote = |it: &consensus_core::multi_paxos::Vote| {
-                format!("{}@{} {}", it.slot, it.ballot, value(&it.value))
-            };
+            let vote = |it: &Vote| format!("{}@{} {}", it.slot, it.ballot, value(&it.value));
             let votes: Vec<_> = votes.iter().map(vote).collect();
             let (votes, base) = (votes.join(", "), base.0);
             format!("Promise {ballot} {first}..{upto} of {last} base={base} [{votes}]")
@@ -83,14 +83,17 @@ pub(super) fn message(Addressed { message, .. }: &Addressed<Message>) -> String 
             let what = if bytes.is_some() { "" } else { " is gone" };
             format!("Part {snapshot} part {part}{what}")
         }
-        Message::Recall { .. }
-        | Message::Forget { .. }
-        | Message::Heard { .. }
-        | Message::Promised { .. }
-        | Message::Known { .. }
-        | Message::Voted { .. }
-        | Message::Chosen { .. }
-        | Message::Settled { .. } => format!("{message:?}"),
+        // Roles of one node say it to each other: it goes onto no link.
+        Message::Recall { first } => format!("Recall from {first}"),
+        Message::Forget { upto } => format!("Forget up to {upto}"),
+        Message::Heard { ballot } => format!("Heard {ballot}"),
+        Message::Promised { ballot } => format!("Promised {ballot}"),
+        Message::Known { chosen, base } => format!("Known up to {chosen} base={base}"),
+        Message::Voted { ballot, first, values: it, chosen } => {
+            format!("Voted {ballot} {} chosen={chosen}", values(*first, it))
+        }
+        Message::Chosen { ballot, upto } => format!("Chosen {ballot} up to {upto}"),
+        Message::Settled { ballot, upto, .. } => format!("Settled {ballot} up to {upto}"),
     }
 }
 
