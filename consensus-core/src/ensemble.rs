@@ -256,7 +256,7 @@ impl<R: Roles> Ensemble<R> {
     /// Gives up the records that no role needs any more, if there are new ones of them.
     fn compact(&mut self) -> Option<Effect<Self>> {
         let oldest = self.members.values().filter_map(|member| member.numbers.front()).min();
-        let before = oldest.copied().unwrap_or(self.last.next());
+        let before = oldest.copied().unwrap_or_else(|| self.last.next());
         if before <= self.needed {
             return None;
         }
@@ -313,7 +313,8 @@ impl<R: Roles> Process for Ensemble<R> {
         let mut members = BTreeMap::new();
         for seat in R::SEATS {
             let records = found.remove(seat).unwrap_or_default();
-            let first = records.first().map_or(Token::default().next(), |(token, _)| *token);
+            let first =
+                records.first().map_or_else(|| Token::default().next(), |(token, _)| *token);
             let role = R::recover(R::configured(&common, *seat), now, records)?;
             let numbers = numbers.remove(seat).unwrap_or_default();
             members.insert(*seat, Member { role, numbers, first });

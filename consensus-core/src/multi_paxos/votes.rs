@@ -225,7 +225,7 @@ mod tests {
             for slot in (1..60).map(Index) {
                 assert_eq!(votes.ballot(slot), map.get(&slot).map(|(ballot, _)| *ballot));
             }
-            let last = map.last_key_value().map_or(votes.base(), |(slot, _)| *slot);
+            let last = map.last_key_value().map_or_else(|| votes.base(), |(slot, _)| *slot);
             assert_eq!(votes.last(), last.max(votes.base()));
         }
     }

@@ -11,7 +11,6 @@ use crate::verbs::Millis;
 
 /// What a script may say.
 #[derive(goldenscript::Command)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Verb {
     /// Starts a new cluster.
     Cluster {
