@@ -36,7 +36,7 @@ async fn main(node: Node) -> consensus_actors::Result {
             decided => break decided?,
         }
     };
-    println!("node {} ({}): {layout:?}", node.id(), process::id());
+    eprintln!("node {} (pid {}) works by {layout:?}", node.id(), process::id());
     for shard in 0..layout.shards {
         node.host::<Counter>(format!("shard-{shard}")).await?;
     }

@@ -232,13 +232,21 @@ pub(crate) struct RoleActor<P: Hosted, R: Role<P>> {
 
 enum Tenure<P: Hosted, R> {
     /// The role is held; `None` only while a hand-over is under way.
-    Held { held: Option<Held<P, R>>, span: Span, term: u64 },
+    Held { held: Option<Held<P, R>>, span: Span, stands: (&'static str, u64) },
     /// The role was passed on; `fenced` once nothing sent to the seat before can follow.
     Over { successor: Recipient<Delivery<P>>, fenced: bool },
 }
 
 /// A role, and the post that it fills.
 type Held<P, R> = (R, Box<Post<P>>);
+
+/// Tells operators who has the seat now; one that is the `first` in a life of the process says less.
+fn announce(status: &Status, first: bool) {
+    match (first, status.role) {
+        (false, "leader") => tracing::info!(index = status.last.0, "takes the lead"),
+        _ => tracing::debug!(index = status.last.0, "takes the seat"),
+    }
+}
 
 impl<P: Hosted, R: Role<P>> RoleActor<P, R>
 where
@@ -247,29 +255,32 @@ where
     /// Starts the actor; all but the `first` of a seat wait for their predecessor's last word.
     pub(crate) fn launch(role: R, mut post: Box<Post<P>>, first: bool) -> Recipient<Delivery<P>> {
         let status = P::status(&post.state, role.name());
-        let (span, term) = (post.span(&status), status.term);
-        span.in_scope(|| match (first, status.role) {
-            (false, "leader") => tracing::info!(index = status.last.0, "takes the lead"),
-            _ => tracing::debug!(index = status.last.0, "takes the seat"),
-        });
+        let (span, stands) = (post.span(&status), (status.role, status.term));
+        span.in_scope(|| announce(&status, first));
         post.outlets.publish(status);
         post.seat.set_at_rest(P::is_at_rest(&post.state));
-        let tenure = Tenure::Held { held: Some((role, post)), span, term };
+        let tenure = Tenure::Held { held: Some((role, post)), span, stands };
         Self { tenure, succeeds: !first, held: VecDeque::new() }.start().recipient()
     }
 
     /// Takes inputs in their order: steps them if the role is held, forwards them if not.
     fn take(&mut self, inputs: Vec<Input<P>>, ctx: &mut Context<Self>) {
         match &mut self.tenure {
-            Tenure::Held { held, span, term } => {
+            Tenure::Held { held, span, stands } => {
                 let (role, post) = held.take().expect("a hand-over ends within its handler");
                 let _entered = span.clone().entered();
                 match Self::step_all(role, post, inputs, ctx) {
                     Ok((role, mut post)) => {
-                        // The same role may go on in a later term.
+                        // The same role may go on in a later term, and one that is several may be
+                        // another of them.
                         let status = P::status(&post.state, role.name());
-                        if status.term != *term {
-                            (*span, *term) = (post.span(&status), status.term);
+                        let now = (status.role, status.term);
+                        if now != *stands {
+                            *span = post.span(&status);
+                            if now.0 != stands.0 {
+                                span.in_scope(|| announce(&status, false));
+                            }
+                            *stands = now;
                         }
                         post.outlets.publish(status);
                         post.seat.set_at_rest(P::is_at_rest(&post.state));

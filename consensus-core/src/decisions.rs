@@ -293,7 +293,7 @@ impl<R: Decides> Decisions<R> {
         if self.rewritten.is_some() {
             return None;
         }
-        let before = self.needed.first().map_or(self.last.next(), |(oldest, _)| *oldest);
+        let before = self.needed.first().map_or_else(|| self.last.next(), |(oldest, _)| *oldest);
         if before <= self.kept {
             return None;
         }
@@ -350,6 +350,9 @@ fn unbroken<R>(entries: BTreeMap<(Seat, Token), (Token, Entry<R>)>) -> VecDeque<
     kept
 }
 
+/// The records of a decision by role and number, each with its number among all.
+type Found<R> = BTreeMap<(Seat, Token), (Token, Entry<R>)>;
+
 impl<R: Decides> Process for Decisions<R> {
     type Config = R::Common;
     type Message = Named<Addressed<R::Message>>;
@@ -362,8 +365,7 @@ impl<R: Decides> Process for Decisions<R> {
         records: impl IntoIterator<Item = (Token, Self::Record)>,
     ) -> Result<Self, RecoverError> {
         // What was written anew is there twice, if the journal has not given up the former.
-        let mut found: BTreeMap<Name, BTreeMap<(Seat, Token), (Token, Entry<R::Record>)>> =
-            BTreeMap::new();
+        let mut found: BTreeMap<Name, Found<R::Record>> = BTreeMap::new();
         let (mut kept, mut last) = (None, Token::default());
         for (number, Named { name, what }) in records {
             found.entry(name).or_default().insert((what.seat, what.token), (number, what));

@@ -163,7 +163,8 @@ impl Bug {
             Self::Raft(mutant) => mutant.is_seldom(),
             Self::Paxos(mutant) => mutant.is_seldom(),
             Self::FastPaxos(mutant) => mutant.is_seldom(),
-            Self::Replica(_) | Self::Client(_) | Self::Snapshot(_) | Self::MultiPaxos(_) => false,
+            Self::MultiPaxos(mutant) => mutant.is_seldom(),
+            Self::Replica(_) | Self::Client(_) | Self::Snapshot(_) => false,
         }
     }
 

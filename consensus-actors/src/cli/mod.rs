@@ -15,6 +15,7 @@ mod members;
 mod mutants;
 mod options;
 mod progress;
+mod protocol;
 mod serve;
 mod sim;
 mod snapshot;

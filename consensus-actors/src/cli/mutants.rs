@@ -16,11 +16,7 @@ use consensus_core::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{
-    options::{Protocol, Sim},
-    progress::Progress,
-    say, sim,
-};
+use super::{options::Sim, progress::Progress, protocol::Protocol, say, sim};
 use crate::{
     error::{Code, Error, Result},
     simulation, suggest,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use consensus_core::sim::Builder;
 
-use super::options::{Protocol, Sim};
+use super::{options::Sim, protocol::Protocol};
 use crate::error::{Code, Error, Result};
 
 /// Says how to build the hunt.

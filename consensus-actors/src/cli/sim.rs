@@ -26,8 +26,9 @@ use consensus_core::{
 
 use super::{
     mutants,
-    options::{Protocol, Sim},
+    options::Sim,
     progress::Progress,
+    protocol::Protocol,
     say,
     tally::{Outcome, Pace, Tally},
 };

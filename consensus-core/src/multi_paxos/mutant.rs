@@ -137,3 +137,20 @@ crate::mutants::mutants! {
     LeaseThroughTransfer = "slots-lease-through-transfer", "lease_transfer.txt",
         "a leader that hands over has no lease for the rest of its tenure (rule 9)";
 }
+
+#[cfg(feature = "mutants")]
+impl Mutant {
+    /// Tells whether random runs of a few thousand seeds show it too seldom to be counted on. Its
+    /// script shows it every time.
+    pub fn is_seldom(self) -> bool {
+        matches!(
+            self,
+            // Parts are asked for one by one, and come in their order where nobody makes them up.
+            Self::PartSkipped
+                // The roles of a node share a journal here, whose order is enough.
+                | Self::ForgetsBeforeSnapshotRests
+                // An answer must be on its way while others elect a leader.
+                | Self::ReadJoinsRunningRound
+        )
+    }
+}

@@ -190,7 +190,7 @@ fn records_of_all_roles_stand_in_one_order() {
 }
 
 // Goal: what roles of a node say to each other is delivered within the step, in its order, and
-// never reaches the host; what waits for a record is, once that is durable, before its role is told.
+// never reaches the host; what waits for records is once they are durable, in their order.
 #[test]
 fn messages_among_roles_are_delivered_in_the_step() {
     let mut stage = stage();

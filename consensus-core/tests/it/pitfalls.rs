@@ -5,10 +5,10 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What they are called, and how many there are of a kind: mistakes that implementations of Raft's
-/// paper made, and of Paxos's; bugs of elections and logs, of reads, of storage and snapshots, and
+/// paper made, of Paxos's and of Multi-Paxos's; bugs of elections and logs, of reads, of storage and snapshots, and
 /// of failing disks.
-const KINDS: [(&str, u32); 6] =
-    [("RAFT-P", 34), ("PAX-P", 10), ("R", 19), ("L", 5), ("S", 14), ("F", 4)];
+const KINDS: [(&str, u32); 7] =
+    [("RAFT-P", 34), ("PAX-P", 10), ("MPX-P", 9), ("R", 19), ("L", 5), ("S", 14), ("F", 4)];
 
 /// Collects the names that stand in what tests say of themselves, in `folder` and below.
 fn collect(folder: &Path, names: &mut BTreeSet<String>) {
@@ -62,7 +62,7 @@ fn every_published_bug_has_its_test() {
     }
     let all = KINDS.iter().flat_map(|(kind, count)| {
         (1..=*count).map(move |number| match *kind {
-            "RAFT-P" | "PAX-P" => format!("{kind}{number:02}"),
+            "RAFT-P" | "PAX-P" | "MPX-P" => format!("{kind}{number:02}"),
             _ => format!("{kind}{number}"),
         })
     });
