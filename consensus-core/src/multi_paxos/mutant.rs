@@ -149,6 +149,8 @@ impl Mutant {
             Self::PartSkipped
                 // The roles of a node share a journal here, whose order is enough.
                 | Self::ForgetsBeforeSnapshotRests
+                // The word of a leader must outlive the next one's election.
+                | Self::TransferOfEarlierLeader
                 // An answer must be on its way while others elect a leader.
                 | Self::ReadJoinsRunningRound
         )
