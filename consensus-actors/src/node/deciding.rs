@@ -31,7 +31,7 @@ impl Node {
     ///
     /// ```no_run
     /// # use consensus_actors::prelude::*;
-    /// # async fn example(node: Node) -> Result<()> {
+    /// # async fn example(node: Node) -> consensus_actors::Result {
     /// let shards: u32 = node.decide("shards", &16).await?;
     /// # Ok(())
     /// # }
