@@ -38,6 +38,8 @@ struct Pledge {
     next: Index,
     /// Whether there is nothing from there on.
     is_complete: bool,
+    /// Slots up to here it has let go.
+    base: Index,
 }
 
 /// How many slots nobody has accepted anything in, at most, may lie before one in which somebody
@@ -47,7 +49,7 @@ const GAPS_MAX: u64 = 1 << 20;
 impl Pledges {
     /// Begins to ask `acceptors` for what they have from `first` on.
     pub(super) fn begin(config: &Config, first: Index) -> Self {
-        let pledge = Pledge { next: first, is_complete: false };
+        let pledge = Pledge { next: first, is_complete: false, base: Index::ZERO };
         let pledges = config.acceptors().map(|acceptor| (acceptor, pledge)).collect();
         Self { pledges, votes: BTreeMap::new(), base: Index::ZERO, bugs: config.bugs() }
     }
@@ -73,6 +75,7 @@ impl Pledges {
             }
         }
         self.base = self.base.max(page.base);
+        pledge.base = pledge.base.max(page.base);
         let is_news = page.upto >= pledge.next;
         pledge.next = pledge.next.max(page.upto.next());
         pledge.is_complete = page.upto >= page.last || self.bugs.has(Mutant::FirstPartIsAll);
@@ -97,9 +100,12 @@ impl Pledges {
         Some(pledge.next)
     }
 
-    /// Returns how many acceptors have promised and spoken of all slots.
-    pub(super) fn complete(&self) -> usize {
-        self.pledges.values().filter(|pledge| pledge.is_complete).count()
+    /// Returns how many acceptors have promised and spoken of all slots after `known`: of what one has
+    /// let go beyond that it says nothing (MPX-P02).
+    pub(super) fn complete(&self, known: Index) -> usize {
+        let blind = self.bugs.has(Mutant::ForgottenReadAsNothing);
+        let tells = |it: &&Pledge| it.is_complete && (it.base <= known || blind);
+        self.pledges.values().filter(tells).count()
     }
 
     /// Returns up to where slots were let go by somebody.
@@ -185,7 +191,7 @@ mod tests {
                         .take(node(*from), Page { first, votes: votes.clone(), upto, last, base })
                 );
             }
-            assert_eq!(pledges.complete(), 3);
+            assert_eq!(pledges.complete(Index(99)), 3);
             assert_eq!(texts(&pledges, 2), ["3@1", "-", "5@2", "-", "7@4", "8@2"]);
             assert_eq!(texts(&pledges, 5), ["-", "7@4", "8@2"]);
             assert_eq!(texts(&pledges, 8), Vec::<String>::new());
@@ -197,12 +203,12 @@ mod tests {
     fn parts_count_in_their_order() {
         let mut pledges = pledges(1);
         assert!(!pledges.take(node(1), page(3, vec![vote(3, 1)], 3, 3)), "the first is missing");
-        assert_eq!(pledges.complete(), 0);
+        assert_eq!(pledges.complete(Index(99)), 0);
         assert!(pledges.take(node(1), page(1, vec![vote(1, 1)], 2, 3)));
         assert_eq!(pledges.missing_of(node(1)), Some(Index(3)));
         assert!(!pledges.take(node(1), page(1, vec![vote(1, 1)], 2, 3)), "it is the same again");
         assert!(pledges.take(node(1), page(3, vec![vote(3, 1)], 3, 3)));
-        assert_eq!((pledges.complete(), pledges.missing_of(node(1))), (1, None));
+        assert_eq!((pledges.complete(Index(99)), pledges.missing_of(node(1))), (1, None));
         assert!(!pledges.take(node(9), page(1, vec![vote(9, 9)], 9, 9)), "it is no acceptor");
         assert_eq!(texts(&pledges, 0), ["1@1", "-", "3@1"]);
     }

@@ -106,16 +106,12 @@ impl Preparing {
         self.lead(state)
     }
 
-    /// Leads once enough have promised, and the node knows all that any of them let go: of that
-    /// nobody says what was accepted, and it must not be proposed in (MPX-P02).
+    /// Leads once enough have promised that tell of all slots that the node does not know. One that has
+    /// let go of some does not count until the node knows those: its own may have lost them since.
     pub(super) fn lead(&self, state: &State) -> Next {
         let short_by = usize::from(state.config.has_bug(Mutant::PromiseQuorumOffByOne));
         let needed = (state.config.quorums().prepare() - short_by).max(1);
-        if self.pledges.complete() < needed {
-            return Next::Stay;
-        }
-        let blind = state.config.has_bug(Mutant::ForgottenReadAsNothing);
-        if state.known < self.pledges.base() && !blind {
+        if self.pledges.complete(state.known) < needed {
             return Next::Stay;
         }
         let Some(values) = self.pledges.values_after(state.known) else {

@@ -41,6 +41,19 @@ fn faults_break_nothing() {
     assert!(answered * 10 > asked * 7, "{answered} of {asked} were answered");
 }
 
+// Goal: a group whose acceptors still have what is chosen goes on, though the only node that knew it
+// to be chosen has let go of it and lost its snapshot to its disk.
+// Method: two seeds that came to that; nobody would lead.
+#[test]
+fn what_one_node_has_lost_others_bring_back() {
+    for seed in [6_548, 9_730] {
+        let plan = Plan::builder().seed(seed).nodes(3).operations(400);
+        let plan = plan.duration(Duration::from_secs(20)).build().expect("the values fit");
+        let failure = report(&plan).failure.map(|failure| failure.to_string());
+        assert_eq!(failure, None, "seed {seed}");
+    }
+}
+
 // Goal: a seed decides a run, so that a failure can be looked at again, recorded or not.
 #[test]
 fn same_seed_gives_same_trace() {
