@@ -4,6 +4,15 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::time::Time;
 
+/// Clocks are read on one core and on another.
+const MARGIN: Duration = Duration::from_millis(1);
+
+/// Returns for how long a leader may rely on loyalty that lasts so long by another's clock, which may
+/// run faster by so many hundredths.
+pub(crate) fn lease_length(loyalty: Duration, drift: u8) -> Duration {
+    (loyalty * (100 - u32::from(drift)) / 100).saturating_sub(MARGIN)
+}
+
 /// The rounds of a tenure, and when they began: both ascend.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rounds {

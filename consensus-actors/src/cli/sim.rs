@@ -14,9 +14,7 @@ use std::{
 };
 
 use consensus_core::{
-    Time,
-    ensemble::Ensemble,
-    fast_paxos, multi_paxos, paxos,
+    Time, fast_paxos, paxos,
     raft::Raft,
     sim::{
         Builder, DECISION_FAULTS, Failure, Fault, Faults, Plan, PlanError, Profile, Report, Served,
@@ -34,11 +32,9 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
+    multi_paxos::MultiPaxos,
     simulation::{self, About},
 };
-
-/// The roles of Multi-Paxos that a node has, together.
-type MultiPaxos = Ensemble<multi_paxos::Role>;
 
 /// How many seeds are run if nobody says.
 const SEEDS: u64 = 1_000;

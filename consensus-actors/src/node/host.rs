@@ -363,8 +363,9 @@ impl NodeActor {
             );
             Error::new(Code::JournalCorrupt, message)
         };
-        let found = self.recovered.records.get(&group).into_iter().flatten();
-        if found.clone().any(|(_, bytes)| !P::wrote(bytes)) {
+        let found = self.recovered.records.get(&group).and_then(|records| records.first());
+        // All are of one protocol: whoever began with another was refused here.
+        if found.is_some_and(|(_, bytes)| !P::wrote(bytes)) {
             let message = format!(
                 "group {name:?} of this data directory is replicated by another protocol than {}; \
                  set `protocol` as it was, since a group keeps its protocol for as long as it has \

@@ -10,6 +10,7 @@ use crate::{
     paxos::{self, Quorums},
     process::{Address, GroupId, Seat},
     raft::{self, PRIORITY_DEFAULT, check_lease, check_timing},
+    snapshot::Due,
 };
 
 /// Why values make no configuration.
@@ -185,6 +186,11 @@ impl Config {
     /// Returns after how many bytes of commands a snapshot is taken.
     pub fn snapshot_bytes(&self) -> usize {
         self.snapshot_bytes
+    }
+
+    /// Returns after how much a snapshot is taken.
+    pub(super) fn snapshot_due(&self) -> Due {
+        Due { entries: self.snapshot_entries, bytes: self.snapshot_bytes }
     }
 
     /// Returns how many parts of a snapshot may be on their way.

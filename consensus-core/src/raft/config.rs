@@ -12,6 +12,7 @@ use crate::{
     membership::Membership,
     mutants::Bugs,
     process::{Address, GroupId, Seat},
+    snapshot::Due,
 };
 
 /// The priority of a replica that is preferred to no other of those that have none set.
@@ -206,6 +207,11 @@ impl Config {
     /// Returns after how many bytes of commands a snapshot is taken.
     pub fn snapshot_bytes(&self) -> usize {
         self.snapshot_bytes
+    }
+
+    /// Returns after how much a snapshot is taken.
+    pub(super) fn snapshot_due(&self) -> Due {
+        Due { entries: self.snapshot_entries, bytes: self.snapshot_bytes }
     }
 
     /// Returns how many parts of a snapshot may be on their way to a follower.

@@ -20,7 +20,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{config::Config, leader::Leader, mutant::Mutant, state::State};
-use crate::{log::Index, members::NodeId, read::ReadLevel, rounds::Rounds, time::Time};
+use crate::{
+    log::Index,
+    members::NodeId,
+    read::ReadLevel,
+    rounds::{Rounds, lease_length},
+    time::Time,
+};
 
 /// What a leader knows of its voters' promises; nothing before it leads.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +37,6 @@ pub(super) struct Lease {
     /// Until when followers refuse others their votes, by this replica's clock.
     promised: BTreeMap<NodeId, Time>,
 }
-
-/// Clocks are read on one core and on another.
-const MARGIN: Duration = Duration::from_millis(1);
 
 impl Lease {
     /// Begins a tenure whose first entry is `noop`.
@@ -50,9 +53,8 @@ impl Lease {
 impl Config {
     /// Returns for how long another member may rely on this replica, by its own clock.
     fn lease_length(&self) -> Duration {
-        let drift = u32::from(self.clock_drift());
-        let lost = if self.has_bug(Mutant::LeaseIgnoresDrift) { 0 } else { drift };
-        (self.election_timeout() * (100 - lost) / 100).saturating_sub(MARGIN)
+        let ignores = self.has_bug(Mutant::LeaseIgnoresDrift);
+        lease_length(self.election_timeout(), if ignores { 0 } else { self.clock_drift() })
     }
 }
 

@@ -19,12 +19,9 @@ use crate::{
     log::Index,
     members::NodeId,
     process::{Effect, Effects, Token},
-    snapshot::{Cut, Order, Report, Saved, SnapshotId},
+    snapshot::{Cut, Order, Pace, Report, Saved, SnapshotId},
     time::Time,
 };
-
-/// The longest snapshot that is taken whatever came since: it takes milliseconds to write.
-const SMALL_BYTES: u64 = 1 << 20;
 
 /// What a replica knows of its snapshots.
 #[derive(Clone, Debug, Default, Hash)]
@@ -37,9 +34,7 @@ pub(super) struct Snapshots {
     taking: Option<Index>,
     /// The record that must be durable before older ones are removed, but for those in use.
     pruning: Option<(Token, Vec<SnapshotId>)>,
-    /// What was committed when one was taken last, and the bytes that were since.
-    tried: Index,
-    fresh_bytes: usize,
+    pace: Pace,
     /// Whether the snapshot that the log rests on is damaged: the replica has no state.
     lost: bool,
 }
@@ -53,15 +48,6 @@ impl Snapshots {
     /// Returns the point that the log rests on.
     pub(super) fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()
-    }
-
-    /// Tells whether as many bytes of commands have come since the last snapshot as another would
-    /// have, so that no more is written for snapshots than for the log (dissertation 5.1.3); where
-    /// it is very large, four times those that one is due after (`due_bytes`).
-    fn repay(&self, due_bytes: usize) -> bool {
-        let length = self.sendable.as_ref().map_or(0, |saved| saved.length);
-        let fresh = self.fresh_bytes as u64;
-        length <= SMALL_BYTES || fresh >= length.min(4 * due_bytes as u64)
     }
 
     /// Returns the newest durable snapshot.
@@ -81,12 +67,12 @@ impl Snapshots {
 
     /// Notes that one is taken of all up to `at`: the next is due so much later.
     pub(super) fn note_try(&mut self, at: Index) {
-        (self.tried, self.fresh_bytes) = (at, 0);
+        self.pace.take(at);
     }
 
     /// Notes that the log rests on a snapshot of `cut` from now on.
     pub(super) fn cover(&mut self, cut: Cut) {
-        self.tried = self.tried.max(cut.index);
+        self.pace.cover(cut.index);
         self.cut = Some(cut);
     }
 }
@@ -143,12 +129,9 @@ impl State {
 
     /// Counts newly committed `bytes`, and has a snapshot taken when enough has come together.
     pub(super) fn take_snapshot_if_due(&mut self, bytes: usize, out: &mut Effects<Raft>) {
-        let since = self.committed.0 - self.snapshots.tried.0.min(self.committed.0);
-        let snapshots = &mut self.snapshots;
-        snapshots.fresh_bytes = snapshots.fresh_bytes.saturating_add(bytes);
-        let is_due = since >= self.config.snapshot_entries()
-            || snapshots.fresh_bytes >= self.config.snapshot_bytes();
-        if is_due && since > 0 && self.snapshots.repay(self.config.snapshot_bytes()) {
+        let due = self.config.snapshot_due();
+        let Snapshots { pace, sendable, .. } = &mut self.snapshots;
+        if pace.advance(bytes, self.committed, due, sendable.as_ref()) {
             self.take_snapshot(out);
         }
     }

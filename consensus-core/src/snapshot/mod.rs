@@ -24,6 +24,7 @@
 mod draft;
 mod manifest;
 mod mutant;
+mod pace;
 mod reader;
 mod store;
 
@@ -37,6 +38,7 @@ pub use manifest::{CHUNK_BYTES_MAX, Manifest};
 pub use mutant::Mutant;
 #[cfg(not(feature = "mutants"))]
 use mutant::Mutant;
+pub(crate) use pace::{Due, Pace};
 pub use reader::Reader;
 pub use store::{Opened, Received, Store};
 

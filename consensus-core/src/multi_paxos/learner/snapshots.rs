@@ -13,12 +13,9 @@ use crate::{
     members::NodeId,
     multi_paxos::{Message, Role, mutant::Mutant, record::Record},
     process::{Effect, Effects, Token},
-    snapshot::{Cut, Order, Saved, SnapshotId},
+    snapshot::{Cut, Order, Pace, Saved, SnapshotId},
     time::Time,
 };
-
-/// The longest snapshot that is taken whatever came since: it takes milliseconds to write.
-const SMALL_BYTES: u64 = 1 << 20;
 
 /// The leadership clock of all points of a log: a slot has one value, whichever ballots choose it.
 const TERM: u64 = 1;
@@ -46,9 +43,7 @@ pub(super) struct Snapshots {
     taking: Option<Index>,
     /// The record that must be durable before what it replaces goes.
     resting: Option<(Token, Cut, SnapshotId)>,
-    /// What was chosen when one was taken last, and the bytes that were since.
-    tried: Index,
-    fresh_bytes: usize,
+    pace: Pace,
     /// Those that others fetch.
     serving: BTreeMap<NodeId, Serving>,
     /// Whether the one that the log rests on is damaged: the replica has no state.
@@ -73,7 +68,8 @@ impl Snapshots {
 
     /// Notes that the log rests on a snapshot of `cut`.
     pub(super) fn rest_on(&mut self, cut: Cut) {
-        (self.settled, self.tried) = (cut.index, cut.index);
+        self.settled = cut.index;
+        self.pace.cover(cut.index);
         self.cut = Some(cut);
     }
 
@@ -107,24 +103,14 @@ impl Snapshots {
         self.serving.insert(to, Serving { snapshot, parts, asked: now });
         parts
     }
-
-    /// Tells whether as many bytes of commands have come since the last snapshot as another would
-    /// have; where it is very large, four times those that one is due after (`due_bytes`).
-    fn repay(&self, due_bytes: usize) -> bool {
-        let length = self.sendable.as_ref().map_or(0, |saved| saved.length);
-        length <= SMALL_BYTES || self.fresh_bytes as u64 >= length.min(4 * due_bytes as u64)
-    }
 }
 
 impl Learner {
     /// Counts newly chosen `bytes`, and has a snapshot taken when enough has come together.
     pub(super) fn take_snapshot_if_due(&mut self, bytes: usize, out: &mut Effects<Role>) {
-        let snapshots = &mut self.snapshots;
-        snapshots.fresh_bytes = snapshots.fresh_bytes.saturating_add(bytes);
-        let since = self.chosen.0.saturating_sub(snapshots.tried.0);
-        let due_bytes = self.config.snapshot_bytes();
-        let is_due = since >= self.config.snapshot_entries() || snapshots.fresh_bytes >= due_bytes;
-        if is_due && since > 0 && snapshots.repay(due_bytes) {
+        let due = self.config.snapshot_due();
+        let Snapshots { pace, sendable, .. } = &mut self.snapshots;
+        if pace.advance(bytes, self.chosen, due, sendable.as_ref()) {
             self.take_snapshot(out);
         }
     }
@@ -144,7 +130,7 @@ impl Learner {
             return;
         }
         snapshots.taking = Some(self.chosen);
-        (snapshots.tried, snapshots.fresh_bytes) = (self.chosen, 0);
+        snapshots.pace.take(self.chosen);
         let membership = self.config.membership().clone();
         let cut = Cut { index: self.chosen, term: TERM, membership };
         out.push(Effect::Snapshot(Order::Take(cut)));
@@ -183,7 +169,7 @@ impl Learner {
         if replaces {
             self.snapshots.lost = false;
             self.begin_behind(index, out);
-            self.snapshots.tried = self.snapshots.tried.max(index);
+            self.snapshots.pace.cover(index);
             self.chase.progress(index, now);
             out.push(Effect::Snapshot(Order::Restore(saved.id)));
             self.advance(now, out);

@@ -15,19 +15,16 @@ use crate::{
     multi_paxos::{Config, Message, Role, mutant::Mutant},
     process::{Effect, Effects},
     read::{Read, ReadLevel},
+    rounds::lease_length,
     time::Time,
 };
-
-/// Clocks are read on one core and on another.
-const MARGIN: Duration = Duration::from_millis(1);
 
 impl Config {
     /// Returns for how long a leader may rely on an acceptor's loyalty: it is kept for an election
     /// timeout by the acceptor's clock, which may be faster.
     pub(in crate::multi_paxos) fn lease_length(&self) -> Duration {
-        let drift = u32::from(self.clock_drift());
-        let drift = if self.has_bug(Mutant::LeaseIgnoresDrift) { 0 } else { drift };
-        (self.election_timeout() * (100 - drift) / 100).saturating_sub(MARGIN)
+        let ignores = self.has_bug(Mutant::LeaseIgnoresDrift);
+        lease_length(self.election_timeout(), if ignores { 0 } else { self.clock_drift() })
     }
 
     /// Returns the largest value that enough acceptors have reached for any phase 1 to need one of
