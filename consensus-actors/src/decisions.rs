@@ -25,7 +25,7 @@ use crate::{
     clock::Ticked,
     journal::{Durability, Records},
     role::{Decision, Hosted, Outlets, Post, RoleActor},
-    seat::{Delivery, Seat},
+    seat::{Delivery, Seat, Seating},
     sync::lock,
     transport::{Inlet, Item, Kind, Links, send_all},
 };

@@ -58,6 +58,7 @@ mod multi_paxos;
 mod node;
 #[cfg(test)]
 mod paused;
+mod placement;
 mod raft;
 mod remote;
 mod replica;
@@ -85,6 +86,7 @@ pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};
 pub use memory::MemoryCluster;
 pub use node::{Decided, Deciding, Hosting, Node, NodeBuilder};
+pub use placement::Placement;
 pub use remote::Connecting;
 pub use replica::Replica;
 pub use replicated::{Answer, Apply, Command, Commands, Protocol, Query, Replicated};

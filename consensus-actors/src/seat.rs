@@ -30,6 +30,24 @@ impl<P: Process> actix::Message for Delivery<P> {
     type Result = ();
 }
 
+/// Where the inputs of a group go.
+pub(crate) trait Seating: Send + Sync + 'static {
+    /// What takes them.
+    type Process: Process;
+
+    /// Sends inputs to whoever they are for.
+    fn send(&self, inputs: Vec<Input<Self::Process>>);
+
+    /// Tells whether ticks may be spared.
+    fn is_at_rest(&self) -> bool;
+
+    /// Asks how far the log of each follower is known to agree.
+    fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>);
+
+    /// Ends all actors.
+    fn vacate(&self);
+}
+
 /// A shared cell with the address of the actor that holds the seat.
 ///
 /// Senders resolve it at each send, and send under its lock, so that nobody's input falls between
@@ -46,28 +64,9 @@ impl<P: Seated> Seat<P> {
         Self { holder: Mutex::new(None), is_at_rest: AtomicBool::new(false) }
     }
 
-    /// Tells whether ticks may be spared.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        self.is_at_rest.load(Ordering::Relaxed)
-    }
-
     /// Notes whether ticks may be spared.
     pub(crate) fn set_at_rest(&self, rests: bool) {
         self.is_at_rest.store(rests, Ordering::Relaxed);
-    }
-
-    /// Sends inputs to whoever holds the seat.
-    pub(crate) fn send(&self, inputs: Vec<Input<P>>) {
-        if let Some(holder) = lock(&self.holder).as_ref() {
-            holder.do_send(Delivery::Inputs(inputs));
-        }
-    }
-
-    /// Asks whoever holds the seat how far the log of each follower is known to agree.
-    pub(crate) fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>) {
-        if let Some(holder) = lock(&self.holder).as_ref() {
-            holder.do_send(Delivery::Inspect(answer));
-        }
     }
 
     /// Gives the seat to the actor that `start` starts, while no sender can come between.
@@ -80,9 +79,29 @@ impl<P: Seated> Seat<P> {
         *holder = Some(started.clone());
         started
     }
+}
+
+impl<P: Seated> Seating for Seat<P> {
+    type Process = P;
+
+    fn send(&self, inputs: Vec<Input<P>>) {
+        if let Some(holder) = lock(&self.holder).as_ref() {
+            holder.do_send(Delivery::Inputs(inputs));
+        }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.is_at_rest.load(Ordering::Relaxed)
+    }
+
+    fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>) {
+        if let Some(holder) = lock(&self.holder).as_ref() {
+            holder.do_send(Delivery::Inspect(answer));
+        }
+    }
 
     /// Takes the seat from its holder, which then ends.
-    pub(crate) fn vacate(&self) {
+    fn vacate(&self) {
         *lock(&self.holder) = None;
     }
 }

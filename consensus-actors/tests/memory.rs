@@ -1,6 +1,6 @@
 //! A cluster in memory serves as a cluster of processes does.
 
-use consensus_actors::{Code, MemoryCluster, prelude::*};
+use consensus_actors::{Code, MemoryCluster, NodeBuilder, Placement, Protocol, prelude::*};
 
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
 struct Counter {
@@ -25,7 +25,19 @@ impl Counter {
 // let go behind snapshots that a node would be restored from.
 #[tokio::test]
 async fn every_node_serves() {
-    let cluster = MemoryCluster::start(3).unwrap();
+    serves(MemoryCluster::start(3).unwrap()).await;
+}
+
+// Goal: the same holds wherever nodes have Multi-Paxos's roles.
+#[tokio::test]
+async fn every_node_serves_wherever_roles_are() {
+    for placement in Placement::ALL {
+        let placed = |node: NodeBuilder| node.protocol(Protocol::MultiPaxos).placement(placement);
+        serves(MemoryCluster::configured(3, placed).unwrap()).await;
+    }
+}
+
+async fn serves(cluster: MemoryCluster) {
     let counters =
         cluster.nodes().iter().map(|node| node.host::<Counter>("hits").snapshot_every(50));
     let mut clients = Vec::new();

@@ -20,6 +20,7 @@ use crate::{
     error::RecoverError,
     log::Index,
     members::NodeId,
+    numbering::{FIRST, Numbering},
     process::{Effect, Effects, Input, Process, Seat, Status, Token},
     role::{Next, Role, Seated, Step},
     time::Time,
@@ -40,7 +41,7 @@ pub trait Roles: Process {
     fn node(common: &Self::Common) -> NodeId;
 
     /// Returns the seats that an input of the host is for; of messages it is not asked.
-    fn concerned(input: &Input<Self>) -> &'static [Seat];
+    fn concerned<P: Process<Control = Self::Control>>(input: &Input<P>) -> &'static [Seat];
 
     /// Adds what operators are told of this role.
     fn tell(&self, status: &mut Status);
@@ -92,9 +93,6 @@ pub struct Entry<R> {
 /// begins so, and none is taken for the other.
 const MARK: u8 = 0x40;
 
-/// The number of the first record.
-const FIRST: Token = Token(1);
-
 fn take_seat(input: &mut Bytes) -> Result<Seat, DecodeError> {
     let tag = take_u8(input)?;
     let unknown = DecodeError::UnknownTag { what: "seat", tag };
@@ -134,19 +132,14 @@ impl<R: Decode> Decode for Entry<R> {
 #[derive(Clone, Copy, Debug)]
 pub struct Together;
 
-/// The roles that a node has of a group.
+/// The roles that a node has of a group, or some of them: those that share a place.
 #[derive(Clone, Debug)]
 pub struct Ensemble<R: Roles> {
     node: NodeId,
-    members: BTreeMap<Seat, Member<R>>,
-    /// The youngest record of all.
-    last: Token,
+    members: BTreeMap<Seat, R>,
+    numbering: Numbering<Seat>,
     /// Up to where records are durable.
     durable: Token,
-    /// Records that are not: their numbers, and whose they are, with their numbers among those.
-    pending: VecDeque<(Token, Seat, Token)>,
-    /// The oldest record that is still needed, as the host was told last.
-    needed: Token,
     /// Messages from role to role that are to be delivered.
     inner: VecDeque<(Seat, R::Message)>,
     /// Such messages that wait for a record, by its number among all.
@@ -155,28 +148,10 @@ pub struct Ensemble<R: Roles> {
     asked: Effects<R>,
 }
 
-/// A role, and where its records are.
-#[derive(Clone, Debug)]
-struct Member<R> {
-    role: R,
-    /// The numbers among all of the records that it still needs: the first is of its record
-    /// `first`.
-    numbers: VecDeque<Token>,
-    first: Token,
-}
-
-impl<R> Member<R> {
-    /// Returns the number among all of one of this role's records.
-    fn number(&self, token: Token) -> Option<Token> {
-        let at = usize::try_from(token.0.checked_sub(self.first.0)?).ok()?;
-        self.numbers.get(at).copied()
-    }
-}
-
 impl<R: Roles> Ensemble<R> {
     /// Returns the roles, by their seats.
     pub fn roles(&self) -> impl Iterator<Item = &R> {
-        self.members.values().map(|member| &member.role)
+        self.members.values()
     }
 
     /// Returns the node.
@@ -186,7 +161,7 @@ impl<R: Roles> Ensemble<R> {
 
     /// Returns the youngest record of all.
     pub fn last(&self) -> Token {
-        self.last
+        self.numbering.last()
     }
 
     /// Returns what operators are told of all roles.
@@ -198,13 +173,13 @@ impl<R: Roles> Ensemble<R> {
 
     /// Returns the role at `seat`.
     pub fn role(&self, seat: Seat) -> Option<&R> {
-        self.members.get(&seat).map(|member| &member.role)
+        self.members.get(&seat)
     }
 
     /// Feeds `input` to the role at `seat`, and takes note of what it asks for.
     fn feed(&mut self, seat: Seat, now: Time, input: Input<R>, out: &mut Effects<Self>) {
-        let Some(member) = self.members.get_mut(&seat) else { return };
-        member.role.step(now, input, &mut self.asked);
+        let Some(role) = self.members.get_mut(&seat) else { return };
+        role.step(now, input, &mut self.asked);
         let mut asked = std::mem::take(&mut self.asked);
         for effect in asked.drain() {
             self.carry(seat, effect, out);
@@ -216,18 +191,13 @@ impl<R: Roles> Ensemble<R> {
     fn carry(&mut self, seat: Seat, effect: Effect<R>, out: &mut Effects<Self>) {
         let effect = match effect {
             Effect::Persist { token, record } => {
-                self.last = self.last.next();
-                let member = self.members.get_mut(&seat).expect("it has just been stepped");
-                let next = member.first.0 + member.numbers.len() as u64;
-                assert!(token.0 == next, "a role numbers its records without gaps");
-                member.numbers.push_back(self.last);
-                self.pending.push_back((self.last, seat, token));
-                Effect::Persist { token: self.last, record: Entry { seat, token, record } }
+                let number = self.numbering.assign(seat, token);
+                Effect::Persist { token: number, record: Entry { seat, token, record } }
             }
             Effect::Send { to, message, after } => {
-                let after = after.and_then(|token| self.members.get(&seat)?.number(token));
+                let after = after.and_then(|token| self.numbering.number(seat, token));
                 let after = after.filter(|token| *token > self.durable);
-                if to.node != self.node {
+                if to.node != self.node || !self.members.contains_key(&to.seat) {
                     Effect::Send { to, message: Addressed { seat: to.seat, message }, after }
                 } else {
                     return match after {
@@ -236,16 +206,10 @@ impl<R: Roles> Ensemble<R> {
                     };
                 }
             }
-            Effect::Compact { before } => {
-                let member = self.members.get_mut(&seat).expect("it has just been stepped");
-                while member.first < before && member.numbers.pop_front().is_some() {
-                    member.first = member.first.next();
-                }
-                match self.compact() {
-                    Some(effect) => effect,
-                    None => return,
-                }
-            }
+            Effect::Compact { before } => match self.numbering.give_up(seat, before) {
+                Some(before) => Effect::Compact { before },
+                None => return,
+            },
             Effect::Apply(decided) => Effect::Apply(decided),
             Effect::ReadReady { ticket, at } => Effect::ReadReady { ticket, at },
             Effect::Answer { ticket, error } => Effect::Answer { ticket, error },
@@ -256,24 +220,10 @@ impl<R: Roles> Ensemble<R> {
         out.push(effect);
     }
 
-    /// Gives up the records that no role needs any more, if there are new ones of them.
-    fn compact(&mut self) -> Option<Effect<Self>> {
-        let oldest = self.members.values().filter_map(|member| member.numbers.front()).min();
-        let before = oldest.copied().unwrap_or_else(|| self.last.next());
-        if before <= self.needed {
-            return None;
-        }
-        self.needed = before;
-        Some(Effect::Compact { before })
-    }
-
     /// Tells each role up to where its records are durable, and lets go of what waited for that.
     fn on_persisted(&mut self, upto: Token, now: Time, out: &mut Effects<Self>) {
         self.durable = self.durable.max(upto);
-        let mut durable: BTreeMap<Seat, Token> = BTreeMap::new();
-        while let Some((_, seat, token)) = self.pending.pop_front_if(|(at, ..)| *at <= upto) {
-            durable.insert(seat, token);
-        }
+        let durable = self.numbering.on_durable(upto);
         // In the order of their records, as any host releases them; those that a later step adds
         // come behind.
         let mut due: Vec<_> = self.held.extract_if(.., |(at, ..)| *at <= upto).collect();
@@ -296,42 +246,7 @@ impl<R: Roles> Process for Ensemble<R> {
         now: Time,
         records: impl IntoIterator<Item = (Token, Entry<R::Record>)>,
     ) -> Result<Self, RecoverError> {
-        let mut found: BTreeMap<Seat, Vec<(Token, R::Record)>> = BTreeMap::new();
-        let mut numbers: BTreeMap<Seat, VecDeque<Token>> = BTreeMap::new();
-        let (mut oldest, mut last) = (None, Token::default());
-        for (number, Entry { seat, token, record }) in records {
-            let unfit = |reason| RecoverError::Contradiction { token: number.0, reason };
-            if !R::SEATS.contains(&seat) {
-                return Err(unfit("it is of no role that there is"));
-            }
-            let of_seat = found.entry(seat).or_default();
-            if of_seat.last().is_some_and(|(before, _)| before.next() != token) {
-                return Err(unfit("it does not follow the last one of its role"));
-            }
-            of_seat.push((token, record));
-            numbers.entry(seat).or_default().push_back(number);
-            oldest = oldest.or(Some(number));
-            last = number;
-        }
-        let mut members = BTreeMap::new();
-        for seat in R::SEATS {
-            let records = found.remove(seat).unwrap_or_default();
-            let first = records.first().map_or(FIRST, |(token, _)| *token);
-            let role = R::recover(R::configured(&common, *seat), now, records)?;
-            let numbers = numbers.remove(seat).unwrap_or_default();
-            members.insert(*seat, Member { role, numbers, first });
-        }
-        Ok(Self {
-            node: R::node(&common),
-            members,
-            last,
-            durable: last,
-            pending: VecDeque::new(),
-            needed: oldest.unwrap_or(FIRST),
-            inner: VecDeque::new(),
-            held: Vec::new(),
-            asked: Effects::default(),
-        })
+        Self::recover_some(&common, R::SEATS, now, records)
     }
 
     fn step(&mut self, now: Time, input: Input<Self>, out: &mut Effects<Self>) {
@@ -361,6 +276,52 @@ impl<R: Roles> Process for Ensemble<R> {
 }
 
 impl<R: Roles> Ensemble<R> {
+    /// Rebuilds the roles at `seats` from what was durable of them. What they say to those of the
+    /// node that are elsewhere is the host's to deliver, as if it were for another node.
+    ///
+    /// # Errors
+    /// As [`Process::recover`]; also where there are records of another role.
+    pub fn recover_some(
+        common: &R::Common,
+        seats: &[Seat],
+        now: Time,
+        records: impl IntoIterator<Item = (Token, Entry<R::Record>)>,
+    ) -> Result<Self, RecoverError> {
+        let mut found: BTreeMap<Seat, Vec<(Token, R::Record)>> = BTreeMap::new();
+        let mut numbers: BTreeMap<Seat, VecDeque<Token>> = BTreeMap::new();
+        let (mut oldest, mut last) = (None, Token::default());
+        for (number, Entry { seat, token, record }) in records {
+            let unfit = |reason| RecoverError::Contradiction { token: number.0, reason };
+            if !seats.contains(&seat) {
+                return Err(unfit("it is of no role that there is"));
+            }
+            let of_seat = found.entry(seat).or_default();
+            if of_seat.last().is_some_and(|(before, _)| before.next() != token) {
+                return Err(unfit("it does not follow the last one of its role"));
+            }
+            of_seat.push((token, record));
+            numbers.entry(seat).or_default().push_back(number);
+            oldest = oldest.or(Some(number));
+            last = number;
+        }
+        let (mut members, mut lines) = (BTreeMap::new(), Vec::new());
+        for seat in seats {
+            let records = found.remove(seat).unwrap_or_default();
+            let first = records.first().map_or(FIRST, |(token, _)| *token);
+            lines.push((*seat, first, numbers.remove(seat).unwrap_or_default()));
+            members.insert(*seat, R::recover(R::configured(common, *seat), now, records)?);
+        }
+        Ok(Self {
+            node: R::node(common),
+            members,
+            numbering: Numbering::recover(lines, (oldest, last)),
+            durable: last,
+            inner: VecDeque::new(),
+            held: Vec::new(),
+            asked: Effects::default(),
+        })
+    }
+
     /// Delivers what roles say to each other, until none says any more.
     fn converse(&mut self, now: Time, out: &mut Effects<Self>) {
         while let Some((seat, message)) = self.inner.pop_front() {

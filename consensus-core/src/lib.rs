@@ -19,6 +19,7 @@ pub mod journal;
 pub mod multi_paxos;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+pub mod numbering;
 pub mod paxos;
 pub mod quorum;
 pub mod raft;

@@ -250,3 +250,28 @@ pub struct Status {
     /// Who takes part, as far as this replica knows.
     pub membership: Membership,
 }
+
+impl Status {
+    /// Adds what is told by a role of the same node that stands beside the one that told this.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            role: if self.role.is_empty() { other.role } else { self.role },
+            leader: self.leader.or(other.leader),
+            term: self.term.max(other.term),
+            committed: self.committed.max(other.committed),
+            last: self.last.max(other.last),
+            snapshot: self.snapshot.max(other.snapshot),
+            first: self.first.max(other.first),
+            transfer: self.transfer.or(other.transfer),
+            priority: self.priority.max(other.priority),
+            lease: self.lease || other.lease,
+            lease_until: self.lease_until.or(other.lease_until),
+            disk_stalls: self.disk_stalls || other.disk_stalls,
+            membership: match self.membership.is_empty() {
+                true => other.membership.clone(),
+                false => self.membership,
+            },
+        }
+    }
+}

@@ -13,7 +13,7 @@ use std::{
 
 use actix_rt::{ArbiterHandle, SystemRunner};
 use clap::Args;
-use consensus_actors::{Node, NodeBuilder, Protocol, Result};
+use consensus_actors::{Node, NodeBuilder, Placement, Protocol, Result};
 
 use crate::{
     cast::Cast,
@@ -28,7 +28,29 @@ pub(crate) struct Scene<'a> {
     pub(crate) data: &'a Path,
     pub(crate) clients: usize,
     pub(crate) span: Span,
+    pub(crate) way: Way,
+}
+
+/// What replicates what is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
     pub(crate) protocol: Protocol,
+    pub(crate) placement: Placement,
+}
+
+impl Way {
+    /// Returns how tables call it.
+    pub(crate) fn name(self) -> String {
+        match self.placement {
+            Placement::Together => self.protocol.name().to_owned(),
+            placement => format!("{}/{}", self.protocol.name(), placement.name()),
+        }
+    }
+
+    /// Lets a node replicate its groups so.
+    pub(crate) fn configure(self, node: NodeBuilder) -> NodeBuilder {
+        node.protocol(self.protocol).placement(self.placement)
+    }
 }
 
 impl Scene<'_> {
@@ -36,7 +58,7 @@ impl Scene<'_> {
     pub(crate) fn row(&self, mode: &str, load: &Load, tally: &Tally) -> Row {
         let (ops_per_s, p50_us, p99_us) = tally.figures(load);
         let (mode, clients) = (mode.to_owned(), self.clients);
-        Row { protocol: self.protocol.name(), mode, clients, ops_per_s, p50_us, p99_us }
+        Row { protocol: self.way.name(), mode, clients, ops_per_s, p50_us, p99_us }
     }
 }
 
@@ -68,17 +90,17 @@ pub(crate) struct Member {
 
 impl Member {
     /// Runs a member until it is killed.
-    pub(crate) fn run(&self, (id, protocol): (u64, Protocol), data: &Path) -> Result {
+    pub(crate) fn run(&self, (id, way): (u64, Way), data: &Path) -> Result {
         actix_rt::System::new().block_on(async {
-            let node = self.node((id, protocol), data).start()?;
+            let node = self.node((id, way), data).start()?;
             self.cast.host(&node).await?;
             node.run().await
         })
     }
 
-    fn node(&self, (id, protocol): (u64, Protocol), data: &Path) -> NodeBuilder {
+    fn node(&self, (id, way): (u64, Way), data: &Path) -> NodeBuilder {
         let node = Node::builder().id(id).data(data.join(id.to_string())).cluster("bench");
-        let node = node.protocol(protocol);
+        let node = way.configure(node);
         let node = match self.cast.has_http() {
             true => node.http(self.http_address(id)),
             false => node,
@@ -110,7 +132,7 @@ pub(crate) async fn host_maps(node: &Node) -> Result<Vec<MapClient>> {
 pub(crate) struct Members {
     children: BTreeMap<u64, Child>,
     data: PathBuf,
-    protocol: Protocol,
+    way: Way,
     pub(crate) told: Member,
 }
 
@@ -125,8 +147,7 @@ impl Members {
         let data = scene.data.join(port.to_string());
         fs::create_dir_all(&data)?;
         let told = Member { id: None, port, nodes, cast };
-        let protocol = scene.protocol;
-        let mut members = Self { children: BTreeMap::new(), data, protocol, told };
+        let mut members = Self { children: BTreeMap::new(), data, way: scene.way, told };
         for id in ids {
             members.spawn(id)?;
         }
@@ -139,7 +160,8 @@ impl Members {
         let mut command = Command::new(env::current_exe()?);
         command.args(["--member", &id.to_string(), "--port", &port.to_string()]);
         command.args(["--nodes", &nodes.to_string(), "--cast", cast.name()]);
-        command.args(["--protocol", self.protocol.name()]);
+        command.args(["--protocol", self.way.protocol.name()]);
+        command.args(["--placement", self.way.placement.name()]);
         command.arg("--data").arg(&self.data).stdin(Stdio::null()).stdout(Stdio::piped());
         self.children.insert(id, command.spawn()?);
         Ok(())
@@ -228,7 +250,7 @@ impl<C> Led<C> {
         let members = Members::start(scene, (nodes, cast), 2..=nodes)?;
         let runtime = actix_rt::System::new();
         let (node, hosted) = runtime.block_on(async {
-            let node = members.told.node((1, scene.protocol), &members.data).start()?;
+            let node = members.told.node((1, scene.way), &members.data).start()?;
             let hosted = host(node.clone()).await?;
             Ok::<_, consensus_actors::Error>((node, hosted))
         })?;

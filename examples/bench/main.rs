@@ -21,10 +21,10 @@ mod report;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use consensus_actors::Protocol;
+use consensus_actors::{Placement, Protocol};
 
 use crate::{
-    cluster::{Member, Scene},
+    cluster::{Member, Scene, Way},
     mode::Mode,
     report::{Report, Span},
 };
@@ -53,6 +53,11 @@ struct Options {
         value_parser = protocol)]
     protocol: Vec<Protocol>,
 
+    /// Where nodes have the roles that stand side by side, each cell by turns
+    #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "together",
+        value_parser = placement)]
+    placement: Vec<Placement>,
+
     /// Where clusters of processes keep their data, on the disk that is measured
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     data: PathBuf,
@@ -70,6 +75,27 @@ fn protocol(name: &str) -> Result<Protocol, String> {
     name.parse().map_err(|()| format!("there is no such protocol; there are {}", known()))
 }
 
+fn placement(name: &str) -> Result<Placement, String> {
+    let known = || Placement::ALL.map(Placement::name).join(", ");
+    name.parse().map_err(|()| format!("there is no such placement; there are {}", known()))
+}
+
+impl Options {
+    /// Returns what replicates what is measured, by turns.
+    fn ways(&self) -> Vec<Way> {
+        let mut ways = Vec::new();
+        for protocol in self.protocol.iter().copied() {
+            let stand_together = protocol == Protocol::Raft;
+            let placements = match stand_together {
+                true => &[Placement::Together],
+                false => &self.placement[..],
+            };
+            ways.extend(placements.iter().map(|placement| Way { protocol, placement: *placement }));
+        }
+        ways
+    }
+}
+
 fn main() -> consensus_actors::Result {
     let options = Options::parse();
     let span = Span {
@@ -77,8 +103,8 @@ fn main() -> consensus_actors::Result {
         measured: Duration::from_secs_f64(options.seconds),
     };
     if let Some(id) = options.member.id {
-        let protocol = options.protocol.first().copied().unwrap_or(Protocol::Raft);
-        return options.member.run((id, protocol), &options.data);
+        let ways = options.ways();
+        return ways.first().map_or(Ok(()), |way| options.member.run((id, *way), &options.data));
     }
     if let Some(block) = options.floor_block {
         return floor::disk::write_blocks(block, &options.data, span);
@@ -93,11 +119,11 @@ fn main() -> consensus_actors::Result {
             true => mode.clients(),
             false => &options.clients,
         };
-        let protocols = || options.protocol.iter().take(mode.protocols());
-        for (clients, protocol) in counts.iter().flat_map(|n| protocols().map(move |p| (n, p))) {
-            let (clients, protocol) = (*clients, *protocol);
-            let scene = Scene { data: &options.data, clients, span, protocol };
-            mode.measure(&scene, &mut report)?;
+        for clients in counts.iter().copied() {
+            for way in options.ways().into_iter().take(mode.protocols()) {
+                let scene = Scene { data: &options.data, clients, span, way };
+                mode.measure(&scene, &mut report)?;
+            }
         }
     }
     report.print();

@@ -14,7 +14,7 @@ use crate::{
 /// Puts by clients that live beside the leader. Where there are many, the second thread applies what
 /// the followers have to apply; for one it would be woken for each of its puts.
 pub(crate) fn puts(scene: &Scene<'_>) -> Result<Row> {
-    let cluster = MemoryCluster::configured(3, |node| node.protocol(scene.protocol))?;
+    let cluster = MemoryCluster::configured(3, |node| scene.way.configure(node))?;
     let (runtime, second) = (actix_rt::System::new(), actix_rt::Arbiter::new());
     let clients: Vec<MapClient> = runtime.block_on(async {
         let mut clients = Vec::new();

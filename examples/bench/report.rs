@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// What was measured of whom, and what came of it.
 #[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) protocol: &'static str,
+    pub(crate) protocol: String,
     pub(crate) mode: String,
     pub(crate) clients: usize,
     pub(crate) ops_per_s: f64,
@@ -77,7 +77,7 @@ impl Report {
             let (ops, p50, p99) = (row.ops_per_s.round(), tenths(row.p50_us), tenths(row.p99_us));
             let numbers = [row.clients.to_string(), ops.to_string(), p50.to_string()];
             let [clients, ops, p50] = numbers;
-            let protocol = row.protocol.to_owned();
+            let protocol = row.protocol.clone();
             table.add_row([row.mode.clone(), protocol, clients, ops, p50, p99.to_string()]);
         }
         say(table);

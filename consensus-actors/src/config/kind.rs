@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::{Protocol, client::IntoDuration};
+use crate::{Placement, Protocol, client::IntoDuration};
 
 /// What a setting's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,18 +205,47 @@ typed! {
     Address: Address, Value::Text(address) => Self(address), self => Value::Text(self.0);
 }
 
-impl Typed for Protocol {
+/// A value that is one of a few, each with a name.
+pub(crate) trait Choice: Copy + 'static {
+    /// What it is, as sentences say it.
+    const WHAT: &'static str;
+    /// All that there are.
+    const ALL: &'static [Self];
+
+    /// Returns the name as it is written in configuration.
+    fn name(self) -> &'static str;
+}
+
+impl<T: Choice> Typed for T {
     const KIND: Kind = Kind::Text;
 
     fn from_value(value: Value) -> Option<Self> {
         match value {
-            Value::Text(name) => name.parse().ok(),
+            Value::Text(name) => T::ALL.iter().copied().find(|choice| choice.name() == name),
             _ => None,
         }
     }
 
     fn into_value(self) -> Value {
         Value::Text(self.name().to_owned())
+    }
+}
+
+impl Choice for Protocol {
+    const WHAT: &'static str = "protocol";
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Choice for Placement {
+    const WHAT: &'static str = "placement";
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn name(self) -> &'static str {
+        self.name()
     }
 }
 

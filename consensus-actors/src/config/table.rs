@@ -6,10 +6,10 @@ use consensus_core::journal;
 
 use super::{
     key::{Key, Setting},
-    kind::{Address, Addresses, Peers, Size, Typed, Value},
+    kind::{Address, Addresses, Choice, Peers, Size, Typed, Value},
 };
 use crate::{
-    Protocol,
+    Placement, Protocol,
     client::COMMAND_BYTES_MAX,
     suggest::{did_you_mean, listed},
     transport::FRAME_BYTES_MAX,
@@ -64,7 +64,7 @@ settings! {
 
     /// The protocol that replicates the group: raft or multi_paxos. All members must have the same,
     /// and it stays for as long as the group has data.
-    PROTOCOL: Protocol = Key::group("protocol").default("raft").check(protocol);
+    PROTOCOL: Protocol = Key::group("protocol").default("raft").check(choice::<Protocol>);
 
     /// How many acceptors must promise before a proposer leads, under multi_paxos; a majority if not
     /// given. With `phase2` it must be more than there are, and all members should have the same.
@@ -73,6 +73,11 @@ settings! {
     /// How many acceptors must accept a command, under multi_paxos; a majority if not given. Fewer
     /// wait for fewer disks, and the more must be there to elect a leader.
     PHASE2: u64 = Key::group("phase2").check(above_zero);
+
+    /// Where this node has the group's roles, under multi_paxos: `together` in one actor, `apart` in
+    /// three on the node's thread, or with a thread of its own for the `acceptor`, the `learner`, or
+    /// each of both (`threads`). Each node may have its own.
+    PLACEMENT: Placement = Key::group("placement").default("together").check(choice::<Placement>);
 
     /// The deadline of calls that name none.
     DEADLINE: Duration = Key::group("deadline").default("5s").check(above_zero);
@@ -188,14 +193,14 @@ fn above_zero(value: &Value) -> Result<(), String> {
     }
 }
 
-fn protocol(value: &Value) -> Result<(), String> {
+fn choice<T: Choice>(value: &Value) -> Result<(), String> {
     let Value::Text(name) = value else { return Ok(()) };
-    let known = || Protocol::ALL.into_iter().map(Protocol::name);
+    let known = || T::ALL.iter().map(|choice| choice.name());
     if known().any(|known| known == name) {
         return Ok(());
     }
-    let meant = did_you_mean(name, known());
-    Err(format!("there is no protocol {name:?}{meant}; there are {}", listed(known())))
+    let (what, meant) = (T::WHAT, did_you_mean(name, known()));
+    Err(format!("there is no {what} {name:?}{meant}; there are {}", listed(known())))
 }
 
 fn priority(value: &Value) -> Result<(), String> {

@@ -7,11 +7,12 @@ use std::{
 
 use super::{Node, launch};
 use crate::{
+    Placement,
     config::{
         Address, Addresses, Layers, Origin, Setting, Settings, Sources, Typed,
         table::{
             ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, LEASE,
-            LISTEN, PRIORITY, PROTOCOL, SHUTDOWN_GRACE,
+            LISTEN, PLACEMENT, PRIORITY, PROTOCOL, SHUTDOWN_GRACE,
         },
     },
     error::{Error, Result},
@@ -169,6 +170,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn protocol(self, protocol: Protocol) -> Self {
         self.set(&PROTOCOL, protocol)
+    }
+
+    /// Sets where this node has the roles of its groups under Multi-Paxos, but for those of which code
+    /// says something else ([`Hosting::placement`](crate::Hosting::placement)). Default
+    /// [`Placement::Together`].
+    #[must_use]
+    pub fn placement(self, placement: Placement) -> Self {
+        self.set(&PLACEMENT, placement)
     }
 
     /// Sets how long the node may take to end once it is asked to: to hand over what it leads, to

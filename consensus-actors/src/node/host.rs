@@ -5,45 +5,37 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, Message};
+use actix::{Actor, Addr, ArbiterHandle, Context, Handler, Message};
 use consensus_core::{
-    GroupId, Members, Membership, NodeId, Token,
-    client::{Attempt, Patience},
-    codec::Decode,
+    GroupId, Members, Membership, NodeId,
     journal::Recovered,
     multi_paxos,
     paxos::Quorums,
     raft::{self, Raft},
 };
 
-use super::{
-    Board, Shared, deciding,
-    group::HostedGroup,
-    wiring::{GroupInlet, GroupOutlets},
-};
+use super::{Shared, deciding, group::HostedGroup, seating::Seated};
 use crate::{
-    Protocol,
+    Placement, Protocol,
     abort::AbortOnPanic,
-    archive::{Archive, Open, Workers},
-    client::Client,
+    archive::{Archive, Workers},
     clock::{self, Clock, NodeClock},
     config::{
         Layers, Setting, Settings, Typed,
         table::{
             APPEND_BYTES_MAX, APPEND_WINDOW, APPEND_WINDOW_BYTES, CATCH_UP_SLACK, CHECK_QUORUM,
             CLOCK_DRIFT, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, LEASE, OWN_THREAD, PHASE1, PHASE2,
-            PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, PROTOCOL, REST, SNAPSHOT_BYTES,
-            SNAPSHOT_EVERY, SNAPSHOT_KEEP,
+            PLACEMENT, PRE_VOTE, PRIORITY, PROPOSALS_BYTES_MAX, PROPOSALS_MAX, PROTOCOL, REST,
+            SNAPSHOT_BYTES, SNAPSHOT_EVERY,
         },
     },
     decisions::{self, DecisionOutlets, Desk},
     error::{Code, Error, Result},
     journal::Records,
     multi_paxos::MultiPaxos,
-    replica::{Keeping, Place, Proposer, Replica},
     replicated::Replicated,
-    role::{Hosted, Labels, Post, Serving},
-    seat::Seat,
+    role::{Labels, Post},
+    seat::Seating,
     transport::{Inlet, Inlets, Links, Presence, Roster},
 };
 
@@ -85,6 +77,11 @@ impl<S: Replicated> Hosting<S> {
     /// Sets the protocol that replicates the group, whatever flags, environment and file say.
     pub fn protocol(self, protocol: Protocol) -> Self {
         self.set(&PROTOCOL, protocol)
+    }
+
+    /// Sets where this node has the group's roles, whatever flags, environment and file say.
+    pub fn placement(self, placement: Placement) -> Self {
+        self.set(&PLACEMENT, placement)
     }
 
     /// Sets after how many entries a snapshot is taken, whatever flags, environment and file say.
@@ -173,10 +170,10 @@ pub(crate) struct NodeActor {
 
 /// A group that this node hosts.
 pub(super) struct SeatedGroup {
-    id: GroupId,
-    name: String,
-    /// Ends the actor that holds the seat.
-    vacate: Box<dyn FnOnce()>,
+    pub(super) id: GroupId,
+    pub(super) name: String,
+    /// Ends the actors of its roles.
+    pub(super) vacate: Box<dyn FnOnce()>,
 }
 
 struct Host<S> {
@@ -187,7 +184,7 @@ struct Host<S> {
 }
 
 impl<S: Replicated> Message for Host<S> {
-    type Result = Result<(Client<S>, Arc<Board>)>;
+    type Result = Result<Seated<S>>;
 }
 
 /// Ends the groups' actors.
@@ -202,7 +199,7 @@ impl Actor for NodeActor {
 }
 
 impl<S: Replicated> Handler<Host<S>> for NodeActor {
-    type Result = Result<(Client<S>, Arc<Board>)>;
+    type Result = Result<Seated<S>>;
 
     fn handle(&mut self, host: Host<S>, _: &mut Self::Context) -> Self::Result {
         let _guard = AbortOnPanic("node");
@@ -239,7 +236,7 @@ impl NodeActor {
         name: String,
         group: GroupId,
         arbiter: Option<ArbiterHandle>,
-    ) -> Result<(Client<S>, Arc<Board>)> {
+    ) -> Result<Seated<S>> {
         let reads_from = self.draw()? >> 1;
         let settings = self.settings.group(&name);
         let config = raft::Config::builder(self.settings.id, group, self.first_membership())
@@ -262,8 +259,7 @@ impl NodeActor {
             .snapshot_bytes(usize_of(settings.get(&SNAPSHOT_BYTES).0))
             .build()
             .map_err(|error| Error::new(Code::Config, error.to_string()))?;
-        let process = self.recover::<Raft>(config, &name, group)?;
-        self.seat(process, (name, group), arbiter)
+        self.seat::<S, Raft>(config, (name, group), arbiter)
     }
 
     fn host_multi_paxos<S: Replicated>(
@@ -271,7 +267,7 @@ impl NodeActor {
         name: String,
         group: GroupId,
         arbiter: Option<ArbiterHandle>,
-    ) -> Result<(Client<S>, Arc<Board>)> {
+    ) -> Result<Seated<S>> {
         let invalid =
             |reason: String| Error::new(Code::Config, format!("group {name:?}: {reason}"));
         let membership = self.first_membership();
@@ -284,6 +280,7 @@ impl NodeActor {
         }
         let reads_from = self.draw()? >> 1;
         let settings = self.settings.group(&name);
+        let placement = settings.get(&PLACEMENT);
         let majority = membership.voters().majority() as u64;
         let quorum = |setting| usize_of(settings.find(setting).unwrap_or(majority));
         let quorums = Quorums::new(membership.voters(), quorum(&PHASE1), quorum(&PHASE2));
@@ -305,11 +302,13 @@ impl NodeActor {
             .snapshot_bytes(usize_of(settings.get(&SNAPSHOT_BYTES).0))
             .build()
             .map_err(|error| invalid(error.to_string()))?;
-        let process = self.recover::<MultiPaxos>(config, &name, group)?;
-        self.seat(process, (name, group), arbiter)
+        match placement.parts() {
+            [] => self.seat::<S, MultiPaxos>(config, (name, group), arbiter),
+            parts => self.seat_apart((config, parts), (name, group), arbiter),
+        }
     }
 
-    fn draw(&mut self) -> Result<u64> {
+    pub(super) fn draw(&mut self) -> Result<u64> {
         (self.draw)().map_err(|error| {
             Error::new(Code::Disk, format!("cannot draw a random number: {error}"))
         })
@@ -347,128 +346,5 @@ impl NodeActor {
         self.clock.do_send(clock::Register(Arc::clone(&desk) as _));
         self.desk = Some(Arc::clone(&desk));
         Ok(Some(desk))
-    }
-
-    /// Rebuilds a group's process from what the journal holds of it.
-    fn recover<P: Hosted>(
-        &mut self,
-        config: P::Config,
-        name: &str,
-        group: GroupId,
-    ) -> Result<(P, Token)> {
-        let damaged = |reason: String| {
-            let message = format!(
-                "the journal's records of group {name:?} make no sense: {reason}; keep the data \
-                 directory, and restore this node from its peers"
-            );
-            Error::new(Code::JournalCorrupt, message)
-        };
-        let found = self.recovered.records.get(&group).and_then(|records| records.first());
-        // All are of one protocol: whoever began with another was refused here.
-        if found.is_some_and(|(_, bytes)| !P::wrote(bytes)) {
-            let message = format!(
-                "group {name:?} of this data directory is replicated by another protocol than {}; \
-                 set `protocol` as it was, since a group keeps its protocol for as long as it has \
-                 data, or host the state under another name",
-                self.settings.group(name).get(&PROTOCOL).name()
-            );
-            return Err(Error::new(Code::Config, message));
-        }
-        let mut records = Vec::new();
-        for (token, bytes) in self.recovered.records.get(&group).into_iter().flatten() {
-            let record = P::Record::decode_all(bytes.clone());
-            records.push((*token, record.map_err(|error| damaged(error.to_string()))?));
-        }
-        let durable = records.last().map(|(token, _)| *token).unwrap_or_default();
-        let process = P::recover(config, self.time.now(), records);
-        let process = process.map_err(|error| damaged(error.to_string()))?;
-        self.recovered.records.remove(&group);
-        Ok((process, durable))
-    }
-
-    /// Starts a group's actors and wires them to the journal, the links, the clock and the peer
-    /// port.
-    fn seat<S: Replicated, P: Serving>(
-        &mut self,
-        (process, durable): (P, Token),
-        (name, group): (String, GroupId),
-        arbiter: Option<ArbiterHandle>,
-    ) -> Result<(Client<S>, Arc<Board>)> {
-        let first_attempt = Attempt(self.draw()? >> 2);
-        let seat = Arc::new(Seat::<P>::vacant());
-        let board = Arc::new(Board::new(self.time.clone()));
-        let label: Arc<str> = name.as_str().into();
-        let settings = self.settings.group(&name);
-        let timeout = settings.get(&ELECTION_TIMEOUT);
-        let own_thread = settings.get(&OWN_THREAD) && arbiter.is_none();
-        let arbiter = match own_thread {
-            true => Some(Arbiter::new().handle()),
-            false => arbiter,
-        };
-        let cut = process.snapshot();
-        let place = Place {
-            node: self.settings.id,
-            group,
-            name: Arc::clone(&label),
-            seat: Arc::clone(&seat) as Arc<dyn Proposer>,
-            links: self.links.clone(),
-            clock: self.time.clone(),
-            board: Arc::clone(&board),
-            first_attempt,
-            patience: Patience { retry_after: timeout, pause: timeout / 10 },
-            deadline: settings.get(&DEADLINE),
-            keeping: Keeping { archive: self.archive.clone(), workers: Arc::clone(&self.workers) },
-            heartbeat: settings.get(&HEARTBEAT),
-            is_apart: arbiter.is_some(),
-        };
-        let (keep, restoring) = (settings.get(&SNAPSHOT_KEEP), cut.is_some());
-        let replica = Replica::<S>::new(place, restoring);
-        let replica = match arbiter {
-            Some(arbiter) => Replica::start_in_arbiter(&arbiter, move |_| replica),
-            None => replica.start(),
-        };
-
-        self.records.register(group, Arc::clone(&seat) as _);
-        let outlets = GroupOutlets {
-            group,
-            records: self.records.clone(),
-            archive: self.archive.clone(),
-            links: self.links.clone(),
-            replica: replica.clone().recipient(),
-            board: Arc::clone(&board),
-            roster: self.roster.clone(),
-            last: None,
-        };
-        let labels = Labels { node: self.settings.id, group: label };
-        Post::take(
-            process,
-            Arc::clone(&seat),
-            self.time.clone(),
-            durable,
-            Box::new(outlets),
-            labels,
-        );
-
-        self.archive.do_send(Open {
-            group,
-            name: name.as_str().into(),
-            keep: usize::try_from(keep).unwrap_or(usize::MAX),
-            reports: Arc::clone(&seat) as _,
-            shown: Arc::clone(&board) as _,
-            cut,
-            back: Replica::returns(replica.clone()),
-        });
-        let inlet = GroupInlet {
-            seat: Arc::clone(&seat),
-            replica: replica.clone(),
-            board: Arc::clone(&board),
-        };
-        let inlet = Arc::new(inlet);
-        self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
-        self.presence.introduce(&*inlet);
-        self.clock.do_send(clock::Register(inlet));
-        let vacate = Box::new(move || seat.vacate());
-        self.hosted.push(SeatedGroup { id: group, name, vacate });
-        Ok((Client::from(replica), board))
     }
 }

@@ -8,7 +8,9 @@ mod ending;
 mod group;
 mod host;
 pub(crate) mod launch;
+mod parts;
 mod reception;
+mod seating;
 mod wiring;
 mod wish;
 

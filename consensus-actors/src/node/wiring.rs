@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use actix::Addr;
 use consensus_core::{
-    GroupId, Index, Input, NodeId, Read, Status, Submission, Ticket, Token,
+    GroupId, Index, Input, NodeId, Process, Read, Status, Submission, Ticket, Token,
     client::{Admin, Attempted, Response},
     codec::{Decode, DecodeError},
-    role::Seated,
     snapshot::{Order, Report},
 };
 use tokio::sync::oneshot;
@@ -21,41 +20,43 @@ use crate::{
     replica::{Decisions, Origin, Proposer, Replica, Requests, Responses, Tick},
     replicated::Replicated,
     role::{Decision, Hosted, Outlets, Serving},
-    seat::Seat,
+    seat::{Seat, Seating},
     transport::{Inlet, Item, Kind, Links, Roster, send_all},
 };
 
-impl<P: Serving> Proposer for Seat<P> {
+impl<C: Seating<Process: Serving>> Proposer for C {
     fn submit(&self, submissions: Vec<Submission>) {
         self.send(vec![Input::Submit(submissions)]);
     }
 
     fn admin(&self, requests: Vec<(Ticket, Admin)>) {
-        self.send(requests.into_iter().map(|(ticket, admin)| P::admin(ticket, admin)).collect());
+        self.send(
+            requests.into_iter().map(|(ticket, admin)| C::Process::admin(ticket, admin)).collect(),
+        );
     }
 
     fn resign(&self, ticket: Ticket) {
-        self.send(vec![P::resign(ticket)]);
+        self.send(vec![C::Process::resign(ticket)]);
     }
 
     fn read(&self, reads: Vec<Read>) {
-        self.send(vec![P::read(reads)]);
+        self.send(vec![C::Process::read(reads)]);
     }
 
     fn inspect(&self, answer: oneshot::Sender<Vec<(NodeId, Index)>>) {
-        Self::inspect(self, answer);
+        Seating::inspect(self, answer);
     }
 
     fn behind(&self, behind: bool) {
-        self.send(vec![P::behind(behind)]);
+        self.send(vec![C::Process::behind(behind)]);
     }
 
     fn take_snapshot(&self) {
-        self.send(vec![P::take_snapshot()]);
+        self.send(vec![C::Process::take_snapshot()]);
     }
 }
 
-impl<P: Serving> Reports for Seat<P> {
+impl<C: Seating<Process: Serving>> Reports for C {
     fn report(&self, report: Report) {
         self.send(vec![Input::Snapshot(report)]);
     }
@@ -77,40 +78,35 @@ impl<P: Hosted> Durability for Seat<P> {
     }
 }
 
-/// Where the effects of a group's role go.
-pub(super) struct GroupOutlets {
+/// Where the effects of a group's roles go, but for their records.
+#[derive(Clone)]
+pub(super) struct Ways {
     pub(super) group: GroupId,
-    pub(super) records: Records,
     pub(super) archive: Addr<Archive>,
     pub(super) links: Links,
     pub(super) replica: actix::Recipient<Decisions>,
+}
+
+impl Ways {
+    pub(super) fn decide(&self, decisions: Vec<Decision>) {
+        self.replica.do_send(Decisions(decisions));
+    }
+
+    pub(super) fn order(&self, order: Order) {
+        self.archive.do_send(Errand(self.group, order));
+    }
+}
+
+/// Where it is shown how a group stands.
+pub(super) struct Showcase {
+    pub(super) group: GroupId,
     pub(super) board: Arc<Board>,
     pub(super) roster: Roster,
     pub(super) last: Option<Status>,
 }
 
-impl<P: Hosted> Outlets<P> for GroupOutlets {
-    fn persist(&mut self, records: Vec<(Token, P::Record)>, awaited: bool) -> Option<Token> {
-        self.records.append(self.group, records, awaited)
-    }
-
-    fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
-        send_all(&self.links, messages);
-    }
-
-    fn decide(&mut self, decisions: Vec<Decision>) {
-        self.replica.do_send(Decisions(decisions));
-    }
-
-    fn order(&mut self, order: Order) {
-        self.archive.do_send(Errand(self.group, order));
-    }
-
-    fn compact(&mut self, before: Token) {
-        self.records.compact(self.group, before);
-    }
-
-    fn publish(&mut self, status: Status) {
+impl Showcase {
+    pub(super) fn publish(&mut self, status: Status) {
         if self.last.as_ref() == Some(&status) {
             return;
         }
@@ -122,20 +118,53 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 }
 
+/// Where all effects of a group's role go.
+pub(super) struct GroupOutlets {
+    pub(super) ways: Ways,
+    pub(super) records: Records,
+    pub(super) showcase: Showcase,
+}
+
+impl<P: Hosted> Outlets<P> for GroupOutlets {
+    fn persist(&mut self, records: Vec<(Token, P::Record)>, awaited: bool) -> Option<Token> {
+        self.records.append(self.ways.group, records, awaited)
+    }
+
+    fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
+        send_all(&self.ways.links, messages);
+    }
+
+    fn decide(&mut self, decisions: Vec<Decision>) {
+        self.ways.decide(decisions);
+    }
+
+    fn order(&mut self, order: Order) {
+        self.ways.order(order);
+    }
+
+    fn compact(&mut self, before: Token) {
+        self.records.compact(self.ways.group, before);
+    }
+
+    fn publish(&mut self, status: Status) {
+        self.showcase.publish(status);
+    }
+}
+
 /// How frames and ticks reach a group.
-pub(super) struct GroupInlet<P: Seated, S: Replicated> {
-    pub(super) seat: Arc<Seat<P>>,
+pub(super) struct GroupInlet<C, S: Replicated> {
+    pub(super) seat: Arc<C>,
     pub(super) replica: Addr<Replica<S>>,
     pub(super) board: Arc<Board>,
 }
 
-impl<P: Serving, S: Replicated> Inlet for GroupInlet<P, S> {
+impl<C: Seating<Process: Serving>, S: Replicated> Inlet for GroupInlet<C, S> {
     fn deliver(&self, from: NodeId, items: Vec<Item>) -> Result<(), DecodeError> {
         let (mut inputs, mut requests, mut responses) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             match item.kind {
                 Kind::Message => {
-                    let message = P::Message::decode_all(item.bytes)?;
+                    let message = <C::Process as Process>::Message::decode_all(item.bytes)?;
                     inputs.push(Input::Receive { from, message });
                 }
                 Kind::Request => requests.push(Attempted::decode_all(item.bytes)?),
@@ -156,13 +185,13 @@ impl<P: Serving, S: Replicated> Inlet for GroupInlet<P, S> {
     }
 
     fn reach(&self, peer: NodeId, present: bool) {
-        if let Some(input) = P::reach(peer, present) {
+        if let Some(input) = C::Process::reach(peer, present) {
             self.seat.send(vec![input]);
         }
     }
 }
 
-impl<P: Hosted, S: Replicated> Ticked for GroupInlet<P, S> {
+impl<C: Seating, S: Replicated> Ticked for GroupInlet<C, S> {
     fn tick(&self) {
         if !self.seat.is_at_rest() {
             self.seat.send(vec![Input::Tick]);

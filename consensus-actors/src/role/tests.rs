@@ -8,7 +8,7 @@ use consensus_core::{
 };
 
 use super::*;
-use crate::clock::MachineCalendar;
+use crate::{clock::MachineCalendar, seat::Seating};
 
 /// A protocol of two roles that pass the seat to each other and check the order of what they get.
 #[derive(Clone, Debug)]

@@ -87,7 +87,7 @@ impl Roles for Role {
         config.id()
     }
 
-    fn concerned(input: &Input<Self>) -> &'static [Seat] {
+    fn concerned<P: Process<Control = Self::Control>>(input: &Input<P>) -> &'static [Seat] {
         match input {
             Input::Tick => Self::SEATS,
             Input::Submit(_) => &[PROPOSER],

@@ -127,7 +127,7 @@ impl Roles for Role {
         config.id()
     }
 
-    fn concerned(input: &Input<Self>) -> &'static [Seat] {
+    fn concerned<P: Process<Control = Self::Control>>(input: &Input<P>) -> &'static [Seat] {
         match input {
             Input::Tick => <Self as Roles>::SEATS,
             Input::Submit(_) | Input::Control(_) => &[PROPOSER],

@@ -94,7 +94,7 @@ impl Roles for Puppet {
         id(1)
     }
 
-    fn concerned(input: &Input<Self>) -> &'static [Seat] {
+    fn concerned<P: Process<Control = Self::Control>>(input: &Input<P>) -> &'static [Seat] {
         if matches!(input, Input::Tick) { Self::SEATS } else { &[RIGHT] }
     }
 

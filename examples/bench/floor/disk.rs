@@ -55,7 +55,7 @@ pub(crate) fn rows(scene: &Scene<'_>) -> Result<Vec<Row>> {
 }
 
 fn row(mode: String, clients: usize) -> Row {
-    Row { protocol: PROTOCOL, mode, clients, ops_per_s: 0.0, p50_us: 0.0, p99_us: 0.0 }
+    Row { protocol: PROTOCOL.to_owned(), mode, clients, ops_per_s: 0.0, p50_us: 0.0, p99_us: 0.0 }
 }
 
 /// Has the processes write, and takes of each figure the one in the middle; operations are of all.

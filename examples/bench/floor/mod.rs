@@ -71,5 +71,5 @@ where
         let call = move |operation| ask(server.clone(), operation);
         (threads.asking(), Arc::clone(&load).client(number, call))
     });
-    Row { protocol: PROTOCOL, ..scene.row(mode, &load, &tally) }
+    Row { protocol: PROTOCOL.to_owned(), ..scene.row(mode, &load, &tally) }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Cluster {
     program: Program,
     /// The protocol of all groups.
     protocol: String,
+    /// Whether nodes have their roles elsewhere in each life.
+    wanders: bool,
     nodes: Vec<Node>,
     dir: TempDir,
     _place: Place,
@@ -63,6 +65,8 @@ struct Node {
     peer: SocketAddr,
     /// Whether it joins a cluster that others have founded.
     joins: bool,
+    /// How often it was started.
+    lives: u64,
     process: Option<Process>,
 }
 
@@ -79,7 +83,7 @@ pub(crate) struct Status {
 
 impl Node {
     fn new(joins: bool) -> Self {
-        Self { http: free_address(), peer: free_address(), joins, process: None }
+        Self { http: free_address(), peer: free_address(), joins, lives: 0, process: None }
     }
 }
 
@@ -109,6 +113,17 @@ impl Cluster {
         cluster
     }
 
+    /// Starts nodes of the counter under Multi-Paxos when no other test runs, whose roles have other
+    /// places in each of their lives, and waits until each is ready.
+    pub(crate) fn start_alone_wandering(nodes: u64) -> Self {
+        let place = Place::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner));
+        let mut cluster = Self::new(nodes, Program::Counter, place);
+        cluster.protocol = "multi_paxos".to_owned();
+        cluster.wanders = true;
+        cluster.start_all();
+        cluster
+    }
+
     /// Starts nodes of the counter under a protocol, and waits until each is ready.
     pub(crate) fn start_under(nodes: u64, protocol: &str) -> Self {
         let mut cluster = Self::prepare(nodes);
@@ -132,7 +147,7 @@ impl Cluster {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let nodes = (0..nodes).map(|_| Node::new(false)).collect();
         let protocol = env::var(PROTOCOL).unwrap_or_else(|_| "raft".to_owned());
-        Self { program, protocol, nodes, dir, _place: place }
+        Self { program, protocol, wanders: false, nodes, dir, _place: place }
     }
 
     /// Makes one more node, which does not run yet and is to join; returns its id.
@@ -210,7 +225,7 @@ impl Cluster {
 
     /// Returns the flags of a node that knows its peers from its data directory.
     pub(crate) fn flags_of_a_later_start(&self, id: u64) -> Vec<(&'static str, String)> {
-        vec![
+        let mut flags = vec![
             ("--id", id.to_string()),
             ("--http", self.http(id).to_string()),
             ("--data", self.data(id).display().to_string()),
@@ -218,7 +233,13 @@ impl Cluster {
             ("--protocol", self.protocol.clone()),
             ("--election-timeout", "300ms".to_owned()),
             ("--heartbeat", "60ms".to_owned()),
-        ]
+        ];
+        if self.wanders {
+            let places = ["apart", "acceptor", "together", "threads", "learner"];
+            let place = places[(id + self.node(id).lives) as usize % places.len()];
+            flags.push(("--placement", place.to_owned()));
+        }
+        flags
     }
 
     /// Returns the process of a node that runs.
@@ -271,6 +292,7 @@ impl Cluster {
     fn run(&mut self, id: u64, mut command: Command) {
         let logs = self.dir.path().join("logs");
         let process = Process::start(&mut command, &logs, &format!("node-{id}"));
+        self.node_mut(id).lives += 1;
         let former = self.node_mut(id).process.replace(process);
         assert!(former.is_none_or(|mut former| former.ended().is_some()), "node {id} ran already");
     }

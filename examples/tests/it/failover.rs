@@ -34,6 +34,13 @@ fn adds_survive_the_death_of_the_leader_under_multi_paxos() {
     adds_survive(Cluster::start_alone_under(3, "multi_paxos"), 1);
 }
 
+// Goal: the same holds wherever nodes have Multi-Paxos's roles, which may change from one start to
+// the next.
+#[test]
+fn adds_survive_the_death_of_the_leader_wherever_roles_are() {
+    adds_survive(Cluster::start_alone_wandering(3), 1);
+}
+
 // Goal: five nodes bear the death of two at a time.
 // Method: as above, with the leader and another node killed at once.
 #[test]

@@ -123,6 +123,9 @@ impl Acceptor {
 
     /// Adds what operators are told of this role.
     pub(super) fn tell(&self, status: &mut Status) {
+        if status.role.is_empty() {
+            status.role = "acceptor";
+        }
         status.last = status.last.max(self.votes.last());
     }
 

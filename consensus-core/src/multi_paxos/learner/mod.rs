@@ -124,6 +124,9 @@ impl Learner {
 
     /// Adds what operators are told of this role.
     pub(super) fn tell(&self, status: &mut Status) {
+        if status.role.is_empty() {
+            status.role = "learner";
+        }
         status.committed = status.committed.max(self.chosen);
         status.last = status.last.max(self.chosen);
         status.snapshot = self.snapshots.covered();
