@@ -226,9 +226,9 @@ impl<R: Roles> Ensemble<R> {
         let durable = self.numbering.on_durable(upto);
         // In the order of their records, as any host releases them; those that a later step adds
         // come behind.
-        let mut due: Vec<_> = self.held.extract_if(.., |(at, ..)| *at <= upto).collect();
-        due.sort_by_key(|(at, ..)| *at);
-        self.inner.extend(due.into_iter().map(|(_, seat, message)| (seat, message)));
+        self.held.sort_by_key(|(at, ..)| *at);
+        let due = self.held.partition_point(|(at, ..)| *at <= upto);
+        self.inner.extend(self.held.drain(..due).map(|(_, seat, message)| (seat, message)));
         for (seat, upto) in durable {
             self.feed(seat, now, Input::Persisted { upto }, out);
         }

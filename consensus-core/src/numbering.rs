@@ -78,12 +78,16 @@ impl<K: Copy + Ord> Numbering<K> {
     }
 
     /// Notes that all records up to `upto` are durable; returns up to where those of each line are,
-    /// of the lines for which that is news.
-    pub fn on_durable(&mut self, upto: Token) -> BTreeMap<K, Token> {
-        let mut durable = BTreeMap::new();
+    /// of the lines for which that is news, in their order.
+    pub fn on_durable(&mut self, upto: Token) -> Vec<(K, Token)> {
+        let mut durable: Vec<(K, Token)> = Vec::new();
         while let Some((_, key, token)) = self.pending.pop_front_if(|(at, ..)| *at <= upto) {
-            durable.insert(key, token);
+            match durable.iter_mut().find(|(other, _)| *other == key) {
+                Some((_, last)) => *last = token,
+                None => durable.push((key, token)),
+            }
         }
+        durable.sort_unstable_by_key(|(key, _)| *key);
         durable
     }
 

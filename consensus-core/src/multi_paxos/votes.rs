@@ -62,6 +62,9 @@ impl Run {
     }
 }
 
+/// How many runs at the end are looked at before all are searched.
+const NEAR: usize = 4;
+
 /// What was accepted last in each slot after `base`. Slots may be missing.
 #[derive(Clone, Debug, Default)]
 pub(in crate::multi_paxos) struct Votes {
@@ -89,11 +92,12 @@ impl Votes {
 
     /// Returns where the first run is that ends at `slot` or later.
     fn position(&self, slot: Index) -> usize {
-        // Most of what is asked for is at the end.
-        if self.runs.back().is_none_or(|last| last.last() < slot) {
-            return self.runs.len();
+        // Most of what is asked for is at the end, and the runs may be a hundred thousand.
+        let near = self.runs.iter().rev().take(NEAR).position(|run| run.last() < slot);
+        match near {
+            Some(behind) => self.runs.len() - behind,
+            None => self.runs.partition_point(|run| run.last() < slot),
         }
-        self.runs.partition_point(|run| run.last() < slot)
     }
 
     /// Tells whether these very slots were accepted in this ballot, all of them.
