@@ -28,10 +28,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     config: Config,
-    promised: Option<Ballot>,
+    /// The first ballot until it promises itself to another.
+    promised: Ballot,
     voted: Option<Proposal>,
     /// The ballot in whose fast round it may vote for what it is asked first. One that forgets it is
-    /// silent until it is told again.
+    /// silent until it is told again, but for the first ballot, of which nobody need be told.
     open: Option<Ballot>,
     /// The first value that it was asked to vote for since it has voted, and could not.
     proposed: Option<Bytes>,
@@ -55,7 +56,7 @@ impl Acceptor {
     }
 
     /// Returns the ballot before which it takes part in none.
-    pub fn promised(&self) -> Option<Ballot> {
+    pub fn promised(&self) -> Ballot {
         self.promised
     }
 
@@ -79,17 +80,17 @@ impl Acceptor {
     fn replay(&mut self, token: Token, record: Record) -> Result<(), RecoverError> {
         match record {
             Record::Promised(ballot) => {
-                if Some(ballot) <= self.promised {
+                if ballot <= self.promised {
                     return contradiction(token, "an acceptor promised less than before");
                 }
                 if !self.config.has_bug(Mutant::PromiseNotBroughtBack) {
-                    self.promised = Some(ballot);
+                    self.promised = ballot;
                 }
                 self.footing.promised = token;
             }
             Record::Voted(proposal) => {
                 let last = self.voted.as_ref().map(|voted| voted.round);
-                if Some(proposal.round.ballot) < self.promised || Some(proposal.round) <= last {
+                if proposal.round.ballot < self.promised || Some(proposal.round) <= last {
                     return contradiction(token, "an acceptor voted in an earlier round");
                 }
                 self.take(token, proposal);
@@ -113,8 +114,8 @@ impl Acceptor {
         }
 
         // A ballot that comes again is answered again: the answer may be lost.
-        if self.promised != Some(ballot) {
-            self.promised = Some(ballot);
+        if self.promised != ballot {
+            self.promised = ballot;
             self.close(ballot);
             self.footing.promised = self.persist(Record::Promised(ballot), out);
         }
@@ -156,7 +157,7 @@ impl Acceptor {
             return self.vote(Proposal { round: Round::fast(ballot), value }, out);
         }
         let voted = self.voted.as_ref().map(|voted| voted.round);
-        if voted.is_some() && voted.map(|round| round.ballot) == self.promised {
+        if voted.is_some_and(|round| round.ballot == self.promised) {
             if let Some(round) = voted.filter(|it| it.is_fast())
                 && self.config.has_bug(Mutant::VotesAgain)
             {
@@ -203,7 +204,7 @@ impl Acceptor {
 
     /// Takes a vote: whoever has voted takes part in no earlier ballot either.
     fn take(&mut self, token: Token, proposal: Proposal) {
-        self.promised = Some(proposal.round.ballot);
+        self.promised = proposal.round.ballot;
         self.voted = Some(proposal);
         (self.open, self.proposed) = (None, None);
         (self.footing.promised, self.footing.voted) = (token, Some(token));
@@ -223,12 +224,12 @@ impl Acceptor {
 
     /// Tells whether it has promised itself to a later ballot than this.
     fn is_behind(&self, ballot: Ballot) -> bool {
-        self.promised.is_some_and(|promised| ballot < promised)
+        ballot < self.promised
     }
 
     /// Says that it takes no part, which rests on nothing: who hears it begins anew.
     fn refuse(&self, from: NodeId, ballot: Ballot, out: &mut Effects<Self>) {
-        let Some(promised) = self.promised else { return };
+        let promised = self.promised;
         let (to, message) = (self.config.proposer(from), Message::Nack { ballot, promised });
         out.push(Effect::Send { to, message, after: None });
     }
@@ -242,7 +243,7 @@ impl Acceptor {
 
     /// Says what rests on all that it has written: a crash must not take it back.
     fn answer(&self, to: Address, message: Message, hasty: bool, out: &mut Effects<Self>) {
-        let after = Some(self.footing.written).filter(|_| !hasty);
+        let after = Some(self.footing.written).filter(|it| *it > Token::default() && !hasty);
         out.push(Effect::Send { to, message, after });
     }
 }
@@ -258,9 +259,10 @@ impl Process for Acceptor {
         _: Time,
         records: impl IntoIterator<Item = (Token, Record)>,
     ) -> Result<Self, RecoverError> {
+        let first = config.first();
         let mut acceptor = Self {
             config,
-            promised: None,
+            promised: first,
             voted: None,
             open: None,
             proposed: None,
@@ -268,6 +270,11 @@ impl Process for Acceptor {
         };
         for (token, record) in records {
             acceptor.replay(token, record)?;
+        }
+        // The first fast round is open to who has done nothing else since (3.1).
+        let is_first = acceptor.promised == first && acceptor.voted.is_none();
+        if is_first || acceptor.config.has_bug(Mutant::FirstRoundReopened) {
+            acceptor.open = Some(first);
         }
         Ok(acceptor)
     }

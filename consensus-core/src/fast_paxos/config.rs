@@ -8,9 +8,12 @@ use super::{
 use crate::{
     members::{Members, NodeId},
     mutants::Bugs,
-    paxos::{self, Pause},
+    paxos::{self, Ballot, Pause},
     process::{Address, GroupId, Seat},
 };
+
+/// The round of the first ballot. No coordinator begins another ballot of it.
+pub(super) const FIRST: paxos::Round = paxos::Round(1);
 
 /// The configuration of one node's roles, the same for all three. One that exists is valid.
 ///
@@ -87,10 +90,11 @@ impl Config {
         self.classic.is_member(node)
     }
 
-    /// Tells whether the coordinator of this node opens the first fast round, before anybody asks
-    /// for a value: of the acceptors that of the lowest does.
-    pub(super) fn is_opener(&self) -> bool {
-        self.acceptors().voters().min() == Some(self.id())
+    /// Returns the ballot whose fast round is open from the start, which everybody knows: that of
+    /// the lowest acceptor's node, before all others.
+    pub fn first(&self) -> Ballot {
+        let node = self.acceptors().voters().min().expect("there is an acceptor");
+        Ballot { round: FIRST, node }
     }
 
     /// Tells whether this known bug was put back.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::{
     choice::Choice,
+    config::Config,
     message::Message,
     mutant::Mutant,
     proposer::Proposer,
@@ -20,8 +21,8 @@ use super::{
 use crate::{
     log::Index,
     members::NodeId,
-    paxos::Ballot,
-    process::{Address, Effect, Effects, Ticket},
+    paxos::{self, Ballot},
+    process::{Address, Effect, Effects, Ticket, Token},
     time::Time,
 };
 
@@ -61,6 +62,14 @@ pub(super) struct Open {
 }
 
 impl Phase {
+    /// Returns the phase in which the coordinator of the first ballot begins: nobody can have voted
+    /// before, so that there is no phase 1 (3.1).
+    pub(super) fn first(config: &Config) -> Option<Self> {
+        let ballot = config.first();
+        let open = Open { ballot, votes: BTreeMap::new(), until: None };
+        (ballot.node == config.id()).then_some(Self::Open(open))
+    }
+
     pub(super) fn told(&self) -> (&'static str, Option<Ballot>) {
         match self {
             Self::Idle => ("idle", None),
@@ -113,8 +122,7 @@ impl Proposer {
     /// included.
     pub(super) fn prepare(&mut self, now: Time, out: &mut Effects<Self>) {
         self.round = self.round.next();
-        self.written = self.written.next();
-        out.push(Effect::Persist { token: self.written, record: Record::Round(self.round) });
+        self.record(self.round, out);
         let preparing = Preparing {
             ballot: Ballot { round: self.round, node: self.config.id() },
             promised: BTreeMap::new(),
@@ -126,6 +134,12 @@ impl Proposer {
         if self.config.has_bug(Mutant::PhaseOneSkipped) {
             self.decide(now, out);
         }
+    }
+
+    /// Has it written down that this life uses the ballots of a round, and no other will.
+    fn record(&mut self, round: paxos::Round, out: &mut Effects<Self>) {
+        self.written = self.written.next();
+        out.push(Effect::Persist { token: self.written, record: Record::Round(round) });
     }
 
     /// Sends what the present phase asks to all acceptors that have not answered.
@@ -143,12 +157,14 @@ impl Proposer {
             Phase::Idle | Phase::Resting { .. } | Phase::Done => return,
         };
         let hasty = self.config.has_bug(Mutant::RoundNotDurable);
+        // To open the first ballot rests on nothing.
+        let after = Some(self.written).filter(|it| *it > Token::default() && !hasty);
         for acceptor in self.config.acceptors().voters().filter(|it| !answered.contains(it)) {
             out.push(Effect::Send {
                 to: self.config.acceptor(acceptor),
                 message: message.clone(),
                 // Nobody hears of a ballot that a crash could make this coordinator use again.
-                after: Some(self.written).filter(|_| !hasty),
+                after,
             });
         }
     }
@@ -226,6 +242,11 @@ impl Proposer {
     }
 
     fn accept(&mut self, now: Time, ballot: Ballot, value: Bytes, out: &mut Effects<Self>) {
+        // That another life has proposed in the first ballot nothing else would tell.
+        let is_first = ballot == self.config.first();
+        if is_first && !self.config.has_bug(Mutant::FirstBallotNotRecorded) {
+            self.record(ballot.round, out);
+        }
         let proposal = Proposal { round: Round::classic(ballot), value };
         let resend_at = now + self.config.retry();
         self.phase = Phase::Accepting { proposal, voted: BTreeSet::new(), resend_at };

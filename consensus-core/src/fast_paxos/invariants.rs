@@ -125,7 +125,7 @@ pub struct Observer {
     /// Reads, and whether a value was chosen when they were asked.
     reads: BTreeMap<(NodeId, Ticket), bool>,
     /// What acceptors that run have promised, and the rounds that they have voted in.
-    seen: BTreeMap<NodeId, (Option<Ballot>, Option<Round>)>,
+    seen: BTreeMap<NodeId, (Ballot, Option<Round>)>,
 }
 
 impl Observer {
@@ -137,13 +137,19 @@ impl Observer {
         let node = role.config().id();
         self.acceptors = role.config().acceptors().clone();
         self.quorums = Some(role.config().quorums());
+        let first = role.config().first();
+        self.issued.entry(Round::fast(first)).or_insert(None);
         let mirror = self.mirrors.entry((node, role.seat())).or_default();
         mirror.crash();
         let found = match role {
-            Role::Proposer(proposer) => proposer.round() == mirror.round,
+            Role::Proposer(proposer) => {
+                let is_new = mirror.round == paxos::Round::default();
+                is_new || proposer.round() == mirror.round
+            }
             Role::Acceptor(acceptor) => {
                 self.seen.remove(&node);
-                acceptor.promised() == mirror.promised && acceptor.voted() == mirror.voted.as_ref()
+                let promised = mirror.promised.unwrap_or(first);
+                acceptor.promised() == promised && acceptor.voted() == mirror.voted.as_ref()
             }
             Role::Learner(learner) => learner.chosen() == mirror.chosen.as_ref(),
         };
@@ -298,10 +304,10 @@ impl Observer {
         let voted = acceptor.voted().map(|voted| voted.round);
         let now = (acceptor.promised(), voted);
         let broken = |what| Err(Violation::Order { node, what });
-        if voted.map(|round| round.ballot) > now.0 {
+        if voted.is_some_and(|round| round.ballot > now.0) {
             return broken("what it has voted in it does not count as promised");
         }
-        let before = self.seen.insert(node, now).unwrap_or_default();
+        let before = self.seen.insert(node, now).unwrap_or(now);
         if now.0 < before.0 {
             return broken("it has promised more before");
         }
@@ -363,6 +369,10 @@ impl Observer {
     ) -> Result<(), Violation> {
         if round.ballot.node != node {
             return Err(Violation::Promise { node, what: "uses the ballot of another" });
+        }
+        let durable = self.mirror(node, PROPOSER).map(|mirror| mirror.round);
+        if value.is_some() && durable < Some(round.ballot.round) {
+            return Err(Violation::Promise { node, what: "uses a round that its disk lacks" });
         }
         if value.is_some_and(|value| !self.asked.contains(value)) {
             return Err(Violation::Validity { round });

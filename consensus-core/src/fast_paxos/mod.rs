@@ -19,7 +19,13 @@
 //!      | 2b  <--------------------------- Accepted (b classic, v) -----------> | enough: chosen
 //! ```
 //!
-//! The upper part is over before anybody proposes, so a caller's value takes two message delays.
+//! The upper part is over before anybody proposes, so a caller's value takes two message delays. In the
+//! first ballot there is none: its fast round is open from the start, by convention, and everybody
+//! knows whose it is ([`Config::first`]). That is safe. Phase 1 finds out what may have been chosen in
+//! earlier rounds, and keeps acceptors out of them; there are no earlier rounds, since every acceptor
+//! starts out as one that has promised itself to the first ballot. And an acceptor votes in the
+//! first fast round for the first value that it hears of, once, as in any other: one that starts again
+//! finds its vote on its disk, or has told nobody of it.
 //!
 //! A round is fast or classic, and everybody knows which ([`Round`]). Each ballot has one of either
 //! kind. When the first phase of a ballot is over, its coordinator goes on by what a quorum tells
@@ -29,12 +35,12 @@
 //! caller's value, or else one of theirs.
 //!
 //! What is here: proposers, acceptors and learners as three processes, and the coordinator of a node
-//! in the seat of its proposer; fast rounds that are opened in advance; collisions that are noticed
+//! in the seat of its proposer; fast rounds that are open in advance; collisions that are noticed
 //! as soon as they are certain, or after a time, and coordinated recovery; classic rounds where fast
 //! ones do not get anywhere; quorums by number; linearizable reads; restart. Who coordinates: the
-//! node that is lowest of the acceptors opens the first round when it starts. Any other begins a
-//! ballot when a value of its own callers, a read, or its learner waits in vain, and whoever is
-//! refused rests for a random time that grows.
+//! first ballot is that of the node that is lowest of the acceptors. Any node begins another one when
+//! a value of its own callers, a read, or its learner waits in vain, and whoever is refused rests for
+//! a random time that grows.
 //!
 //! Callers are answered as by Basic Paxos: with what is chosen, their own value or another's, by
 //! [`Effect::ReadReady`](crate::Effect::ReadReady) at index [`CHOSEN`], once the learner of the node
@@ -51,7 +57,8 @@
 //! * An acceptor keeps the first value that it cannot vote for so far; the paper's keeps all
 //!   messages.
 //! * A coordinator keeps no record of what it has proposed (3.2 asks for its value to be the same
-//!   when it is sent again): one that starts again begins another ballot.
+//!   when it is sent again): one that starts again begins another ballot. So that of the first one,
+//!   which nobody began, writes down that it goes on in its classic round before it does.
 //! * Recovery is coordinated (3.2); acceptors do not recover by themselves.
 //! * Acceptors tell all learners and the round's coordinator, and coordinators tell learners what is
 //!   chosen, too. A learner keeps of each acceptor its last vote only, so that its memory is

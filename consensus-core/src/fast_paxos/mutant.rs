@@ -15,6 +15,18 @@ crate::mutants::mutants! {
     RoundForgottenOnRestart = "fast-round-forgotten-on-restart", "round_after_restart.txt",
         "a coordinator that starts again begins no round again (FPX-P06)";
 
+    // The first ballot (3.1).
+
+    /// Coordinators count ballots from zero, and one of them begins the first, which is open.
+    FirstBallotPrepared = "fast-first-ballot-prepared", "first_ballot.txt",
+        "the first ballot is open from the start, and nobody begins it (FPX-P09; 3.1)";
+    /// A coordinator that starts again knows nothing of what it has proposed in the first ballot.
+    FirstBallotNotRecorded = "fast-first-ballot-not-recorded", "first_ballot_once.txt",
+        "a coordinator proposes once in the first ballot, restarts included (FPX-P09; 3.2)";
+    /// The first fast round is open to an acceptor that starts again, whatever it has promised.
+    FirstRoundReopened = "fast-first-round-reopened", "first_round_once.txt",
+        "the first fast round is open to acceptors that have promised nothing since (FPX-P09; 3.1)";
+
     // Phase 1 (2.2).
 
     /// A coordinator begins the second phase of a ballot without the first.

@@ -9,8 +9,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    CHOSEN, Control, PROPOSER, config::Config, coordinator::Phase, message::Message,
-    mutant::Mutant, record::Record,
+    CHOSEN, Control, PROPOSER,
+    config::{Config, FIRST},
+    coordinator::Phase,
+    message::Message,
+    mutant::Mutant,
+    record::Record,
 };
 use crate::{
     error::{RecoverError, SubmitError},
@@ -28,7 +32,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Proposer {
     pub(super) config: Config,
-    /// The highest round of a ballot that the coordinator has used or heard of.
+    /// The highest round of a ballot that the coordinator has used or heard of; of the first one
+    /// everybody has.
     pub(super) round: Round,
     /// The youngest record, and the one before which all was given up.
     pub(super) written: Token,
@@ -176,9 +181,6 @@ impl Proposer {
     }
 
     fn on_tick(&mut self, now: Time, out: &mut Effects<Self>) {
-        if matches!(self.phase, Phase::Idle) && self.round == Round(0) && self.config.is_opener() {
-            self.prepare(now, out);
-        }
         self.propose_again(now, out);
         self.coordinate(now, out);
         self.pursue(now, out);
@@ -248,13 +250,19 @@ impl Process for Proposer {
         if config.has_bug(Mutant::RoundForgottenOnRestart) {
             round = Round::default();
         }
+        // What it has proposed in the first ballot, if anything, it does not know in another life.
+        let is_new = round == Round::default() && !config.has_bug(Mutant::FirstBallotPrepared);
+        let phase = Phase::first(&config).filter(|_| is_new).unwrap_or(Phase::Idle);
+        if !config.has_bug(Mutant::FirstBallotPrepared) {
+            round = round.max(FIRST);
+        }
         Ok(Self {
             pause: config.pause(PROPOSER),
             config,
             round,
             written,
             kept: Token::default(),
-            phase: Phase::Idle,
+            phase,
             value: None,
             tries: 0,
             propose_at: now,

@@ -1,8 +1,7 @@
 //! Fast Paxos: four acceptors, of whom three promise, two vote in a classic round and three in a
 //! fast one, which are the fewest that will do; two values that collide; and two coordinators.
 //!
-//! The first has opened the fast round of its ballot, and every acceptor knows so: that is where the
-//! search begins. It notices collisions, goes on in its classic round, and may give the fast round
+//! The first coordinates the fast round that is open from the start. It notices collisions, goes on in its classic round, and may give the fast round
 //! up, once, when its timer runs out. The second begins a ballot at any time, as for a read, opens
 //! the fast round of that if it finds nothing, and recovers from a collision there, too.
 
@@ -17,7 +16,7 @@ use consensus_core::{
     paxos,
 };
 
-use crate::search::{Found, Letter, Part, Party, Scene, Search};
+use crate::search::{Found, Part, Party, Scene, Search};
 
 const ACCEPTORS: u64 = 4;
 const PREPARE: usize = 3;
@@ -95,30 +94,17 @@ impl Bug {
     }
 }
 
-/// Delivers letters, and what comes of them, until nothing is on its way.
-fn settle(parts: &mut [Part<Role>], mut letters: Vec<Letter<Role>>) {
-    while let Some(letter) = letters.pop() {
-        let to = letter.to();
-        if let Some(part) = parts.iter_mut().find(|part| (part.node, part.seat) == to) {
-            letters.extend(part.step(letter.received()));
-        }
-    }
-}
-
-/// Two proposers want a value each, in an open fast round; `takes_over` says whether the second
+/// Two proposers want a value each, in the first fast round; `takes_over` says whether the second
 /// coordinator begins a ballot.
 fn explore(takes_over: bool, bug: Bug) -> Found {
-    let mut parts = vec![part(1, PROPOSER, 2, bug)];
-    parts.extend((1..=ACCEPTORS).map(|node| part(node, ACCEPTOR, 0, bug)));
-    let opening = parts[0].tick();
-    settle(&mut parts, opening);
-    let (mut first, mut second) = (parts.remove(0), part(2, PROPOSER, 0, bug));
+    let (mut first, mut second) = (part(1, PROPOSER, 1, bug), part(2, PROPOSER, 0, bug));
+    let acceptors = (1..=ACCEPTORS).map(|node| part(node, ACCEPTOR, 0, bug)).collect();
     let mut letters = first.submit(b"x");
     letters.extend(second.submit(b"y"));
     if takes_over {
         letters.extend(second.step(Input::Control(Control::Read(vec![Ticket(2)]))));
     }
-    Search::explore(Scene { proposers: vec![first, second], acceptors: parts, letters })
+    Search::explore(Scene { proposers: vec![first, second], acceptors, letters })
 }
 
 // Goal: whatever the order in which the messages of two fast rounds and two classic ones arrive (in

@@ -90,7 +90,7 @@ fn fast_quorums_that_do_not_meet_are_refused() {
 // Goal: records that cannot follow each other, or are another role's, are refused, not believed.
 #[test]
 fn contradicting_records_are_refused() {
-    let (early, late) = (ballot(1, 1), ballot(2, 1));
+    let (early, late) = (ballot(2, 1), ballot(3, 1));
     let (fast, classic) = (Round::fast(early), Round::classic(early));
     let all = [
         Record::Round(paxos::Round(1)),
@@ -114,6 +114,7 @@ fn contradicting_records_are_refused() {
     for (seat, records) in [
         (PROPOSER, [round(2), round(2)]),
         (ACCEPTOR, [Record::Promised(late), Record::Promised(early)]),
+        (ACCEPTOR, [Record::Promised(early), voted(Round::fast(ballot(1, 1)), b"x")]),
         (ACCEPTOR, [Record::Promised(late), voted(classic, b"x")]),
         (ACCEPTOR, [voted(fast, b"x"), voted(fast, b"y")]),
         (ACCEPTOR, [voted(classic, b"x"), voted(fast, b"y")]),

@@ -44,11 +44,6 @@ impl<P: Tested> Delays<P> {
         !busy.is_empty()
     }
 
-    fn settle(&mut self) {
-        self.persist();
-        while self.deliver() {}
-    }
-
     /// Returns after how many delays the first learner knows, and the last one.
     fn until_learned(&mut self) -> (u32, u32) {
         self.persist();
@@ -67,21 +62,14 @@ impl<P: Tested> Delays<P> {
     }
 }
 
-fn open() -> Delays<fast_paxos::Role> {
-    let mut delays = Delays::new();
-    delays.0.tick(id(1), std::time::Duration::from_millis(1));
-    delays.settle();
-    delays
-}
-
-// Goal: where a fast round is open all learners know after two delays, from a caller of any node:
+// Goal: the first fast round is open from the start, so all learners know after two delays, from a caller of any node:
 // the value goes to acceptors, and their votes go to learners. Basic Paxos, whose proposer has asked
 // for no promises before, takes four: Prepare, Promise, Accept and Accepted (3.1).
 // Method: a caller of each node in turn, with a cluster of its own.
 #[test]
 fn fast_decision_takes_two_delays() {
     for node in (1..=ACCEPTORS).map(id) {
-        let mut fast = open();
+        let mut fast = Delays::<fast_paxos::Role>::new();
         fast.0.propose(node, "x");
         assert_eq!(fast.until_learned(), (2, 2), "{node}");
         let mut basic = Delays::<paxos::Role>::new();
@@ -94,7 +82,7 @@ fn fast_decision_takes_two_delays() {
 // ballot (3.2). Method: half of the acceptors hear one proposer first, and half the other.
 #[test]
 fn recovery_from_a_collision_takes_two_more_delays() {
-    let mut fast = open();
+    let mut fast = Delays::<fast_paxos::Role>::new();
     let cut: BTreeSet<(u64, u64)> = BTreeSet::from([(2, 4), (2, 5), (3, 1), (3, 2), (3, 3)]);
     for (from, to) in cut {
         fast.0.links_mut().cut(id(from), id(to));

@@ -164,7 +164,7 @@ fn roles_bear_whatever_comes() {
         let mut rng = ChaCha8Rng::seed_from_u64(round << 2 | u64::from(seat.0));
         let (mut role, mut now) = (role(seat), Time::ZERO);
         let (mut records, mut written) = (Vec::new(), Token::default());
-        let mut said = (None, None);
+        let mut said: Option<(Ballot, Option<Round>)> = None;
         for _ in 0..STEPS {
             now = now + std::time::Duration::from_millis(rng.next_u64() % 300);
             let mut out = Effects::default();
@@ -180,9 +180,9 @@ fn roles_bear_whatever_comes() {
             if let Role::Acceptor(acceptor) = &role {
                 let voted = acceptor.voted().map(|voted| voted.round);
                 let next = (acceptor.promised(), voted);
-                assert!(next.0 >= voted.map(|round| round.ballot));
-                assert!(next.0 >= said.0 && next.1 >= said.1);
-                said = next;
+                assert!(voted.is_none_or(|voted| next.0 >= voted.ballot));
+                assert!(said.is_none_or(|said| next.0 >= said.0 && next.1 >= said.1));
+                said = Some(next);
             }
         }
         let config = (role.config().clone(), seat);
@@ -224,6 +224,7 @@ fn nobody_speaks_for_another_coordinator() {
     let (ballot, value) = (ballot_of(1, 2), Bytes::from_static(b"x"));
     let fast = Proposal { round: Round::fast(ballot), value: value.clone() };
     assert!(receive(&mut role, id(2), Message::Accept { proposal: fast }).is_empty());
+    receive(&mut role, id(2), Message::Prepare { ballot });
     receive(&mut role, id(1), Message::Propose { value: value.clone() });
     let proposal = Proposal { round: Round::classic(ballot), value };
     let forged =

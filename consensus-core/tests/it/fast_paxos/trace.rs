@@ -10,7 +10,7 @@ use crate::{
     bug,
     paxos::{
         cluster::{Options, Tested},
-        trace::{ballot, value},
+        trace::value,
     },
 };
 
@@ -76,7 +76,7 @@ impl Tested for Role {
             }
             Self::Acceptor(acceptor) => {
                 let open = acceptor.open().map_or_else(String::new, |it| format!(" open={it}"));
-                let promised = ballot(acceptor.promised());
+                let promised = acceptor.promised();
                 format!("promised={promised} voted={}{open}", voted(acceptor.voted()))
             }
             Self::Learner(learner) => format!("chosen={}", voted(learner.chosen())),
