@@ -10,9 +10,12 @@ use super::{
     message::Message, proposer::Proposer, record::Record,
 };
 use crate::{
+    decisions::Decides,
+    ensemble::Roles,
     error::RecoverError,
-    paxos::step,
-    process::{Effects, Input, Process, Seat, Token},
+    members::NodeId,
+    paxos::{concerned, step},
+    process::{Effects, Input, Process, Seat, Status, Ticket, Token},
     time::Time,
 };
 
@@ -101,5 +104,32 @@ impl Process for Role {
             Self::Acceptor(acceptor) => step(acceptor, now, input, out),
             Self::Learner(learner) => step(learner, now, input, out),
         }
+    }
+}
+
+impl Roles for Role {
+    type Common = Config;
+
+    const SEATS: &'static [Seat] = &Self::SEATS;
+
+    fn configured(config: &Config, seat: Seat) -> (Config, Seat) {
+        (config.clone(), seat)
+    }
+
+    fn node(config: &Config) -> NodeId {
+        config.id()
+    }
+
+    fn concerned<P: Process<Control = Self::Control>>(input: &Input<P>) -> &'static [Seat] {
+        concerned(input)
+    }
+
+    /// A decision is no log: there is nothing to tell.
+    fn tell(&self, _: &mut Status) {}
+}
+
+impl Decides for Role {
+    fn read(ticket: Ticket) -> Input<Self> {
+        Input::Control(Control::Read(vec![ticket]))
     }
 }

@@ -78,7 +78,7 @@ pub use rules::ConfigError;
 // What other protocols of its kind share.
 pub(crate) use pause::Pause;
 pub(crate) use record::contradiction;
-pub(crate) use role::step;
+pub(crate) use role::{concerned, step};
 
 use crate::{log::Index, process::Seat};
 

@@ -128,13 +128,7 @@ impl Roles for Role {
     }
 
     fn concerned<P: Process<Control = Self::Control>>(input: &Input<P>) -> &'static [Seat] {
-        match input {
-            Input::Tick => <Self as Roles>::SEATS,
-            Input::Submit(_) | Input::Control(_) => &[PROPOSER],
-            // Messages are addressed, each role is told of its own records, and there are no
-            // snapshots.
-            Input::Receive { .. } | Input::Persisted { .. } | Input::Snapshot(_) => &[],
-        }
+        concerned(input)
     }
 
     /// A decision is no log: there is nothing to tell.
@@ -144,6 +138,16 @@ impl Roles for Role {
 impl Decides for Role {
     fn read(ticket: Ticket) -> Input<Self> {
         Input::Control(Control::Read(vec![ticket]))
+    }
+}
+
+/// Returns the seats that an input of the host is for, where proposers are asked.
+pub(crate) fn concerned<R: Process>(input: &Input<R>) -> &'static [Seat] {
+    match input {
+        Input::Tick => &[PROPOSER, ACCEPTOR, LEARNER],
+        Input::Submit(_) | Input::Control(_) => &[PROPOSER],
+        // Messages are addressed, each role is told of its own records, and there are no snapshots.
+        Input::Receive { .. } | Input::Persisted { .. } | Input::Snapshot(_) => &[],
     }
 }
 

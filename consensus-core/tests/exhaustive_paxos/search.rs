@@ -64,18 +64,6 @@ pub(crate) struct Letter<P: Process> {
     message: P::Message,
 }
 
-impl<P: Process> Letter<P> {
-    /// Returns whom it is for.
-    pub(crate) fn to(&self) -> (NodeId, Seat) {
-        (self.to.node, self.to.seat)
-    }
-
-    /// Makes it what it is to who receives it.
-    pub(crate) fn received(self) -> Input<P> {
-        Input::Receive { from: self.from, message: self.message }
-    }
-}
-
 impl<P: Party> PartialEq for Letter<P> {
     fn eq(&self, other: &Self) -> bool {
         (self.from, self.to) == (other.from, other.to) && self.message == other.message

@@ -1,51 +1,110 @@
-//! Decisions by name: several roles of several instances in one process.
+//! Decisions by name: several roles of several instances in one process, by either protocol.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use consensus_core::{
     Effect, Effects, GroupId, Input, Members, NodeId, Process, Rng, Submission, Ticket, Time,
     Token,
     codec::{Decode, Encode},
-    decisions::{Control, Decisions, NAME_BYTES_MAX, Named, is_name},
-    paxos::{Config, Role},
+    decisions::{Control, Decides, Decisions, NAME_BYTES_MAX, Named, is_name},
+    ensemble::Roles,
+    fast_paxos, paxos,
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
-type Paxos = Decisions<Role>;
-type Message = <Paxos as Process>::Message;
+type Message<R> = <Decisions<R> as Process>::Message;
+
+/// A protocol that makes decisions.
+trait Deciding: Decides<Message: Encode + Decode> {
+    fn common(id: NodeId, members: Members) -> <Self as Roles>::Common;
+}
+
+impl Deciding for paxos::Role {
+    fn common(id: NodeId, members: Members) -> paxos::Config {
+        let config = paxos::Config::builder(id, GroupId(9), members).seed(id.number());
+        config.build().expect("the values fit")
+    }
+}
+
+impl Deciding for fast_paxos::Role {
+    fn common(id: NodeId, members: Members) -> fast_paxos::Config {
+        let config = fast_paxos::Config::builder(id, GroupId(9), members).seed(id.number());
+        config.build().expect("the values fit")
+    }
+}
+
+/// Tests that hold under both.
+macro_rules! under_both {
+    ($($test:ident),+ $(,)?) => {
+        mod by_paxos {
+            $(#[test]
+            fn $test() {
+                super::$test::<consensus_core::paxos::Role>();
+            })+
+        }
+
+        mod by_fast_paxos {
+            $(#[test]
+            fn $test() {
+                super::$test::<consensus_core::fast_paxos::Role>();
+            })+
+        }
+    };
+}
+
+under_both! {
+    each_name_has_one_value_for_good,
+    what_nobody_decided_is_open,
+    what_is_decided_is_at_rest,
+    old_records_can_be_given_up,
+    minority_down_is_not_waited_for,
+}
 
 fn node(number: u64) -> NodeId {
     NodeId::new(number).expect("tests use positive ids")
 }
 
 /// A node, and what is on its disk.
-struct Host {
-    process: Paxos,
+struct Host<R: Deciding> {
+    process: Decisions<R>,
     /// Encoded, as a journal has them, with their tokens; those from `durable` on may be lost.
     records: Vec<(Token, Bytes)>,
     durable: usize,
-    held: Vec<(Token, NodeId, Message)>,
+    held: Vec<(Token, NodeId, Message<R>)>,
     compacted: Token,
 }
 
 /// Nodes whose messages arrive in any order, or never.
-struct Cluster {
+struct Cluster<R: Deciding> {
     random: ChaCha8Rng,
     now: Time,
-    hosts: BTreeMap<NodeId, Host>,
-    network: Vec<(NodeId, NodeId, Message)>,
+    members: Members,
+    hosts: BTreeMap<NodeId, Host<R>>,
+    /// Those that do nothing, and are told nothing.
+    down: BTreeSet<NodeId>,
+    network: Vec<(NodeId, NodeId, Message<R>)>,
     answers: BTreeMap<Ticket, Option<Bytes>>,
     tickets: u64,
 }
 
-impl Cluster {
+impl<R: Deciding> Cluster<R> {
     fn new(seed: u64) -> Self {
+        Self::of(3, seed)
+    }
+
+    fn of(nodes: u64, seed: u64) -> Self {
         let (now, hosts) = (Time::ZERO, BTreeMap::new());
         let random = ChaCha8Rng::seed_from_u64(seed);
         let (network, answers) = (Vec::new(), BTreeMap::new());
-        let mut cluster = Self { random, now, hosts, network, answers, tickets: 0 };
-        (1..=3).for_each(|id| cluster.start(node(id), Vec::new(), Token::default()));
+        let (members, down) = (Members::new((1..=nodes).map(node)), BTreeSet::new());
+        let members = members.expect("tests have members");
+        let mut cluster = Self { random, now, members, hosts, down, network, answers, tickets: 0 };
+        (1..=nodes).for_each(|id| cluster.start(node(id), Vec::new(), Token::default()));
         cluster
     }
 
@@ -54,13 +113,11 @@ impl Cluster {
     }
 
     fn start(&mut self, id: NodeId, records: Vec<(Token, Bytes)>, compacted: Token) {
-        let members = Members::new((1..=3).map(node)).expect("tests have members");
-        let config = Config::builder(id, GroupId(9), members).seed(id.number());
-        let config = config.build().expect("the values fit");
+        let common = R::common(id, self.members.clone());
         let read = |(token, bytes): &(Token, Bytes)| {
             (*token, Named::decode_all(bytes.clone()).expect("what was written can be read"))
         };
-        let process = Paxos::recover(config, self.now, records.iter().map(read));
+        let process = Decisions::recover(common, self.now, records.iter().map(read));
         let process = process.expect("what was written makes sense");
         let durable = records.len();
         self.hosts.insert(id, Host { process, records, durable, held: Vec::new(), compacted });
@@ -77,7 +134,7 @@ impl Cluster {
         self.start(id, host.records.split_off(gone), host.compacted);
     }
 
-    fn step(&mut self, id: NodeId, input: Input<Paxos>) {
+    fn step(&mut self, id: NodeId, input: Input<Decisions<R>>) {
         let mut out = Effects::default();
         let host = self.hosts.get_mut(&id).expect("it runs");
         host.process.step(self.now, input, &mut out);
@@ -119,14 +176,17 @@ impl Cluster {
     /// Lets one thing happen.
     fn advance(&mut self, faults: bool) {
         self.now = self.now + Duration::from_millis(1);
-        let id = node(self.below(3) as u64 + 1);
+        let id = node(self.below(self.hosts.len()) as u64 + 1);
+        if self.down.contains(&id) {
+            return;
+        }
         match self.below(20) {
             0..10 if !self.network.is_empty() => {
                 let at = self.below(self.network.len());
                 let (from, to, message) = self.network.swap_remove(at);
                 // A message is read as it was written.
                 let message = Named::decode_all(message.encoded().into()).expect("it is whole");
-                if !faults || self.below(5) > 0 {
+                if !self.down.contains(&to) && (!faults || self.below(5) > 0) {
                     self.step(to, Input::Receive { from, message });
                 }
             }
@@ -167,10 +227,9 @@ impl Cluster {
 // and reordered and processes crash and lose what was not synced, come to one value each, which is
 // one that was proposed under that name; and all nodes tell the same, after they all crashed, too.
 // Method: 300 seeds; the records of a restart are those that a journal may have kept.
-#[test]
-fn each_name_has_one_value_for_good() {
+fn each_name_has_one_value_for_good<R: Deciding>() {
     for seed in 0..300 {
-        let mut cluster = Cluster::new(seed);
+        let mut cluster = Cluster::<R>::new(seed);
         let names = ["a", "b", "c"];
         let mut asked = BTreeMap::new();
         for round in 0..4 {
@@ -203,9 +262,8 @@ fn each_name_has_one_value_for_good() {
 }
 
 // Goal: who asks for what nobody has decided is told so, and that leaves it open.
-#[test]
-fn what_nobody_decided_is_open() {
-    let mut cluster = Cluster::new(1);
+fn what_nobody_decided_is_open<R: Deciding>() {
+    let mut cluster = Cluster::<R>::new(1);
     assert_eq!(cluster.answer(node(1), "shards", None), None);
     assert_eq!(cluster.answer(node(2), "shards", Some("16")), Some(Bytes::from("16")));
     assert_eq!(cluster.answer(node(3), "shards", Some("32")), Some(Bytes::from("16")));
@@ -213,9 +271,8 @@ fn what_nobody_decided_is_open() {
 }
 
 // Goal: a decision that is made, or that nobody cares for any more, takes no time.
-#[test]
-fn what_is_decided_is_at_rest() {
-    let mut cluster = Cluster::new(2);
+fn what_is_decided_is_at_rest<R: Deciding>() {
+    let mut cluster = Cluster::<R>::new(2);
     cluster.answer(node(1), "shards", Some("16"));
     cluster.answer(node(2), "open", None);
     for _ in 0..200_000 {
@@ -233,16 +290,15 @@ fn what_is_decided_is_at_rest() {
 fn names_are_bounded() {
     assert!(is_name("shards/eu 1") && is_name(&"x".repeat(NAME_BYTES_MAX)));
     assert!(!is_name("") && !is_name("a\nb") && !is_name(&"x".repeat(NAME_BYTES_MAX + 1)));
-    let named = Named { name: Arc::from("a\nb"), what: consensus_core::paxos::Message::Ask };
-    let read = Named::<consensus_core::paxos::Message>::decode_all(named.encoded().into());
+    let named = Named { name: Arc::from("a\nb"), what: paxos::Message::Ask };
+    let read = Named::<paxos::Message>::decode_all(named.encoded().into());
     assert!(read.is_err());
 }
 
 // Goal: what decisions rest on can always be written anew, so that the journal keeps nothing for
 // them but the latest, whether they are made or not; and nothing is lost by it.
-#[test]
-fn old_records_can_be_given_up() {
-    let mut cluster = Cluster::new(3);
+fn old_records_can_be_given_up<R: Deciding>() {
+    let mut cluster = Cluster::<R>::new(3);
     cluster.answer(node(1), "shards", Some("16"));
     cluster.answer(node(2), "open", None);
     for _ in 0..3 {
@@ -258,4 +314,75 @@ fn old_records_can_be_given_up() {
     (1..=3).for_each(|id| cluster.crash(node(id)));
     assert_eq!(cluster.answer(node(3), "shards", Some("32")), Some(Bytes::from("16")));
     assert_eq!(cluster.answer(node(1), "open", None), None);
+}
+
+// Goal: as long as a majority is there decisions are made, whoever is missing: where too few are left
+// for a fast quorum, in classic rounds. And who comes back is told.
+// Method: of three nodes each is down in turn, and of five each two neighbours are.
+fn minority_down_is_not_waited_for<R: Deciding>() {
+    for (nodes, missing) in [(3, 1), (5, 2)] {
+        for first in 1..=nodes {
+            let mut cluster = Cluster::<R>::of(nodes, first);
+            cluster.down = (0..missing).map(|next| node((first + next - 1) % nodes + 1)).collect();
+            let mut up = (1..=nodes).map(node).filter(|id| !cluster.down.contains(id));
+            let (one, other) = (up.next().expect("most are"), up.last().expect("most are"));
+            assert_eq!(cluster.answer(one, "a", None), None);
+            assert_eq!(cluster.answer(one, "a", Some("x")), Some(Bytes::from("x")));
+            assert_eq!(cluster.answer(other, "b", Some("y")), Some(Bytes::from("y")));
+            let back = std::mem::take(&mut cluster.down);
+            for id in back {
+                assert_eq!(cluster.answer(id, "a", Some("z")), Some(Bytes::from("x")));
+                assert_eq!(cluster.answer(id, "b", None), Some(Bytes::from("y")));
+            }
+        }
+    }
+}
+
+/// Has nodes ask for a value each at once; returns after how many message delays all of them are
+/// told, and the value. Disks take no time, nor does what roles of one node say to each other.
+fn delays<R: Deciding>(nodes: u64, asking: &[u64]) -> (u32, Bytes) {
+    let mut cluster = Cluster::<R>::of(nodes, 1);
+    let ask = |id: &u64| cluster.ask(node(*id), "shards", Some(&id.to_string()));
+    let tickets: Vec<Ticket> = asking.iter().map(ask).collect();
+    for delays in 0..100 {
+        (1..=nodes).for_each(|id| cluster.sync(node(id)));
+        let told: Vec<Bytes> =
+            tickets.iter().filter_map(|it| cluster.answers.get(it)?.clone()).collect();
+        if told.len() == tickets.len() {
+            assert!(told.iter().all(|value| *value == told[0]), "{told:?}");
+            return (delays, told[0].clone());
+        }
+        for (from, to, message) in std::mem::take(&mut cluster.network) {
+            cluster.step(to, Input::Receive { from, message });
+        }
+    }
+    panic!("nobody is told")
+}
+
+// Goal: by Fast Paxos a caller is told two message delays after it has asked, on any node: its value
+// goes to acceptors, and their votes come back. By Basic Paxos it takes four: Prepare, Promise, Accept
+// and Accepted.
+// Method: messages that are on their way arrive all at once, and that is one delay.
+#[test]
+fn fast_paxos_takes_two_delays_and_basic_paxos_four() {
+    for nodes in [3, 5] {
+        for asking in 1..=nodes {
+            let value = Bytes::from(asking.to_string());
+            assert_eq!(delays::<fast_paxos::Role>(nodes, &[asking]), (2, value.clone()));
+            assert_eq!(delays::<paxos::Role>(nodes, &[asking]), (4, value));
+        }
+    }
+}
+
+// Goal: those who decide on different values at once collide, and all are told the same one after
+// three delays: votes come to the coordinator after one, since each node's acceptor heard its own
+// caller first, and the classic round takes two more.
+#[test]
+fn deciders_that_collide_agree() {
+    for nodes in [3, 5] {
+        let all: Vec<u64> = (1..=nodes).collect();
+        let (delays, value) = delays::<fast_paxos::Role>(nodes, &all);
+        assert_eq!(delays, 3);
+        assert!(all.iter().any(|id| id.to_string() == value));
+    }
 }
