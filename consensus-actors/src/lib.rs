@@ -82,6 +82,7 @@ pub use consensus_core::{
     Outcome, ReadLevel, StateMachine,
 };
 pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated, simulate};
+pub use decisions::DecisionProtocol;
 pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};
 pub use memory::MemoryCluster;

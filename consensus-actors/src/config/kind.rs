@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::{Placement, Protocol, client::IntoDuration};
+use crate::{DecisionProtocol, Placement, Protocol, client::IntoDuration};
 
 /// What a setting's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +232,15 @@ impl<T: Choice> Typed for T {
 }
 
 impl Choice for Protocol {
+    const WHAT: &'static str = "protocol";
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Choice for DecisionProtocol {
     const WHAT: &'static str = "protocol";
     const ALL: &'static [Self] = &Self::ALL;
 

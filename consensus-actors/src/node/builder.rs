@@ -11,10 +11,11 @@ use crate::{
     config::{
         Address, Addresses, Layers, Origin, Setting, Settings, Sources, Typed,
         table::{
-            ADVERTISE, CLUSTER, DATA, DEADLINE, ELECTION_TIMEOUT, HEARTBEAT, HTTP, ID, JOIN, LEASE,
-            LISTEN, PLACEMENT, PRIORITY, PROTOCOL, SHUTDOWN_GRACE,
+            ADVERTISE, CLUSTER, DATA, DEADLINE, DECISIONS_PROTOCOL, ELECTION_TIMEOUT, HEARTBEAT,
+            HTTP, ID, JOIN, LEASE, LISTEN, PLACEMENT, PRIORITY, PROTOCOL, SHUTDOWN_GRACE,
         },
     },
+    decisions::DecisionProtocol,
     error::{Error, Result},
     replicated::Protocol,
 };
@@ -178,6 +179,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn placement(self, placement: Placement) -> Self {
         self.set(&PLACEMENT, placement)
+    }
+
+    /// Sets the protocol by which the cluster makes decisions ([`Node::decide`]). Default Basic Paxos.
+    /// All nodes must have the same, and it stays for as long as there are decisions.
+    #[must_use]
+    pub fn decisions_protocol(self, protocol: DecisionProtocol) -> Self {
+        self.set(&DECISIONS_PROTOCOL, protocol)
     }
 
     /// Sets how long the node may take to end once it is asked to: to hand over what it leads, to

@@ -4,26 +4,31 @@ use std::{future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc, time::Du
 
 use bytes::Bytes;
 use consensus_core::{
-    Members, NodeId, Outcome,
-    decisions::{NAME_BYTES_MAX, is_name},
-    paxos,
+    Members, Outcome,
+    decisions::{Decisions, NAME_BYTES_MAX, is_name},
+    fast_paxos, paxos,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Node, Shared};
+use super::{Node, Shared, host::NodeActor};
 use crate::{
     client::{IntoDuration, decode, encode},
-    config::{
-        Settings,
-        table::{ELECTION_TIMEOUT, HEARTBEAT},
+    clock,
+    config::table::{DECISIONS_PROTOCOL, ELECTION_TIMEOUT, HEARTBEAT},
+    decisions::{
+        Chosen, DecisionInlet, DecisionOutlets, DecisionProtocol, Desk, Makes, OtherInlet,
     },
-    decisions::{Chosen, group},
     error::{Code, Error, Result},
+    role::{Labels, Post},
+    seat::Seat,
+    transport::Inlet,
 };
 
 impl Node {
-    /// Has the cluster decide on a value, once and for all, by [Basic Paxos](consensus_core::paxos):
-    /// returns the value that is chosen under `name`, this one or another's that came before.
+    /// Has the cluster decide on a value, once and for all: returns the value that is chosen under
+    /// `name`, this one or another's that came before. It is chosen by
+    /// [Basic Paxos](consensus_core::paxos), or by [Fast Paxos](consensus_core::fast_paxos) if the
+    /// setting `decisions.protocol` says so.
     ///
     /// Every caller on every node gets the same, whatever fails meanwhile, as long as a majority of
     /// the nodes that founded the cluster is there. What was decided stays: there is no way to take
@@ -183,6 +188,10 @@ impl Shared {
                         "no majority of the nodes that founded the cluster answered about the \
                          decision {name:?} within {deadline:?}; {then}"
                     );
+                    let message = match desk.discord() {
+                        Some(discord) => format!("{message}. And {discord}"),
+                        None => message,
+                    };
                     return Err(Error::new(Code::Deadline, message).with_outcome(doubt));
                 }
             };
@@ -197,15 +206,52 @@ impl Shared {
     }
 }
 
-/// Returns what the roles of this node's decisions are built from, if it has any.
-pub(super) fn config(
-    settings: &Settings,
-    founders: impl IntoIterator<Item = NodeId>,
-) -> Option<paxos::Config> {
-    let founders = Members::new(founders).filter(|founders| founders.is_voter(settings.id))?;
-    let config = paxos::Config::builder(settings.id, group(), founders)
-        .retry(settings.get(&HEARTBEAT) * 2)
-        .pause_max(settings.get(&ELECTION_TIMEOUT) * 4)
-        .build();
-    Some(config.expect("a heartbeat is well below the election timeout"))
+impl NodeActor {
+    /// Starts what this node has of decisions, if it takes part in any.
+    pub(super) fn seat_decisions(&mut self) -> Result<Option<Arc<Desk>>> {
+        let founders = Members::new(self.founders.keys().copied());
+        let founders = founders.filter(|founders| founders.is_voter(self.settings.id));
+        let Some(founders) = founders else { return Ok(None) };
+        let desk = match self.settings.get(&DECISIONS_PROTOCOL) {
+            DecisionProtocol::Paxos => self.seat_decisions_by::<paxos::Role>(founders),
+            DecisionProtocol::FastPaxos => self.seat_decisions_by::<fast_paxos::Role>(founders),
+        }?;
+        self.desk = Some(Arc::clone(&desk));
+        Ok(Some(desk))
+    }
+
+    fn seat_decisions_by<R: Makes>(&mut self, founders: Members) -> Result<Arc<Desk>> {
+        let (group, other) = (R::PROTOCOL.group(), R::PROTOCOL.other());
+        let of_other = self.recovered.records.get(&other.group());
+        if of_other.is_some_and(|records| !records.is_empty()) {
+            let message = format!(
+                "this data directory holds decisions that were made by {0}, and the node is to \
+                 make them by {1}; set `decisions.protocol` to {0} as it was, since what was decided \
+                 stays, and so does how",
+                other.name(),
+                R::PROTOCOL.name()
+            );
+            return Err(Error::new(Code::Config, message));
+        }
+        let retry = self.settings.get(&HEARTBEAT) * 2;
+        let pause_max = self.settings.get(&ELECTION_TIMEOUT) * 4;
+        let common = R::common(self.settings.id, founders, retry, pause_max);
+        let (process, durable) = self.recover::<Decisions<R>>(common, "decisions", group)?;
+        let seat = Arc::new(Seat::vacant());
+        let desk = Arc::new(Desk::new(&seat));
+        self.records.register(group, Arc::clone(&seat) as _);
+        let outlets = Box::new(DecisionOutlets {
+            records: self.records.clone(),
+            links: self.links.clone(),
+            desk: Arc::clone(&desk),
+        });
+        let labels = Labels { node: self.settings.id, group: "decisions".into() };
+        Post::take(process, Arc::clone(&seat), self.time.clone(), durable, outlets, labels);
+        let inlet = Arc::new(DecisionInlet { seat, desk: Arc::clone(&desk) });
+        self.inlets.add(group, Arc::clone(&inlet) as Arc<dyn Inlet>);
+        let elsewhere = OtherInlet { desk: Arc::clone(&desk), links: self.links.clone() };
+        self.inlets.add(other.group(), Arc::new(elsewhere));
+        self.clock.do_send(clock::Register(inlet));
+        Ok(desk)
+    }
 }

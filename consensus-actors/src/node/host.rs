@@ -14,12 +14,12 @@ use consensus_core::{
     raft::{self, Raft},
 };
 
-use super::{Shared, deciding, group::HostedGroup, seating::Seated};
+use super::{Shared, group::HostedGroup, seating::Seated};
 use crate::{
     Placement, Protocol,
     abort::AbortOnPanic,
     archive::{Archive, Workers},
-    clock::{self, Clock, NodeClock},
+    clock::{Clock, NodeClock},
     config::{
         Layers, Setting, Settings, Typed,
         table::{
@@ -29,14 +29,12 @@ use crate::{
             SNAPSHOT_BYTES, SNAPSHOT_EVERY,
         },
     },
-    decisions::{self, DecisionOutlets, Desk},
+    decisions::Desk,
     error::{Code, Error, Result},
     journal::Records,
     multi_paxos::MultiPaxos,
     replicated::Replicated,
-    role::{Labels, Post},
-    seat::Seating,
-    transport::{Inlet, Inlets, Links, Presence, Roster},
+    transport::{Inlets, Links, Presence, Roster},
 };
 
 /// A group about to be hosted: `.await` hosts it and gives its typed client.
@@ -226,7 +224,7 @@ impl Handler<Shutdown> for NodeActor {
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
         let _guard = AbortOnPanic("node");
         self.hosted.drain(..).for_each(|group| (group.vacate)());
-        self.desk.iter().for_each(|desk| desk.seat().vacate());
+        self.desk.iter().for_each(|desk| desk.close());
     }
 }
 
@@ -324,27 +322,5 @@ impl NodeActor {
         reached.fold(founders.into(), |membership: Membership, (node, address)| {
             membership.with_contact(*node, address)
         })
-    }
-
-    /// Starts what this node has of decisions, if it takes part in any.
-    pub(super) fn seat_decisions(&mut self) -> Result<Option<Arc<Desk>>> {
-        let founders: Vec<NodeId> = self.founders.keys().copied().collect();
-        let Some(config) = deciding::config(&self.settings, founders) else { return Ok(None) };
-        let (group, name) = (decisions::group(), "decisions");
-        let (process, durable) = self.recover::<decisions::Paxos>(config, name, group)?;
-        let desk = Arc::new(Desk::new());
-        self.records.register(group, Arc::clone(&desk) as _);
-        let outlets = DecisionOutlets {
-            records: self.records.clone(),
-            links: self.links.clone(),
-            desk: Arc::clone(&desk),
-        };
-        let labels = Labels { node: self.settings.id, group: name.into() };
-        let (seat, outlets) = (Arc::clone(desk.seat()), Box::new(outlets));
-        Post::take(process, seat, self.time.clone(), durable, outlets, labels);
-        self.inlets.add(group, Arc::clone(&desk) as Arc<dyn Inlet>);
-        self.clock.do_send(clock::Register(Arc::clone(&desk) as _));
-        self.desk = Some(Arc::clone(&desk));
-        Ok(Some(desk))
     }
 }

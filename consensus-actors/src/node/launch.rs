@@ -118,8 +118,15 @@ pub(crate) fn launch(settings: Settings) -> Result<Node> {
             }
             end.send(()).ok();
         })?;
-    let shared =
-        start.recv().map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))??;
+    let stopping = |_| Error::stopping(consensus_core::Outcome::NotApplied);
+    let shared = match start.recv().map_err(stopping).flatten() {
+        Ok(shared) => shared,
+        Err(error) => {
+            // Whoever is told may start it otherwise, in the same directory.
+            thread.join().ok();
+            return Err(error);
+        }
+    };
     *lock(&shared.stop) = Some(stop);
     *lock(&shared.thread) = Some(thread);
     *lock(&shared.ended) = Some(ended);
