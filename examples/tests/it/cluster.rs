@@ -54,6 +54,8 @@ pub(crate) struct Cluster {
     protocol: String,
     /// Whether nodes have their roles elsewhere in each life.
     wanders: bool,
+    /// The protocol of decisions.
+    decisions: &'static str,
     nodes: Vec<Node>,
     dir: TempDir,
     _place: Place,
@@ -132,6 +134,14 @@ impl Cluster {
         cluster
     }
 
+    /// Starts nodes of the counter that make decisions by a protocol, and waits until each is ready.
+    pub(crate) fn start_deciding_by(nodes: u64, decisions: &'static str) -> Self {
+        let mut cluster = Self::prepare(nodes);
+        cluster.decisions = decisions;
+        cluster.start_all();
+        cluster
+    }
+
     /// Makes a cluster of the counter of which no node runs yet.
     pub(crate) fn prepare(nodes: u64) -> Self {
         Self::prepare_program(nodes, Program::Counter)
@@ -147,7 +157,8 @@ impl Cluster {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let nodes = (0..nodes).map(|_| Node::new(false)).collect();
         let protocol = env::var(PROTOCOL).unwrap_or_else(|_| "raft".to_owned());
-        Self { program, protocol, wanders: false, nodes, dir, _place: place }
+        let (wanders, decisions) = (false, "paxos");
+        Self { program, protocol, wanders, decisions, nodes, dir, _place: place }
     }
 
     /// Makes one more node, which does not run yet and is to join; returns its id.
@@ -231,6 +242,7 @@ impl Cluster {
             ("--data", self.data(id).display().to_string()),
             ("--cluster", "test".to_owned()),
             ("--protocol", self.protocol.clone()),
+            ("--decisions-protocol", self.decisions.to_owned()),
             ("--election-timeout", "300ms".to_owned()),
             ("--heartbeat", "60ms".to_owned()),
         ];

@@ -19,6 +19,27 @@ use crate::{
     process::counter_command,
 };
 
+/// Tests that hold under both protocols.
+macro_rules! under_both {
+    ($($test:ident),+ $(,)?) => {
+        mod by_paxos {
+            $(#[test]
+            fn $test() {
+                super::$test("paxos");
+            })+
+        }
+
+        mod by_fast_paxos {
+            $(#[test]
+            fn $test() {
+                super::$test("fast_paxos");
+            })+
+        }
+    };
+}
+
+under_both! { decisions_survive_kills, tools_decide }
+
 fn path(name: u64) -> String {
     format!("/v1/decisions/name-{name}")
 }
@@ -53,9 +74,8 @@ fn propose(
 // and all nodes tell the same after all were killed at once.
 // Method: three clients propose on all nodes under names that change ten times a second, while one
 // node after the other is killed and started again, ten times.
-#[test]
-fn decisions_survive_kills() {
-    let mut cluster = Cluster::start(3);
+fn decisions_survive_kills(protocol: &'static str) {
+    let mut cluster = Cluster::start_deciding_by(3, protocol);
     let (name, stop) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicBool::new(false)));
     let clients: Vec<_> = (0..3)
         .map(|client| {
@@ -94,9 +114,8 @@ fn decisions_survive_kills() {
 }
 
 // Goal: the command line and HTTP tell what is decided, and what is not is an error of its own.
-#[test]
-fn tools_decide() {
-    let cluster = Cluster::start(3);
+fn tools_decide(protocol: &'static str) {
+    let cluster = Cluster::start_deciding_by(3, protocol);
     let addr = cluster.http(2).to_string();
     let run = |arguments: &[&str]| {
         let mut command = counter_command();
