@@ -280,7 +280,7 @@ impl Led<Vec<MapClient>> {
 }
 
 /// Finds a port that is free with those that follow it.
-fn free_ports(count: u64) -> Result<u16> {
+pub(crate) fn free_ports(count: u64) -> Result<u16> {
     loop {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();

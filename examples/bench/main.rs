@@ -8,6 +8,7 @@
 
 mod cast;
 mod cluster;
+mod decide;
 mod durable;
 mod floor;
 mod growth;

@@ -4,7 +4,8 @@ use clap::ValueEnum;
 use consensus_actors::Result;
 
 use crate::{
-    cluster::Scene, durable, floor, growth, load::VALUE_BYTES, memory, remote, report::Report,
+    cluster::Scene, decide, durable, floor, growth, load::VALUE_BYTES, memory, remote,
+    report::Report,
 };
 
 /// What is measured.
@@ -28,6 +29,8 @@ pub(crate) enum Mode {
     Payload64K,
     /// A hundred groups on three processes, each with its own clients
     Groups100,
+    /// Decisions, by either protocol, on clusters of three and of five nodes with their disks
+    Decide,
     /// A block on three disks at once, and one round trip: no durable command takes less
     FloorDurable,
     /// A request and its answer over channels, within a thread and between two
@@ -53,7 +56,7 @@ impl Mode {
             Self::ReadLinearizable | Self::ReadLease => &[1, 256],
             Self::Payload1K | Self::Payload64K => &[64],
             Self::Groups100 => &[10],
-            Self::FloorDurable | Self::IdleGroups => &[1],
+            Self::Decide | Self::FloorDurable | Self::IdleGroups => &[1],
             Self::GrowthLog | Self::Recovery => &[256],
             Self::SnapshotGb => &[16],
             Self::FloorMpsc | Self::FloorActix => &[1, 64],
@@ -63,7 +66,7 @@ impl Mode {
     /// Returns of how many of the protocols that are asked for it tells anything.
     pub(crate) fn protocols(self) -> usize {
         match self {
-            Self::FloorDurable | Self::FloorMpsc | Self::FloorActix => 1,
+            Self::Decide | Self::FloorDurable | Self::FloorMpsc | Self::FloorActix => 1,
             _ => usize::MAX,
         }
     }
@@ -79,6 +82,7 @@ impl Mode {
             Self::Payload1K => report.add(durable::puts(scene, "payload-1k", 1 << 10)?),
             Self::Payload64K => report.add(durable::puts(scene, "payload-64k", 64 << 10)?),
             Self::Groups100 => report.add(durable::groups(scene, 100)?),
+            Self::Decide => decide::measure(scene, report)?,
             Self::FloorDurable => floor::disk::rows(scene)?.into_iter().for_each(|r| report.add(r)),
             Self::FloorMpsc => floor::channel::rows(scene).into_iter().for_each(|r| report.add(r)),
             Self::FloorActix => floor::mailbox::rows(scene).into_iter().for_each(|r| report.add(r)),
