@@ -325,7 +325,7 @@ fn minority_down_is_not_waited_for<R: Deciding>() {
             let mut cluster = Cluster::<R>::of(nodes, first);
             cluster.down = (0..missing).map(|next| node((first + next - 1) % nodes + 1)).collect();
             let mut up = (1..=nodes).map(node).filter(|id| !cluster.down.contains(id));
-            let (one, other) = (up.next().expect("most are"), up.last().expect("most are"));
+            let (one, other) = (up.next().expect("most are"), up.next_back().expect("most are"));
             assert_eq!(cluster.answer(one, "a", None), None);
             assert_eq!(cluster.answer(one, "a", Some("x")), Some(Bytes::from("x")));
             assert_eq!(cluster.answer(other, "b", Some("y")), Some(Bytes::from("y")));
