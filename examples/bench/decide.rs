@@ -90,5 +90,5 @@ fn row(nodes: u64, protocol: DecisionProtocol, mut took: Vec<Duration>) -> Row {
     let ops_per_s = took.len() as f64 / took.iter().sum::<Duration>().as_secs_f64();
     let (p50_us, p99_us) = (micros(50), micros(99));
     let mode = format!("decide-{nodes}");
-    Row { protocol: protocol.name(), mode, clients: 1, ops_per_s, p50_us, p99_us }
+    Row { protocol: protocol.name().to_owned(), mode, clients: 1, ops_per_s, p50_us, p99_us }
 }
