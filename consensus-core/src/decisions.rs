@@ -18,7 +18,7 @@ use crate::{
     ensemble::{Addressed, Ensemble, Entry, Roles},
     error::{RecoverError, SubmitError},
     log::{Decided, Index},
-    paxos::CHOSEN,
+    paxos::{self, CHOSEN},
     process::{Effect, Effects, Input, Process, Seat, Status, Submission, Ticket, Token},
     role::{Next, Role, Seated, Step},
     time::Time,
@@ -82,11 +82,10 @@ pub enum Control {
     MakeRoom,
 }
 
-/// A protocol that chooses one value, as decisions take it.
-pub trait Decides: Roles<Record: Encode + Decode> {
-    /// Makes the input that asks what is chosen.
-    fn read(ticket: Ticket) -> Input<Self>;
-}
+/// A protocol that chooses one value, as decisions take it: it is asked as Basic Paxos is.
+pub trait Decides: Roles<Record: Encode + Decode, Control = paxos::Control> {}
+
+impl<R: Roles<Record: Encode + Decode, Control = paxos::Control>> Decides for R {}
 
 /// The decisions of a node.
 #[derive(Clone, Debug)]
@@ -184,10 +183,9 @@ impl<R: Decides> Decisions<R> {
     fn on_control(&mut self, now: Time, control: Control, out: &mut Effects<Self>) {
         let (name, ticket, input) = match control {
             Control::Decide(Named { name, what }) => (name, what.ticket, Input::Submit(vec![what])),
-            Control::Read(Named { name, what }) => match R::read(what) {
-                Input::Control(control) => (name, what, Input::Control(control)),
-                _ => unreachable!("to read is a control of its own"),
-            },
+            Control::Read(Named { name, what }) => {
+                (name, what, Input::Control(paxos::Control::Read(vec![what])))
+            }
             Control::MakeRoom => return self.make_room(out),
         };
         let Some(decision) = self.open(&name, now) else {

@@ -10,12 +10,11 @@ use super::{
     message::Message, proposer::Proposer, record::Record,
 };
 use crate::{
-    decisions::Decides,
     ensemble::Roles,
     error::RecoverError,
     members::NodeId,
     paxos::{concerned, step},
-    process::{Effects, Input, Process, Seat, Status, Ticket, Token},
+    process::{Effects, Input, Process, Seat, Status, Token},
     time::Time,
 };
 
@@ -126,10 +125,4 @@ impl Roles for Role {
 
     /// A decision is no log: there is nothing to tell.
     fn tell(&self, _: &mut Status) {}
-}
-
-impl Decides for Role {
-    fn read(ticket: Ticket) -> Input<Self> {
-        Input::Control(Control::Read(vec![ticket]))
-    }
 }

@@ -10,7 +10,6 @@ use super::{
     message::Message, proposer::Proposer, record::Record,
 };
 use crate::{
-    decisions::Decides,
     ensemble::Roles,
     error::RecoverError,
     members::NodeId,
@@ -133,12 +132,6 @@ impl Roles for Role {
 
     /// A decision is no log: there is nothing to tell.
     fn tell(&self, _: &mut Status) {}
-}
-
-impl Decides for Role {
-    fn read(ticket: Ticket) -> Input<Self> {
-        Input::Control(Control::Read(vec![ticket]))
-    }
 }
 
 /// Returns the seats that an input of the host is for, where proposers are asked.
