@@ -38,25 +38,6 @@ impl Deciding for fast_paxos::Role {
     }
 }
 
-/// Tests that hold under both.
-macro_rules! under_both {
-    ($($test:ident),+ $(,)?) => {
-        mod by_paxos {
-            $(#[test]
-            fn $test() {
-                super::$test::<consensus_core::paxos::Role>();
-            })+
-        }
-
-        mod by_fast_paxos {
-            $(#[test]
-            fn $test() {
-                super::$test::<consensus_core::fast_paxos::Role>();
-            })+
-        }
-    };
-}
-
 under_both! {
     each_name_has_one_value_for_good,
     what_nobody_decided_is_open,

@@ -2,6 +2,8 @@
 
 mod admin;
 mod attempts;
+#[macro_use]
+mod both;
 mod bug;
 mod client;
 mod cluster;

@@ -6,7 +6,6 @@
 mod claims;
 mod delays;
 mod hostile;
-mod sim;
 mod trace;
 
 use consensus_core::fast_paxos::Role;

@@ -1,11 +1,17 @@
-//! Decisions under every fault, from seeds.
+//! Decisions under every fault, from seeds, by either protocol.
 
 use std::time::Duration;
 
-use consensus_core::{
-    paxos::Role,
-    sim::{Asked, Counts, DECISION_FAULTS, Ended, Fault, Faults, Plan, decide, shrink_decisions},
+use consensus_core::sim::{
+    Asked, Counts, DECISION_FAULTS, Deciding, Ended, Fault, Faults, Plan, decide, shrink_decisions,
 };
+
+under_both! {
+    faults_choose_no_second_value,
+    same_seed_gives_same_decisions,
+    calm_decisions_are_calm,
+    nothing_is_left_to_shrink_of_what_holds,
+}
 
 fn plan(seed: u64) -> Plan {
     let builder = Plan::builder().seed(seed).nodes(3 + seed % 2 * 2);
@@ -14,12 +20,11 @@ fn plan(seed: u64) -> Plan {
 
 // Goal: under every fault one value is chosen once, every fault happens, and most callers are told.
 // Method: seeded runs of twenty decisions each; the command `consensus sim` runs many more.
-#[test]
-fn faults_choose_no_second_value() {
+fn faults_choose_no_second_value<P: Deciding>() {
     let runs = 40;
     let (mut counts, mut asked, mut told) = (Counts::default(), 0, 0);
     for seed in 0..runs {
-        let report = decide::<Role>(&plan(seed));
+        let report = decide::<P>(&plan(seed));
         let failure = report.failure.map(|failure| (failure.to_string(), failure.evidence));
         assert_eq!(failure, None, "seed {seed}");
         counts.add(&report.counts);
@@ -32,25 +37,23 @@ fn faults_choose_no_second_value() {
 }
 
 // Goal: a seed decides a run, so that a failure can be looked at again, recorded or not.
-#[test]
-fn same_seed_gives_same_decisions() {
+fn same_seed_gives_same_decisions<P: Deciding>() {
     for seed in 0..4 {
-        let recorded = decide::<Role>(&plan(seed).recording(true));
-        let again = decide::<Role>(&plan(seed).recording(true));
+        let recorded = decide::<P>(&plan(seed).recording(true));
+        let again = decide::<P>(&plan(seed).recording(true));
         assert!(!recorded.trace.is_empty());
         assert_eq!(recorded.trace, again.trace, "seed {seed}");
-        assert_eq!(recorded.digest, decide::<Role>(&plan(seed)).digest, "seed {seed}");
+        assert_eq!(recorded.digest, decide::<P>(&plan(seed)).digest, "seed {seed}");
     }
-    assert_ne!(decide::<Role>(&plan(1)).digest, decide::<Role>(&plan(3)).digest);
+    assert_ne!(decide::<P>(&plan(1)).digest, decide::<P>(&plan(3)).digest);
 }
 
 // Goal: without faults all callers are told, and nothing is counted.
-#[test]
-fn calm_decisions_are_calm() {
+fn calm_decisions_are_calm<P: Deciding>() {
     for seed in 0..5 {
         let plan = Plan::builder().seed(seed).operations(80).faults(Faults::NONE);
         let plan = plan.duration(Duration::from_secs(8)).build().expect("the values fit");
-        let report = decide::<Role>(&plan);
+        let report = decide::<P>(&plan);
         assert_eq!(report.failure, None);
         let is_told = |asked: &Asked| matches!(asked.ended(), Some(Ended::Ok(_)));
         assert!(report.history.iter().all(is_told), "seed {seed}");
@@ -59,16 +62,56 @@ fn calm_decisions_are_calm() {
 }
 
 // Goal: a run that does not fail is not shrunk.
-#[test]
-fn nothing_is_left_to_shrink_of_what_holds() {
-    assert!(shrink_decisions::<Role>(&plan(0)).is_none());
+fn nothing_is_left_to_shrink_of_what_holds<P: Deciding>() {
+    assert!(shrink_decisions::<P>(&plan(0)).is_none());
 }
 
 #[cfg(feature = "mutants")]
 mod mutants {
-    use consensus_core::{mutants::Bug, paxos::Mutant, sim::Flaw};
+    use consensus_core::{fast_paxos, mutants::Bug, paxos, sim::Flaw};
 
     use super::*;
+
+    under_both! {
+        random_decisions_find_bugs,
+        bugs_do_not_show_in_calm_decisions,
+        failing_decisions_are_shrunk,
+    }
+
+    /// A protocol whose bugs are known.
+    trait Known: Deciding {
+        /// One that shows soon.
+        const OWN_VALUE_FIRST: Bug;
+
+        fn bugs() -> Vec<Bug>;
+
+        /// Tells whether a few hundred seeds show it too seldom to be counted on.
+        fn is_rare(bug: Bug) -> bool;
+    }
+
+    impl Known for paxos::Role {
+        const OWN_VALUE_FIRST: Bug = Bug::Paxos(paxos::Mutant::OwnValueFirst);
+
+        fn bugs() -> Vec<Bug> {
+            Bug::of_paxos().collect()
+        }
+
+        fn is_rare(bug: Bug) -> bool {
+            bug.is_seldom() || bug == Bug::Paxos(paxos::Mutant::ReadJoinsRunningBallot)
+        }
+    }
+
+    impl Known for fast_paxos::Role {
+        const OWN_VALUE_FIRST: Bug = Bug::FastPaxos(fast_paxos::Mutant::OwnValueFirst);
+
+        fn bugs() -> Vec<Bug> {
+            Bug::of_fast_paxos().collect()
+        }
+
+        fn is_rare(bug: Bug) -> bool {
+            bug.is_seldom()
+        }
+    }
 
     fn plan_with(bug: Bug, seed: u64) -> Plan {
         let builder = Plan::builder().seed(seed).nodes(3 + seed % 2 * 2).bug(bug);
@@ -77,36 +120,31 @@ mod mutants {
     }
 
     // Goal: random runs show each bug that is put back, but for those of which more must come
-    // together; `consensus sim --mutants paxos` runs enough seeds for all but what is seldom.
-    #[test]
-    fn random_decisions_find_paxos_bugs() {
-        let rare = [Mutant::ReadJoinsRunningBallot, Mutant::PauseFixed].map(Bug::Paxos);
-        for bug in Bug::of_paxos().filter(|bug| !rare.contains(bug)) {
-            let fails = |seed: &u64| decide::<Role>(&plan_with(bug, *seed)).failure.is_some();
+    // together; `consensus sim --mutants` runs enough seeds for all but what is seldom.
+    fn random_decisions_find_bugs<P: Known>() {
+        for bug in P::bugs().into_iter().filter(|bug| !P::is_rare(*bug)) {
+            let fails = |seed: &u64| decide::<P>(&plan_with(bug, *seed)).failure.is_some();
             assert!((0..300).any(|seed| fails(&seed)), "{bug} is not found");
         }
     }
 
     // Goal: no bug shows while nothing goes wrong, so that only faults, and what judges them, find
     // it. Method: decisions without faults, by what callers are told; invariants are not judged.
-    #[test]
-    fn paxos_bugs_do_not_show_in_calm_decisions() {
-        for bug in Bug::of_paxos() {
+    fn bugs_do_not_show_in_calm_decisions<P: Known>() {
+        for bug in P::bugs() {
             for seed in 0..6 {
                 let plan = Plan::builder().seed(seed).nodes(3 + seed % 2 * 2).operations(80);
                 let plan = plan.duration(Duration::from_secs(8)).faults(Faults::NONE);
                 let plan = plan.invariants(false).bug(bug).build().expect("the values fit");
-                assert_eq!(decide::<Role>(&plan).failure, None, "{bug} shows, seed {seed}");
+                assert_eq!(decide::<P>(&plan).failure, None, "{bug} shows, seed {seed}");
             }
         }
     }
 
     // Goal: a run that fails is made small: one decision, and few faults and callers.
-    #[test]
-    fn failing_decisions_are_shrunk() {
-        let bug = Bug::Paxos(Mutant::OwnValueFirst);
-        let failing = (0..300).map(|seed| plan_with(bug, seed));
-        let failing = failing.into_iter().find_map(|plan| shrink_decisions::<Role>(&plan));
+    fn failing_decisions_are_shrunk<P: Known>() {
+        let failing = (0..300).map(|seed| plan_with(P::OWN_VALUE_FIRST, seed));
+        let failing = failing.into_iter().find_map(|plan| shrink_decisions::<P>(&plan));
         let shrunk = failing.expect("it shows");
         let failure = shrunk.report.failure.expect("it fails still");
         assert_eq!(failure.flaw, Flaw::Invariant, "{failure}");
