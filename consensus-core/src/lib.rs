@@ -25,6 +25,7 @@ pub mod quorum;
 pub mod raft;
 pub mod replica;
 pub mod role;
+pub mod saga;
 pub mod sim;
 pub mod snapshot;
 pub mod table;

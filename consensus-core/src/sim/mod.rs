@@ -19,6 +19,7 @@ pub mod levels;
 pub mod linearizability;
 pub mod models;
 pub mod partition;
+pub mod saga;
 
 mod agenda;
 mod alone;

@@ -34,6 +34,7 @@ mod raft;
 mod recovery;
 mod replica;
 mod role;
+mod saga;
 mod shelf;
 mod sim;
 mod snapshot;

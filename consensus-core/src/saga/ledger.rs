@@ -1,0 +1,98 @@
+//! The logs of all sagas: the state that a coordinator replicates.
+//!
+//! An executor claims an epoch before it appends anything. From then on nothing of an earlier epoch
+//! is taken, so that an executor which was replaced, and does not know it, can do no harm.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    barrier::SagaId,
+    mutant::Mutant,
+    record::{Entry, Epoch, Seq},
+};
+use crate::mutants::Bugs;
+
+/// Why a record is not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Another executor has claimed a later epoch: stop.
+    #[error("another executor has taken over, in epoch {}", .0.0)]
+    Stale(Epoch),
+    /// It does not stand behind the record before it.
+    #[error("the log of the saga goes on at record {}", .0.0)]
+    OutOfPlace(Seq),
+}
+
+/// The logs of sagas that have not been put away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    epoch: Epoch,
+    sagas: BTreeMap<SagaId, Vec<Entry>>,
+    #[serde(skip)]
+    bugs: Bugs<Mutant>,
+}
+
+impl Ledger {
+    /// Makes one that has known bugs, if any were put back.
+    pub(crate) fn with_bugs(bugs: Bugs<Mutant>) -> Self {
+        Self { bugs, ..Self::default() }
+    }
+
+    /// Begins an epoch: all executors of earlier ones are out.
+    pub fn claim(&mut self) -> Epoch {
+        self.epoch = Epoch(self.epoch.0 + 1);
+        self.epoch
+    }
+
+    /// Returns the latest epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Appends a record to the log of a saga. One that is there already is appended once.
+    ///
+    /// # Errors
+    /// [`AppendError`]; then nothing has changed.
+    pub fn append(&mut self, saga: SagaId, entry: Entry) -> Result<(), AppendError> {
+        if entry.epoch != self.epoch && !self.bugs.has(Mutant::AppendIgnoresEpoch) {
+            return Err(AppendError::Stale(self.epoch));
+        }
+        let log = self.sagas.get(&saga).map(Vec::as_slice).unwrap_or_default();
+        let next = log.last().map_or(Seq(1), |last| last.seq.next());
+        let misplaces = self.bugs.has(Mutant::AppendIgnoresSeq);
+        let place = entry.seq.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        if place.and_then(|at| log.get(at)) == Some(&entry) && !misplaces {
+            return Ok(());
+        }
+        if entry.seq != next && !misplaces {
+            return Err(AppendError::OutOfPlace(next));
+        }
+        self.sagas.entry(saga).or_default().push(entry);
+        Ok(())
+    }
+
+    /// Returns the sagas and their logs.
+    pub fn sagas(&self) -> impl Iterator<Item = (SagaId, &[Entry])> {
+        self.sagas.iter().map(|(id, log)| (*id, log.as_slice()))
+    }
+
+    /// Returns the log of a saga; empty where there is none.
+    pub fn log(&self, saga: SagaId) -> &[Entry] {
+        self.sagas.get(&saga).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Puts a saga away that has ended.
+    ///
+    /// # Errors
+    /// [`AppendError::Stale`] for all but the latest executor.
+    pub fn put_away(&mut self, saga: SagaId, epoch: Epoch) -> Result<(), AppendError> {
+        if epoch != self.epoch {
+            return Err(AppendError::Stale(self.epoch));
+        }
+        self.sagas.remove(&saga);
+        Ok(())
+    }
+}

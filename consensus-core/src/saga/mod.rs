@@ -1,0 +1,45 @@
+//! Sagas: transactions across services that always end, carried out or undone (Garcia-Molina and
+//! Salem, "Sagas", 1987).
+//!
+//! * [`Graph`]: the steps, which of them must wait for which, and what is done about each when the
+//!   saga cannot go on.
+//! * [`Saga`]: the planner of one saga. It is told what happened and says what to append and whom to
+//!   ask.
+//! * [`Ledger`]: the logs of all sagas, which lets the latest executor append and no other.
+//! * [`Barrier`]: what a participant remembers, so that each effect comes about once and in its
+//!   order.
+//!
+//! # What holds
+//!
+//! * A step is in the log before anybody is asked for it, and its compensation needs no registration
+//!   of its own: whatever may have been carried out is undone.
+//! * An outcome is done, rejected or unknown. What is unknown is asked for again under the same key,
+//!   and nothing is undone before everything that was asked for is resolved.
+//! * Compensations run after those of all steps that rest on theirs. One that fails leaves the saga
+//!   stuck, visibly, while the others go on.
+//! * Once the pivot has been asked for, the saga goes on to its end or waits for an operator.
+//! * Deadlines are measured by monotonic clocks, and each record says how much was spent: clocks that
+//!   jump make none come early.
+
+mod barrier;
+mod graph;
+mod ledger;
+mod mutant;
+mod planner;
+mod record;
+mod retry;
+mod state;
+
+pub use barrier::{Admission, Answer, Barrier, EffectKey, SagaId};
+pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};
+pub use ledger::{AppendError, Ledger};
+#[cfg(not(feature = "mutants"))]
+pub(crate) use mutant::Mutant;
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
+pub use planner::{Call, Effect, Event, Op, Outcome, Saga};
+pub use record::{Entry, Epoch, Order, Reason, Record, Seq};
+pub use retry::Retry;
+pub use state::{
+    Contradiction, Course, OrderError, RESUMES_MAX, Standing, State, StepState, Verdict,
+};

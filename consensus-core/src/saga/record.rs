@@ -1,0 +1,118 @@
+//! The log of a saga: what must be known to go on where it stopped.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::graph::StepId;
+
+/// The place of a record in the log of its saga; the first is 1.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// Returns the place behind this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Why a saga turns back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// A step was rejected.
+    Rejected(StepId),
+    /// Nobody could say what became of a step.
+    Unresolved(StepId),
+    /// It was not decided in time.
+    Deadline,
+    /// Somebody asked for it.
+    Cancelled,
+}
+
+/// What an operator asks for, with the reason that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Undo everything, unless it is decided already.
+    Cancel,
+    /// Try again what is stuck: a step, its compensation, or the saga as a whole.
+    Retry(Option<StepId>),
+    /// Go on as if the step, or its compensation, had been done.
+    Skip(StepId),
+    /// Do no more for it, whatever is half done.
+    Abandon,
+}
+
+/// One durable fact of a saga.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// It began: its definition's fingerprint and its input.
+    Begun {
+        /// The definition's fingerprint.
+        digest: u128,
+        /// What it was started with.
+        input: Bytes,
+    },
+    /// A step is about to be asked for: from here on it may have been carried out.
+    Intended(StepId),
+    /// A step was carried out.
+    Done {
+        /// The step.
+        step: StepId,
+        /// What came of it.
+        output: Bytes,
+    },
+    /// A step was refused, and has changed nothing. A retriable one is asked for anew.
+    Rejected {
+        /// The step.
+        step: StepId,
+        /// Why.
+        cause: Bytes,
+    },
+    /// Nobody could say what became of a step, however often it was asked for.
+    Unresolved(StepId),
+    /// It turns back, by the deadline or by a caller's wish.
+    Turned(Reason),
+    /// A step was undone.
+    Undone(StepId),
+    /// A step could not be undone.
+    UndoFailed {
+        /// The step.
+        step: StepId,
+        /// Why.
+        cause: Bytes,
+    },
+    /// Another executor goes on with it.
+    Resumed,
+    /// An operator stepped in.
+    Ordered {
+        /// What for.
+        order: Order,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A record as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place.
+    pub seq: Seq,
+    /// The epoch of the executor that wrote it.
+    pub epoch: Epoch,
+    /// For how long the saga was at work until then, by the monotonic clocks of its executors: no
+    /// clock that jumps makes it later.
+    pub spent: Duration,
+    /// What it says.
+    pub record: Record,
+}
+
+/// Which executor may append to the log and command participants: the latest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Epoch(pub u64);
