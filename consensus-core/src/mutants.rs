@@ -8,7 +8,7 @@
 use std::{fmt, str::FromStr};
 
 #[cfg(feature = "mutants")]
-use crate::{client, fast_paxos, multi_paxos, paxos, raft, replica, snapshot};
+use crate::{client, fast_paxos, multi_paxos, paxos, raft, replica, saga, snapshot};
 
 /// The bug of kind `M` that was put back, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub enum Bug {
     MultiPaxos(multi_paxos::Mutant),
     /// Of Fast Paxos.
     FastPaxos(fast_paxos::Mutant),
+    /// Of sagas.
+    Saga(saga::Mutant),
 }
 
 #[cfg(feature = "mutants")]
@@ -116,7 +118,8 @@ impl Bug {
     /// Returns all bugs.
     pub fn all() -> impl Iterator<Item = Self> {
         let decisions = Self::of_paxos().chain(Self::of_fast_paxos());
-        Self::of_raft().chain(decisions).chain(Self::of_multi_paxos())
+        let logs = Self::of_raft().chain(Self::of_multi_paxos());
+        logs.chain(decisions).chain(Self::of_sagas())
     }
 
     /// Returns the bugs that a group under Raft can show: Raft's, the replica's, the client's,
@@ -144,6 +147,11 @@ impl Bug {
         fast_paxos::Mutant::ALL.iter().copied().map(Self::FastPaxos)
     }
 
+    /// Returns the bugs that sagas can show.
+    pub fn of_sagas() -> impl Iterator<Item = Self> {
+        saga::Mutant::ALL.iter().copied().map(Self::Saga)
+    }
+
     /// Returns the name, which no other bug has.
     pub fn name(self) -> &'static str {
         match self {
@@ -154,6 +162,7 @@ impl Bug {
             Self::Paxos(mutant) => mutant.name(),
             Self::MultiPaxos(mutant) => mutant.name(),
             Self::FastPaxos(mutant) => mutant.name(),
+            Self::Saga(mutant) => mutant.name(),
         }
     }
 
@@ -164,7 +173,7 @@ impl Bug {
             Self::Paxos(mutant) => mutant.is_seldom(),
             Self::FastPaxos(mutant) => mutant.is_seldom(),
             Self::MultiPaxos(mutant) => mutant.is_seldom(),
-            Self::Replica(_) | Self::Client(_) | Self::Snapshot(_) => false,
+            Self::Replica(_) | Self::Client(_) | Self::Snapshot(_) | Self::Saga(_) => false,
         }
     }
 
@@ -178,6 +187,7 @@ impl Bug {
             Self::Paxos(mutant) => mutant.rule(),
             Self::MultiPaxos(mutant) => mutant.rule(),
             Self::FastPaxos(mutant) => mutant.rule(),
+            Self::Saga(mutant) => mutant.rule(),
         }
     }
 
@@ -191,6 +201,7 @@ impl Bug {
             Self::Paxos(mutant) => mutant.script(),
             Self::MultiPaxos(mutant) => mutant.script(),
             Self::FastPaxos(mutant) => mutant.script(),
+            Self::Saga(mutant) => mutant.test(),
         }
     }
 }

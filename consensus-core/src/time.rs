@@ -22,11 +22,6 @@ impl Time {
     /// The last moment that there is.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// Makes the moment that lies so many milliseconds after the host started.
-    pub(crate) const fn from_millis(millis: u64) -> Self {
-        Self(millis * 1_000_000)
-    }
-
     /// Makes the moment that lies `since_start` after the host started.
     pub fn after_start(since_start: Duration) -> Self {
         Self(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX))

@@ -53,6 +53,7 @@ fn shown_by(bug: Bug) -> Protocol {
         Bug::Paxos(_) => Protocol::Paxos,
         Bug::MultiPaxos(_) => Protocol::MultiPaxos,
         Bug::FastPaxos(_) => Protocol::FastPaxos,
+        Bug::Saga(_) => Protocol::Saga,
     }
 }
 
@@ -63,6 +64,7 @@ fn bugs(protocol: Protocol) -> Vec<Bug> {
         Protocol::Paxos => Bug::of_paxos().collect(),
         Protocol::MultiPaxos => Bug::of_multi_paxos().collect(),
         Protocol::FastPaxos => Bug::of_fast_paxos().collect(),
+        Protocol::Saga => Bug::of_sagas().collect(),
     }
 }
 

@@ -15,14 +15,16 @@ pub(super) enum Protocol {
     /// Fast Paxos: decisions of one value each, by acceptors that proposers ask themselves.
     #[value(name = "fast_paxos", alias = "fast-paxos")]
     FastPaxos,
+    /// Sagas: transactions that are carried out or undone.
+    Saga,
 }
 
 impl Protocol {
-    /// Tells whether it makes decisions of one value each, and no log.
+    /// Tells whether it keeps no log of commands that callers have the history of.
     pub(super) fn decides(self) -> bool {
         match self {
             Self::Raft | Self::MultiPaxos => false,
-            Self::Paxos | Self::FastPaxos => true,
+            Self::Paxos | Self::FastPaxos | Self::Saga => true,
         }
     }
 
@@ -33,6 +35,7 @@ impl Protocol {
             Self::Paxos => "paxos",
             Self::MultiPaxos => "multi_paxos",
             Self::FastPaxos => "fast_paxos",
+            Self::Saga => "saga",
         }
     }
 }

@@ -17,8 +17,8 @@ use consensus_core::{
     Time, fast_paxos, paxos,
     raft::Raft,
     sim::{
-        Builder, DECISION_FAULTS, Failure, Fault, Faults, Plan, PlanError, Profile, Report, Served,
-        Shrunk, Simulated, Store, StoreWorkload,
+        Builder, DECISION_FAULTS, Failure, Fault, Faults, Plan, PlanError, Profile, Report,
+        SAGA_FAULTS, Served, Shrunk, Simulated, Store, StoreWorkload,
     },
 };
 
@@ -55,7 +55,7 @@ pub(super) fn sim(options: &Sim) -> Result<ExitCode> {
     let count = if options.seed.is_some() { 1 } else { SEEDS };
     let seeds = seeds(options, count)?;
     if options.history.is_some() && options.protocol.decides() {
-        let message = "--history is for `check`, which knows no decisions; leave it out, since \
+        let message = "--history is for `check`, which knows logs of commands only; leave it out, since \
                        each run judges what its callers are told";
         return Err(Error::new(Code::Config, message));
     }
@@ -85,6 +85,7 @@ pub(super) fn faults(protocol: Protocol, profile: Profile) -> Faults {
             DECISION_FAULTS.into_iter().filter(|fault| all.has(*fault)).collect()
         }
         Protocol::MultiPaxos => all.within(MultiPaxos::faults()),
+        Protocol::Saga => all.within(SAGA_FAULTS.into_iter().collect()),
     }
 }
 
@@ -151,6 +152,7 @@ pub(super) fn run(protocol: Protocol, plan: &Plan) -> Result<Report> {
         Protocol::Paxos => Ok(simulation::decide::<paxos::Role>(plan)),
         Protocol::MultiPaxos => simulation::run::<MultiPaxos, Store>(plan, &StoreWorkload),
         Protocol::FastPaxos => Ok(simulation::decide::<fast_paxos::Role>(plan)),
+        Protocol::Saga => Ok(simulation::sagas(plan)),
     };
     report.map_err(Error::application)
 }
@@ -162,6 +164,7 @@ fn shrink(protocol: Protocol, plan: &Plan) -> Result<Option<Shrunk>> {
         Protocol::Paxos => Ok(simulation::shrink_decisions::<paxos::Role>(plan)),
         Protocol::MultiPaxos => simulation::shrink::<MultiPaxos, Store>(plan, &StoreWorkload),
         Protocol::FastPaxos => Ok(simulation::shrink_decisions::<fast_paxos::Role>(plan)),
+        Protocol::Saga => Ok(simulation::shrink_sagas(plan)),
     };
     shrunk.map_err(Error::application)
 }

@@ -89,6 +89,21 @@ pub(crate) fn shrink_decisions<P: Deciding>(plan: &Plan) -> Option<Shrunk> {
     Some(shrunk)
 }
 
+/// Runs the sagas of `plan` without a word, as [`run`] does.
+pub(crate) fn sagas(plan: &Plan) -> Report {
+    let (mut report, place) = quiet::quietly(|| consensus_core::sim::sagas(plan));
+    add_place(&mut report, place);
+    report
+}
+
+/// Shrinks the run of a plan of sagas without a word; `None` if it does not fail.
+pub(crate) fn shrink_sagas(plan: &Plan) -> Option<Shrunk> {
+    let (shrunk, place) = quiet::quietly(|| consensus_core::sim::shrink_sagas(plan));
+    let mut shrunk = shrunk?;
+    add_place(&mut shrunk.report, place);
+    Some(shrunk)
+}
+
 /// Adds where the code stopped itself.
 fn add_place(report: &mut Report, place: Option<String>) {
     if let (Some(failure), Some(place)) = (&mut report.failure, place)

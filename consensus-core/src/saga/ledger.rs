@@ -36,6 +36,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Puts a known bug back.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(self, mutant: Mutant) -> Self {
+        Self { bugs: Bugs::only(mutant), ..self }
+    }
+
     /// Makes one that has known bugs, if any were put back.
     pub(crate) fn with_bugs(bugs: Bugs<Mutant>) -> Self {
         Self { bugs, ..Self::default() }

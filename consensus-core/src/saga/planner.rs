@@ -221,6 +221,15 @@ impl Saga {
         Ok(())
     }
 
+    /// Puts a known bug back.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Mutant) -> Self {
+        self.bugs = Bugs::only(mutant);
+        self.state.set_bugs(self.bugs);
+        self
+    }
+
     /// Returns which saga it is.
     pub fn id(&self) -> SagaId {
         self.id

@@ -130,6 +130,11 @@ impl State {
         Self { course: Course::Forward, input: Bytes::new(), steps, resumes: 0, bugs }
     }
 
+    #[cfg(feature = "mutants")]
+    pub(super) fn set_bugs(&mut self, bugs: Bugs<Mutant>) {
+        self.bugs = bugs;
+    }
+
     /// Returns how a step stands.
     ///
     /// # Panics

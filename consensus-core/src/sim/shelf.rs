@@ -57,7 +57,8 @@ impl Shelf {
                 | Bug::Client(_)
                 | Bug::Paxos(_)
                 | Bug::MultiPaxos(_)
-                | Bug::FastPaxos(_),
+                | Bug::FastPaxos(_)
+                | Bug::Saga(_),
             )
             | None => None,
         };

@@ -9,6 +9,7 @@ use consensus_core::{
     multi_paxos, paxos,
     raft::Builder,
     replica::Replica,
+    saga::{Barrier, Ledger, Saga},
     snapshot::{Draft, Store},
 };
 
@@ -76,6 +77,33 @@ pub(crate) fn multi_paxos(builder: multi_paxos::Builder) -> multi_paxos::Builder
         return builder.mutant(mutant);
     }
     builder
+}
+
+/// Puts the bug into a saga's planner, if it is one of its kind.
+pub(crate) fn saga(saga: Saga) -> Saga {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Saga(mutant)) = put_back::bug() {
+        return saga.with_mutant(mutant);
+    }
+    saga
+}
+
+/// Puts the bug into a ledger of sagas, if it is one of its kind.
+pub(crate) fn ledger(ledger: Ledger) -> Ledger {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Saga(mutant)) = put_back::bug() {
+        return ledger.with_mutant(mutant);
+    }
+    ledger
+}
+
+/// Puts the bug into a barrier, if it is one of its kind.
+pub(crate) fn barrier(barrier: Barrier) -> Barrier {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Saga(mutant)) = put_back::bug() {
+        return barrier.with_mutant(mutant);
+    }
+    barrier
 }
 
 /// Puts the bug into a replica, if it is one of its kind.

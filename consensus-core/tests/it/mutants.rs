@@ -70,11 +70,12 @@ fn find(bug: Bug, protocol: &str, traced: fn(&str) -> io::Result<String>) {
     assert!(!matches!(leaves(Some(bug)), Ok(true)), "{name} does not find {bug}");
 }
 
-// Goal: each of the replica's and the client's rules is pinned by a test, which fails without it.
+// Goal: each of the replica's, the client's and sagas' rules is pinned by a test, which fails
+// without it.
 #[test]
-fn tests_find_bugs_of_replica_and_client() {
+fn tests_find_bugs() {
     let others = Bug::of_raft().filter(|bug| !matches!(bug, Bug::Raft(_)));
-    for other in others {
+    for other in others.chain(Bug::of_sagas()) {
         let (name, test) = (other.pinned_by(), test(other));
         assert!(bug::with(None, test).is_ok(), "{name} passes");
         assert!(bug::with(Some(other), test).is_err(), "{name} does not find {other}");
@@ -95,6 +96,25 @@ fn test(bug: Bug) -> fn() {
         Bug::Raft(_) | Bug::Paxos(_) | Bug::MultiPaxos(_) | Bug::FastPaxos(_) => {
             panic!("scripts pin the rules of protocols")
         }
+        Bug::Saga(mutant) => named!(
+            mutant.test(),
+            saga {
+                s06_intent_before_call,
+                s34_old_executor_cannot_append,
+                s08_gap_is_refused,
+                s19_unknown_is_resolved_first,
+                s19_lost_step_is_undone,
+                s02_undo_runs_backwards,
+                s25_cancel_before_pivot_only,
+                s24_pivot_waits_for_all,
+                s15_retry_has_the_same_key,
+                s20_unknown_is_not_rejected,
+                s15_reply_lost_effect_once,
+                s34_old_executor_cannot_command,
+                s16_action_after_undo_is_refused,
+                s17_undo_before_action_undoes_nothing,
+            }
+        ),
         Bug::Replica(mutant) => named!(
             mutant.test(),
             replica {

@@ -17,7 +17,8 @@ pub(super) fn happens(draw: &mut ChaCha8Rng, of: u64) -> bool {
 }
 
 /// Draws a saga: up to five steps that can be undone, perhaps a pivot, perhaps retriable steps.
-pub(super) fn graph(draw: &mut ChaCha8Rng) -> Graph {
+/// Deadlines are short, so that some pass only where there are faults: there are none else.
+pub(super) fn graph(draw: &mut ChaCha8Rng, faulty: bool) -> Graph {
     let free = 1 + below(draw, 5) as u16;
     let has_pivot = happens(draw, 500);
     let retriable = if has_pivot { below(draw, 3) as u16 } else { 0 };
@@ -36,6 +37,7 @@ pub(super) fn graph(draw: &mut ChaCha8Rng) -> Graph {
         let retry = Retry { attempts_max, base, cap };
         steps.push(Step { name: format!("s{at}"), class, after, timeout, retry });
     }
-    let deadline = happens(draw, 300).then(|| Duration::from_millis(100 + below(draw, 2_000)));
+    let deadline =
+        (happens(draw, 300) && faulty).then(|| Duration::from_millis(100 + below(draw, 2_000)));
     Graph::new(("random", 1), deadline, steps).expect("it is drawn by the rules")
 }

@@ -43,12 +43,12 @@ impl Participant {
     pub(super) fn carry_out(
         &mut self,
         key: EffectKey,
-        calm: bool,
+        (calm, refuses): (bool, bool),
         draw: &mut ChaCha8Rng,
     ) -> Option<Answer> {
         let breaks_off = !calm && happens(draw, 60);
         let refuses = match key.op {
-            Op::Action => happens(draw, 70),
+            Op::Action => refuses && happens(draw, 70),
             Op::Undo => !calm && happens(draw, 30),
         };
         let answer = if breaks_off {

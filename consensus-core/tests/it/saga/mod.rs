@@ -1,0 +1,23 @@
+//! Sagas: scenarios by their numbers, and random runs.
+
+mod crashes;
+mod operators;
+mod outcomes;
+mod participants;
+mod random;
+mod stage;
+
+#[cfg(feature = "mutants")]
+pub(crate) use self::{
+    crashes::{s02_undo_runs_backwards, s06_intent_before_call, s08_gap_is_refused},
+    operators::{s24_pivot_waits_for_all, s25_cancel_before_pivot_only},
+    outcomes::{
+        s15_retry_has_the_same_key, s19_lost_step_is_undone, s19_unknown_is_resolved_first,
+        s20_unknown_is_not_rejected,
+    },
+    participants::{
+        s15_reply_lost_effect_once, s16_action_after_undo_is_refused,
+        s17_undo_before_action_undoes_nothing, s34_old_executor_cannot_append,
+        s34_old_executor_cannot_command,
+    },
+};

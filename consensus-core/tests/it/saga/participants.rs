@@ -1,0 +1,127 @@
+//! Participants behind their barrier, and executors that were replaced.
+
+use bytes::Bytes;
+use consensus_core::saga::{
+    Admission, Answer, AppendError, Barrier, EffectKey, Epoch, Op, Outcome, SagaId, StepId, Verdict,
+};
+
+use super::stage::{ID, Stage, graph};
+use crate::bug;
+
+const EPOCH: Epoch = Epoch(3);
+
+fn key(op: Op) -> EffectKey {
+    EffectKey { saga: ID, step: StepId(0), op, round: 0 }
+}
+
+fn barrier() -> Barrier {
+    bug::barrier(Barrier::default())
+}
+
+fn done(text: &'static str) -> Answer {
+    Answer::Done(Bytes::from_static(text.as_bytes()))
+}
+
+// Goal: a reply that is lost leads to one effect, and to the same answer.
+#[test]
+pub(crate) fn s15_reply_lost_effect_once() {
+    let mut stage = Stage::begin(graph("a"));
+    stage.append();
+    let call = stage.pick("a");
+    let lost = stage.deliver(&call, false);
+    assert_eq!(stage.deliver(&call, false), lost);
+    stage.reply(&call, Outcome::Unknown);
+    stage.play(&|_| false, None);
+    assert_eq!(stage.effect("a"), (1, 0));
+    assert_eq!(stage.verdict, Some(Verdict::Completed));
+}
+
+// Goal: a step that comes once more after its compensation is refused.
+#[test]
+pub(crate) fn s16_action_after_undo_is_refused() {
+    let mut barrier = barrier();
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
+    barrier.finish(key(Op::Action), None);
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Sealed);
+    barrier.forget(ID);
+    assert!(barrier.is_empty());
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Sealed);
+}
+
+// Goal: a compensation that comes first undoes nothing, and keeps the step away for good.
+#[test]
+pub(crate) fn s17_undo_before_action_undoes_nothing() {
+    let mut barrier = barrier();
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Sealed);
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
+}
+
+// Goal: of two that come at once one is carried out; the other is told to ask again.
+#[test]
+fn s18_one_of_two_at_once() {
+    let mut barrier = barrier();
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Busy);
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Busy, "nobody knows yet");
+    barrier.finish(key(Op::Action), Some(done("x")));
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Replay(done("x")));
+    let output = Some(Bytes::from_static(b"x"));
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Run(output));
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Busy);
+    barrier.finish(key(Op::Undo), Some(done("")));
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
+}
+
+// Goal: what was under way when a participant stopped may be asked for again, what was answered not.
+#[test]
+fn s18_restart_forgets_what_was_under_way() {
+    let mut barrier = barrier();
+    let other = EffectKey { saga: SagaId(8), ..key(Op::Action) };
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
+    assert_eq!(barrier.admit(other, EPOCH), Admission::Run(None));
+    barrier.finish(other, Some(done("y")));
+    barrier.restart();
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
+    assert_eq!(barrier.admit(other, EPOCH), Admission::Replay(done("y")));
+}
+
+// Goal: a compensation that was refused is another effect when an operator asks for it again.
+#[test]
+fn s22_refused_undo_runs_again_in_its_next_round() {
+    let mut barrier = barrier();
+    let no = || Answer::Rejected(Bytes::from_static(b"no"));
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
+    barrier.finish(key(Op::Action), Some(done("x")));
+    assert!(matches!(barrier.admit(key(Op::Undo), EPOCH), Admission::Run(Some(_))));
+    barrier.finish(key(Op::Undo), Some(no()));
+    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(no()));
+    let again = EffectKey { round: 1, ..key(Op::Undo) };
+    assert!(matches!(barrier.admit(again, EPOCH), Admission::Run(Some(_))));
+}
+
+// Goal: an executor that was replaced appends nothing.
+#[test]
+pub(crate) fn s34_old_executor_cannot_append() {
+    let mut stage = Stage::begin(graph("a b<a"));
+    stage.append();
+    let (old, last) = (stage.epoch, stage.ledger.log(ID).last().cloned().expect("it began"));
+    let new = stage.ledger.claim();
+    let before = stage.ledger.clone();
+    let appended = stage.append_as(old, last.seq.next(), last.clone());
+    assert_eq!(appended, Err(AppendError::Stale(new)));
+    assert_eq!(stage.ledger.put_away(ID, old), Err(AppendError::Stale(new)));
+    assert_eq!(stage.ledger, before);
+}
+
+// Goal: a participant that has heard of the next executor obeys the former one no more.
+#[test]
+pub(crate) fn s34_old_executor_cannot_command() {
+    let mut barrier = barrier();
+    let other = EffectKey { saga: SagaId(8), ..key(Op::Action) };
+    assert_eq!(barrier.admit(other, Epoch(4)), Admission::Run(None));
+    let stale = Admission::Stale { epoch: Epoch(4) };
+    assert_eq!(barrier.admit(key(Op::Action), EPOCH), stale);
+    assert_eq!(barrier.admit(key(Op::Action), Epoch(4)), Admission::Run(None));
+}
