@@ -64,7 +64,7 @@ impl NodeBuilder {
         Ok(self)
     }
 
-    fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
+    pub(crate) fn set<T: Typed>(mut self, setting: &'static Setting<T>, value: T) -> Self {
         if let Err(error) = self.layers.set(setting, value) {
             self.refused.get_or_insert(error);
         }

@@ -44,9 +44,13 @@ use self::{
     tally::Tally,
     world::World,
 };
+use crate::Protocol;
 
 /// How many clusters are tormented.
 const SEEDS: u64 = 100;
+
+/// How many clusters are tormented under Multi-Paxos.
+const SEEDS_OF_MULTI_PAXOS: u64 = 30;
 
 /// How long a cluster without faults may take until every node serves, and until all hold the same.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -68,7 +72,7 @@ fn tell_seeds() {
                 FAILED.store(true, Ordering::Relaxed);
                 let text = format!(
                     "seed {seed} failed: {panic}\nalone: PAUSED_SEED={seed} cargo test -p \
-                     consensus-actors paused\n"
+                     consensus-actors paused, of the test that failed\n"
                 );
                 std::io::stderr().write_all(text.as_bytes()).ok();
             }
@@ -88,12 +92,13 @@ fn paused<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Torments the cluster of `seed` and judges it.
-fn run(seed: u64) -> (Trace, Tally) {
+fn run(seed: u64, protocol: Protocol) -> (Trace, Tally) {
     tell_seeds();
     SEED.set(Some(seed));
     let seen = paused(async {
         let mut random = Random::new(seed);
         let world = World::new(random.pick(&[3, 3, 3, 5]), random.fork());
+        world.protocol.set(protocol);
         for node in world.ids() {
             world.start(node).await;
         }
@@ -199,30 +204,53 @@ const ENOUGH: [(&str, u64); 29] = [
 // two threads; what did not happen often enough was not tested.
 #[test]
 fn hundred_seeds() {
-    let alone: Option<u64> =
-        std::env::var("PAUSED_SEED").ok().map(|seed| seed.parse().expect("it is a number"));
-    if let Some(seed) = alone {
-        eprintln!("{:#?}", run(seed));
-        return;
+    let tally = torment(Protocol::Raft, SEEDS);
+    for (what, least) in ENOUGH {
+        let times = tally.of(what);
+        let all = alone().is_some() || times >= least;
+        assert!(all, "{what}: {times} times, and not {least}; all: {tally:#?}");
+    }
+}
+
+// Goal: the same holds under Multi-Paxos, whose roles share an actor in one life of a node and have
+// one each in the next.
+#[test]
+fn thirty_seeds_under_multi_paxos() {
+    let tally = torment(Protocol::MultiPaxos, SEEDS_OF_MULTI_PAXOS);
+    let share = SEEDS / SEEDS_OF_MULTI_PAXOS * 2;
+    for (what, least) in ENOUGH {
+        let (times, least) = (tally.of(what), least / share);
+        let all = alone().is_some() || times >= least;
+        assert!(all, "{what}: {times} times, and not {least}; all: {tally:#?}");
+    }
+}
+
+/// Returns the only seed that is asked for, if one is.
+fn alone() -> Option<u64> {
+    std::env::var("PAUSED_SEED").ok().map(|seed| seed.parse().expect("it is a number"))
+}
+
+/// Torments clusters of the first seeds, or that of the only one, under a protocol.
+fn torment(protocol: Protocol, seeds_max: u64) -> Tally {
+    if let Some(seed) = alone() {
+        let (trace, tally) = run(seed, protocol);
+        eprintln!("{trace:#?}");
+        return tally;
     }
     let next = AtomicU64::new(0);
     let work = || {
         let mut tally = Tally::default();
         let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-        let seeds = seeds.take_while(|seed| *seed < SEEDS && !FAILED.load(Ordering::Relaxed));
-        seeds.for_each(|seed| tally.merge(&run(seed).1));
+        let seeds = seeds.take_while(|seed| *seed < seeds_max && !FAILED.load(Ordering::Relaxed));
+        seeds.for_each(|seed| tally.merge(&run(seed, protocol).1));
         tally
     };
-    let tally = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let other = scope.spawn(work);
         let mut tally = work();
         tally.merge(&other.join().expect("every seed passes"));
         tally
-    });
-    for (what, least) in ENOUGH {
-        let times = tally.of(what);
-        assert!(times >= least, "{what}: {times} times, and not {least}; all: {tally:#?}");
-    }
+    })
 }
 
 // Goal: a seed stands for one run, to the last byte on wires and disks; else no failure could be
@@ -230,8 +258,9 @@ fn hundred_seeds() {
 // Method: some seeds run twice, the second time in another thread and behind other seeds.
 #[test]
 fn same_seed_same_run() {
-    let runs = [[1, 2], [2, 1]]
-        .map(|seeds| std::thread::spawn(move || seeds.map(|seed| (seed, run(seed).0))));
+    let runs = [[1, 2], [2, 1]].map(|seeds| {
+        std::thread::spawn(move || seeds.map(|seed| (seed, run(seed, Protocol::Raft).0)))
+    });
     let [first, mut second] = runs.map(|thread| thread.join().expect("every seed passes"));
     second.reverse();
     assert_eq!(first, second);

@@ -29,9 +29,10 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    Client, Node, Replica, Replicated,
+    Client, Node, Placement, Protocol, Replica, Replicated,
     archive::{Archive, ShelfDisk, Shelves, Workers},
     clock::{Calendar, NodeClock},
+    config::{Size, table::APPEND_BYTES_MAX},
     inbox::Courses,
     journal::{JournalActor, NodeDisk, Records},
     node::launch::{Parts, assemble},
@@ -64,6 +65,8 @@ pub(super) struct World {
     pub(super) token: Cell<Option<(CommitToken, u64)>>,
     /// Whether callers are to come to an end.
     pub(super) over: Cell<bool>,
+    /// What replicates the groups of nodes that are started.
+    pub(super) protocol: Cell<Protocol>,
     /// Whether nodes that are started keep leases.
     pub(super) lease: Cell<bool>,
     began: Instant,
@@ -177,6 +180,7 @@ impl World {
             tally: RefCell::default(),
             token: Cell::new(None),
             over: Cell::new(false),
+            protocol: Cell::new(Protocol::Raft),
             lease: Cell::new(false),
             began,
             random: RefCell::new(random),
@@ -249,7 +253,14 @@ impl World {
         };
         tokio::task::spawn_local(Arc::clone(&pulse).run(actors, journal_tasks));
         let node = Node { shared };
-        match node.host::<Chronicle>(GROUP).await {
+        let mut hosting = node.host::<Chronicle>(GROUP).protocol(self.protocol.get());
+        if self.protocol.get() == Protocol::MultiPaxos {
+            // On one thread: in one actor or in three, by turns.
+            let generation = self.slot(id, |slot| slot.generation);
+            let places = [Placement::Together, Placement::Apart];
+            hosting = hosting.placement(places[generation as usize % places.len()]);
+        }
+        match hosting.await {
             Ok(client) => self.slot(id, |slot| {
                 slot.running = Some(Running { pulse, client, node });
             }),
@@ -331,6 +342,8 @@ impl World {
             builder.peer(peer, address(peer).to_string())
         });
         let builder = builder.election_timeout(ELECTION_TIMEOUT).heartbeat(HEARTBEAT);
+        // What is proposed again at once must fit into a segment, too.
+        let builder = builder.set(&APPEND_BYTES_MAX, Size(SEGMENT_BYTES as u64 / 4));
         let builder = builder.lease(self.lease.get());
         let settings = builder.validate().expect("the settings are valid");
         let node = settings.id;

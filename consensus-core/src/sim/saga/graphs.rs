@@ -33,7 +33,8 @@ pub(super) fn graph(draw: &mut ChaCha8Rng, faulty: bool) -> Graph {
         let after = (0..at).filter(|_| happens(draw, 350)).map(StepId).collect();
         let attempts_max = 2 + below(draw, 4) as u32;
         let (base, cap) = (Duration::from_millis(20), Duration::from_millis(200));
-        let timeout = Duration::from_millis(60 + below(draw, 100));
+        // Without faults an attempt takes eighty at the most.
+        let timeout = Duration::from_millis(100 + below(draw, 100));
         let retry = Retry { attempts_max, base, cap };
         steps.push(Step { name: format!("s{at}"), class, after, timeout, retry });
     }
