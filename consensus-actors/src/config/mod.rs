@@ -36,7 +36,9 @@ pub(crate) mod table;
 mod tests;
 
 pub(crate) use key::{Key, Setting};
-pub(crate) use kind::{Address, Addresses, Size, Typed, toml_string};
+#[cfg(test)]
+pub(crate) use kind::Size;
+pub(crate) use kind::{Address, Addresses, Typed, toml_string};
 pub(crate) use layers::{At, Layers, Origin};
 pub(crate) use settings::Settings;
 pub(crate) use source::{Flag, Sources};
