@@ -22,6 +22,7 @@
 pub mod invariants;
 
 mod acceptor;
+mod ballot;
 mod config;
 mod learner;
 mod message;
@@ -34,6 +35,7 @@ mod votes;
 mod wire;
 
 pub use acceptor::Acceptor;
+pub use ballot::Ballot;
 pub use config::{Builder, Config, ConfigError};
 pub use learner::Learner;
 pub use message::{Message, Value, Values, Vote};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use self::{footing::Footing, loyalty::Loyalty};
 use super::{
+    ballot::Ballot,
     config::Config,
     message::{Message, Values},
     mutant::Mutant,
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     error::RecoverError,
     log::Index,
-    paxos::Ballot,
     process::{Address, Effect, Effects, Input, Status, Token},
     time::Time,
 };
@@ -33,6 +33,8 @@ pub struct Acceptor {
     chosen: BTreeMap<Ballot, Index>,
     loyalty: Loyalty,
     storage_full: bool,
+    /// Up to where the node's learner knows what is chosen.
+    known: Index,
     footing: Footing,
 }
 
@@ -50,6 +52,7 @@ impl Acceptor {
             chosen: BTreeMap::new(),
             loyalty: Loyalty::default(),
             storage_full: false,
+            known: Index::ZERO,
             footing: Footing::default(),
         };
         for (token, record) in records {
@@ -105,8 +108,9 @@ impl Acceptor {
     pub(super) fn step(&mut self, now: Time, input: Input<Role>, out: &mut Effects<Role>) {
         match input {
             Input::Receive { from, message } => {
-                let is_member = self.config.membership().is_member(from);
-                if is_member && message.is_plausible(from, self.config.id()) {
+                // Whoever asks: who takes part is for proposers to know, and this node may not have
+                // heard yet. What it says counts where it is one of those that are asked.
+                if message.is_plausible(from, self.config.id()) {
                     self.on_receive(now, message, out);
                 }
             }
@@ -139,6 +143,7 @@ impl Acceptor {
                 self.on_heartbeat(now, ballot, (round, chosen), out);
             }
             Message::Recall { first } => self.on_recall(first, out),
+            Message::Abreast { upto } => self.known = self.known.max(upto),
             Message::Forget { upto } => self.on_forget(upto, out),
             // They are for proposers and learners.
             _ => {}
@@ -267,7 +272,8 @@ impl Acceptor {
         self.note_chosen(ballot, chosen);
         let id = self.config.id();
         let promise = self.config.lease().then(|| self.config.lease_length());
-        let reply = Message::HeartbeatReply { ballot, round, promise };
+        let (known, base) = (self.known, self.votes.base());
+        let reply = Message::HeartbeatReply { ballot, round, promise, known, base };
         // It says that nothing later is promised: of what waits for the disk only the promise
         // itself matters.
         let after = self.footing.promised();

@@ -7,8 +7,7 @@ use super::{Next, Summons, state::State, timer::TimedOut};
 use crate::{
     log::Index,
     members::NodeId,
-    multi_paxos::{Message, Role},
-    paxos::Ballot,
+    multi_paxos::{Ballot, Message, Role},
     process::{Effect, Effects},
     time::Time,
 };
@@ -90,6 +89,11 @@ impl Canvassing {
         } else {
             Next::Stay
         }
+    }
+
+    /// Asks those of another configuration, which has become known.
+    pub(super) fn restart(&self, state: &State) -> Next {
+        if state.may_campaign() { Next::Canvass(self.timed_out.clone()) } else { Next::Follow }
     }
 
     /// Asks with a later ballot where this one comes too late.

@@ -40,7 +40,7 @@ pub(super) fn message(verb: &Verb) -> Result<Addressed<Message>, Box<dyn Error>>
         "heartbeat" => Message::Heartbeat { ballot: ballot?, round, chosen },
         "heartbeatreply" => {
             let promise = promise.as_ref().map(|it| it.0);
-            Message::HeartbeatReply { ballot: ballot?, round, promise }
+            Message::HeartbeatReply { ballot: ballot?, round, promise, known: chosen, base }
         }
         "takeover" => Message::TakeOver { ballot: ballot? },
         "learn" => Message::Learn { first, state: false },
