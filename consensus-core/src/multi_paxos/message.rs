@@ -356,8 +356,10 @@ impl Message {
     /// Tells whether `from` could have sent this to `to` if it follows the protocol; what it says
     /// may still be untrue.
     pub(super) fn is_plausible(&self, from: NodeId, to: NodeId) -> bool {
+        let sound = |value: &Value| value.membership().is_none_or(|it| !it.voters().is_empty());
         let fits = |first: &Index, values: &Values| {
-            *first > Index::ZERO && first.0.saturating_add(values.len() as u64) <= SLOT_MAX.0
+            let inside = first.0.saturating_add(values.len() as u64) <= SLOT_MAX.0;
+            *first > Index::ZERO && inside && values.iter().all(sound)
         };
         let own = |ballot: &Ballot| ballot.is_plausible() && ballot.node == from;
         if self.is_local() && from != to {
@@ -382,7 +384,7 @@ impl Message {
                 ballot.is_plausible()
                     && *first > Index::ZERO
                     && [*upto, *last, *base].iter().all(|slot| *slot <= SLOT_MAX)
-                    && votes.iter().all(|vote| inside(vote) && earlier(vote))
+                    && votes.iter().all(|vote| inside(vote) && earlier(vote) && sound(&vote.value))
                     && votes.is_sorted_by(|a, b| a.slot < b.slot)
             }
             Self::Support { ballot, .. }

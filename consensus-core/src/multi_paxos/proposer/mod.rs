@@ -232,7 +232,7 @@ impl Proposer {
             Message::Nack { ballot, promised } => {
                 self.state.see(promised.round);
                 self.state.seek_era(promised, out);
-                return self.on_nack(ballot);
+                return self.on_nack((ballot, promised));
             }
             Message::Support { ballot, chosen } => {
                 let Office::Canvassing(canvassing) = &mut self.office else { return Next::Stay };
@@ -379,9 +379,11 @@ impl Proposer {
     }
 
     /// An acceptor has promised a later ballot.
-    fn on_nack(&mut self, ballot: Ballot) -> Next {
+    fn on_nack(&mut self, (ballot, promised): (Ballot, Ballot)) -> Next {
         match &self.office {
             Office::Follower(_) => Next::Stay,
+            // No ballot of this era comes after one of a later; that is to be learned first.
+            Office::Canvassing(_) if promised.era > self.state.era() => Next::Stay,
             Office::Canvassing(canvassing) => canvassing.on_nack(ballot),
             // Another campaigns, and may have won: step down at once.
             Office::Preparing(preparing) if ballot == preparing.ballot() => Next::Follow,

@@ -108,7 +108,9 @@ impl Leading {
             tracing::error!(%from, round, "an acceptor answers a round that was never started");
             return;
         }
-        self.on_follower(now, from, (known, base));
+        if state.config.membership().is_member(from) {
+            self.on_follower(now, from, (known, base));
+        }
         let Some(progress) = self.hear(from, now) else { return };
         progress.on_round(round);
         self.on_promise((state, now), (from, round, promise));
