@@ -30,6 +30,9 @@ use crate::{
     time::Time,
 };
 
+/// After how many heartbeat intervals a snapshot of the configuration is asked for again.
+const SETTLE_PAUSE: u32 = 5;
+
 /// Who learns what is chosen, and has it applied.
 #[derive(Clone, Debug)]
 pub struct Learner {
@@ -151,7 +154,7 @@ impl Learner {
         }
         self.catch_up(now, out);
         if self.snapshots.settled() < self.era && now >= self.settle_due {
-            self.settle_due = now + self.config.election_timeout();
+            self.settle_due = now + self.config.heartbeat() * SETTLE_PAUSE;
             // Members may leave once others have on their disks what was chosen with them.
             self.take_snapshot(out);
         }
@@ -289,7 +292,8 @@ impl Learner {
             self.take_snapshot_if_due(bytes, out);
         }
         if self.era > era {
-            // Who leads waits for it.
+            // Who leads waits for it, and whoever leaves.
+            self.settle_due = now;
             self.tell_proposer(out);
         }
     }
