@@ -241,6 +241,13 @@ impl Leading {
         follower.base = follower.base.max(base);
     }
 
+    /// Returns up to where each other member knows what is chosen.
+    pub(super) fn known(&self, state: &State) -> impl Iterator<Item = (NodeId, Index)> {
+        let own = state.config.id();
+        let others = state.config.membership().members().filter(move |node| *node != own);
+        others.map(|node| (node, self.known_by(node)))
+    }
+
     /// Returns up to where a member knows what is chosen.
     pub(super) fn known_by(&self, node: NodeId) -> Index {
         self.followers.get(&node).map_or(Index::ZERO, |it| it.known)

@@ -127,6 +127,14 @@ impl Proposer {
         }
     }
 
+    /// Returns how far each other member knows what is chosen, if this one leads.
+    pub(super) fn followers(&self) -> Vec<(NodeId, Index)> {
+        match &self.office {
+            Office::Follower(_) | Office::Canvassing(_) | Office::Preparing(_) => Vec::new(),
+            Office::Leading(leading) => leading.known(&self.state).collect(),
+        }
+    }
+
     /// Tells whether it leads.
     pub(super) fn leads(&self) -> bool {
         matches!(self.office, Office::Leading(_))
