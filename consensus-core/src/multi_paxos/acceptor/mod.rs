@@ -9,7 +9,7 @@ use self::{footing::Footing, loyalty::Loyalty};
 use super::{
     ballot::Ballot,
     config::Config,
-    message::{Message, Values},
+    message::{Message, Values, Vote},
     mutant::Mutant,
     record::Record,
     role::{Control, Role},
@@ -175,7 +175,11 @@ impl Acceptor {
         if let Some(promised) = self.promised.filter(|promised| *promised > ballot)
             && !goes_back
         {
-            return self.refuse(ballot, promised, out);
+            self.refuse(ballot, promised, out);
+            if promised.era > ballot.era {
+                self.recount(ballot, first, out);
+            }
+            return;
         }
         let disloyal = self.config.has_bug(Mutant::PrepareBreaksLoyalty);
         if self.loyalty.binds(&self.config, ballot, transfer, now) && !disloyal {
@@ -198,6 +202,22 @@ impl Acceptor {
         let message = Message::Promise { ballot, first, votes, upto, last, base };
         let hasty = self.config.has_bug(Mutant::PromiseNotDurable);
         self.answer(self.proposer_of(ballot), message, hasty, out);
+    }
+
+    /// Tells what it has accepted in an era that is over, to somebody who does not know that yet.
+    /// Perhaps nobody knows any more what was chosen in it, but all of it was: a quorum tells. It is
+    /// a promise like any other, and is kept: the one that was made before forbids more.
+    fn recount(&self, ballot: Ballot, first: Index, out: &mut Effects<Role>) {
+        let (votes, upto) = self.votes.page(first, self.config.accept_bytes_max());
+        let of_era = |vote: &Vote| vote.ballot.era == ballot.era;
+        if let Some(later) = votes.iter().find(|it| of_era(it) && it.ballot >= ballot) {
+            return self.refuse(ballot, later.ballot, out);
+        }
+        let votes = votes.into_iter().filter(of_era).collect();
+        let (base, last) = (self.votes.base(), self.votes.last());
+        let upto = upto.max(base);
+        let message = Message::Promise { ballot, first, votes, upto, last, base };
+        self.answer(self.proposer_of(ballot), message, false, out);
     }
 
     /// Phase 2b: accepts, unless it has promised itself to a later ballot.

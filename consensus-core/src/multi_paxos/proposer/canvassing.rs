@@ -46,7 +46,11 @@ impl Canvassing {
             out.push(Effect::Send { to, message, after: None });
         }
         let (supporters, chosen) = (BTreeSet::new(), Index::ZERO);
-        Self { timed_out, ballot, supporters, chosen, patience: now }
+        let mut canvassing = Self { timed_out, ballot, supporters, chosen, patience: now };
+        if state.is_over() {
+            canvassing.wait(state, now);
+        }
+        canvassing
     }
 
     /// Notes that something has come of what others know.
@@ -55,7 +59,8 @@ impl Canvassing {
     }
 
     pub(super) fn on_tick(&self, state: &State, now: Time) -> Next {
-        if self.has_support(state) && now >= self.patience {
+        // Where acceptors are in a later era they support nobody, and yet tell of this one.
+        if (self.has_support(state) || state.is_over()) && now >= self.patience {
             return Next::Prepare(Summons::TimedOut(self.timed_out.clone()));
         }
         state.timed_out(now).map_or(Next::Stay, Next::Canvass)

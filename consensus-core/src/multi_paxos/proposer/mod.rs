@@ -240,7 +240,7 @@ impl Proposer {
             Message::Nack { ballot, promised } => {
                 self.state.see(promised.round);
                 self.state.seek_era(promised, out);
-                return self.on_nack((ballot, promised));
+                return self.on_nack(now, (ballot, promised));
             }
             Message::Support { ballot, chosen } => {
                 let Office::Canvassing(canvassing) = &mut self.office else { return Next::Stay };
@@ -335,7 +335,7 @@ impl Proposer {
                 }
                 canvassing.campaign(&self.state)
             }
-            Office::Preparing(preparing) => preparing.lead(&self.state),
+            Office::Preparing(preparing) => preparing.lead(&self.state, out),
         }
     }
 
@@ -387,12 +387,17 @@ impl Proposer {
     }
 
     /// An acceptor has promised a later ballot.
-    fn on_nack(&mut self, (ballot, promised): (Ballot, Ballot)) -> Next {
-        match &self.office {
+    fn on_nack(&mut self, now: Time, (ballot, promised): (Ballot, Ballot)) -> Next {
+        let is_over = promised.era > self.state.era();
+        match &mut self.office {
             Office::Follower(_) => Next::Stay,
             // No ballot of this era comes after one of a later; that is to be learned first.
-            Office::Canvassing(_) if promised.era > self.state.era() => Next::Stay,
+            Office::Canvassing(canvassing) if is_over => {
+                canvassing.wait(&self.state, now);
+                Next::Stay
+            }
             Office::Canvassing(canvassing) => canvassing.on_nack(ballot),
+            Office::Preparing(_) if is_over => Next::Stay,
             // Another campaigns, and may have won: step down at once.
             Office::Preparing(preparing) if ballot == preparing.ballot() => Next::Follow,
             Office::Leading(leading) if ballot == leading.ballot() => Next::Follow,

@@ -67,8 +67,9 @@ impl Pledges {
         }
         // By their slots, wherever the parts of others begin (MPX-P08).
         for (place, Vote { slot, ballot, value }) in (0..).zip(page.votes) {
-            // What earlier eras have left behind the configuration of this one cannot be chosen.
-            if ballot.era < self.era {
+            // What earlier eras have left behind the configuration of this one cannot be chosen, and
+            // of later ones nothing is known here.
+            if ballot.era != self.era {
                 continue;
             }
             let by_place = self.bugs.has(Mutant::MergedByPosition);

@@ -127,12 +127,12 @@ impl Preparing {
         if self.pledges.base() > base {
             state.seek(self.ballot, self.pledges.base(), out);
         }
-        self.lead(state)
+        self.lead(state, out)
     }
 
     /// Leads once enough have promised that tell of all slots that the node does not know. One that has
     /// let go of some does not count until the node knows those: its own may have lost them since.
-    pub(super) fn lead(&self, state: &State) -> Next {
+    pub(super) fn lead(&self, state: &State, out: &mut Effects<Role>) -> Next {
         // It asks those of one configuration: behind another that is known by now others decide.
         if self.ballot.era < state.era() {
             return Next::Follow;
@@ -146,7 +146,22 @@ impl Preparing {
             tracing::error!(ballot = %self.ballot, "acceptors tell of slots that cannot be");
             return Next::Follow;
         };
+        if state.is_over() {
+            self.recount(state, values, out);
+            return Next::Stay;
+        }
         Next::Lead(Elected { ballot: self.ballot, known: state.known, values })
+    }
+
+    /// Lets the node's learner know what was chosen up to the configuration that ends this era. Since
+    /// there is a later one all of that was chosen, and of each slot a quorum tells the value that was.
+    fn recount(&self, state: &State, values: Vec<Value>, out: &mut Effects<Role>) {
+        if values.last().is_some_and(|last| last.membership().is_some()) {
+            let (first, chosen) = (state.known.next(), Index(state.known.0 + values.len() as u64));
+            let message = Message::Learned { first, values: values.into(), chosen };
+            let to = state.config.learner(state.config.id());
+            out.push(Effect::Send { to, message, after: None });
+        }
     }
 
     fn ask(&self, state: &State, (of, first): (NodeId, Index), out: &mut Effects<Role>) {

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) known: Index,
     /// The slot of the configuration that holds behind `known`.
     era: Index,
+    /// The latest era that an acceptor was heard to take part in.
+    later: Index,
     base: Index,
     pub(super) storage_full: bool,
     /// Whether the replica has more to apply than it may.
@@ -83,6 +85,7 @@ impl State {
             leader: None,
             known: Index::ZERO,
             era: Index::ZERO,
+            later: Index::ZERO,
             base: Index::ZERO,
             storage_full: false,
             behind: false,
@@ -162,10 +165,17 @@ impl State {
         is_news
     }
 
+    /// Tells whether acceptors take part in an era that this proposer does not know: all slots of its
+    /// own are chosen.
+    pub(super) fn is_over(&self) -> bool {
+        self.later > self.era
+    }
+
     /// Has the node's learner ask what was chosen before a ballot's era, if that is not known.
     ///
     /// In that ballot none of these slots was proposed in: it began when all were chosen.
-    pub(super) fn seek_era(&self, ballot: Ballot, out: &mut Effects<Role>) {
+    pub(super) fn seek_era(&mut self, ballot: Ballot, out: &mut Effects<Role>) {
+        self.later = self.later.max(ballot.era);
         self.seek(ballot, ballot.era, out);
     }
 
