@@ -490,12 +490,32 @@ impl Observer {
         latest.map(|(_, membership)| membership).expect("groups are founded before anything else")
     }
 
-    /// Returns who may come to take part, as somebody has proposed so.
+    /// Returns who may come to take part, as somebody has proposed so; and who took part before, where
+    /// those of the present have not yet on their disks what was decided with them.
     pub(super) fn pending(&self) -> Vec<Membership> {
         let latest = self.configurations.last_key_value().map_or(Index::ZERO, |(slot, _)| *slot);
         let stops = self.stops.iter().filter(|(_, slot)| **slot > latest);
         let decrees = stops.filter_map(|(ballot, slot)| self.decrees.get(&(*slot, *ballot)));
-        decrees.filter_map(|decree| decree.membership.clone()).collect()
+        let proposed = decrees.filter_map(|decree| decree.membership.clone());
+        let mut needed = Vec::new();
+        let mut later = None;
+        for (era, membership) in self.configurations.iter().rev() {
+            if later.is_some_and(|later| self.is_kept(later)) {
+                break;
+            }
+            needed.extend(later.map(|_| membership.clone()));
+            later = Some(*era);
+        }
+        proposed.chain(needed).collect()
+    }
+
+    /// Tells whether a quorum of a configuration has in durable snapshots what was chosen up to it.
+    fn is_kept(&self, era: Index) -> bool {
+        let keeps = |node: &NodeId| self.mirrors.get(node).is_some_and(|it| it.base >= era);
+        self.configurations.get(&era).is_some_and(|membership| {
+            let kept = membership.voters().voters().filter(keeps).count();
+            kept >= self.quorums(membership).accept()
+        })
     }
 
     /// Tells what does not hold, and what acceptors have at the place where it shows.

@@ -194,6 +194,9 @@ impl Leading {
         if target == present {
             return Ok(Progressed::UnderWay);
         }
+        if !self.is_kept(state) {
+            return Err(ChangeError::Underway.into());
+        }
         self.check_change(state, now, (&present, &target))?;
         self.configure(state, target, out);
         Ok(Progressed::UnderWay)
@@ -296,7 +299,8 @@ impl Leading {
         if self.next.is_some() || self.chosen() < self.begins {
             return;
         }
-        if self.is_kept(state) {
+        let is_kept = self.is_kept(state);
+        if is_kept {
             self.answer_changes(state, out);
         }
         if now >= self.changes.farewell {
@@ -306,7 +310,9 @@ impl Leading {
             let patience = state.config.election_timeout() * FAREWELL_TIMEOUTS;
             self.changes.leaving = Some(now + patience);
         }
-        self.promote(state, now, out);
+        if is_kept {
+            self.promote(state, now, out);
+        }
     }
 
     /// Tells whether this leader votes no more and is to step down: all that was asked for is done,
