@@ -43,7 +43,7 @@ pub trait Replicated: StateMachine {
 pub enum Protocol {
     /// Raft: a leader, majorities, crash faults.
     Raft,
-    /// Multi-Paxos: a leader, quorums of two sizes, crash faults. Its members do not change.
+    /// Multi-Paxos: a leader, quorums of two sizes, crash faults.
     MultiPaxos,
 }
 

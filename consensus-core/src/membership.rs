@@ -227,6 +227,7 @@ impl Decode for Membership {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
         let mut parts = Parts::default();
         let (mut voters, mut outgoing) = (BTreeSet::new(), BTreeSet::new());
+        let mut last = None;
         for _ in 0..take_u32(input)? {
             let node = take_node(input)?;
             let flags = take_u8(input)?;
@@ -234,7 +235,11 @@ impl Decode for Membership {
             let is_known = flags <= VOTER | OUTGOING | LEARNER | JOINING | WITNESS;
             // Who neither votes nor learns takes no part, and only learners join.
             let is_member = has(VOTER) || has(OUTGOING) || has(LEARNER);
+            // One membership has one encoding.
+            let follows = last < Some(node);
+            last = Some(node);
             if !is_known
+                || !follows
                 || !is_member
                 || has(VOTER) && has(LEARNER)
                 || has(JOINING) && !has(LEARNER)
@@ -255,7 +260,11 @@ impl Decode for Membership {
             }
         }
         for _ in 0..take_u32(input)? {
-            parts.retired.insert(take_node(input)?);
+            let node = take_node(input)?;
+            if parts.retired.last().is_some_and(|last| *last >= node) {
+                return Err(DecodeError::Invalid("member that was removed"));
+            }
+            parts.retired.insert(node);
         }
         parts.voters = voters.into_iter().collect();
         parts.outgoing = outgoing.into_iter().collect();

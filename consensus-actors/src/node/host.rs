@@ -10,7 +10,6 @@ use consensus_core::{
     GroupId, Members, Membership, NodeId,
     journal::Recovered,
     multi_paxos,
-    paxos::Quorums,
     raft::{self, Raft},
 };
 
@@ -269,22 +268,13 @@ impl NodeActor {
         let invalid =
             |reason: String| Error::new(Code::Config, format!("group {name:?}: {reason}"));
         let membership = self.first_membership();
-        if membership.is_empty() {
-            return Err(invalid(
-                "the members of a group under multi_paxos do not change, so a node that joins later \
-                 has none of it; host it on the nodes that founded the cluster, or under raft"
-                    .to_owned(),
-            ));
-        }
         let reads_from = self.draw()? >> 1;
         let settings = self.settings.group(&name);
         let placement = settings.get(&PLACEMENT);
-        let majority = membership.voters().majority() as u64;
-        let quorum = |setting| usize_of(settings.find(setting).unwrap_or(majority));
-        let quorums = Quorums::new(membership.voters(), quorum(&PHASE1), quorum(&PHASE2));
-        let quorums = quorums.map_err(|error| invalid(format!("phase1 and phase2: {error}")))?;
+        let quorum = |setting| settings.find(setting).map(usize_of);
         let config = multi_paxos::Config::builder(self.settings.id, group, membership)
-            .quorums(quorums)
+            .quorum_sizes(quorum(&PHASE1), quorum(&PHASE2))
+            .catch_up_slack(settings.get(&CATCH_UP_SLACK))
             .reads_from(reads_from)
             .election_timeout(settings.get(&ELECTION_TIMEOUT))
             .heartbeat(settings.get(&HEARTBEAT))

@@ -116,9 +116,23 @@ pub enum ChangeError {
         /// The id.
         node: NodeId,
     },
-    /// The group's protocol keeps its first members.
-    #[error("a group under Multi-Paxos keeps the members that it began with")]
-    Fixed,
+    /// The group's protocol has no witnesses.
+    #[error("a group under Multi-Paxos has no witnesses: all of its members store commands")]
+    NoWitnesses,
+    /// The sizes of quorums that were set do not fit the voters that there would be.
+    #[error(
+        "there would be {voters} voters, for whom phase1 = {prepare} and phase2 = {accept} do not \
+         fit: neither may be more than there are voters, and together they must be more; set \
+         others on all members and start them again, or leave both out, first"
+    )]
+    QuorumSizes {
+        /// How many voters there would be.
+        voters: usize,
+        /// How many would have to promise.
+        prepare: usize,
+        /// How many would have to accept.
+        accept: usize,
+    },
     /// The node takes no part.
     #[error("{node} is not a member of the group")]
     NotAMember {
@@ -193,7 +207,8 @@ impl ChangeError {
             | Self::Elsewhere { .. }
             | Self::SameNode { .. }
             | Self::NoVoter
-            | Self::Fixed
+            | Self::NoWitnesses
+            | Self::QuorumSizes { .. }
             | Self::TooManyWitnesses { .. }
             | Self::WitnessLeads { .. }
             | Self::StaysWitness { .. }

@@ -102,7 +102,10 @@ impl Encode for ChangeError {
             Self::TooMany { members } => put(12, &[*members as u64]),
             Self::LongContact { bytes } => put(13, &[*bytes as u64]),
             Self::StaysWitness { node } => put(14, &[node.number()]),
-            Self::Fixed => put(15, &[]),
+            Self::NoWitnesses => put(16, &[]),
+            Self::QuorumSizes { voters, prepare, accept } => {
+                put(17, &[*voters as u64, *prepare as u64, *accept as u64]);
+            }
         }
     }
 }
@@ -131,7 +134,12 @@ impl Decode for ChangeError {
             12 => Self::TooMany { members: count(input)? },
             13 => Self::LongContact { bytes: count(input)? },
             14 => Self::StaysWitness { node: take_node(input)? },
-            15 => Self::Fixed,
+            16 => Self::NoWitnesses,
+            17 => Self::QuorumSizes {
+                voters: count(input)?,
+                prepare: count(input)?,
+                accept: count(input)?,
+            },
             tag => return Err(DecodeError::UnknownTag { what: "refusal of a change", tag }),
         })
     }

@@ -31,7 +31,9 @@ pub struct Config {
     id: NodeId,
     group: GroupId,
     membership: Membership,
-    quorums: Quorums,
+    prepare: Option<usize>,
+    accept: Option<usize>,
+    catch_up_slack: u64,
     election_timeout: Duration,
     heartbeat: Duration,
     lease: bool,
@@ -55,17 +57,18 @@ pub struct Config {
 impl Config {
     /// Starts the configuration of the roles that node `id` has in `group`.
     ///
-    /// The voters of `membership` accept, and all of its members learn. It is the same on all nodes,
-    /// and does not change.
+    /// The voters of `membership` accept, and all of its members learn. It is that which the group
+    /// begins with, the same on all nodes of then; who joins later begins with nobody.
     pub fn builder(id: NodeId, group: GroupId, membership: impl Into<Membership>) -> Builder {
         let membership = membership.into();
-        let quorums = Quorums::majorities(membership.voters());
         Builder {
             config: Self {
                 id,
                 group,
                 membership,
-                quorums,
+                prepare: None,
+                accept: None,
+                catch_up_slack: 1_000,
                 election_timeout: Duration::from_secs(1),
                 heartbeat: Duration::from_millis(100),
                 lease: false,
@@ -113,9 +116,39 @@ impl Config {
         self.membership.is_voter(node)
     }
 
+    /// Goes by another membership from now on.
+    pub(super) fn reconfigure(&mut self, membership: Membership) {
+        self.membership = membership;
+    }
+
     /// Returns how many acceptors make each phase.
     pub fn quorums(&self) -> Quorums {
-        self.quorums
+        let majorities = Quorums::majorities(self.membership.voters());
+        // No membership is chosen in which they do not meet.
+        self.quorums_of(&self.membership).unwrap_or(majorities)
+    }
+
+    /// Returns how many acceptors would make each phase under `membership`.
+    ///
+    /// # Errors
+    /// As [`Quorums::new`]: the sizes that were set do not fit so many acceptors.
+    pub(super) fn quorums_of(
+        &self,
+        membership: &Membership,
+    ) -> Result<Quorums, paxos::ConfigError> {
+        let (prepare, accept) = self.quorum_sizes(membership);
+        Quorums::new(membership.voters(), prepare, accept)
+    }
+
+    /// Returns the sizes of both phases under `membership`, whether or not they fit.
+    pub(super) fn quorum_sizes(&self, membership: &Membership) -> (usize, usize) {
+        let majority = membership.voters().majority();
+        (self.prepare.unwrap_or(majority), self.accept.unwrap_or(majority))
+    }
+
+    /// Returns how many slots a learner may lack for it to be let vote.
+    pub fn catch_up_slack(&self) -> u64 {
+        self.catch_up_slack
     }
 
     /// Returns the shortest time without a leader's word after which a proposer campaigns.
@@ -216,7 +249,7 @@ impl Config {
     /// Returns how many acceptors choose, for a leader.
     pub(super) fn needed_to_choose(&self) -> usize {
         let short_by = usize::from(self.has_bug(Mutant::AcceptQuorumOffByOne));
-        (self.quorums.accept() - short_by).max(1)
+        (self.quorums().accept() - short_by).max(1)
     }
 
     /// Tells whether this known bug was put back.
@@ -251,10 +284,25 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets how many acceptors make each phase, the same on all nodes. Default majorities.
+    /// Sets how many acceptors make each phase, the same on all nodes, whoever takes part.
+    /// Default majorities.
     #[must_use]
-    pub fn quorums(mut self, quorums: Quorums) -> Self {
-        self.config.quorums = quorums;
+    pub fn quorums(self, quorums: Quorums) -> Self {
+        self.quorum_sizes(Some(quorums.prepare()), Some(quorums.accept()))
+    }
+
+    /// Sets how many acceptors make the first phase, the second, or either; where that is not said
+    /// a majority does, of whoever votes at the time.
+    #[must_use]
+    pub fn quorum_sizes(mut self, prepare: Option<usize>, accept: Option<usize>) -> Self {
+        (self.config.prepare, self.config.accept) = (prepare, accept);
+        self
+    }
+
+    /// Sets how many slots a learner may lack for it to be let vote. Default 1,000.
+    #[must_use]
+    pub fn catch_up_slack(mut self, catch_up_slack: u64) -> Self {
+        self.config.catch_up_slack = catch_up_slack;
         self
     }
 
@@ -400,11 +448,13 @@ impl Builder {
     /// [`ConfigError`] with the rule that the values break.
     pub fn build(self) -> Result<Config, ConfigError> {
         let config = self.config;
-        if !config.membership.is_member(config.id) {
-            return Err(raft::ConfigError::NotAMember { id: config.id }.into());
+        // Who joins later knows nobody at first.
+        if !config.membership.is_empty() {
+            if !config.membership.is_member(config.id) {
+                return Err(raft::ConfigError::NotAMember { id: config.id }.into());
+            }
+            config.quorums_of(&config.membership)?;
         }
-        let (prepare, accept) = (config.quorums.prepare(), config.quorums.accept());
-        Quorums::new(config.membership.voters(), prepare, accept)?;
         check_timing(config.election_timeout, config.heartbeat)?;
         check_lease(config.lease, true, config.clock_drift)?;
         let bounds = [

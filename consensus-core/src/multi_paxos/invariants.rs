@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     LEARNER, PROPOSER,
+    ballot::Ballot,
+    config::Config,
     message::{Message, Value},
     record::Record,
     role::Role,
@@ -17,7 +19,7 @@ use crate::{
     log::{Decided, Index},
     members::NodeId,
     membership::Membership,
-    paxos::{Ballot, Round},
+    paxos::{Quorums, Round},
     process::{Effect, Token},
     sim::Broken,
     snapshot::Order,
@@ -48,6 +50,32 @@ pub enum Violation {
     SafeAt {
         /// The slot.
         slot: Index,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// In a slot those decide that the configuration before it names.
+    #[error(
+        "one configuration a slot: {ballot} decides slot {slot}, behind the one of slot {configured}"
+    )]
+    Era {
+        /// The slot.
+        slot: Index,
+        /// The ballot.
+        ballot: Ballot,
+        /// Where the configuration is that should decide.
+        configured: Index,
+    },
+    /// A ballot proposes nothing behind a configuration that it proposes.
+    #[error("stop: {ballot} proposes in slot {slot}, behind a configuration")]
+    Stop {
+        /// The ballot.
+        ballot: Ballot,
+        /// The slot.
+        slot: Index,
+    },
+    /// Whoever leads was promised by a quorum of the configuration that it proposes under.
+    #[error("{ballot} is led without the promises of a quorum of its configuration")]
+    Unpromised {
         /// The ballot.
         ballot: Ballot,
     },
@@ -91,6 +119,8 @@ pub enum Violation {
 #[derive(Clone, Debug)]
 struct Decree {
     value: u64,
+    /// The configuration, if it is one.
+    membership: Option<Membership>,
     holders: BTreeSet<NodeId>,
 }
 
@@ -112,9 +142,12 @@ struct Mirror {
 /// What has been seen of a group so far; it judges each new sight against it.
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
-    membership: Membership,
-    /// How many acceptors choose.
-    accept: usize,
+    /// The configurations that were chosen, by their slots; the first is that of the founders.
+    configurations: BTreeMap<Index, Membership>,
+    /// What says how many make a quorum.
+    config: Option<Config>,
+    /// The configurations that ballots have proposed.
+    stops: BTreeMap<Ballot, Index>,
     decrees: BTreeMap<(Index, Ballot), Decree>,
     /// What is chosen, and the first ballot that chose it.
     chosen: BTreeMap<Index, (Ballot, u64)>,
@@ -125,9 +158,11 @@ fn digest(value: &Value) -> u64 {
     twox_hash::XxHash3_64::oneshot(&value.encoded())
 }
 
-/// Returns the slots of `values` from `first` on, with digests.
-fn slots(first: Index, values: &[Value]) -> impl Iterator<Item = (Index, u64)> {
-    (first.0..).map(Index).zip(values.iter().map(digest))
+impl Decree {
+    fn of(value: &Value) -> Self {
+        let membership = value.membership().cloned();
+        Self { value: digest(value), membership, holders: BTreeSet::new() }
+    }
 }
 
 impl Observer {
@@ -137,9 +172,12 @@ impl Observer {
     /// The first [`Violation`] found.
     pub fn recovered(&mut self, process: &Ensemble<Role>) -> Result<(), Violation> {
         let node = process.node();
-        if let Some(Role::Proposer(proposer)) = process.role(PROPOSER) {
-            self.membership = proposer.config().membership().clone();
-            self.accept = proposer.config().quorums().accept();
+        if let Some(Role::Proposer(proposer)) = process.role(PROPOSER)
+            && self.config.is_none()
+        {
+            let founders = proposer.config().membership().clone();
+            self.configurations.insert(Index::ZERO, founders);
+            self.config = Some(proposer.config().clone());
         }
         // Records that were on their way may have reached the disk, from the oldest on.
         self.durable(node, process.last())?;
@@ -225,7 +263,36 @@ impl Observer {
         if leads.is_some() && leads < before {
             return Err(Violation::Promise { node, what: "leads an earlier ballot than before" });
         }
-        Ok(())
+        match leads.filter(|_| leads > before) {
+            Some(ballot) if !self.is_promised(ballot) => Err(Violation::Unpromised { ballot }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Tells whether a quorum of the configuration that a ballot proposes under has promised it,
+    /// durably.
+    fn is_promised(&self, ballot: Ballot) -> bool {
+        let promised = |node: &NodeId| {
+            self.mirrors.get(node).is_some_and(|mirror| mirror.promised >= Some(ballot))
+        };
+        self.configurations.get(&ballot.era).is_some_and(|membership| {
+            let promised = membership.voters().voters().filter(promised).count();
+            promised >= self.quorums(membership).prepare()
+        })
+    }
+
+    /// Tells whether a quorum of the configuration that a ballot proposes under is among `holders`.
+    fn is_chosen(&self, ballot: Ballot, holders: &BTreeSet<NodeId>) -> bool {
+        self.configurations.get(&ballot.era).is_some_and(|membership| {
+            let accepted = holders.iter().filter(|node| membership.voters().is_voter(**node));
+            accepted.count() >= self.quorums(membership).accept()
+        })
+    }
+
+    fn quorums(&self, membership: &Membership) -> Quorums {
+        let majorities = Quorums::majorities(membership.voters());
+        let config = self.config.as_ref();
+        config.and_then(|config| config.quorums_of(membership).ok()).unwrap_or(majorities)
     }
 
     /// Notes that values are proposed.
@@ -235,11 +302,17 @@ impl Observer {
         first: Index,
         values: &[Value],
     ) -> Result<(), Violation> {
-        for (slot, value) in slots(first, values) {
-            let fresh = Decree { value, holders: BTreeSet::new() };
-            let decree = self.decrees.entry((slot, ballot)).or_insert(fresh);
-            if decree.value != value {
+        for (slot, proposed) in (first.0..).map(Index).zip(values) {
+            let value = digest(proposed);
+            let decree = self.decrees.entry((slot, ballot)).or_insert_with(|| Decree::of(proposed));
+            if value != decree.value {
                 return Err(Violation::OneValue { ballot, slot });
+            }
+            if decree.membership.is_some() {
+                self.stops.insert(ballot, slot);
+            }
+            if self.stops.get(&ballot).is_some_and(|stop| slot > *stop) {
+                return Err(Violation::Stop { ballot, slot });
             }
             if let Some((chosen_in, chosen)) = self.chosen.get(&slot)
                 && *chosen_in < ballot
@@ -260,7 +333,8 @@ impl Observer {
             }
             let value = command.clone().map_or(Value::NoOp, Value::Command);
             let chosen = self.chosen.get(&slot).map(|(_, chosen)| *chosen);
-            if chosen != Some(digest(&value)) {
+            let configures = command.is_none() && self.configurations.contains_key(&slot);
+            if chosen != Some(digest(&value)) && !configures {
                 return Err(Violation::AppliedUnchosen { node, slot });
             }
             mirror.applied = slot;
@@ -292,7 +366,7 @@ impl Observer {
                 }
                 Record::Accepted { ballot, first, values, .. } => {
                     mirror.promise(node, Some(ballot))?;
-                    self.voted(node, ballot, slots(first, &values))?;
+                    self.voted(node, ballot, (first, &values))?;
                 }
                 Record::Snapshot(_) => {}
             }
@@ -304,16 +378,17 @@ impl Observer {
         &mut self,
         node: NodeId,
         ballot: Ballot,
-        slots: impl Iterator<Item = (Index, u64)>,
+        (first, values): (Index, &[Value]),
     ) -> Result<(), Violation> {
-        for (slot, value) in slots {
-            let fresh = Decree { value, holders: BTreeSet::new() };
-            let decree = self.decrees.entry((slot, ballot)).or_insert(fresh);
+        for (slot, voted) in (first.0..).map(Index).zip(values) {
+            let value = digest(voted);
+            let decree = self.decrees.entry((slot, ballot)).or_insert_with(|| Decree::of(voted));
             if decree.value != value {
                 return Err(Violation::OneValue { ballot, slot });
             }
             decree.holders.insert(node);
-            if decree.holders.len() < self.accept {
+            let (holders, membership) = (decree.holders.clone(), decree.membership.clone());
+            if !self.is_chosen(ballot, &holders) {
                 continue;
             }
             match self.chosen.get(&slot) {
@@ -323,6 +398,7 @@ impl Observer {
                 Some((first, _)) if *first <= ballot => continue,
                 Some(_) | None => drop(self.chosen.insert(slot, (ballot, value))),
             }
+            self.configured(slot, ballot, membership)?;
             // What later ballots have proposed already.
             let later = self.decrees.range((slot, ballot)..(slot.next(), ballot));
             for ((at, later), decree) in later {
@@ -332,6 +408,28 @@ impl Observer {
             }
         }
         Ok(())
+    }
+
+    /// Judges a choice by the configurations that were chosen before and behind it.
+    fn configured(
+        &mut self,
+        slot: Index,
+        ballot: Ballot,
+        membership: Option<Membership>,
+    ) -> Result<(), Violation> {
+        let between = self.configurations.range(ballot.era.next().min(slot)..slot).next();
+        if let Some((configured, _)) = between {
+            return Err(Violation::Era { slot, ballot, configured: *configured });
+        }
+        let Some(membership) = membership else { return Ok(()) };
+        self.configurations.insert(slot, membership);
+        let behind = self.chosen.range(slot.next()..).find(|(_, (ballot, _))| ballot.era < slot);
+        match behind {
+            Some((late, (ballot, _))) => {
+                Err(Violation::Era { slot: *late, ballot: *ballot, configured: slot })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Looks at a message at the moment it leaves: what it promises must be durable.
@@ -386,9 +484,38 @@ impl Observer {
         Ok(())
     }
 
-    /// Returns who takes part.
+    /// Returns who takes part, by the latest configuration that is chosen.
     pub(super) fn membership(&self) -> &Membership {
-        &self.membership
+        let latest = self.configurations.last_key_value();
+        latest.map(|(_, membership)| membership).expect("groups are founded before anything else")
+    }
+
+    /// Returns who may come to take part, as somebody has proposed so; and who took part before, where
+    /// those of the present have not yet on their disks what was decided with them.
+    pub(super) fn pending(&self) -> Vec<Membership> {
+        let latest = self.configurations.last_key_value().map_or(Index::ZERO, |(slot, _)| *slot);
+        let stops = self.stops.iter().filter(|(_, slot)| **slot > latest);
+        let decrees = stops.filter_map(|(ballot, slot)| self.decrees.get(&(*slot, *ballot)));
+        let proposed = decrees.filter_map(|decree| decree.membership.clone());
+        let mut needed = Vec::new();
+        let mut later = None;
+        for (era, membership) in self.configurations.iter().rev() {
+            if later.is_some_and(|later| self.is_kept(later)) {
+                break;
+            }
+            needed.extend(later.map(|_| membership.clone()));
+            later = Some(*era);
+        }
+        proposed.chain(needed).collect()
+    }
+
+    /// Tells whether a quorum of a configuration has in durable snapshots what was chosen up to it.
+    fn is_kept(&self, era: Index) -> bool {
+        let keeps = |node: &NodeId| self.mirrors.get(node).is_some_and(|it| it.base >= era);
+        self.configurations.get(&era).is_some_and(|membership| {
+            let kept = membership.voters().voters().filter(keeps).count();
+            kept >= self.quorums(membership).accept()
+        })
     }
 
     /// Tells what does not hold, and what acceptors have at the place where it shows.
@@ -397,13 +524,16 @@ impl Observer {
             Violation::OneValue { slot, .. }
             | Violation::Agreement { slot, .. }
             | Violation::SafeAt { slot, .. }
+            | Violation::Era { slot, .. }
+            | Violation::Stop { slot, .. }
             | Violation::AppliedUnchosen { slot, .. } => Some(*slot),
             Violation::Order { .. }
+            | Violation::Unpromised { .. }
             | Violation::Promise { .. }
             | Violation::LeaseOverlap { .. } => None,
         };
         let mut evidence = Vec::new();
-        for ((at, ballot), Decree { value, holders }) in &self.decrees {
+        for ((at, ballot), Decree { value, holders, .. }) in &self.decrees {
             if Some(*at) == slot {
                 let holders: Vec<_> = holders.iter().map(NodeId::to_string).collect();
                 let holders = holders.join(", ");

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{ACCEPTOR, LEARNER, PROPOSER};
+use super::{ACCEPTOR, LEARNER, PROPOSER, ballot::Ballot};
 use crate::{
     log::Index,
     members::NodeId,
-    paxos::Ballot,
+    membership::Membership,
     process::{Seat, Ticket},
     snapshot::SnapshotId,
 };
@@ -20,17 +20,29 @@ pub enum Value {
     NoOp,
     /// A client's command, opaque to the protocol.
     Command(Bytes),
+    /// Who takes part from the slot behind this one on, until the next such value.
+    Membership(Membership),
 }
 
 impl Value {
     /// About how many bytes a value takes in a message besides its command.
     pub(super) const BESIDES_COMMAND: usize = 5;
 
-    /// Returns the bytes of the command.
+    /// Returns who takes part, if it says so.
+    pub(super) fn membership(&self) -> Option<&Membership> {
+        match self {
+            Self::Membership(membership) => Some(membership),
+            Self::NoOp | Self::Command(_) => None,
+        }
+    }
+
+    /// Returns about how many bytes it holds.
     pub fn size(&self) -> usize {
         match self {
             Self::NoOp => 0,
             Self::Command(command) => command.len(),
+            // About so much: they are few.
+            Self::Membership(membership) => 24 * membership.members().count(),
         }
     }
 }
@@ -98,6 +110,11 @@ pub enum Message {
         /// The first slot that it does not know.
         first: Index,
     },
+    /// The learner of the node knows everything up to `upto`.
+    Abreast {
+        /// The last slot that it knows.
+        upto: Index,
+    },
     /// The learner of the node has everything up to `upto` in a durable snapshot.
     Forget {
         /// The last slot that need not be kept.
@@ -155,6 +172,10 @@ pub enum Message {
         /// For how long the sender takes part in no other ballot, from when it heard; `None` if it
         /// keeps no leases.
         promise: Option<Duration>,
+        /// Up to where the sender's node knows what is chosen.
+        known: Index,
+        /// Up to where it has that in a durable snapshot.
+        base: Index,
     },
     /// The node's acceptor has heard of the leader of this ballot.
     Heard {
@@ -173,6 +194,10 @@ pub enum Message {
         chosen: Index,
         /// The last slot that its snapshot covers.
         base: Index,
+        /// The slot of the configuration that holds behind `chosen`.
+        era: Index,
+        /// That configuration.
+        membership: Membership,
     },
     /// A proposer that does not lead asks how far its reads must see.
     ReadIndex {
@@ -272,6 +297,7 @@ impl Message {
             | Self::Accept { .. }
             | Self::Heartbeat { .. }
             | Self::Recall { .. }
+            | Self::Abreast { .. }
             | Self::Forget { .. } => ACCEPTOR,
             Self::Support { .. }
             | Self::Promise { .. }
@@ -299,6 +325,7 @@ impl Message {
     pub fn is_local(&self) -> bool {
         match self {
             Self::Recall { .. }
+            | Self::Abreast { .. }
             | Self::Forget { .. }
             | Self::Heard { .. }
             | Self::Promised { .. }
@@ -329,8 +356,10 @@ impl Message {
     /// Tells whether `from` could have sent this to `to` if it follows the protocol; what it says
     /// may still be untrue.
     pub(super) fn is_plausible(&self, from: NodeId, to: NodeId) -> bool {
+        let sound = |value: &Value| value.membership().is_none_or(|it| !it.voters().is_empty());
         let fits = |first: &Index, values: &Values| {
-            *first > Index::ZERO && first.0.saturating_add(values.len() as u64) <= SLOT_MAX.0
+            let inside = first.0.saturating_add(values.len() as u64) <= SLOT_MAX.0;
+            *first > Index::ZERO && inside && values.iter().all(sound)
         };
         let own = |ballot: &Ballot| ballot.is_plausible() && ballot.node == from;
         if self.is_local() && from != to {
@@ -343,16 +372,19 @@ impl Message {
             | Self::TakeOver { ballot } => own(ballot),
             Self::Prepare { ballot, first, transfer } => {
                 let over = transfer.is_none_or(|told| told.is_plausible() && told < *ballot);
-                own(ballot) && *first > Index::ZERO && over
+                own(ballot) && *first > ballot.era && over
             }
-            Self::Accept { ballot, first, values, .. } => own(ballot) && fits(first, values),
+            // What stands behind a configuration is proposed in its era.
+            Self::Accept { ballot, first, values, .. } => {
+                own(ballot) && fits(first, values) && *first > ballot.era
+            }
             Self::Promise { ballot, first, votes, upto, last, base } => {
                 let inside = |vote: &Vote| vote.slot >= *first && vote.slot <= *upto;
                 let earlier = |vote: &Vote| vote.ballot.is_plausible() && vote.ballot < *ballot;
                 ballot.is_plausible()
                     && *first > Index::ZERO
                     && [*upto, *last, *base].iter().all(|slot| *slot <= SLOT_MAX)
-                    && votes.iter().all(|vote| inside(vote) && earlier(vote))
+                    && votes.iter().all(|vote| inside(vote) && earlier(vote) && sound(&vote.value))
                     && votes.is_sorted_by(|a, b| a.slot < b.slot)
             }
             Self::Support { ballot, .. }
@@ -368,6 +400,7 @@ impl Message {
             Self::Learn { first, .. } => *first > Index::ZERO,
             Self::Learned { first, values, .. } => fits(first, values),
             Self::Recall { .. }
+            | Self::Abreast { .. }
             | Self::Forget { .. }
             | Self::Known { .. }
             | Self::Voted { .. }

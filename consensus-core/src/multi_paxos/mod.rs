@@ -4,7 +4,8 @@
 //! After L. Lamport, "Paxos Made Simple" (2001), section 3, and "The Part-Time Parliament" (1998);
 //! what a log needs besides after T. Chandra, R. Griesemer, J. Redstone, "Paxos Made Live" (2007),
 //! and R. van Renesse, D. Altinbuken, "Paxos Made Moderately Complex" (2015). Quorums of two sizes
-//! after H. Howard, D. Malkhi, A. Spiegelman, "Flexible Paxos" (2016).
+//! after H. Howard, D. Malkhi, A. Spiegelman, "Flexible Paxos" (2016). Members change after L. Lamport,
+//! D. Malkhi, L. Zhou, "Stoppable Paxos" (2008) and "Reconfiguring a State Machine" (2010).
 //!
 //! ```text
 //!   Proposer of the leader          Acceptors                       Learners
@@ -22,6 +23,7 @@
 pub mod invariants;
 
 mod acceptor;
+mod ballot;
 mod config;
 mod learner;
 mod message;
@@ -34,6 +36,7 @@ mod votes;
 mod wire;
 
 pub use acceptor::Acceptor;
+pub use ballot::Ballot;
 pub use config::{Builder, Config, ConfigError};
 pub use learner::Learner;
 pub use message::{Message, Value, Values, Vote};

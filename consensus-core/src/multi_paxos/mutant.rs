@@ -101,6 +101,30 @@ crate::mutants::mutants! {
     StaleAcceptedCounts = "slots-stale-accepted-counts", "accepted_of_earlier_ballot.txt",
         "what was accepted counts in its own ballot, in each slot (Paxos Made Simple, 2.2)";
 
+    // Changes of who takes part.
+
+    /// A leader goes on proposing behind a configuration in the same ballot.
+    ProposesBehindConfiguration = "slots-proposes-behind-configuration", "change_stops.txt",
+        "nothing is proposed behind a configuration before it is chosen (Stoppable Paxos, 3)";
+    /// What was accepted behind a configuration is proposed again under the former one.
+    VotesBehindConfigurationKept = "slots-votes-behind-configuration-kept", "change_votes_behind.txt",
+        "behind a configuration nothing is proposed again under the former one (Stoppable Paxos, 4)";
+    /// A configuration is proposed again although others have proposed behind it since.
+    VoidConfigurationRevived = "slots-void-configuration-revived", "change_void.txt",
+        "a configuration behind which a later ballot has proposed is void (Stoppable Paxos, 4)";
+    /// A leader proposes under a new configuration without the promises of its acceptors.
+    NewAcceptorsNotAsked = "slots-new-acceptors-not-asked", "change_asks_new.txt",
+        "a leader asks the acceptors of a new configuration before it proposes to them";
+    /// Behind a configuration those of the former one decide.
+    FormerMembersDecide = "slots-former-members-decide", "change_remove.txt",
+        "in a slot those decide that the configuration before it names (Reconfiguring, 3)";
+    /// A node that starts again goes by the members that its group began with.
+    ConfigurationForgotten = "slots-configuration-forgotten", "change_restart.txt",
+        "a configuration survives a restart (rule 10)";
+    /// Who takes a snapshot in the place of slots goes by the configuration of before.
+    ConfigurationNotInSnapshot = "slots-configuration-not-in-snapshot", "change_in_snapshot.txt",
+        "a snapshot carries the configuration (rule 10)";
+
     // Learning.
 
     /// What was accepted in another ballot is taken for chosen when a leader says how far all is.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{
+    ballot::Ballot,
     message::Values,
     wire::{put_values, take_values, values_bytes},
 };
@@ -11,7 +12,7 @@ use crate::{
         Decode, DecodeError, Encode, put_u32, put_u64, take_bool, take_u8, take_u32, take_u64,
     },
     log::Index,
-    paxos::{Ballot, Round},
+    paxos::Round,
     snapshot::Cut,
 };
 

@@ -8,6 +8,8 @@ use crate::{
     client::Admin,
     ensemble::Roles,
     error::RecoverError,
+    log::Index,
+    members::NodeId,
     process::{Effects, Input, Process, Seat, Status, Ticket, Token},
     read::Read,
     time::Time,
@@ -83,7 +85,7 @@ impl Roles for Role {
         (config.clone(), seat)
     }
 
-    fn node(config: &Config) -> crate::NodeId {
+    fn node(config: &Config) -> NodeId {
         config.id()
     }
 
@@ -100,6 +102,13 @@ impl Roles for Role {
                 Control::TakeSnapshot => &[LEARNER],
                 Control::Behind(_) => &[PROPOSER, LEARNER],
             },
+        }
+    }
+
+    fn followers(&self) -> Vec<(NodeId, Index)> {
+        match self {
+            Self::Proposer(proposer) => proposer.followers(),
+            Self::Acceptor(_) | Self::Learner(_) => Vec::new(),
         }
     }
 

@@ -13,7 +13,6 @@ use crate::{
     ensemble::{Addressed, Ensemble, Entry},
     members::NodeId,
     membership::Membership,
-    paxos::Quorums,
     process::{Effect, Input, Status, Ticket, Token},
     read::Read,
     sim::{Broken, Fault, Faults, Judge, Profile, Setup, Simulated},
@@ -27,16 +26,9 @@ impl Simulated for Ensemble<Role> {
     const FLEXIBLE_QUORUMS: bool = true;
 
     fn faults() -> Faults {
-        // Who takes part does not change, all of them store commands, and a group never rests; nor
-        // does a leader hand over unasked.
-        let lacks = [
-            Fault::MembershipChange,
-            Fault::WitnessLetGo,
-            Fault::Rest,
-            Fault::Unrest,
-            Fault::Takeover,
-            Fault::DiskStall,
-        ];
+        // All members store commands, and a group never rests; nor does a leader hand over unasked.
+        let lacks =
+            [Fault::WitnessLetGo, Fault::Rest, Fault::Unrest, Fault::Takeover, Fault::DiskStall];
         lacks.into_iter().fold(Profile::All.faults(), Faults::without)
     }
 
@@ -48,6 +40,7 @@ impl Simulated for Ensemble<Role> {
             .reads_from(setup.reads_from)
             .accept_bytes_max(setup.append_bytes_max)
             .accept_window(setup.append_window)
+            .catch_up_slack(setup.catch_up_slack)
             .accept_window_bytes(setup.append_window_bytes)
             .snapshot_entries(setup.snapshots.entries)
             .snapshot_bytes(setup.snapshots.bytes)
@@ -58,10 +51,7 @@ impl Simulated for Ensemble<Role> {
             .clock_drift(setup.clock_drift)
             .priority(setup.priority);
         let config = match setup.quorums {
-            Some((prepare, accept)) => {
-                let quorums = Quorums::new(setup.membership.voters(), prepare, accept);
-                config.quorums(quorums.expect("the simulator draws quorums that meet"))
-            }
+            Some((prepare, accept)) => config.quorum_sizes(Some(prepare), Some(accept)),
             None => config,
         };
         #[cfg(feature = "mutants")]
@@ -143,6 +133,7 @@ fn described(values: &[Value]) -> String {
     let value = |value: &Value| match value {
         Value::NoOp => "noop".to_owned(),
         Value::Command(command) => format!("{}B", command.len()),
+        Value::Membership(membership) => format!("<{}>", membership.describe()),
     };
     values.iter().map(value).collect::<Vec<_>>().join(" ")
 }
@@ -173,13 +164,14 @@ fn describe(message: &Message) -> String {
         Message::Accepted { ballot, first, last } => {
             format!("Accepted {ballot} from {first} to {last}")
         }
-        Message::HeartbeatReply { ballot, round, promise } => {
+        Message::HeartbeatReply { ballot, round, promise, .. } => {
             let promise = promise.map_or_else(String::new, |it| format!(", loyal for {it:?}"));
             format!("HeartbeatReply {ballot} round {round}{promise}")
         }
         Message::Heard { ballot } => format!("Heard {ballot}"),
         Message::Promised { ballot } => format!("Promised {ballot}"),
-        Message::Known { chosen, base } => format!("Known up to {chosen}, base {base}"),
+        Message::Abreast { upto } => format!("Abreast up to {upto}"),
+        Message::Known { chosen, base, .. } => format!("Known up to {chosen}, base {base}"),
         Message::ReadIndex { id, lease } => {
             let how = if *lease { ", from a lease" } else { "" };
             format!("ReadIndex request {id}{how}")
@@ -230,7 +222,7 @@ impl Judge<Ensemble<Role>> for Observer {
     }
 
     fn pending(&self) -> Vec<Membership> {
-        Vec::new()
+        Self::pending(self)
     }
 
     fn durable(&mut self, node: NodeId, upto: Token) -> Result<(), Broken> {

@@ -4,8 +4,10 @@ use std::{collections::VecDeque, ops::Range};
 
 use crate::{
     log::Index,
-    multi_paxos::message::{Value, Values, Vote},
-    paxos::Ballot,
+    multi_paxos::{
+        ballot::Ballot,
+        message::{Value, Values, Vote},
+    },
 };
 
 /// Values that were accepted together: a part of a batch, as it came.
@@ -188,7 +190,11 @@ mod tests {
     use crate::{members::NodeId, paxos::Round};
 
     fn ballot(round: u64) -> Ballot {
-        Ballot { round: Round(round), node: NodeId::new(1).expect("it is positive") }
+        Ballot {
+            era: Index::ZERO,
+            round: Round(round),
+            node: NodeId::new(1).expect("it is positive"),
+        }
     }
 
     fn batch(seed: u64, length: u64) -> Values {

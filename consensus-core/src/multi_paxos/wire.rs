@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 
-use super::message::{Message, Value, Values, Vote};
+use super::{
+    ballot::Ballot,
+    message::{Message, Value, Values, Vote},
+};
 use crate::{
     codec::{
         Decode, DecodeError, Encode, put_bytes, put_duration, put_u32, put_u64, take_bool,
         take_bytes, take_duration, take_u8, take_u32, take_u64,
     },
     log::Index,
-    paxos::Ballot,
+    membership::Membership,
     process::Ticket,
     snapshot::SnapshotId,
 };
@@ -22,6 +25,10 @@ impl Encode for Value {
                 out.push(1);
                 put_bytes(out, command);
             }
+            Self::Membership(membership) => {
+                out.push(2);
+                membership.encode(out);
+            }
         }
     }
 }
@@ -31,6 +38,7 @@ impl Decode for Value {
         match take_u8(input)? {
             0 => Ok(Self::NoOp),
             1 => Ok(Self::Command(take_bytes(input)?)),
+            2 => Ok(Self::Membership(Membership::decode(input)?)),
             tag => Err(DecodeError::UnknownTag { what: "value of a slot", tag }),
         }
     }
@@ -157,12 +165,13 @@ impl Encode for Message {
                 ballot.encode(out);
                 put_slots(out, &[*first, *last]);
             }
-            Self::HeartbeatReply { ballot, round, promise } => {
+            Self::HeartbeatReply { ballot, round, promise, known, base } => {
                 out.push(11);
                 ballot.encode(out);
                 put_u64(out, *round);
                 out.push(u8::from(promise.is_some()));
                 promise.iter().for_each(|promise| put_duration(out, *promise));
+                put_slots(out, &[*known, *base]);
             }
             Self::Heard { ballot } => {
                 out.push(12);
@@ -172,9 +181,14 @@ impl Encode for Message {
                 out.push(25);
                 ballot.encode(out);
             }
-            Self::Known { chosen, base } => {
+            Self::Known { chosen, base, era, membership } => {
                 out.push(13);
-                put_slots(out, &[*chosen, *base]);
+                put_slots(out, &[*chosen, *base, *era]);
+                membership.encode(out);
+            }
+            Self::Abreast { upto } => {
+                out.push(26);
+                put_slots(out, &[*upto]);
             }
             Self::ReadIndex { id, lease } => {
                 out.push(14);
@@ -247,8 +261,8 @@ fn put_proposal(out: &mut Vec<u8>, ballot: &Ballot, first: Index, values: &Value
 
 impl Decode for Message {
     fn decode(input: &mut Bytes) -> Result<Self, DecodeError> {
-        // A vote takes 25 bytes at least, a slot with its ticket 16.
-        const VOTE_BYTES_MIN: usize = 25;
+        // A vote takes 33 bytes at least, a slot with its ticket 16.
+        const VOTE_BYTES_MIN: usize = 33;
         const TICKET_BYTES: usize = 16;
         let tag = take_u8(input)?;
         Ok(match tag {
@@ -296,10 +310,16 @@ impl Decode for Message {
             11 => {
                 let (ballot, round) = (Ballot::decode(input)?, take_u64(input)?);
                 let promise = if take_bool(input)? { Some(take_duration(input)?) } else { None };
-                Self::HeartbeatReply { ballot, round, promise }
+                let (known, base) = (take_index(input)?, take_index(input)?);
+                Self::HeartbeatReply { ballot, round, promise, known, base }
             }
             12 => Self::Heard { ballot: Ballot::decode(input)? },
-            13 => Self::Known { chosen: take_index(input)?, base: take_index(input)? },
+            13 => Self::Known {
+                chosen: take_index(input)?,
+                base: take_index(input)?,
+                era: take_index(input)?,
+                membership: Membership::decode(input)?,
+            },
             14 => Self::ReadIndex { id: take_u64(input)?, lease: take_bool(input)? },
             15 => Self::ReadIndexReply { id: take_u64(input)?, index: take_index(input)? },
             16 => Self::TakeOver { ballot: Ballot::decode(input)? },
@@ -325,6 +345,7 @@ impl Decode for Message {
                 let bytes = if take_bool(input)? { Some(take_bytes(input)?) } else { None };
                 Self::Part { snapshot, part, bytes }
             }
+            26 => Self::Abreast { upto: take_index(input)? },
             25 => Self::Promised { ballot: Ballot::decode(input)? },
             _ => return Err(DecodeError::UnknownTag { what: "Multi-Paxos message", tag }),
         })

@@ -209,8 +209,12 @@ impl Temper {
         }
     }
 
-    /// Draws how many members make each phase. No more are lost than a phase can do without.
+    /// Draws how many members make each phase. No more are lost than a phase can do without. Where
+    /// members change, so do sizes: majorities make both.
     pub(super) fn draw_quorums(&mut self, plan: &Plan) {
+        if self.faults.has(Fault::MembershipChange) {
+            return;
+        }
         let mut random = Random::new(plan.seed(), QUORUMS);
         let nodes = plan.nodes() as usize;
         let (prepare, accept) = quorums(nodes, &mut random);

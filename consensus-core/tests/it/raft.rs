@@ -340,7 +340,7 @@ impl Runner {
     }
 }
 
-fn changed(step: &str) -> Result<Change, Box<dyn Error>> {
+pub(crate) fn changed(step: &str) -> Result<Change, Box<dyn Error>> {
     let words: Vec<&str> = step.split(' ').collect();
     let contact = String::new();
     Ok(match words[..] {

@@ -4,8 +4,7 @@
 //! nobody when it comes back.
 
 use crate::{
-    multi_paxos::{config::Config, mutant::Mutant},
-    paxos::Ballot,
+    multi_paxos::{ballot::Ballot, config::Config, mutant::Mutant},
     time::Time,
 };
 
@@ -19,9 +18,8 @@ impl Loyalty {
     /// Begins a life: of what the last one has promised to whom, no more is known than the ballot,
     /// and that it was just now (MPX-P06).
     pub(super) fn begin(config: &Config, promised: Option<Ballot>, now: Time) -> Self {
-        let alone = config.membership().is_alone(config.id());
         let forgets = config.has_bug(Mutant::LoyaltyForgottenOnRestart);
-        let heard = promised.filter(|_| !alone && !forgets).map(|ballot| (ballot, now));
+        let heard = promised.filter(|_| !forgets).map(|ballot| (ballot, now));
         Self { heard }
     }
 

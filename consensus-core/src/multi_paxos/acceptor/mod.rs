@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use self::{footing::Footing, loyalty::Loyalty};
 use super::{
+    ballot::Ballot,
     config::Config,
-    message::{Message, Values},
+    message::{Message, Values, Vote},
     mutant::Mutant,
     record::Record,
     role::{Control, Role},
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     error::RecoverError,
     log::Index,
-    paxos::Ballot,
     process::{Address, Effect, Effects, Input, Status, Token},
     time::Time,
 };
@@ -33,6 +33,8 @@ pub struct Acceptor {
     chosen: BTreeMap<Ballot, Index>,
     loyalty: Loyalty,
     storage_full: bool,
+    /// Up to where the node's learner knows what is chosen.
+    known: Index,
     footing: Footing,
 }
 
@@ -50,6 +52,7 @@ impl Acceptor {
             chosen: BTreeMap::new(),
             loyalty: Loyalty::default(),
             storage_full: false,
+            known: Index::ZERO,
             footing: Footing::default(),
         };
         for (token, record) in records {
@@ -105,8 +108,9 @@ impl Acceptor {
     pub(super) fn step(&mut self, now: Time, input: Input<Role>, out: &mut Effects<Role>) {
         match input {
             Input::Receive { from, message } => {
-                let is_member = self.config.membership().is_member(from);
-                if is_member && message.is_plausible(from, self.config.id()) {
+                // Whoever asks: who takes part is for proposers to know, and this node may not have
+                // heard yet. What it says counts where it is one of those that are asked.
+                if message.is_plausible(from, self.config.id()) {
                     self.on_receive(now, message, out);
                 }
             }
@@ -142,6 +146,7 @@ impl Acceptor {
                 self.on_heartbeat(now, ballot, (round, chosen), out);
             }
             Message::Recall { first } => self.on_recall(first, out),
+            Message::Abreast { upto } => self.known = self.known.max(upto),
             Message::Forget { upto } => self.on_forget(upto, out),
             // They are for proposers and learners.
             _ => {}
@@ -173,7 +178,11 @@ impl Acceptor {
         if let Some(promised) = self.promised.filter(|promised| *promised > ballot)
             && !goes_back
         {
-            return self.refuse(ballot, promised, out);
+            self.refuse(ballot, promised, out);
+            if promised.era > ballot.era {
+                self.recount(ballot, first, out);
+            }
+            return;
         }
         let disloyal = self.config.has_bug(Mutant::PrepareBreaksLoyalty);
         if self.loyalty.binds(&self.config, ballot, transfer, now) && !disloyal {
@@ -196,6 +205,22 @@ impl Acceptor {
         let message = Message::Promise { ballot, first, votes, upto, last, base };
         let hasty = self.config.has_bug(Mutant::PromiseNotDurable);
         self.answer(self.proposer_of(ballot), message, hasty, out);
+    }
+
+    /// Tells what it has accepted in an era that is over, to somebody who does not know that yet.
+    /// Perhaps nobody knows any more what was chosen in it, but all of it was: a quorum tells. It is
+    /// a promise like any other, and is kept: the one that was made before forbids more.
+    fn recount(&self, ballot: Ballot, first: Index, out: &mut Effects<Role>) {
+        let (votes, upto) = self.votes.page(first, self.config.accept_bytes_max());
+        let of_era = |vote: &Vote| vote.ballot.era == ballot.era;
+        if let Some(later) = votes.iter().find(|it| of_era(it) && it.ballot >= ballot) {
+            return self.refuse(ballot, later.ballot, out);
+        }
+        let votes = votes.into_iter().filter(of_era).collect();
+        let (base, last) = (self.votes.base(), self.votes.last());
+        let upto = upto.max(base);
+        let message = Message::Promise { ballot, first, votes, upto, last, base };
+        self.answer(self.proposer_of(ballot), message, false, out);
     }
 
     /// Phase 2b: accepts, unless it has promised itself to a later ballot.
@@ -270,7 +295,8 @@ impl Acceptor {
         self.note_chosen(ballot, chosen);
         let id = self.config.id();
         let promise = self.config.lease().then(|| self.config.lease_length());
-        let reply = Message::HeartbeatReply { ballot, round, promise };
+        let (known, base) = (self.known, self.votes.base());
+        let reply = Message::HeartbeatReply { ballot, round, promise, known, base };
         // It says that nothing later is promised: of what waits for the disk only the promise
         // itself matters.
         let after = self.footing.promised();

@@ -62,8 +62,9 @@ impl Learner {
         let own = self.config.id();
         let knows = self.marks.iter().max_by_key(|(ballot, upto)| (**upto, **ballot));
         let leader = knows.map(|(ballot, _)| ballot.node).filter(|node| *node != own);
-        let members = self.config.membership().members();
-        let others: Vec<NodeId> = members.filter(|node| *node != own).collect();
+        // Nobody else may be left of those that this node knows of.
+        let others: Vec<NodeId> =
+            self.membership.members().chain(leader).filter(|node| *node != own).collect();
         match leader.filter(|_| self.chase.fruitless == 0) {
             Some(leader) => Some(leader),
             None => others.get(self.chase.fruitless % others.len().max(1)).copied(),

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use self::{catching_up::Chase, fetching::Fetching, snapshots::Snapshots};
 use super::{
+    ballot::Ballot,
     config::Config,
     message::{Message, Value, Values},
     mutant::Mutant,
@@ -22,11 +23,15 @@ use crate::{
     error::{RecoverError, SubmitError},
     log::{Decided, Index},
     members::NodeId,
-    paxos::{Ballot, Round},
+    membership::Membership,
+    paxos::Round,
     process::{Effect, Effects, Input, Status, Ticket, Token},
     snapshot::{Cut, Report},
     time::Time,
 };
+
+/// After how many heartbeat intervals a snapshot of the configuration is asked for again.
+const SETTLE_PAUSE: u32 = 5;
 
 /// Who learns what is chosen, and has it applied.
 #[derive(Clone, Debug)]
@@ -36,6 +41,9 @@ pub struct Learner {
     slots: Votes,
     /// The last slot of the prefix that is known and handed out.
     chosen: Index,
+    /// Who takes part behind `chosen`, and the slot that says so.
+    membership: Membership,
+    era: Index,
     /// Under these ballots all slots up to here are chosen.
     marks: BTreeMap<Ballot, Index>,
     /// The submissions that slots answer.
@@ -49,6 +57,8 @@ pub struct Learner {
     has_recalled: bool,
     /// What the node's proposer was told last.
     told: (Index, Index),
+    /// When to have a snapshot of the configuration taken, if there is none.
+    settle_due: Time,
     written: Token,
 }
 
@@ -73,12 +83,17 @@ impl Learner {
             written = token;
         }
         let chosen = snapshots.covered();
+        let first = (Index::ZERO, config.membership().clone());
+        let forgets = config.has_bug(Mutant::ConfigurationForgotten);
+        let (era, membership) = snapshots.configuration().filter(|_| !forgets).unwrap_or(first);
         let mut slots = Votes::default();
         slots.forget(chosen);
         Ok(Self {
             config,
             slots,
             chosen,
+            membership,
+            era,
             marks: BTreeMap::new(),
             tickets: VecDeque::new(),
             snapshots,
@@ -87,6 +102,7 @@ impl Learner {
             behind: false,
             has_recalled: false,
             told: (Index::ZERO, Index::ZERO),
+            settle_due: Time::default(),
             written,
         })
     }
@@ -101,8 +117,9 @@ impl Learner {
         match input {
             Input::Tick => self.on_tick(now, out),
             Input::Receive { from, message } => {
-                let is_member = self.config.membership().is_member(from);
-                if is_member && message.is_plausible(from, self.config.id()) {
+                // What was chosen is true whoever tells it, and who has not heard yet that it takes
+                // part no more, or does now, is to learn so.
+                if message.is_plausible(from, self.config.id()) {
                     self.on_receive(now, from, message, out);
                 }
             }
@@ -139,17 +156,27 @@ impl Learner {
             self.recall(out);
         }
         self.catch_up(now, out);
+        if self.snapshots.settled() < self.era && now >= self.settle_due {
+            self.settle_due = now + self.config.heartbeat() * SETTLE_PAUSE;
+            // Members may leave once others have on their disks what was chosen with them.
+            self.take_snapshot(out);
+        }
         self.tell_proposer(out);
     }
 
     /// Lets the node's proposer know how far this is.
     fn tell_proposer(&mut self, out: &mut Effects<Role>) {
         let (chosen, base) = (self.chosen, self.snapshots.settled());
-        if self.told != (chosen, base) && !self.snapshots.is_lost() {
-            self.told = (chosen, base);
-            let to = self.config.proposer(self.config.id());
-            out.push(Effect::Send { to, message: Message::Known { chosen, base }, after: None });
+        if self.told == (chosen, base) || self.snapshots.is_lost() {
+            return;
         }
+        self.told = (chosen, base);
+        let (era, membership) = (self.era, self.membership.clone());
+        let to = self.config.proposer(self.config.id());
+        let message = Message::Known { chosen, base, era, membership };
+        out.push(Effect::Send { to, message, after: None });
+        let to = self.config.acceptor(self.config.id());
+        out.push(Effect::Send { to, message: Message::Abreast { upto: chosen }, after: None });
     }
 
     /// Asks the node's acceptor what it has: what it holds was not told to this life, or dropped.
@@ -232,18 +259,23 @@ impl Learner {
         if self.snapshots.is_lost() {
             return;
         }
-        let (mut decided, mut bytes) = (Vec::new(), 0);
+        let (mut decided, mut bytes, era) = (Vec::new(), 0, self.era);
         loop {
             let first = self.chosen.next();
             let run = self.slots.from(first).next().filter(|run| run.first == first);
             let Some(run) = run else { break };
             let upto = run.last().min(self.chosen_under(run.ballot));
+            let mut configured = None;
             for (index, value) in (first.0..=upto.0).map(Index).zip(run.values()) {
                 self.give_up_tickets(index.previous(), out);
                 let ticket = self.tickets.pop_front_if(|(at, _)| *at == index);
                 let command = match value {
                     Value::NoOp => None,
                     Value::Command(command) => Some(command.clone()),
+                    Value::Membership(membership) => {
+                        configured = Some((index, membership.clone()));
+                        None
+                    }
                 };
                 bytes += value.size();
                 decided.push(Decided { index, command, ticket: ticket.map(|(_, it)| it) });
@@ -252,12 +284,20 @@ impl Learner {
                 break;
             }
             self.chosen = upto;
+            if let Some((era, membership)) = configured {
+                (self.era, self.membership) = (era, membership);
+            }
         }
         if !decided.is_empty() {
             out.push(Effect::Apply(decided));
             self.marks.retain(|_, upto| *upto > self.chosen);
             self.chase.progress(self.chosen, now);
             self.take_snapshot_if_due(bytes, out);
+        }
+        if self.era > era {
+            // Who leads waits for it, and whoever leaves.
+            self.settle_due = now;
+            self.tell_proposer(out);
         }
     }
 
@@ -271,7 +311,7 @@ impl Learner {
             return;
         }
         // No proposer has such a ballot.
-        let learned = Ballot { round: Round(0), node: self.config.id() };
+        let learned = Ballot { era: Index::ZERO, round: Round(0), node: self.config.id() };
         self.take(learned, first, values);
         self.marks.insert(learned, last);
         self.advance(now, out);

@@ -11,13 +11,16 @@ use super::Learner;
 use crate::{
     log::Index,
     members::NodeId,
+    membership::Membership,
     multi_paxos::{Message, Role, mutant::Mutant, record::Record},
     process::{Effect, Effects, Token},
     snapshot::{Cut, Order, Pace, Saved, SnapshotId},
     time::Time,
 };
 
-/// The leadership clock of all points of a log: a slot has one value, whichever ballots choose it.
+/// The leadership clock of points of a log before any configuration was chosen. A slot has one value,
+/// whichever ballots choose it, so the clock counts eras: to it is added the slot of the configuration
+/// that holds behind the point.
 const TERM: u64 = 1;
 
 /// A snapshot that another learner fetches.
@@ -59,6 +62,11 @@ impl Snapshots {
     /// Returns the last slot that the snapshot covers which the log rests on.
     pub(super) fn covered(&self) -> Index {
         self.cut.as_ref().map_or(Index::ZERO, |cut| cut.index)
+    }
+
+    /// Returns who takes part behind that slot, and the slot that says so.
+    pub(super) fn configuration(&self) -> Option<(Index, Membership)> {
+        self.cut.as_ref().map(configuration_of)
     }
 
     /// Returns the same once that is durable.
@@ -105,6 +113,11 @@ impl Snapshots {
     }
 }
 
+/// Returns who takes part behind a point, and the slot that says so.
+fn configuration_of(cut: &Cut) -> (Index, Membership) {
+    (Index(cut.term.saturating_sub(TERM)), cut.membership.clone())
+}
+
 impl Learner {
     /// Counts newly chosen `bytes`, and has a snapshot taken when enough has come together.
     pub(super) fn take_snapshot_if_due(&mut self, bytes: usize, out: &mut Effects<Role>) {
@@ -126,13 +139,15 @@ impl Learner {
     /// Has a snapshot of all that is known to be chosen taken, unless one is on its way.
     pub(super) fn take_snapshot(&mut self, out: &mut Effects<Role>) {
         let snapshots = &mut self.snapshots;
-        if snapshots.taking.is_some() || self.chosen == Index::ZERO || snapshots.lost {
+        // Who joins and has not come to the slot that says who takes part cannot say so in one.
+        let is_blind = self.chosen == Index::ZERO || self.membership.is_empty();
+        if snapshots.taking.is_some() || is_blind || snapshots.lost {
             return;
         }
         snapshots.taking = Some(self.chosen);
         snapshots.pace.take(self.chosen);
-        let membership = self.config.membership().clone();
-        let cut = Cut { index: self.chosen, term: TERM, membership };
+        let (membership, term) = (self.membership.clone(), TERM + self.era.0);
+        let cut = Cut { index: self.chosen, term, membership };
         out.push(Effect::Snapshot(Order::Take(cut)));
     }
 
@@ -168,6 +183,9 @@ impl Learner {
         }
         if replaces {
             self.snapshots.lost = false;
+            if !self.config.has_bug(Mutant::ConfigurationNotInSnapshot) {
+                (self.era, self.membership) = configuration_of(&saved.cut);
+            }
             self.begin_behind(index, out);
             self.snapshots.pace.cover(index);
             self.chase.progress(index, now);

@@ -7,8 +7,7 @@ use super::{Next, Summons, state::State, timer::TimedOut};
 use crate::{
     log::Index,
     members::NodeId,
-    multi_paxos::{Message, Role},
-    paxos::Ballot,
+    multi_paxos::{Ballot, Message, Role},
     process::{Effect, Effects},
     time::Time,
 };
@@ -47,7 +46,11 @@ impl Canvassing {
             out.push(Effect::Send { to, message, after: None });
         }
         let (supporters, chosen) = (BTreeSet::new(), Index::ZERO);
-        Self { timed_out, ballot, supporters, chosen, patience: now }
+        let mut canvassing = Self { timed_out, ballot, supporters, chosen, patience: now };
+        if state.is_over() {
+            canvassing.wait(state, now);
+        }
+        canvassing
     }
 
     /// Notes that something has come of what others know.
@@ -56,7 +59,8 @@ impl Canvassing {
     }
 
     pub(super) fn on_tick(&self, state: &State, now: Time) -> Next {
-        if self.has_support(state) && now >= self.patience {
+        // Where acceptors are in a later era they support nobody, and yet tell of this one.
+        if (self.has_support(state) || state.is_over()) && now >= self.patience {
             return Next::Prepare(Summons::TimedOut(self.timed_out.clone()));
         }
         state.timed_out(now).map_or(Next::Stay, Next::Canvass)
@@ -90,6 +94,11 @@ impl Canvassing {
         } else {
             Next::Stay
         }
+    }
+
+    /// Asks those of another configuration, which has become known.
+    pub(super) fn restart(&self, state: &State) -> Next {
+        if state.may_campaign() { Next::Canvass(self.timed_out.clone()) } else { Next::Follow }
     }
 
     /// Asks with a later ballot where this one comes too late.

@@ -2,13 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Next, batches::Batches, preparing::Elected, progress::Progress, state::State};
+use super::{
+    Next,
+    batches::Batches,
+    changes::{Changes, Follower, Heritage, Queue},
+    preparing::Elected,
+    progress::Progress,
+    state::State,
+};
 use crate::{
     error::SubmitError,
     log::Index,
     members::NodeId,
-    multi_paxos::{Message, Role, Value},
-    paxos::Ballot,
+    membership::Membership,
+    multi_paxos::{Ballot, Message, Role, Value, mutant::Mutant},
     process::{Effect, Effects, Submission, Ticket},
     raft::reads::Reads,
     rounds::Rounds,
@@ -26,6 +33,13 @@ pub(super) struct Leading {
     pub(super) begins: Index,
     /// The commands of the tenure that are not chosen, by ascending slot.
     tickets: VecDeque<(Index, Ticket)>,
+    /// The configuration in the last slot, behind which nothing is proposed in this ballot.
+    pub(super) next: Option<Membership>,
+    pub(super) stop: Index,
+    /// Commands that wait for the ballot that begins there.
+    pub(super) queue: Queue,
+    pub(super) changes: Changes,
+    pub(super) followers: BTreeMap<NodeId, Follower>,
 
     pub(super) reads: Reads,
     /// When rounds of heartbeats began, and until when acceptors keep out of other ballots.
@@ -43,9 +57,10 @@ pub(super) struct Leading {
 }
 
 impl Leading {
-    /// Takes the lead: proposes again what may have been chosen, then a no-op of its own.
+    /// Takes the lead: proposes again what may have been chosen, then a no-op of its own; but nothing
+    /// behind a configuration.
     pub(super) fn begin(
-        elected: Elected,
+        (elected, heritage): (Elected, Heritage),
         state: &mut State,
         now: Time,
         out: &mut Effects<Role>,
@@ -53,9 +68,14 @@ impl Leading {
         let Elected { ballot, known, values } = elected;
         let mut batches = Batches::begin(known);
         let bytes_max = state.config.accept_bytes_max();
+        let next = values.last().and_then(Value::membership).cloned();
         batches.push(values, bytes_max);
-        let begins = batches.last().next();
-        batches.push([Value::NoOp], bytes_max);
+        if next.is_none() {
+            batches.push([Value::NoOp], bytes_max);
+        }
+        let begins = batches.last();
+        let Heritage { mut queue, changes } = heritage;
+        let waiting = queue.drain();
         let acceptors = state.config.acceptors();
         let begin = |node| (node, Progress::begin(state.config.acceptor(node), known.next()));
         let mut leading = Self {
@@ -64,6 +84,11 @@ impl Leading {
             progress: acceptors.map(begin).collect(),
             begins,
             tickets: VecDeque::new(),
+            next,
+            stop: begins,
+            queue,
+            changes,
+            followers: BTreeMap::new(),
             reads: Reads::default(),
             rounds: Rounds::default(),
             promised: BTreeMap::new(),
@@ -77,6 +102,9 @@ impl Leading {
         state.take_the_lead(ballot, out);
         leading.broadcast_heartbeat(state, now, out);
         leading.propose(state, out);
+        if !waiting.is_empty() {
+            leading.on_submit(state, waiting, out);
+        }
         leading
     }
 
@@ -117,6 +145,11 @@ impl Leading {
             }
         }
         self.look_after_transfer(state, now, out);
+        self.advance_changes(state, now, out);
+        if self.is_leaving(now) {
+            self.bequeath(state, now, out);
+            return Next::Follow;
+        }
         if self.is_heartbeat_due(now) {
             self.broadcast_heartbeat(state, now, out);
         }
@@ -134,8 +167,10 @@ impl Leading {
         let mut slot = self.batches.last();
         let (mut values, mut bytes) = (Vec::with_capacity(submissions.len()), 0);
         for Submission { ticket, command } in submissions {
-            let has_room = self.tickets.len() < limit
-                && self.batches.bytes() + bytes < state.config.proposals_bytes_max();
+            let (waiting, waiting_bytes) = self.queue.size();
+            let taken = self.batches.bytes() + bytes + waiting_bytes;
+            let has_room =
+                self.tickets.len() + waiting < limit && taken < state.config.proposals_bytes_max();
             let refusal = if state.storage_full {
                 Some(SubmitError::StorageFull)
             } else if let Some(to) = state.transfers_to() {
@@ -145,6 +180,11 @@ impl Leading {
             };
             if let Some(error) = refusal {
                 out.push(Effect::Answer { ticket, error });
+                continue;
+            }
+            // Behind a configuration others decide, and nothing is proposed in this ballot.
+            if self.next.is_some() && !state.config.has_bug(Mutant::ProposesBehindConfiguration) {
+                self.queue.push(Submission { ticket, command });
                 continue;
             }
             slot = slot.next();
@@ -205,10 +245,20 @@ impl Leading {
             let message = Message::Learned { first, values, chosen: upto };
             out.push(Effect::Send { to, message, after: None });
         }
+        if self.is_over() {
+            // Those that leave hear it from nobody else.
+            self.broadcast_heartbeat(state, now, out);
+        }
         self.advance_reads(state, now, out);
+        self.advance_changes(state, now, out);
         if self.batches.is_empty() {
             self.summon(state, out);
         }
+    }
+
+    /// Tells whether a configuration is chosen in the last slot of this ballot.
+    pub(super) fn is_over(&self) -> bool {
+        self.next.is_some() && self.chosen() >= self.stop
     }
 
     /// Tells whether members are to hear of it again.
@@ -217,7 +267,7 @@ impl Leading {
     }
 
     /// Sends acceptors what they have not been sent.
-    fn propose(&mut self, state: &State, out: &mut Effects<Role>) {
+    pub(super) fn propose(&mut self, state: &State, out: &mut Effects<Role>) {
         for progress in self.progress.values_mut() {
             progress.send((self.ballot, self.interval), &self.batches, &state.config, out);
         }
@@ -237,7 +287,9 @@ impl Leading {
         self.rounds.begin(round, now, state.config.election_timeout());
         self.heartbeat_due = now + state.config.heartbeat();
         let (ballot, chosen) = (self.ballot, self.chosen());
-        for member in state.config.membership().members() {
+        let members: BTreeSet<NodeId> =
+            state.config.membership().members().chain(self.changes.former()).collect();
+        for member in members {
             let message = Message::Heartbeat { ballot, round, chosen };
             out.push(Effect::Send { to: state.config.acceptor(member), message, after: None });
         }
@@ -265,8 +317,15 @@ impl Leading {
         if state.leader() == Some(state.config.id()) {
             state.follow(None, out);
         }
-        state.see(self.ballot.round);
         state.reset_election_timer(now);
+        let (queue, changes) = (std::mem::take(&mut self.queue), std::mem::take(&mut self.changes));
+        Heritage { queue, changes }.retire(state, out);
+        self.end(state, out);
+    }
+
+    /// Answers what the tenure leaves open.
+    pub(super) fn end(mut self, state: &mut State, out: &mut Effects<Role>) {
+        state.see(self.ballot.round);
         for (_, ticket) in self.tickets.drain(..) {
             out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
         }

@@ -12,6 +12,7 @@
 mod asking;
 mod batches;
 mod canvassing;
+mod changes;
 mod fitness;
 mod freshness;
 mod leading;
@@ -28,6 +29,7 @@ use std::mem;
 use self::{
     asking::Asking,
     canvassing::Canvassing,
+    changes::Heritage,
     leading::Leading,
     pledges::Page,
     preparing::{Elected, Preparing},
@@ -42,14 +44,13 @@ use super::{
     role::{Control, Role},
 };
 use crate::{
-    change::ChangeError,
+    change::Change,
     client::Admin,
-    error::{RecoverError, SubmitError},
+    error::RecoverError,
     log::Index,
     members::NodeId,
-    multi_paxos::Config,
-    paxos::Ballot,
-    process::{Effect, Effects, Input, Status, Ticket, Token},
+    multi_paxos::{Ballot, Config},
+    process::{Effect, Effects, Input, Status, Submission, Ticket, Token},
     time::Time,
 };
 
@@ -86,6 +87,8 @@ enum Next {
     Prepare(Summons),
     /// It leads.
     Lead(Elected),
+    /// It has led up to a configuration, and begins a ballot under that.
+    Reconfigure,
 }
 
 /// What lets a proposer begin a ballot.
@@ -95,6 +98,8 @@ enum Summons {
     TimedOut(TimedOut),
     /// The leader told it to.
     Told(Told),
+    /// It led up to a configuration that is chosen, and goes on under that.
+    Reconfigured(Box<Heritage>),
 }
 
 impl Proposer {
@@ -122,6 +127,14 @@ impl Proposer {
         }
     }
 
+    /// Returns how far each other member knows what is chosen, if this one leads.
+    pub(super) fn followers(&self) -> Vec<(NodeId, Index)> {
+        match &self.office {
+            Office::Follower(_) | Office::Canvassing(_) | Office::Preparing(_) => Vec::new(),
+            Office::Leading(leading) => leading.known(&self.state).collect(),
+        }
+    }
+
     /// Tells whether it leads.
     pub(super) fn leads(&self) -> bool {
         matches!(self.office, Office::Leading(_))
@@ -141,13 +154,7 @@ impl Proposer {
             Input::Tick => self.on_tick(now, out),
             Input::Receive { from, message } => self.on_receive(now, from, message, out),
             Input::Submit(submissions) => {
-                match &mut self.office {
-                    Office::Leading(leading) => leading.on_submit(&self.state, submissions, out),
-                    Office::Follower(_) | Office::Canvassing(_) | Office::Preparing(_) => {
-                        let tickets = submissions.into_iter().map(|it| it.ticket);
-                        self.state.refuse(tickets, out);
-                    }
-                }
+                self.on_submit(submissions, out);
                 Next::Stay
             }
             Input::Persisted { upto } => {
@@ -182,6 +189,20 @@ impl Proposer {
         status.membership = self.state.config.membership().clone();
     }
 
+    fn on_submit(&mut self, submissions: Vec<Submission>, out: &mut Effects<Role>) {
+        let state = &self.state;
+        match &mut self.office {
+            Office::Leading(leading) => return leading.on_submit(state, submissions, out),
+            Office::Preparing(preparing) => {
+                if let Some(heritage) = preparing.heritage() {
+                    return heritage.on_submit(state, submissions, out);
+                }
+            }
+            Office::Follower(_) | Office::Canvassing(_) => {}
+        }
+        state.refuse(submissions.into_iter().map(|it| it.ticket), out);
+    }
+
     fn on_tick(&mut self, now: Time, out: &mut Effects<Role>) -> Next {
         self.state.forget_transfer(now, out);
         match &mut self.office {
@@ -203,17 +224,23 @@ impl Proposer {
         out: &mut Effects<Role>,
     ) -> Next {
         let config = &self.state.config;
-        if !config.membership().is_member(from) || !message.is_plausible(from, config.id()) {
+        // Whoever it is: whose answers count, each office knows of its configuration.
+        if !message.is_plausible(from, config.id()) {
             return Next::Stay;
         }
         match message {
             Message::Heard { ballot } => return self.on_heard(now, ballot, out),
-            Message::Promised { ballot } => return self.on_promised(now, ballot),
-            Message::Known { chosen, base } => return self.on_known(now, (chosen, base), out),
+            Message::Promised { ballot } => return self.on_promised(now, ballot, out),
+            Message::Known { chosen, base, era, membership } => {
+                let is_other = self.state.enter(era, membership);
+                let next = self.on_known(now, (chosen, base), out);
+                return if is_other { self.on_entered(out) } else { next };
+            }
             Message::TakeOver { ballot } => return self.on_take_over(ballot),
             Message::Nack { ballot, promised } => {
                 self.state.see(promised.round);
-                return self.on_nack(ballot);
+                self.state.seek_era(promised, out);
+                return self.on_nack(now, (ballot, promised));
             }
             Message::Support { ballot, chosen } => {
                 let Office::Canvassing(canvassing) = &mut self.office else { return Next::Stay };
@@ -233,6 +260,7 @@ impl Proposer {
             | Message::Accept { .. }
             | Message::Heartbeat { .. }
             | Message::Recall { .. }
+            | Message::Abreast { .. }
             | Message::Forget { .. }
             | Message::Voted { .. }
             | Message::Chosen { .. }
@@ -260,10 +288,12 @@ impl Proposer {
             {
                 leading.on_accepted(state, now, (from, first, last), out);
             }
-            (Office::Leading(leading), Message::HeartbeatReply { ballot, round, promise })
-                if ballot == leading.ballot() =>
-            {
-                leading.on_heartbeat_reply(state, now, from, (round, promise), out);
+            (
+                Office::Leading(leading),
+                Message::HeartbeatReply { ballot, round, promise, known, base },
+            ) if ballot == leading.ballot() => {
+                let reply = (round, promise, known, base);
+                leading.on_heartbeat_reply(state, now, from, reply, out);
             }
             (Office::Leading(leading), Message::ReadIndex { id, lease }) => {
                 leading.on_read_index(state, now, (from, id, lease), out);
@@ -305,7 +335,24 @@ impl Proposer {
                 }
                 canvassing.campaign(&self.state)
             }
-            Office::Preparing(preparing) => preparing.lead(&self.state),
+            Office::Preparing(preparing) => preparing.lead(&self.state, out),
+        }
+    }
+
+    /// Another configuration is known to be chosen: nothing comes of a ballot under the former one,
+    /// but for the leader of it, if it is the one that had it chosen.
+    fn on_entered(&mut self, out: &mut Effects<Role>) -> Next {
+        let state = &mut self.state;
+        match &self.office {
+            Office::Follower(_) => Next::Stay,
+            Office::Canvassing(canvassing) => canvassing.restart(state),
+            Office::Leading(leading) if leading.is_over() && leading.stop == state.era() => {
+                if state.config.has_bug(Mutant::NewAcceptorsNotAsked) {
+                    return Next::Lead(Elected::unasked(state, out));
+                }
+                Next::Reconfigure
+            }
+            Office::Preparing(_) | Office::Leading(_) => Next::Follow,
         }
     }
 
@@ -325,8 +372,9 @@ impl Proposer {
 
     /// The node's acceptor has promised a ballot: nothing comes of an earlier one, and whoever began
     /// this one is given time to lead.
-    fn on_promised(&mut self, now: Time, ballot: Ballot) -> Next {
+    fn on_promised(&mut self, now: Time, ballot: Ballot, out: &mut Effects<Role>) -> Next {
         self.state.see(ballot.round);
+        self.state.seek_era(ballot, out);
         let own = self.ballot().is_some_and(|own| own >= ballot);
         if own || ballot.node == self.state.config.id() {
             return Next::Stay;
@@ -339,10 +387,17 @@ impl Proposer {
     }
 
     /// An acceptor has promised a later ballot.
-    fn on_nack(&mut self, ballot: Ballot) -> Next {
-        match &self.office {
+    fn on_nack(&mut self, now: Time, (ballot, promised): (Ballot, Ballot)) -> Next {
+        let is_over = promised.era > self.state.era();
+        match &mut self.office {
             Office::Follower(_) => Next::Stay,
+            // No ballot of this era comes after one of a later; that is to be learned first.
+            Office::Canvassing(canvassing) if is_over => {
+                canvassing.wait(&self.state, now);
+                Next::Stay
+            }
             Office::Canvassing(canvassing) => canvassing.on_nack(ballot),
+            Office::Preparing(_) if is_over => Next::Stay,
             // Another campaigns, and may have won: step down at once.
             Office::Preparing(preparing) if ballot == preparing.ballot() => Next::Follow,
             Office::Leading(leading) if ballot == leading.ballot() => Next::Follow,
@@ -373,9 +428,8 @@ impl Proposer {
             Control::Admin(ticket, Admin::Transfer { to }) => {
                 self.on_transfer(now, (ticket, to), out);
             }
-            Control::Admin(ticket, Admin::Change(_)) => {
-                let error = SubmitError::Change(ChangeError::Fixed);
-                out.push(Effect::Answer { ticket, error });
+            Control::Admin(ticket, Admin::Change(change)) => {
+                self.on_change(now, (ticket, change), out);
             }
             Control::Resign(ticket) => return self.on_resign(now, ticket, out),
             Control::StorageFull(full) => self.state.storage_full = full,
@@ -385,6 +439,22 @@ impl Proposer {
             Control::TakeSnapshot => {}
         }
         Next::Stay
+    }
+
+    fn on_change(
+        &mut self,
+        now: Time,
+        (ticket, change): (Ticket, Change),
+        out: &mut Effects<Role>,
+    ) {
+        match &mut self.office {
+            Office::Leading(leading) => {
+                leading.on_change(&mut self.state, now, (ticket, change), out);
+            }
+            Office::Follower(_) | Office::Canvassing(_) | Office::Preparing(_) => {
+                self.state.refuse([ticket], out);
+            }
+        }
     }
 
     fn on_transfer(
@@ -428,12 +498,33 @@ impl Proposer {
         }
         let idle = Office::Follower(Asking::default());
         let state = &mut self.state;
-        match mem::replace(&mut self.office, idle) {
-            Office::Follower(mut asking) => state.refuse(asking.drain(), out),
-            Office::Canvassing(_) => {}
-            Office::Preparing(preparing) => state.see(preparing.ballot().round),
-            Office::Leading(leading) => leading.retire(state, now, out),
-        }
+        let heritage = match (mem::replace(&mut self.office, idle), &next) {
+            (Office::Follower(mut asking), _) => {
+                state.refuse(asking.drain(), out);
+                None
+            }
+            (Office::Canvassing(_), _) => None,
+            (Office::Preparing(preparing), _) => {
+                state.see(preparing.ballot().round);
+                preparing.into_heritage()
+            }
+            (Office::Leading(leading), Next::Reconfigure | Next::Lead(_)) => {
+                Some(leading.hand_on(state, now, out))
+            }
+            (Office::Leading(leading), _) => {
+                leading.retire(state, now, out);
+                None
+            }
+        };
+        let heritage = match &next {
+            Next::Lead(_) | Next::Reconfigure => heritage,
+            Next::Stay | Next::Follow | Next::Canvass(_) | Next::Prepare(_) => {
+                if let Some(heritage) = heritage {
+                    state.lay_down(heritage, out);
+                }
+                None
+            }
+        };
         match next {
             Next::Stay | Next::Follow => {}
             Next::Canvass(proof) => {
@@ -444,8 +535,14 @@ impl Proposer {
                 let preparing = Preparing::begin(summons, state, now, out);
                 self.office = Office::Preparing(preparing);
             }
+            Next::Reconfigure => {
+                let summons = Summons::Reconfigured(Box::new(heritage.unwrap_or_default()));
+                let preparing = Preparing::begin(summons, state, now, out);
+                self.office = Office::Preparing(preparing);
+            }
             Next::Lead(elected) => {
-                let leading = Leading::begin(elected, state, now, out);
+                let leading =
+                    Leading::begin((elected, heritage.unwrap_or_default()), state, now, out);
                 self.office = Office::Leading(Box::new(leading));
             }
         }

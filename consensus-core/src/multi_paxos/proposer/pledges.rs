@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     log::Index,
     members::NodeId,
-    multi_paxos::{Config, Value, Vote, mutant::Mutant},
+    multi_paxos::{Ballot, Config, Value, Vote, mutant::Mutant},
     mutants::Bugs,
-    paxos::Ballot,
 };
 
 /// A Promise without its ballot.
@@ -28,6 +27,8 @@ pub(super) struct Pledges {
     votes: BTreeMap<Index, (Ballot, Value)>,
     /// Slots up to here were let go by somebody: they are chosen.
     base: Index,
+    /// The slot of the configuration under which is asked.
+    era: Index,
     bugs: Bugs<Mutant>,
 }
 
@@ -47,11 +48,12 @@ struct Pledge {
 const GAPS_MAX: u64 = 1 << 20;
 
 impl Pledges {
-    /// Begins to ask `acceptors` for what they have from `first` on.
-    pub(super) fn begin(config: &Config, first: Index) -> Self {
+    /// Begins to ask the acceptors of the configuration in slot `era` for what they have from `first`
+    /// on.
+    pub(super) fn begin(config: &Config, (era, first): (Index, Index)) -> Self {
         let pledge = Pledge { next: first, is_complete: false, base: Index::ZERO };
         let pledges = config.acceptors().map(|acceptor| (acceptor, pledge)).collect();
-        Self { pledges, votes: BTreeMap::new(), base: Index::ZERO, bugs: config.bugs() }
+        Self { pledges, votes: BTreeMap::new(), base: Index::ZERO, era, bugs: config.bugs() }
     }
 
     /// Takes one part of a promise; true if the acceptor has spoken of more than before.
@@ -65,6 +67,11 @@ impl Pledges {
         }
         // By their slots, wherever the parts of others begin (MPX-P08).
         for (place, Vote { slot, ballot, value }) in (0..).zip(page.votes) {
+            // What earlier eras have left behind the configuration of this one cannot be chosen, and
+            // of later ones nothing is known here.
+            if ballot.era != self.era {
+                continue;
+            }
             let by_place = self.bugs.has(Mutant::MergedByPosition);
             let slot = if by_place { Index(page.first.0 + place) } else { slot };
             let earliest = self.bugs.has(Mutant::EarliestVoteWins);
@@ -114,12 +121,16 @@ impl Pledges {
     }
 
     /// Returns what must be proposed from the slot after `known` on: in each slot the value of the
-    /// latest ballot, or nothing where no value can have been chosen (MPX-P03). `None` where the
-    /// gaps are too many to be true.
+    /// latest ballot, or nothing where no value can have been chosen (MPX-P03); and nothing behind a
+    /// configuration. `None` where the gaps are too many to be true.
+    ///
+    /// The votes behind one were cast in ballots of this era before the one that proposed it. Who
+    /// proposes a configuration was told of no vote behind it by a quorum, or has itself come to
+    /// this place and left such votes out; so none of them can be chosen, now or later.
     pub(super) fn values_after(&self, known: Index) -> Option<Vec<Value>> {
         let mut values = Vec::new();
         let (mut at, mut gaps) = (known, 0_u64);
-        for (slot, (_, value)) in self.votes.range(known.next()..) {
+        for (slot, (ballot, value)) in self.votes.range(known.next()..) {
             let gap = slot.0 - at.0 - 1;
             if gap > 0 && self.bugs.has(Mutant::GapEndsRecovery) {
                 break;
@@ -129,10 +140,29 @@ impl Pledges {
                 return None;
             }
             values.extend((0..gap).map(|_| Value::NoOp));
-            values.push(value.clone());
             at = *slot;
+            match value {
+                Value::NoOp | Value::Command(_) => values.push(value.clone()),
+                Value::Membership(_) if self.is_void(*slot, *ballot) => values.push(Value::NoOp),
+                Value::Membership(_) => {
+                    values.push(value.clone());
+                    if !self.bugs.has(Mutant::VotesBehindConfigurationKept) {
+                        break;
+                    }
+                }
+            }
         }
         Some(values)
+    }
+
+    /// Tells whether a configuration cannot have been chosen, as somebody has proposed behind it in a
+    /// later ballot of the same era: that one's quorum did not tell of it, or it was void by then
+    /// ("Stoppable Paxos", 4). To propose it all the same would change who was to decide what is
+    /// chosen behind it, perhaps.
+    fn is_void(&self, slot: Index, ballot: Ballot) -> bool {
+        let mut behind = self.votes.range(slot.next()..);
+        behind.any(|(_, (later, _))| *later > ballot)
+            && !self.bugs.has(Mutant::VoidConfigurationRevived)
     }
 }
 
@@ -148,11 +178,11 @@ mod tests {
     fn pledges(first: u64) -> Pledges {
         let members = Members::new((1..=3).map(node)).expect("there are three");
         let config = Config::builder(node(1), GroupId(1), members).build().expect("it is valid");
-        Pledges::begin(&config, Index(first))
+        Pledges::begin(&config, (Index::ZERO, Index(first)))
     }
 
     fn vote(slot: u64, round: u64) -> Vote {
-        let ballot = Ballot { round: Round(round), node: node(1) };
+        let ballot = Ballot { era: Index::ZERO, round: Round(round), node: node(1) };
         let value = Value::Command(format!("{slot}@{round}").into());
         Vote { slot: Index(slot), ballot, value }
     }
@@ -167,6 +197,7 @@ mod tests {
         let text = |value: Value| match value {
             Value::NoOp => "-".to_owned(),
             Value::Command(command) => String::from_utf8_lossy(&command).into_owned(),
+            Value::Membership(membership) => membership.describe(),
         };
         values.into_iter().map(text).collect()
     }

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use super::batches::{Batch, Batches};
 use crate::{
     log::Index,
-    multi_paxos::{Config, Message, Role},
-    paxos::Ballot,
+    multi_paxos::{Ballot, Config, Message, Role},
     process::{Address, Effect, Effects},
     time::Time,
 };

@@ -101,12 +101,15 @@ impl Leading {
         state: &mut State,
         now: Time,
         from: NodeId,
-        (round, promise): (u64, Option<Duration>),
+        (round, promise, known, base): (u64, Option<Duration>, Index, Index),
         out: &mut Effects<Role>,
     ) {
         if round > self.reads.round() {
             tracing::error!(%from, round, "an acceptor answers a round that was never started");
             return;
+        }
+        if state.config.membership().is_member(from) {
+            self.on_follower(now, from, (known, base));
         }
         let Some(progress) = self.hear(from, now) else { return };
         progress.on_round(round);
@@ -116,7 +119,8 @@ impl Leading {
 
     /// Answers reads that acceptors have confirmed, and starts a round for those that wait.
     pub(super) fn advance_reads(&mut self, state: &mut State, now: Time, out: &mut Effects<Role>) {
-        if !self.knows_all(state) {
+        // Behind a configuration that is chosen others may decide, and this round asks none of them.
+        if !self.knows_all(state) || self.is_over() {
             return;
         }
         let progress = &self.progress;
@@ -162,7 +166,11 @@ impl Leading {
     /// known at all. It is long past where acceptors have gone silent.
     pub(super) fn lease_until(&self, state: &State) -> Option<Time> {
         let lasts = state.config.has_bug(Mutant::LeaseThroughTransfer);
-        if !state.config.lease() || !self.knows_all(state) || self.is_lease_void && !lasts {
+        if !state.config.lease()
+            || !self.knows_all(state)
+            || self.is_lease_void && !lasts
+            || self.next.is_some()
+        {
             return None;
         }
         let promised = &self.promised;

@@ -5,8 +5,9 @@ use crate::{
     error::{RecoverError, SubmitError},
     log::Index,
     members::NodeId,
-    multi_paxos::{Config, Message, Record, Role, mutant::Mutant},
-    paxos::{Ballot, Round},
+    membership::Membership,
+    multi_paxos::{Ballot, Config, Message, Record, Role, mutant::Mutant},
+    paxos::Round,
     process::{Effect, Effects, Ticket, Token},
     time::Time,
 };
@@ -31,6 +32,10 @@ pub(super) struct State {
     leader: Option<NodeId>,
     /// What the node's learner knows, and what of it is in a durable snapshot.
     pub(super) known: Index,
+    /// The slot of the configuration that holds behind `known`.
+    era: Index,
+    /// The latest era that an acceptor was heard to take part in.
+    later: Index,
     base: Index,
     pub(super) storage_full: bool,
     /// Whether the replica has more to apply than it may.
@@ -79,6 +84,8 @@ impl State {
             heard: None,
             leader: None,
             known: Index::ZERO,
+            era: Index::ZERO,
+            later: Index::ZERO,
             base: Index::ZERO,
             storage_full: false,
             behind: false,
@@ -104,7 +111,7 @@ impl State {
 
     /// Returns the ballot that this proposer would begin next.
     pub(super) fn next_ballot(&self) -> Ballot {
-        Ballot { round: self.seen.max(self.used).next(), node: self.config.id() }
+        Ballot { era: self.era, round: self.seen.max(self.used).next(), node: self.config.id() }
     }
 
     /// Begins the next ballot; nobody may hear of it before the returned record is durable.
@@ -139,6 +146,38 @@ impl State {
     }
 
     // What the node's other roles say.
+
+    /// Returns the slot of the configuration that this proposer goes by.
+    pub(super) fn era(&self) -> Index {
+        self.era
+    }
+
+    /// Goes by the configuration of a slot that is known to be chosen; false if that is no news.
+    pub(super) fn enter(&mut self, era: Index, membership: Membership) -> bool {
+        if era < self.era || era == self.era && *self.config.membership() == membership {
+            return false;
+        }
+        let is_news = era > self.era;
+        self.era = era;
+        if !(is_news && self.config.has_bug(Mutant::FormerMembersDecide)) {
+            self.config.reconfigure(membership);
+        }
+        is_news
+    }
+
+    /// Tells whether acceptors take part in an era that this proposer does not know: all slots of its
+    /// own are chosen.
+    pub(super) fn is_over(&self) -> bool {
+        self.later > self.era
+    }
+
+    /// Has the node's learner ask what was chosen before a ballot's era, if that is not known.
+    ///
+    /// In that ballot none of these slots was proposed in: it began when all were chosen.
+    pub(super) fn seek_era(&mut self, ballot: Ballot, out: &mut Effects<Role>) {
+        self.later = self.later.max(ballot.era);
+        self.seek(ballot, ballot.era, out);
+    }
 
     /// Notes what the node's learner knows.
     pub(super) fn on_known(&mut self, chosen: Index, base: Index, out: &mut Effects<Role>) {

@@ -7,10 +7,10 @@
 
 use super::{leading::Leading, state::State};
 use crate::{
+    change::ChangeError,
     error::{SubmitError, TransferError},
     members::NodeId,
-    multi_paxos::{Message, Role},
-    paxos::Ballot,
+    multi_paxos::{Ballot, Message, Role},
     process::{Effect, Effects, Ticket},
     time::Time,
 };
@@ -90,6 +90,10 @@ impl Leading {
             out.push(Effect::Done { ticket });
             return;
         }
+        if self.next.is_some() {
+            out.push(Effect::Answer { ticket, error: ChangeError::Underway.into() });
+            return;
+        }
         if let Err(error) = self.hand_over(state, now, to) {
             out.push(Effect::Answer { ticket, error: error.into() });
             return;
@@ -129,7 +133,7 @@ impl Leading {
     }
 
     /// Returns the other node that was heard of within an election timeout and has most.
-    fn best_heir(&self, state: &State, now: Time) -> Option<NodeId> {
+    pub(super) fn best_heir(&self, state: &State, now: Time) -> Option<NodeId> {
         let recent = |heard: Time| now < heard + state.config.election_timeout();
         let heirs = self.progress.iter().filter(|(node, progress)| {
             **node != state.config.id() && progress.heard().is_some_and(recent)

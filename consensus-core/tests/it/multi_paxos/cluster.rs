@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use consensus_core::{
-    Decided, Effect, Effects, Index, Input, NodeId, Process, Read, ReadLevel, Submission, Ticket,
-    Token,
+    Change, Decided, Effect, Effects, Index, Input, NodeId, Process, Read, ReadLevel, Submission,
+    Ticket, Token,
     client::Admin,
     ensemble::Addressed,
     multi_paxos::{
@@ -138,6 +138,13 @@ impl Cluster {
     pub(super) fn transfer(&mut self, node: NodeId, to: Option<NodeId>) {
         let ticket = self.ticket(node, None);
         self.control(node, Control::Admin(ticket, Admin::Transfer { to }));
+    }
+
+    /// Asks a node to change who takes part.
+    pub(super) fn change(&mut self, node: NodeId, mut steps: Vec<Change>) {
+        let ticket = self.ticket(node, None);
+        let change = if steps.len() == 1 { steps.remove(0) } else { Change::All(steps) };
+        self.control(node, Control::Admin(ticket, Admin::Change(change)));
     }
 
     /// Tells a node how its host stands.

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use consensus_core::{
-    Index, WallTime,
+    Index, Members, NodeId, WallTime,
     ensemble::Addressed,
     multi_paxos::{Message, Value, Values, Vote},
 };
@@ -40,7 +40,7 @@ pub(super) fn message(verb: &Verb) -> Result<Addressed<Message>, Box<dyn Error>>
         "heartbeat" => Message::Heartbeat { ballot: ballot?, round, chosen },
         "heartbeatreply" => {
             let promise = promise.as_ref().map(|it| it.0);
-            Message::HeartbeatReply { ballot: ballot?, round, promise }
+            Message::HeartbeatReply { ballot: ballot?, round, promise, known: chosen, base }
         }
         "takeover" => Message::TakeOver { ballot: ballot? },
         "learn" => Message::Learn { first, state: false },
@@ -54,7 +54,7 @@ pub(super) fn message(verb: &Verb) -> Result<Addressed<Message>, Box<dyn Error>>
     Ok(Addressed { seat: message.seat(), message })
 }
 
-/// Reads `put a 1, noop`. The same text is the same command wherever it stands.
+/// Reads `put a 1, noop, <1 2 3>`. The same text is the same command wherever it stands.
 fn read_values(text: Option<&str>) -> Result<Values, Box<dyn Error>> {
     let texts = text.into_iter().flat_map(|text| text.split(", "));
     texts.map(read_value).collect::<Result<Vec<_>, _>>().map(Into::into)
@@ -63,6 +63,11 @@ fn read_values(text: Option<&str>) -> Result<Values, Box<dyn Error>> {
 fn read_value(text: &str) -> Result<Value, Box<dyn Error>> {
     if text == "noop" {
         return Ok(Value::NoOp);
+    }
+    if let Some(text) = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')) {
+        let voters = text.split(' ').map(str::parse).collect::<Result<Vec<NodeId>, _>>()?;
+        let voters = Members::new(voters).ok_or("nobody votes")?;
+        return Ok(Value::Membership(voters.into()));
     }
     let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
     Ok(Value::Command(kv::keyed(text, WallTime(0), &parse(&words)?)))

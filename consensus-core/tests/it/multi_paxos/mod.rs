@@ -18,8 +18,8 @@ use std::{error::Error, path::Path, time::Duration};
 use consensus_core::{
     Index, NodeId, ReadLevel,
     ensemble::{Addressed, Ensemble},
-    multi_paxos::{Control, Message, PROPOSER, Role},
-    paxos::{Ballot, Round},
+    multi_paxos::{Ballot, Control, Message, PROPOSER, Role},
+    paxos::Round,
     sim::Simulated,
 };
 use test_each_file::test_each_path;
@@ -83,6 +83,11 @@ impl goldenscript::Runner for Runner {
                 let query = kv::encode(&kv::Query::Get { key: key.clone() });
                 self.cluster.read(*node, query, level);
             }
+            Verb::Change { node, steps } => {
+                let steps = steps.iter().map(|step| crate::raft::changed(step));
+                self.cluster.change(*node, steps.collect::<Result<_, _>>()?);
+            }
+            Verb::Members => self.all().iter().for_each(|node| shown += &self.members(*node)),
             Verb::Transfer { node, to } => self.cluster.transfer(*node, *to),
             Verb::Resign(node) => self.cluster.resign(*node),
             Verb::Persist { node, count } => {
@@ -136,10 +141,11 @@ fn options(verb: &Verb) -> Options {
     let plain = Options::default();
     #[rustfmt::skip]
     let Verb::Cluster {
-        nodes, prepare, accept, lease, bytes, window, proposals, snapshots, tail, chunk, ..
+        nodes, new, prepare, accept, lease, bytes, window, proposals, snapshots, tail, chunk, ..
     } = verb else { return plain };
     Options {
         nodes: nodes.unwrap_or(plain.nodes),
+        new: new.unwrap_or(plain.new),
         quorums: prepare.zip(*accept),
         lease: lease.unwrap_or(plain.lease),
         accept_bytes_max: bytes.unwrap_or(plain.accept_bytes_max),
@@ -174,7 +180,7 @@ impl Runner {
     /// Has a node hear of the round before, time out, and find support.
     fn campaign(&mut self, node: NodeId, round: u64) {
         let say = |message: Message| Addressed { seat: PROPOSER, message };
-        let ballot = |round| Ballot { round: Round(round), node };
+        let ballot = |round| Ballot { era: Index::ZERO, round: Round(round), node };
         let others: Vec<_> = self.all().into_iter().filter(|other| *other != node).collect();
         if let (Some(other), Some(before)) = (others.first(), round.checked_sub(2)) {
             let promised = ballot(before + 1);
@@ -250,6 +256,13 @@ impl Runner {
         let node = self.cluster.node(id);
         let down = if node.up { "" } else { " down" };
         format!("{id}{down} {} applied={}\n", node.describe(), node.replica.applied())
+    }
+
+    fn members(&self, id: NodeId) -> String {
+        let membership = self.cluster.node(id).process.status().membership;
+        let membership =
+            if membership.is_empty() { "nobody".into() } else { membership.describe() };
+        format!("{id} goes by {membership}\n")
     }
 
     fn lease(&self, id: NodeId) -> String {

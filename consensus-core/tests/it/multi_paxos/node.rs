@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use consensus_core::{
-    GroupId, Index, Members, NodeId, Process, Ticket, Time, Token,
+    GroupId, Index, Members, Membership, NodeId, Process, Ticket, Time, Token,
     ensemble::{Addressed, Entry},
     multi_paxos::{ACCEPTOR, Builder, Config, LEARNER, Message, Record, Role},
     paxos::Quorums,
@@ -28,6 +28,8 @@ pub(super) type Nodes = BTreeMap<NodeId, Node>;
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) nodes: u64,
+    /// Nodes that are no members.
+    pub(super) new: u64,
     pub(super) quorums: Option<(usize, usize)>,
     pub(super) election_timeout: Duration,
     pub(super) heartbeat: Duration,
@@ -44,6 +46,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             nodes: 3,
+            new: 0,
             quorums: None,
             election_timeout: Duration::from_secs(1),
             heartbeat: Duration::from_millis(100),
@@ -61,12 +64,14 @@ impl Default for Options {
 impl Options {
     /// Returns the ids of the nodes.
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (1..=self.nodes).map(id)
+        (1..=self.nodes + self.new).map(id)
     }
 
     fn builder(&self, node: NodeId) -> Builder {
-        let members = Members::new(self.ids()).expect("a cluster has nodes");
-        let builder = Config::builder(node, GroupId::named("test"), members.clone())
+        let members = Members::new((1..=self.nodes).map(id)).expect("a cluster has nodes");
+        let known =
+            if members.is_voter(node) { members.clone().into() } else { Membership::default() };
+        let builder = Config::builder(node, GroupId::named("test"), known)
             .election_timeout(self.election_timeout)
             .heartbeat(self.heartbeat)
             .lease(self.lease)

@@ -4,8 +4,7 @@
 use consensus_core::{
     Index, Seat,
     ensemble::{Addressed, Entry},
-    multi_paxos::{ACCEPTOR, LEARNER, Message, PROPOSER, Record, Value, Vote},
-    paxos::Ballot,
+    multi_paxos::{ACCEPTOR, Ballot, LEARNER, Message, PROPOSER, Record, Value, Vote},
 };
 
 use crate::kv;
@@ -29,6 +28,7 @@ fn value(value: &Value) -> String {
     match value {
         Value::NoOp => "noop".into(),
         Value::Command(command) => kv::describe(command),
+        Value::Membership(membership) => format!("<{}>", membership.describe()),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn message(Addressed { message, .. }: &Addressed<Message>) -> String 
         }
         Message::Nack { ballot, promised } => format!("Nack {ballot} promised={promised}"),
         Message::Accepted { ballot, first, last } => format!("Accepted {ballot} {first}..{last}"),
-        Message::HeartbeatReply { ballot, round, promise } => {
+        Message::HeartbeatReply { ballot, round, promise, .. } => {
             let loyal = promise.map_or_else(String::new, |it| format!(" loyal for {it:?}"));
             format!("HeartbeatReply {ballot} round={round}{loyal}")
         }
@@ -88,7 +88,8 @@ pub(super) fn message(Addressed { message, .. }: &Addressed<Message>) -> String 
         Message::Forget { upto } => format!("Forget up to {upto}"),
         Message::Heard { ballot } => format!("Heard {ballot}"),
         Message::Promised { ballot } => format!("Promised {ballot}"),
-        Message::Known { chosen, base } => format!("Known up to {chosen} base={base}"),
+        Message::Abreast { upto } => format!("Abreast up to {upto}"),
+        Message::Known { chosen, base, .. } => format!("Known up to {chosen} base={base}"),
         Message::Voted { ballot, first, values: it, chosen } => {
             format!("Voted {ballot} {} chosen={chosen}", values(*first, it))
         }

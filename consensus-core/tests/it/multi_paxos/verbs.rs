@@ -2,10 +2,7 @@
 
 use std::str::FromStr;
 
-use consensus_core::{
-    NodeId,
-    paxos::{Ballot, Round},
-};
+use consensus_core::{Index, NodeId, multi_paxos::Ballot, paxos::Round};
 
 use crate::verbs::Millis;
 
@@ -17,6 +14,9 @@ pub(super) enum Verb {
         /// How many nodes there are.
         #[arg(key)]
         nodes: Option<u64>,
+        /// How many nodes there are besides that are no members.
+        #[arg(key)]
+        new: Option<u64>,
         /// A node that leads already, as all know.
         #[arg(key)]
         leader: Option<NodeId>,
@@ -81,6 +81,10 @@ pub(super) enum Verb {
         #[arg(key)]
         lease: Option<bool>,
     },
+    /// Asks a node to change who takes part, all in one step: `change 1 "voter 4" "remove 3"`.
+    Change { node: NodeId, steps: Vec<String> },
+    /// Shows by which configuration each node goes.
+    Members,
     /// Asks a node to hand over the lead.
     Transfer { node: NodeId, to: Option<NodeId> },
     /// Tells a node that it is about to end.
@@ -190,7 +194,7 @@ pub(super) enum Verb {
     Network,
 }
 
-/// A ballot such as `3.2`.
+/// A ballot such as `3.2`, or `7/3.2` under the configuration of slot 7.
 #[derive(Clone, Copy)]
 pub(super) struct Numbered(pub(super) Ballot);
 
@@ -198,9 +202,11 @@ impl FromStr for Numbered {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (era, text) = text.split_once('/').unwrap_or(("0", text));
+        let era = Index(era.parse().map_err(|_| "an era is a slot")?);
         let parse = |(round, node): (&str, &str)| {
             let (round, node) = (Round(round.parse().ok()?), node.parse().ok()?);
-            Some(Self(Ballot { round, node }))
+            Some(Self(Ballot { era, round, node }))
         };
         text.split_once('.').and_then(parse).ok_or("a ballot is written 3.2")
     }
