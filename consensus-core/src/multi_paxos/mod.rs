@@ -4,8 +4,8 @@
 //! After L. Lamport, "Paxos Made Simple" (2001), section 3, and "The Part-Time Parliament" (1998);
 //! what a log needs besides after T. Chandra, R. Griesemer, J. Redstone, "Paxos Made Live" (2007),
 //! and R. van Renesse, D. Altinbuken, "Paxos Made Moderately Complex" (2015). Quorums of two sizes
-//! after H. Howard, D. Malkhi, A. Spiegelman, "Flexible Paxos" (2016). Members change after L. Lamport,
-//! D. Malkhi, L. Zhou, "Stoppable Paxos" (2008) and "Reconfiguring a State Machine" (2010).
+//! after H. Howard, D. Malkhi, A. Spiegelman, "Flexible Paxos" (2016). Members change after L.
+//! Lamport, D. Malkhi, L. Zhou, "Stoppable Paxos" (2008) and "Reconfiguring a State Machine" (2010).
 //!
 //! ```text
 //!   Proposer of the leader          Acceptors                       Learners
@@ -32,6 +32,7 @@ mod proposer;
 mod record;
 mod role;
 mod simulated;
+mod violation;
 mod votes;
 mod wire;
 

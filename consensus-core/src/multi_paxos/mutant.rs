@@ -175,6 +175,8 @@ impl Mutant {
                 | Self::ForgetsBeforeSnapshotRests
                 // The word of a leader must outlive the next one's election.
                 | Self::TransferOfEarlierLeader
+                // Two leaders must miss each other's slots, and a third be told of both.
+                | Self::VoidConfigurationRevived
                 // An answer must be on its way while others elect a leader.
                 | Self::ReadJoinsRunningRound
         )
