@@ -25,6 +25,8 @@ use crate::{
 pub enum Peer {
     /// This project; it measures itself, and the driver asks it to.
     Consensus,
+    /// This project, by Multi-Paxos.
+    ConsensusMultiPaxos,
     /// The crate `openraft`.
     Openraft,
     /// The crate `omnipaxos`.
@@ -73,6 +75,7 @@ impl Peer {
     pub fn protocol(self) -> &'static str {
         match self {
             Self::Consensus | Self::Openraft | Self::Etcd => "raft",
+            Self::ConsensusMultiPaxos => "multi_paxos",
             Self::Omnipaxos => "omnipaxos",
         }
     }
@@ -82,12 +85,16 @@ impl Mode {
     /// All modes there are.
     pub const ALL: [Self; 3] = [Self::Mem, Self::Durable, Self::DurableRemote];
 
-    /// Those who can be run in this mode on this machine, but for us.
+    /// Those who can be run in this mode on this machine, but for ours by Raft.
     pub fn peers(self) -> &'static [Peer] {
         match self {
-            Self::Mem | Self::Durable => &[Peer::Openraft, Peer::Omnipaxos],
-            Self::DurableRemote if with_etcd::on_path().is_some() => &[Peer::Etcd],
-            Self::DurableRemote => &[],
+            Self::Mem | Self::Durable => {
+                &[Peer::ConsensusMultiPaxos, Peer::Openraft, Peer::Omnipaxos]
+            }
+            Self::DurableRemote if with_etcd::on_path().is_some() => {
+                &[Peer::ConsensusMultiPaxos, Peer::Etcd]
+            }
+            Self::DurableRemote => &[Peer::ConsensusMultiPaxos],
         }
     }
 
@@ -128,7 +135,9 @@ impl Cell {
             (Peer::Openraft | Peer::Omnipaxos | Peer::Etcd, _) => {
                 return Err(format!("there is no mode {} of {}", self.mode, self.peer).into());
             }
-            (Peer::Consensus, _) => return Err("our own figures come from our own bench".into()),
+            (Peer::Consensus | Peer::ConsensusMultiPaxos, _) => {
+                return Err("our own figures come from our own bench".into());
+            }
         };
         writeln!(io::stdout(), "{}", serde_json::to_string(&figures)?)?;
         Ok(())
@@ -179,6 +188,8 @@ pub fn member(member: &Member) -> Result {
     match member.peer {
         Peer::Openraft => with_openraft::member(member.seat()?),
         Peer::Omnipaxos => with_omnipaxos::member(member.seat()?),
-        Peer::Consensus | Peer::Etcd => Err("its members are processes of another program".into()),
+        Peer::Consensus | Peer::ConsensusMultiPaxos | Peer::Etcd => {
+            Err("its members are processes of another program".into())
+        }
     }
 }

@@ -141,7 +141,7 @@ fn comparison_relates_us_to_peers() {
     let rows = fs::read_to_string(&json).unwrap();
     let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
     let peers: Vec<_> = rows.iter().map(|row| row["peer"].as_str().unwrap()).collect();
-    assert_eq!(peers, ["consensus", "openraft", "omnipaxos"]);
+    assert_eq!(peers, ["consensus", "consensus-multi-paxos", "openraft", "omnipaxos"]);
     assert_eq!(rows[0]["ratio"], Value::Null);
     for row in &rows[1..] {
         let ratio = 1e6 / row["ops_per_s"].as_f64().unwrap();

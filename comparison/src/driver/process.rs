@@ -31,7 +31,11 @@ impl Runner<'_> {
     /// Runs the cell of one of those who are compared.
     pub(super) fn run(&self, party: Peer) -> Result<Figures> {
         let mut command = match party {
-            Peer::Consensus => Command::new(self.ours),
+            Peer::Consensus | Peer::ConsensusMultiPaxos => {
+                let mut command = Command::new(self.ours);
+                command.args(["--protocol", party.protocol()]);
+                command
+            }
             Peer::Openraft | Peer::Omnipaxos | Peer::Etcd => self.of_this_program(party)?,
         };
         let Measured { mode, clients, seconds, warm_up } = &self.measured;
@@ -48,6 +52,7 @@ impl Runner<'_> {
             .lines()
             .filter_map(|line| serde_json::from_str::<Figures>(line).ok())
             .find(|figures| figures.mode == *mode && figures.clients == *clients)
+            .map(|figures| Figures { peer: party, ..figures })
             .ok_or_else(|| format!("{command:?} printed no such figures").into())
     }
 
