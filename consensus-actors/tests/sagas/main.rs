@@ -1,0 +1,4 @@
+//! Sagas over replicated actors: they end whole, whichever node carries them out.
+
+mod order;
+mod running;

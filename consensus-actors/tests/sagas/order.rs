@@ -1,0 +1,227 @@
+//! What the tests carry out: an order, which takes goods from the stock, money from the purse, and
+//! then ships. Its flaws are its input.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use consensus_actors::{
+    MemoryCluster, NodeBuilder,
+    prelude::*,
+    saga::{
+        BoxFuture, Class, Graph, Guard, Guarded, Outcome, Request, Retry, SagaCx, SagaDefinition,
+        Sagas, Step, StepId, Undo,
+    },
+};
+
+/// An amount that sagas take from and give back to, with how often they did.
+#[derive(Clone, Default, Serialize, Deserialize, Replicated)]
+pub struct Store {
+    left: i64,
+    taken: u32,
+    put_back: u32,
+    guard: Guard,
+}
+
+#[replicated]
+impl Store {
+    #[command]
+    fn fill(&mut self, count: i64) {
+        self.left += count;
+    }
+
+    #[command]
+    fn take(&mut self, of: Request, count: i64) -> Guarded<i64> {
+        self.guard.act(of, || {
+            if self.left < count {
+                return Err(format!("only {} left", self.left));
+            }
+            self.left -= count;
+            self.taken += 1;
+            Ok(count)
+        })
+    }
+
+    #[command]
+    fn put_back(&mut self, of: Request) -> Guarded<()> {
+        self.guard.undo(of, |count: i64| {
+            self.left += count;
+            self.put_back += 1;
+            Ok::<_, String>(())
+        })
+    }
+
+    /// What is left, how often something was taken, and how often put back.
+    #[query]
+    fn told(&self) -> (i64, u32, u32) {
+        (self.left, self.taken, self.put_back)
+    }
+}
+
+pub const GOODS: StepId = StepId(0);
+pub const MONEY: StepId = StepId(1);
+pub const SHIP: StepId = StepId(2);
+
+/// An order, and what is wrong with it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PlaceOrder {
+    pub goods: i64,
+    pub money: i64,
+    /// The first attempts at shipping panic, as many as this.
+    pub panics: u32,
+    /// Shipping takes so many milliseconds.
+    pub lasts: u64,
+    /// Shipping is refused.
+    pub refused: bool,
+    /// Giving the goods back does not work.
+    pub keeps_goods: bool,
+}
+
+/// What steps work with.
+#[derive(Clone)]
+pub struct Services {
+    pub goods: StoreClient,
+    pub money: StoreClient,
+    /// How often shipping was asked for.
+    pub shipped: Arc<AtomicU32>,
+    /// Whether giving goods back works after all.
+    pub healed: Arc<AtomicU32>,
+}
+
+fn step(name: &str, class: Class, after: &[StepId]) -> Step {
+    let (base, cap) = (Duration::from_millis(5), Duration::from_millis(50));
+    Step {
+        name: name.to_owned(),
+        class,
+        after: after.to_vec(),
+        timeout: Duration::from_secs(5),
+        retry: Retry { attempts_max: 20, base, cap },
+    }
+}
+
+impl PlaceOrder {
+    async fn ship(&self, cx: &SagaCx) -> Outcome<String> {
+        let asked = cx.get::<Services>().shipped.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(self.lasts)).await;
+        assert!(asked >= self.panics, "on purpose");
+        let (goods, money) = (cx.output::<i64>(GOODS), cx.output::<i64>(MONEY));
+        let (Ok(Some(goods)), Ok(Some(money))) = (goods, money) else { return Outcome::Unknown };
+        if self.refused {
+            return Outcome::Rejected("no lorry".to_owned());
+        }
+        Outcome::Done(format!("{goods} for {money}"))
+    }
+}
+
+impl SagaDefinition for PlaceOrder {
+    type Output = String;
+
+    fn graph() -> Graph {
+        let steps = vec![
+            step("goods", Class::Compensatable, &[]),
+            step("money", Class::Compensatable, &[]),
+            step("ship", Class::Pivot, &[]),
+        ];
+        Graph::new(("place-order", 1), None, steps).unwrap()
+    }
+
+    fn act<'a>(&'a self, step: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
+        let services = cx.get::<Services>();
+        Box::pin(async move {
+            match step {
+                GOODS => taken(services.goods.take(cx.request(), self.goods).await),
+                MONEY => taken(services.money.take(cx.request(), self.money).await),
+                _ => self.ship(cx).await.encoded(),
+            }
+        })
+    }
+
+    fn undo<'a>(
+        &'a self,
+        step: StepId,
+        cx: &'a SagaCx,
+        _: Option<Bytes>,
+    ) -> BoxFuture<'a, Undo> {
+        let services = cx.get::<Services>();
+        Box::pin(async move {
+            match step {
+                GOODS if self.keeps_goods && services.healed.load(Ordering::SeqCst) == 0 => {
+                    Undo::Failed("the door is locked".to_owned())
+                }
+                GOODS => services.goods.put_back(cx.request()).await.into(),
+                _ => services.money.put_back(cx.request()).await.into(),
+            }
+        })
+    }
+}
+
+fn taken(reply: consensus_actors::Result<Guarded<i64>>) -> Outcome<Bytes> {
+    Outcome::<i64>::from(reply).encoded()
+}
+
+/// The same order, which not every node knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rare;
+
+impl SagaDefinition for Rare {
+    type Output = ();
+
+    fn graph() -> Graph {
+        Graph::new(("rare", 1), None, vec![step("only", Class::NoEffect, &[])]).unwrap()
+    }
+
+    fn act<'a>(&'a self, _: StepId, _: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
+        Box::pin(async { Outcome::<(), String>::Done(()).encoded() })
+    }
+
+    fn undo<'a>(&'a self, _: StepId, _: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
+        Box::pin(async { Undo::Done })
+    }
+}
+
+/// Three nodes that carry orders out, and the services.
+pub struct Shop {
+    pub cluster: MemoryCluster,
+    pub sagas: Vec<Sagas>,
+    pub services: Services,
+}
+
+impl Shop {
+    /// Opens one with so many goods, and so much money.
+    pub async fn open(goods: i64, money: i64) -> Self {
+        Self::configured(goods, money, |node| node).await
+    }
+
+    pub async fn configured(
+        goods: i64,
+        money: i64,
+        configure: impl Fn(NodeBuilder) -> NodeBuilder,
+    ) -> Self {
+        let cluster = MemoryCluster::configured(3, configure).unwrap();
+        let stores = cluster.host::<Store>("goods").await.unwrap();
+        let purses = cluster.host::<Store>("money").await.unwrap();
+        let (shipped, healed) = (Arc::default(), Arc::default());
+        let services =
+            Services { goods: stores[0].clone(), money: purses[0].clone(), shipped, healed };
+        services.goods.fill(goods).await.unwrap();
+        services.money.fill(money).await.unwrap();
+        let mut sagas = Vec::new();
+        for node in cluster.nodes() {
+            let hosting = node.sagas("orders").with(services.clone()).register::<PlaceOrder>();
+            // Only the first node knows the other.
+            let hosting = if node.id() == 1 { hosting.register::<Rare>() } else { hosting };
+            sagas.push(hosting.snapshot_every(40).await.unwrap());
+        }
+        Self { cluster, sagas, services }
+    }
+
+    /// Returns what is left of goods and money, and how often they were taken and put back.
+    pub async fn told(&self) -> ((i64, u32, u32), (i64, u32, u32)) {
+        (self.services.goods.told().await.unwrap(), self.services.money.told().await.unwrap())
+    }
+}
