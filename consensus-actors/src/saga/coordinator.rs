@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use actix::{Actor, ActorContext, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{
+    Actor, ActorContext, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message, SpawnHandle,
+};
 use consensus_core::{
     CommitToken, GroupId, Index, NodeId, Time,
     saga::{AppendError, Call, Entry, Epoch, Outcome, SagaId, Seq},

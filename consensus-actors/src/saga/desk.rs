@@ -23,7 +23,12 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Waits for a saga that is known from `since` on.
-    pub(super) fn wait(&mut self, saga: SagaId, since: Index, to: oneshot::Sender<Result<Standing>>) {
+    pub(super) fn wait(
+        &mut self,
+        saga: SagaId,
+        since: Index,
+        to: oneshot::Sender<Result<Standing>>,
+    ) {
         self.tidy();
         if self.is_full() {
             to.send(Err(Error::no_place(WAITING_MAX))).ok();

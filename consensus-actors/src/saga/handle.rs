@@ -18,6 +18,7 @@ use super::{
     outcome::PAYLOAD_BYTES_MAX,
 };
 use crate::{
+    call::Call,
     client::{Client, decode, encode},
     error::{Code, Error, Result},
 };
@@ -202,6 +203,15 @@ impl Sagas {
         self.order(id, Order::Abandon, reason).await
     }
 
+    /// Hands the sagas over, with the lead of the group of their logs: to this node, or to whichever
+    /// is fit best. Returns the node that carries them out then.
+    ///
+    /// # Errors
+    /// As [`Client::transfer`].
+    pub fn transfer(&self, to: Option<u64>) -> Call<Option<u64>> {
+        self.client.transfer(to)
+    }
+
     async fn begin<S: SagaDefinition>(&self, saga: SagaId, input: &S) -> Result<Run<S>> {
         let graph = S::graph();
         let (definition, digest) = (graph.to_string(), graph.digest());
@@ -345,7 +355,8 @@ fn refused(refusal: Refusal, saga: SagaId) -> Error {
     match refusal {
         Refusal::Busy(limit) => {
             let what = if limit == ACTIVE_MAX { "sagas are under way" } else { "wait already" };
-            let message = format!("{limit} {what}, the most there may be; back off, then try again");
+            let message =
+                format!("{limit} {what}, the most there may be; back off, then try again");
             Error::new(Code::Busy, message)
         }
         Refusal::Reused => Error::new(

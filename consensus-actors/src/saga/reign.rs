@@ -305,9 +305,7 @@ fn compensated(state: &State, graph: &Graph, reason: &Reason) -> Ending {
             let cause = state.step(*step).cause.as_ref().map(text);
             (name(*step), cause.unwrap_or_default())
         }
-        Reason::Unresolved(step) => {
-            (name(*step), "nobody could say what came of it".to_owned())
-        }
+        Reason::Unresolved(step) => (name(*step), "nobody could say what came of it".to_owned()),
         Reason::Deadline => (None, "it was not decided before its deadline".to_owned()),
         Reason::Cancelled => (None, "it was cancelled".to_owned()),
     };

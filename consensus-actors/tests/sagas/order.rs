@@ -21,7 +21,7 @@ use consensus_actors::{
 
 /// An amount that sagas take from and give back to, with how often they did.
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
-pub struct Store {
+pub(crate) struct Store {
     left: i64,
     taken: u32,
     put_back: u32,
@@ -63,34 +63,36 @@ impl Store {
     }
 }
 
-pub const GOODS: StepId = StepId(0);
-pub const MONEY: StepId = StepId(1);
-pub const SHIP: StepId = StepId(2);
+pub(crate) const GOODS: StepId = StepId(0);
+pub(crate) const MONEY: StepId = StepId(1);
+pub(crate) const SHIP: StepId = StepId(2);
 
 /// An order, and what is wrong with it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct PlaceOrder {
-    pub goods: i64,
-    pub money: i64,
+pub(crate) struct PlaceOrder {
+    pub(crate) goods: i64,
+    pub(crate) money: i64,
     /// The first attempts at shipping panic, as many as this.
-    pub panics: u32,
+    pub(crate) panics: u32,
+    /// Taking money takes so many milliseconds.
+    pub(crate) waits: u64,
     /// Shipping takes so many milliseconds.
-    pub lasts: u64,
+    pub(crate) lasts: u64,
     /// Shipping is refused.
-    pub refused: bool,
+    pub(crate) refused: bool,
     /// Giving the goods back does not work.
-    pub keeps_goods: bool,
+    pub(crate) keeps_goods: bool,
 }
 
 /// What steps work with.
 #[derive(Clone)]
-pub struct Services {
-    pub goods: StoreClient,
-    pub money: StoreClient,
+pub(crate) struct Services {
+    pub(crate) goods: StoreClient,
+    pub(crate) money: StoreClient,
     /// How often shipping was asked for.
-    pub shipped: Arc<AtomicU32>,
+    pub(crate) shipped: Arc<AtomicU32>,
     /// Whether giving goods back works after all.
-    pub healed: Arc<AtomicU32>,
+    pub(crate) healed: Arc<AtomicU32>,
 }
 
 fn step(name: &str, class: Class, after: &[StepId]) -> Step {
@@ -135,18 +137,16 @@ impl SagaDefinition for PlaceOrder {
         Box::pin(async move {
             match step {
                 GOODS => taken(services.goods.take(cx.request(), self.goods).await),
-                MONEY => taken(services.money.take(cx.request(), self.money).await),
+                MONEY => {
+                    tokio::time::sleep(Duration::from_millis(self.waits)).await;
+                    taken(services.money.take(cx.request(), self.money).await)
+                }
                 _ => self.ship(cx).await.encoded(),
             }
         })
     }
 
-    fn undo<'a>(
-        &'a self,
-        step: StepId,
-        cx: &'a SagaCx,
-        _: Option<Bytes>,
-    ) -> BoxFuture<'a, Undo> {
+    fn undo<'a>(&'a self, step: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
         let services = cx.get::<Services>();
         Box::pin(async move {
             match step {
@@ -164,9 +164,9 @@ fn taken(reply: consensus_actors::Result<Guarded<i64>>) -> Outcome<Bytes> {
     Outcome::<i64>::from(reply).encoded()
 }
 
-/// The same order, which not every node knows.
+/// A saga of one step, which not every node knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Rare;
+pub(crate) struct Rare;
 
 impl SagaDefinition for Rare {
     type Output = ();
@@ -185,19 +185,19 @@ impl SagaDefinition for Rare {
 }
 
 /// Three nodes that carry orders out, and the services.
-pub struct Shop {
-    pub cluster: MemoryCluster,
-    pub sagas: Vec<Sagas>,
-    pub services: Services,
+pub(crate) struct Shop {
+    pub(crate) cluster: MemoryCluster,
+    pub(crate) sagas: Vec<Sagas>,
+    pub(crate) services: Services,
 }
 
 impl Shop {
     /// Opens one with so many goods, and so much money.
-    pub async fn open(goods: i64, money: i64) -> Self {
+    pub(crate) async fn open(goods: i64, money: i64) -> Self {
         Self::configured(goods, money, |node| node).await
     }
 
-    pub async fn configured(
+    pub(crate) async fn configured(
         goods: i64,
         money: i64,
         configure: impl Fn(NodeBuilder) -> NodeBuilder,
@@ -221,7 +221,7 @@ impl Shop {
     }
 
     /// Returns what is left of goods and money, and how often they were taken and put back.
-    pub async fn told(&self) -> ((i64, u32, u32), (i64, u32, u32)) {
+    pub(crate) async fn told(&self) -> ((i64, u32, u32), (i64, u32, u32)) {
         (self.services.goods.told().await.unwrap(), self.services.money.told().await.unwrap())
     }
 }
