@@ -65,7 +65,6 @@ impl Store {
 
 pub(crate) const GOODS: StepId = StepId(0);
 pub(crate) const MONEY: StepId = StepId(1);
-pub(crate) const SHIP: StepId = StepId(2);
 
 /// An order, and what is wrong with it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -186,7 +185,7 @@ impl SagaDefinition for Rare {
 
 /// Three nodes that carry orders out, and the services.
 pub(crate) struct Shop {
-    pub(crate) cluster: MemoryCluster,
+    _cluster: MemoryCluster,
     pub(crate) sagas: Vec<Sagas>,
     pub(crate) services: Services,
 }
@@ -217,7 +216,7 @@ impl Shop {
             let hosting = if node.id() == 1 { hosting.register::<Rare>() } else { hosting };
             sagas.push(hosting.snapshot_every(40).await.unwrap());
         }
-        Self { cluster, sagas, services }
+        Self { _cluster: cluster, sagas, services }
     }
 
     /// Returns what is left of goods and money, and how often they were taken and put back.
