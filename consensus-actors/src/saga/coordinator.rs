@@ -18,7 +18,7 @@ use super::{
     cx::Data,
     definition::Definitions,
     desk::Desk,
-    reign::Reign,
+    reign::{Claim, Reign},
 };
 use crate::{
     abort::AbortOnPanic,
@@ -75,7 +75,7 @@ struct Look;
 struct Stir;
 
 /// What came of a claim.
-struct Claimed(Result<(Epoch, BTreeMap<SagaId, Vec<Entry>>)>);
+struct Claimed(Result<Claim>);
 
 /// What came of a write in this epoch.
 struct Written(Epoch, Result<Result<(), AppendError>>);
@@ -157,8 +157,8 @@ impl Coordinator {
             return;
         }
         let (sagas, wishes) = self.desk.interest();
-        let (epoch, execute) = match &self.part {
-            Part::Reigning(reign, _) => (Some(reign.epoch), Some(reign.after)),
+        let (epoch, execute) = match &mut self.part {
+            Part::Reigning(reign, _) => (Some(reign.epoch), Some(reign.asks())),
             Part::Idle | Part::Claiming => (None, None),
         };
         if sagas.is_empty() && wishes.is_empty() && execute.is_none() {
@@ -242,7 +242,7 @@ fn odd(answer: &impl std::fmt::Debug) -> Error {
 }
 
 /// Claims an epoch, then reads all logs: nothing of a former executor's is added to them any more.
-async fn claim(client: &Client<Book>) -> Result<(Epoch, BTreeMap<SagaId, Vec<Entry>>)> {
+async fn claim(client: &Client<Book>) -> Result<Claim> {
     let (reply, token) = client.apply(&Command::Claim).deadline(DEADLINE).token().await?;
     let Reply::Claimed(epoch) = reply else { return Err(odd(&reply)) };
     let mut logs: BTreeMap<SagaId, Vec<Entry>> = BTreeMap::new();
@@ -251,7 +251,9 @@ async fn claim(client: &Client<Book>) -> Result<(Epoch, BTreeMap<SagaId, Vec<Ent
         let query = Query::Records { from, only: false };
         let page = client.answer(&query).after(token).deadline(DEADLINE).await?;
         let Answer::Records(page) = page else { return Err(odd(&page)) };
-        let Some((saga, last)) = page.last() else { return Ok((epoch, logs)) };
+        let Some((saga, last)) = page.last() else {
+            return Ok(Claim { epoch, at: token.index().0, logs });
+        };
         from = (*saga, last.seq.next());
         for (saga, entry) in page {
             logs.entry(saga).or_default().push(entry);
@@ -312,11 +314,16 @@ impl Handler<Claimed> for Coordinator {
             return;
         }
         match claimed {
-            Ok((epoch, logs)) if self.leads() => {
+            Ok(claim) if self.leads() => {
                 let group = &*self.office.name;
-                tracing::info!(group, epoch = epoch.0, sagas = logs.len(), "carries sagas out");
+                tracing::info!(
+                    group,
+                    epoch = claim.epoch.0,
+                    sagas = claim.logs.len(),
+                    "carries sagas out"
+                );
                 let means = (Arc::clone(&self.office.definitions), Arc::clone(&self.office.data));
-                let reign = Reign::new(epoch, means, logs, self.office.clock.now());
+                let reign = Reign::new(claim, means, self.office.clock.now());
                 self.part = Part::Reigning(Box::new(reign), watch::Sender::new(()));
                 self.carry_on(ctx);
                 self.ask(ctx);

@@ -31,6 +31,8 @@ mod handle;
 mod hosting;
 mod outcome;
 mod reign;
+#[cfg(test)]
+mod tests;
 
 pub use consensus_core::saga::{
     Class, EffectKey, Entry, Epoch, Graph, GraphError, Op, Order, Reason, Record, Retry, SagaId,

@@ -41,6 +41,14 @@ struct Held {
     note: Option<Note>,
 }
 
+/// What an executor begins with: an epoch, claimed at this index of the group's log, and all logs as
+/// they were then or later.
+pub(super) struct Claim {
+    pub(super) epoch: Epoch,
+    pub(super) at: u64,
+    pub(super) logs: BTreeMap<SagaId, Vec<Entry>>,
+}
+
 /// An executor's reign.
 pub(super) struct Reign {
     pub(super) epoch: Epoch,
@@ -49,22 +57,23 @@ pub(super) struct Reign {
     held: BTreeMap<SagaId, Held>,
     /// Sagas that nobody here can go on with.
     parked: BTreeSet<SagaId>,
+    /// Sagas that have ended, with whether that is written: news that were asked for before may still
+    /// tell of them.
+    ended: BTreeMap<SagaId, bool>,
     dues: BTreeSet<(Time, SagaId)>,
     /// What is to be written, in its order.
     gathered: VecDeque<Fact>,
     /// What is being written.
     writing: Vec<Fact>,
     attempts: Vec<Attempt>,
-    /// What is known of the news.
-    pub(super) after: After,
+    after: After,
 }
 
 impl Reign {
-    /// Begins a reign with what the logs hold.
+    /// Begins a reign with what was claimed.
     pub(super) fn new(
-        epoch: Epoch,
+        Claim { epoch, at, logs }: Claim,
         (definitions, data): (Arc<Definitions>, Arc<Data>),
-        logs: BTreeMap<SagaId, Vec<Entry>>,
         now: Time,
     ) -> Self {
         let mut reign = Self {
@@ -73,11 +82,12 @@ impl Reign {
             data,
             held: BTreeMap::new(),
             parked: BTreeSet::new(),
+            ended: BTreeMap::new(),
             dues: BTreeSet::new(),
             gathered: VecDeque::new(),
             writing: Vec::new(),
             attempts: Vec::new(),
-            after: After::default(),
+            after: After { born: at, wish: 0 },
         };
         for (saga, log) in logs {
             reign.take_up(saga, &log, now);
@@ -88,7 +98,8 @@ impl Reign {
     /// Goes on with a saga where its log ends; one that cannot be gone on with is reported, and
     /// concerns no other.
     fn take_up(&mut self, id: SagaId, log: &[Entry], now: Time) {
-        if self.held.contains_key(&id) || self.parked.contains(&id) {
+        let (held, parked) = (self.held.contains_key(&id), self.parked.contains(&id));
+        if held || parked || self.ended.contains_key(&id) {
             return;
         }
         let (saga, registered, out) = match self.resumed(id, log, now) {
@@ -129,6 +140,12 @@ impl Reign {
         Ok((saga, registered.clone(), out))
     }
 
+    /// Returns what it knows of what happens in the book, to ask for the rest.
+    pub(super) fn asks(&mut self) -> After {
+        self.ended.retain(|_, is_written| !*is_written);
+        self.after
+    }
+
     /// Takes in what has happened in the book.
     pub(super) fn hear(&mut self, news: &News, now: Time) {
         for (born, saga, first) in &news.begun {
@@ -149,7 +166,7 @@ impl Reign {
                 return Err("it cannot go on here, so it can only be abandoned".to_owned());
             }
             self.parked.remove(saga);
-            self.gathered.push_back(Fact::Ended(*saga, Ending::Abandoned));
+            self.end(*saga, Ending::Abandoned);
             return Ok(());
         }
         let Some(held) = self.held.get_mut(saga) else {
@@ -206,8 +223,10 @@ impl Reign {
     pub(super) fn written(&mut self, now: Time) {
         let mut durable: BTreeMap<SagaId, Seq> = BTreeMap::new();
         for fact in mem::take(&mut self.writing) {
-            if let Fact::Entry(saga, entry) = fact {
-                durable.insert(saga, entry.seq);
+            match fact {
+                Fact::Entry(saga, entry) => drop(durable.insert(saga, entry.seq)),
+                Fact::Ended(saga, _) => drop(self.ended.insert(saga, true)),
+                Fact::Stuck(..) | Fact::Granted(..) => {}
             }
         }
         for (saga, upto) in durable {
@@ -243,9 +262,7 @@ impl Reign {
             self.dues.remove(&(due, id));
         }
         if let Some(ending) = ending {
-            self.gathered.push_back(Fact::Ended(id, ending));
-            self.held.remove(&id);
-            return;
+            return self.end(id, ending);
         }
         held.due = held.saga.due();
         self.dues.extend(held.due.map(|due| (due, id)));
@@ -254,6 +271,12 @@ impl Reign {
             held.note.clone_from(&note);
             self.gathered.push_back(Fact::Stuck(id, note));
         }
+    }
+
+    fn end(&mut self, id: SagaId, ending: Ending) {
+        self.held.remove(&id);
+        self.ended.insert(id, false);
+        self.gathered.push_back(Fact::Ended(id, ending));
     }
 }
 
