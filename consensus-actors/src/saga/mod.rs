@@ -34,6 +34,7 @@ mod reign;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::Bytes;
 pub use consensus_core::saga::{
     Class, EffectKey, Entry, Epoch, Graph, GraphError, Op, Order, Reason, Record, Retry, SagaId,
     Seq, Step, StepId,

@@ -1,10 +1,11 @@
 //! Another node goes on with sagas.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
-use consensus_actors::saga::Saga;
+use consensus_actors::{Node, saga::Saga};
+use tempfile::TempDir;
 
-use crate::order::{PlaceOrder, Rare, Shop};
+use crate::order::{PlaceOrder, Rare, Shop, hasty};
 
 // Goal: sagas go on while they are handed from node to node, again and again, in the middle of their
 // steps; all end whole, and each effect comes about once.
@@ -35,7 +36,7 @@ async fn sagas_are_handed_over_in_the_middle() {
         assert_eq!(told, if refused { undone } else { Saga::Completed("1 for 2".to_owned()) });
     }
     assert_eq!(shop.told().await, ((960, 60, 20), (920, 60, 20)));
-    assert!(shop.services.shipped.load(Ordering::SeqCst) >= 60);
+    assert!(shop.shipped() >= 60);
 }
 
 // Goal: a saga that the node in charge does not know is stuck, and stops no other; a node that knows
@@ -62,4 +63,56 @@ async fn a_saga_that_is_unknown_stops_no_other() {
         told = rare.wait().await.unwrap();
     }
     assert_eq!(told, Saga::Completed(()));
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn nodes(data: &TempDir) -> Vec<Node> {
+    let addresses: Vec<String> = (0..3).map(|_| free_address()).collect();
+    let start = |id: u64| {
+        let builder = addresses.iter().zip(1..).fold(Node::builder(), |b, (at, id)| b.peer(id, at));
+        let builder = builder.id(id).cluster("shop").data(data.path().join(id.to_string()));
+        hasty(builder).start().unwrap()
+    };
+    (1..=3).map(start).collect()
+}
+
+// Goal: when the node that carries sagas out is stopped in the middle of their steps, another ends
+// them, and each effect comes about once.
+// Method: three nodes with disks and sockets; the one in charge is stopped while all ship.
+#[test]
+fn another_goes_on_when_a_node_stops() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let data = TempDir::new().unwrap();
+    let nodes = nodes(&data);
+    let (shop, runs) = runtime.block_on(async {
+        let shop = Shop::on(&nodes, 100, 100).await;
+        shop.sagas[0].transfer(Some(1)).deadline("20s").await.unwrap();
+        let mut runs = Vec::new();
+        for n in 0..12 {
+            let refused = n % 3 == 0;
+            let order =
+                PlaceOrder { goods: 1, money: 2, lasts: 200, refused, ..PlaceOrder::default() };
+            runs.push((refused, shop.sagas[n % 3].start(order).await.unwrap().id()));
+        }
+        while shop.shipped() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        (shop, runs)
+    });
+    nodes[0].stop();
+    runtime.block_on(async {
+        for (refused, id) in runs {
+            let told = shop.sagas[1].run::<PlaceOrder>(id).wait().await.unwrap();
+            let (failed, cause) = (Some("ship".to_owned()), "no lorry".to_owned());
+            let undone = Saga::Compensated { failed, cause };
+            assert_eq!(told, if refused { undone } else { Saga::Completed("1 for 2".to_owned()) });
+        }
+        assert_eq!(shop.told().await, ((92, 12, 4), (84, 12, 4)));
+    });
+    assert!(shop.shipped() > 12, "some were asked for by both");
+    nodes.iter().skip(1).for_each(Node::stop);
 }

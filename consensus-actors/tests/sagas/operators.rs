@@ -31,7 +31,7 @@ async fn what_is_stuck_is_retried() {
         assert_eq!(stuck[0].definition, "place-order version 1");
     }
 
-    shop.services.healed.store(1, Ordering::SeqCst);
+    shop.services[0].healed.store(1, Ordering::SeqCst);
     shop.sagas[2].retry(run.id(), "the door is open").await.unwrap();
     let mut told = run.wait().await.unwrap();
     while matches!(told, Saga::Stuck { .. }) {
@@ -80,7 +80,7 @@ async fn a_saga_is_cancelled_before_its_pivot() {
     let shop = Shop::open(10, 10).await;
     let order = PlaceOrder { goods: 1, money: 1, lasts: 500, ..PlaceOrder::default() };
     let run = shop.sagas[0].start(order).await.unwrap();
-    while shop.services.shipped.load(Ordering::SeqCst) == 0 {
+    while shop.shipped() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let why = shop.sagas[1].cancel(run.id(), "changed their mind").await.unwrap_err();

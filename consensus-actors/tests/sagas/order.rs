@@ -9,13 +9,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use consensus_actors::{
     MemoryCluster, NodeBuilder,
     prelude::*,
     saga::{
-        BoxFuture, Class, Graph, Guard, Guarded, Outcome, Request, Retry, SagaCx, SagaDefinition,
-        Sagas, Step, StepId, Undo,
+        BoxFuture, Bytes, Class, Graph, Guard, Guarded, Outcome, Request, Retry, SagaCx,
+        SagaDefinition, Sagas, Step, StepId, Undo,
     },
 };
 
@@ -183,15 +182,16 @@ impl SagaDefinition for Rare {
     }
 }
 
-/// Three nodes that carry orders out, and the services.
+/// Nodes that carry orders out, each with clients of its own.
 pub(crate) struct Shop {
-    _cluster: MemoryCluster,
     pub(crate) sagas: Vec<Sagas>,
-    pub(crate) services: Services,
+    pub(crate) services: Vec<Services>,
+    /// What the nodes live in, if they share a thread.
+    _cluster: Option<MemoryCluster>,
 }
 
 impl Shop {
-    /// Opens one with so many goods, and so much money.
+    /// Opens one on three nodes with so many goods, and so much money.
     pub(crate) async fn open(goods: i64, money: i64) -> Self {
         Self::configured(goods, money, |node| node).await
     }
@@ -201,26 +201,46 @@ impl Shop {
         money: i64,
         configure: impl Fn(NodeBuilder) -> NodeBuilder,
     ) -> Self {
-        let cluster = MemoryCluster::configured(3, configure).unwrap();
-        let stores = cluster.host::<Store>("goods").await.unwrap();
-        let purses = cluster.host::<Store>("money").await.unwrap();
-        let (shipped, healed) = (Arc::default(), Arc::default());
-        let services =
-            Services { goods: stores[0].clone(), money: purses[0].clone(), shipped, healed };
-        services.goods.fill(goods).await.unwrap();
-        services.money.fill(money).await.unwrap();
-        let mut sagas = Vec::new();
-        for node in cluster.nodes() {
-            let hosting = node.sagas("orders").with(services.clone()).register::<PlaceOrder>();
+        let cluster = MemoryCluster::configured(3, |node| configure(hasty(node))).unwrap();
+        let shop = Self::on(cluster.nodes(), goods, money).await;
+        Self { _cluster: Some(cluster), ..shop }
+    }
+
+    /// Opens one on nodes that are there.
+    pub(crate) async fn on(nodes: &[Node], goods: i64, money: i64) -> Self {
+        let (shipped, healed) = (Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
+        let (mut sagas, mut services) = (Vec::new(), Vec::new());
+        for node in nodes {
+            let of_node = Services {
+                goods: node.host::<Store>("goods").await.unwrap(),
+                money: node.host::<Store>("money").await.unwrap(),
+                shipped: Arc::clone(&shipped),
+                healed: Arc::clone(&healed),
+            };
+            let hosting = node.sagas("orders").with(of_node.clone()).register::<PlaceOrder>();
             // Only the first node knows the other.
             let hosting = if node.id() == 1 { hosting.register::<Rare>() } else { hosting };
             sagas.push(hosting.snapshot_every(40).await.unwrap());
+            services.push(of_node);
         }
-        Self { _cluster: cluster, sagas, services }
+        services[0].goods.fill(goods).deadline("20s").await.unwrap();
+        services[0].money.fill(money).deadline("20s").await.unwrap();
+        Self { sagas, services, _cluster: None }
     }
 
     /// Returns what is left of goods and money, and how often they were taken and put back.
     pub(crate) async fn told(&self) -> ((i64, u32, u32), (i64, u32, u32)) {
-        (self.services.goods.told().await.unwrap(), self.services.money.told().await.unwrap())
+        let Services { goods, money, .. } = self.services.last().unwrap();
+        (goods.told().await.unwrap(), money.told().await.unwrap())
     }
+
+    /// Returns how often shipping was asked for.
+    pub(crate) fn shipped(&self) -> u32 {
+        self.services[0].shipped.load(Ordering::SeqCst)
+    }
+}
+
+/// Has a node's elections take less time.
+pub(crate) fn hasty(node: NodeBuilder) -> NodeBuilder {
+    node.election_timeout(Duration::from_millis(300)).heartbeat(Duration::from_millis(60))
 }

@@ -1,7 +1,5 @@
 //! Sagas without faults of nodes.
 
-use std::sync::atomic::Ordering;
-
 use consensus_actors::{Code, Protocol, saga::Saga};
 
 use crate::order::{PlaceOrder, Shop};
@@ -65,7 +63,7 @@ async fn a_step_that_panics_is_asked_for_again() {
     let order = PlaceOrder { goods: 1, money: 1, panics: 2, ..PlaceOrder::default() };
     let told = shop.sagas[2].start(order).await.unwrap().wait().await.unwrap();
     assert_eq!(told, Saga::Completed("1 for 1".to_owned()));
-    assert_eq!(shop.services.shipped.load(Ordering::SeqCst), 3);
+    assert_eq!(shop.shipped(), 3);
     assert_eq!(shop.told().await, ((9, 1, 0), (9, 1, 0)));
 }
 
