@@ -6,6 +6,72 @@
 //! out; when it fails, or another leads, the next goes on from the logs. [`Sagas::start`] works on
 //! any node, and what it started is durable when it returns.
 //!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use consensus_actors::{
+//!     prelude::*,
+//!     saga::{
+//!         BoxFuture, Bytes, Class, Graph, Outcome, Retry, Saga, SagaCx, SagaDefinition, Step, StepId,
+//!         Undo,
+//!     },
+//! };
+//!
+//! /// Somebody else's service.
+//! struct Hotels;
+//!
+//! impl Hotels {
+//!     async fn book(&self, idempotency_key: String, nights: u32) -> Result<u64, String> {
+//!         # let _ = (idempotency_key, nights);
+//!         # Ok(17)
+//!         // ..
+//!     }
+//!     async fn cancel(&self, idempotency_key: String) -> Result<(), String> {
+//!         # let _ = idempotency_key;
+//!         # Ok(())
+//!         // ..
+//!     }
+//! }
+//!
+//! #[derive(Clone, Serialize, Deserialize)]
+//! struct Travel {
+//!     nights: u32,
+//! }
+//!
+//! impl SagaDefinition for Travel {
+//!     type Output = u64;
+//!
+//!     fn graph() -> Graph {
+//!         let (timeout, retry) = (Duration::from_secs(5), Retry::default());
+//!         let (name, class) = ("hotel".to_owned(), Class::Compensatable);
+//!         let hotel = Step { name, class, after: Vec::new(), timeout, retry };
+//!         Graph::new(("travel", 1), None, vec![hotel]).expect("the steps fit together")
+//!     }
+//!
+//!     fn act<'a>(&'a self, _: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
+//!         let key = cx.key().to_string();
+//!         Box::pin(async {
+//!             Outcome::from(cx.get::<Hotels>().book(key, self.nights).await).encoded()
+//!         })
+//!     }
+//!
+//!     fn undo<'a>(&'a self, _: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
+//!         let key = cx.key().to_string();
+//!         Box::pin(async { Outcome::from(cx.get::<Hotels>().cancel(key).await).into() })
+//!     }
+//! }
+//!
+//! # fn main() {}
+//! # async fn example(node: Node) -> consensus_actors::Result {
+//! let sagas = node.sagas("travels").with(Hotels).register::<Travel>().await?;
+//! let run = sagas.start(Travel { nights: 3 }).await?;
+//! if let Saga::Completed(booking) = run.wait().await? {
+//!     println!("booked: {booking}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What holds
 //!
 //! * What [`consensus_core::saga`] says of the log, of outcomes and of compensations.
