@@ -71,6 +71,7 @@ mod sync;
 mod transport;
 
 pub mod prelude;
+pub mod saga;
 
 #[doc(hidden)]
 pub mod __private;

@@ -97,6 +97,9 @@ pub(crate) trait Group: Desk {
     /// Tells whether this replica leads and holds a lease now.
     fn holds_lease(&self) -> bool;
 
+    /// Follows what is applied here.
+    fn follow_applied(&self) -> broadcast::Receiver<()>;
+
     /// Tells how the group stands: its protocol's name, its status, and what is applied.
     fn status(&self) -> (&'static str, Status, Index);
 }
@@ -225,6 +228,10 @@ impl<S: Replicated> Group for HostedGroup<S> {
 
     fn holds_lease(&self) -> bool {
         self.board.holds_lease()
+    }
+
+    fn follow_applied(&self) -> broadcast::Receiver<()> {
+        self.board.follow_applied()
     }
 
     fn status(&self) -> (&'static str, Status, Index) {

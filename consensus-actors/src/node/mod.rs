@@ -230,6 +230,8 @@ pub(crate) struct Board {
     /// Says that the leader or the membership is another. (It wakes whoever follows in their order,
     /// as a `watch` does not, whose runs under test would differ.)
     changes: broadcast::Sender<()>,
+    /// Says that more is applied.
+    applies: broadcast::Sender<()>,
 }
 
 impl Board {
@@ -237,7 +239,8 @@ impl Board {
         let status = Status { role: "follower", ..Status::default() };
         let (now, snapshots) = (Mutex::new((status, Index::ZERO)), Mutex::default());
         let (has_calls, changes) = (AtomicBool::new(false), broadcast::Sender::new(1));
-        Self { clock, now, snapshots, has_calls, changes }
+        let applies = broadcast::Sender::new(1);
+        Self { clock, now, snapshots, has_calls, changes, applies }
     }
 
     pub(crate) fn set_status(&self, status: Status) {
@@ -253,6 +256,7 @@ impl Board {
 
     pub(crate) fn set_applied(&self, applied: Index) {
         lock(&self.now).1 = applied;
+        self.applies.send(()).ok();
     }
 
     pub(crate) fn snapshots(&self) -> Vec<Manifest> {
@@ -280,6 +284,11 @@ impl Board {
     /// Follows who leads and who the members are.
     pub(crate) fn follow(&self) -> broadcast::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    /// Follows what is applied.
+    pub(crate) fn follow_applied(&self) -> broadcast::Receiver<()> {
+        self.applies.subscribe()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::mutants::Bugs;
 pub struct SagaId(pub u128);
 
 /// What a participant is asked for: the same for all attempts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectKey {
     /// The saga.
     pub saga: SagaId,

@@ -3,14 +3,15 @@
 //! An executor claims an epoch before it appends anything. From then on nothing of an earlier epoch
 //! is taken, so that an executor which was replaced, and does not know it, can do no harm.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
     barrier::SagaId,
     mutant::Mutant,
-    record::{Entry, Epoch, Seq},
+    record::{Entry, Epoch, Record, Seq},
 };
 use crate::mutants::Bugs;
 
@@ -59,6 +60,21 @@ impl Ledger {
         self.epoch
     }
 
+    /// Takes a saga in that is to be carried out, by its first record; tells whether it is new. One
+    /// that is there stays as it is, so that to ask twice begins it once.
+    ///
+    /// It takes no executor: a saga that has only begun commands nobody. Whoever executes goes on
+    /// with it as with any other, and whoever was replaced cannot.
+    pub fn enqueue(&mut self, saga: SagaId, digest: u128, input: Bytes) -> bool {
+        let is_new = !self.sagas.contains_key(&saga);
+        if is_new {
+            let record = Record::Begun { digest, input };
+            let (seq, epoch, spent) = (Seq(1), self.epoch, Duration::ZERO);
+            self.sagas.insert(saga, vec![Entry { seq, epoch, spent, record }]);
+        }
+        is_new
+    }
+
     /// Appends a record to the log of a saga. One that is there already is appended once.
     ///
     /// # Errors
@@ -101,5 +117,54 @@ impl Ledger {
         }
         self.sagas.remove(&saga);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        saga::{Class, Effect, Graph, Retry, Saga, Step},
+        time::Time,
+    };
+
+    fn graph() -> Arc<Graph> {
+        let step = Step {
+            name: "only".to_owned(),
+            class: Class::Compensatable,
+            after: Vec::new(),
+            timeout: Duration::from_secs(1),
+            retry: Retry::default(),
+        };
+        Arc::new(Graph::new(("one", 1), None, vec![step]).unwrap())
+    }
+
+    // Goal: a saga that anybody enqueued begins once, goes on in the hands of the executor of any
+    // later epoch, and lends no executor an epoch that it lost.
+    #[test]
+    fn what_is_enqueued_begins_once() {
+        let (mut ledger, graph, saga) = (Ledger::default(), graph(), SagaId(7));
+        let input = Bytes::from_static(b"input");
+        let former = ledger.claim();
+        assert!(ledger.enqueue(saga, graph.digest(), input.clone()));
+        assert!(!ledger.enqueue(saga, graph.digest(), Bytes::from_static(b"other")));
+        assert_eq!(ledger.log(saga).len(), 1);
+
+        let latest = ledger.claim();
+        for (epoch, lives) in [(former, false), (latest, true)] {
+            let mut out = Vec::new();
+            let log = ledger.log(saga);
+            let of = (saga, Arc::clone(&graph));
+            let resumed = Saga::resume(of, epoch, log, Time::ZERO, &mut out).unwrap();
+            assert_eq!(resumed.state().input, input);
+            for effect in out {
+                let Effect::Append(entry) = effect else { panic!("nobody is asked yet") };
+                let appended = ledger.append(saga, entry);
+                let refused = Err(AppendError::Stale(latest));
+                assert_eq!(appended, if lives { Ok(()) } else { refused });
+            }
+        }
     }
 }

@@ -1,0 +1,91 @@
+//! What a step knows besides the input of its saga.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::BTreeMap,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use consensus_core::saga::{EffectKey, Epoch, StepId};
+use serde::de::DeserializeOwned;
+
+use super::guard::Request;
+use crate::{client::decode, error::Result};
+
+/// What a program gives to its steps, one value of each type.
+#[derive(Clone, Default)]
+pub(super) struct Data(BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>);
+
+impl Data {
+    pub(super) fn add<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.0.insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    fn find<T: 'static>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
+    }
+}
+
+/// What a step knows besides the input of its saga: who asks, under which key, and what came before.
+#[derive(Clone)]
+pub struct SagaCx {
+    pub(super) key: EffectKey,
+    pub(super) epoch: Epoch,
+    pub(super) attempt: u32,
+    pub(super) outputs: BTreeMap<StepId, Bytes>,
+    pub(super) data: Arc<Data>,
+}
+
+impl SagaCx {
+    /// Returns the key of the effect: the same for all attempts of all executors, and no other
+    /// effect's. As text (`to_string`) it makes an idempotency key.
+    pub fn key(&self) -> EffectKey {
+        self.key
+    }
+
+    /// Returns the epoch of the executor that asks: a participant obeys the latest it has heard of.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Returns which attempt of this executor this is, from one on.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Returns what a [`Guard`](super::Guard) wants to know.
+    pub fn request(&self) -> Request {
+        Request { key: self.key, epoch: self.epoch }
+    }
+
+    /// Returns what an earlier step brought: one that this step waits for, itself or through others.
+    ///
+    /// `None` of a step that it does not wait for, and of one that an operator skipped.
+    ///
+    /// # Errors
+    /// [`Code::Undecodable`](crate::Code::Undecodable) when it is of another type.
+    pub fn output<T: DeserializeOwned>(&self, step: StepId) -> Result<Option<T>> {
+        self.outputs.get(&step).map(|output| decode(output)).transpose()
+    }
+
+    /// Returns the value of this type that the program gave to its sagas:
+    /// `node.sagas("orders").with(bank)`.
+    ///
+    /// # Panics
+    /// Panics if it gave none. As with any panic of a step, what came of it is unknown.
+    pub fn get<T: 'static>(&self) -> &T {
+        let Some(value) = self.data.find() else {
+            let name = type_name::<T>();
+            panic!("the sagas were given no {name}; give them one: node.sagas(..).with(..)")
+        };
+        value
+    }
+}
+
+impl std::fmt::Debug for SagaCx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { key, epoch, attempt, .. } = self;
+        write!(f, "SagaCx({key}, epoch {}, attempt {attempt})", epoch.0)
+    }
+}

@@ -1,0 +1,122 @@
+//! Sagas: transactions across services and replicated actors that always end, carried out or undone.
+//!
+//! A saga is a type, its input, that implements [`SagaDefinition`]: a [`Graph`] of steps, what each
+//! does, and how it is undone. `node.sagas("orders").register::<PlaceOrder>().await?` hosts a group
+//! that replicates the logs of all sagas, under either protocol. The node that leads it carries them
+//! out; when it fails, or another leads, the next goes on from the logs. [`Sagas::start`] works on
+//! any node, and what it started is durable when it returns.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use consensus_actors::{
+//!     prelude::*,
+//!     saga::{
+//!         BoxFuture, Bytes, Class, Graph, Outcome, Retry, Saga, SagaCx, SagaDefinition, Step, StepId,
+//!         Undo,
+//!     },
+//! };
+//!
+//! /// Somebody else's service.
+//! struct Hotels;
+//!
+//! impl Hotels {
+//!     async fn book(&self, idempotency_key: String, nights: u32) -> Result<u64, String> {
+//!         # let _ = (idempotency_key, nights);
+//!         # Ok(17)
+//!         // ..
+//!     }
+//!     async fn cancel(&self, idempotency_key: String) -> Result<(), String> {
+//!         # let _ = idempotency_key;
+//!         # Ok(())
+//!         // ..
+//!     }
+//! }
+//!
+//! #[derive(Clone, Serialize, Deserialize)]
+//! struct Travel {
+//!     nights: u32,
+//! }
+//!
+//! impl SagaDefinition for Travel {
+//!     type Output = u64;
+//!
+//!     fn graph() -> Graph {
+//!         let (timeout, retry) = (Duration::from_secs(5), Retry::default());
+//!         let (name, class) = ("hotel".to_owned(), Class::Compensatable);
+//!         let hotel = Step { name, class, after: Vec::new(), timeout, retry };
+//!         Graph::new(("travel", 1), None, vec![hotel]).expect("the steps fit together")
+//!     }
+//!
+//!     fn act<'a>(&'a self, _: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
+//!         let key = cx.key().to_string();
+//!         Box::pin(async {
+//!             Outcome::from(cx.get::<Hotels>().book(key, self.nights).await).encoded()
+//!         })
+//!     }
+//!
+//!     fn undo<'a>(&'a self, _: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
+//!         let key = cx.key().to_string();
+//!         Box::pin(async { Outcome::from(cx.get::<Hotels>().cancel(key).await).into() })
+//!     }
+//! }
+//!
+//! # fn main() {}
+//! # async fn example(node: Node) -> consensus_actors::Result {
+//! let sagas = node.sagas("travels").with(Hotels).register::<Travel>().await?;
+//! let run = sagas.start(Travel { nights: 3 }).await?;
+//! if let Saga::Completed(booking) = run.wait().await? {
+//!     println!("booked: {booking}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//!
+//! * What [`consensus_core::saga`] says of the log, of outcomes and of compensations.
+//! * Whoever executes has claimed an epoch in the replicated log. What an executor that was replaced
+//!   still writes is refused there; what it still asks for is refused by every [`Guard`] that has
+//!   heard of a later one.
+//! * A saga that cannot be gone on with (its definition is not registered, its log contradicts it)
+//!   is stuck, and concerns no other.
+//!
+//! # What does not
+//!
+//! Sagas are not isolated: others see what is done before it is undone. What a step changes at a
+//! service without a [`Guard`] comes about once only if the service keeps to the key of the effect.
+
+mod attempt;
+mod book;
+mod coordinator;
+mod cx;
+mod definition;
+mod desk;
+mod guard;
+mod handle;
+mod hosting;
+mod outcome;
+mod reign;
+#[cfg(test)]
+mod tests;
+
+pub use bytes::Bytes;
+pub use consensus_core::saga::{
+    Class, EffectKey, Entry, Epoch, Graph, GraphError, Op, Order, Reason, Record, Retry, SagaId,
+    Seq, Step, StepId,
+};
+
+pub use cx::SagaCx;
+pub use definition::{BoxFuture, SagaDefinition};
+pub use guard::{Guard, Guarded, Request};
+pub use handle::{Listed, Run, Saga, Sagas};
+pub use hosting::HostingSagas;
+pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};
+
+/// Returns the digest of the definition that a log was begun with.
+fn digest(log: &[Entry]) -> Option<u128> {
+    match &log.first()?.record {
+        Record::Begun { digest, .. } => Some(*digest),
+        _ => None,
+    }
+}

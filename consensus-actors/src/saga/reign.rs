@@ -1,0 +1,340 @@
+//! What an executor has in hand from when it claimed an epoch until it is replaced: the sagas, what
+//! is to be written, and whom to ask. It knows no actor, and reads no clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    mem,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use consensus_core::{
+    Time,
+    saga::{
+        Call, Effect, Entry, Epoch, Event, Graph, Order, Outcome, Reason, Record, Saga, SagaId,
+        Seq, State, Verdict,
+    },
+};
+
+use super::{
+    book::{After, Ending, Fact, News, Note, Wish},
+    cx::{Data, SagaCx},
+    definition::{Definitions, Registered},
+};
+
+/// How many bytes of facts are written at once: a command holds more than twice that.
+const WRITE_BYTES: usize = 384 << 10;
+
+/// A step that is to be asked for.
+pub(super) struct Attempt {
+    pub(super) registered: Registered,
+    pub(super) input: Bytes,
+    pub(super) cx: SagaCx,
+    pub(super) call: Call,
+}
+
+/// A saga in hand.
+struct Held {
+    saga: Saga,
+    registered: Registered,
+    due: Option<Time>,
+    note: Option<Note>,
+}
+
+/// What an executor begins with: an epoch, claimed at this index of the group's log, and all logs as
+/// they were then or later.
+pub(super) struct Claim {
+    pub(super) epoch: Epoch,
+    pub(super) at: u64,
+    pub(super) logs: BTreeMap<SagaId, Vec<Entry>>,
+}
+
+/// An executor's reign.
+pub(super) struct Reign {
+    pub(super) epoch: Epoch,
+    definitions: Arc<Definitions>,
+    data: Arc<Data>,
+    held: BTreeMap<SagaId, Held>,
+    /// Sagas that nobody here can go on with.
+    parked: BTreeSet<SagaId>,
+    /// Sagas that have ended, with whether that is written: news that were asked for before may still
+    /// tell of them.
+    ended: BTreeMap<SagaId, bool>,
+    dues: BTreeSet<(Time, SagaId)>,
+    /// What is to be written, in its order.
+    gathered: VecDeque<Fact>,
+    /// What is being written.
+    writing: Vec<Fact>,
+    attempts: Vec<Attempt>,
+    after: After,
+}
+
+impl Reign {
+    /// Begins a reign with what was claimed.
+    pub(super) fn new(
+        Claim { epoch, at, logs }: Claim,
+        (definitions, data): (Arc<Definitions>, Arc<Data>),
+        now: Time,
+    ) -> Self {
+        let mut reign = Self {
+            epoch,
+            definitions,
+            data,
+            held: BTreeMap::new(),
+            parked: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            dues: BTreeSet::new(),
+            gathered: VecDeque::new(),
+            writing: Vec::new(),
+            attempts: Vec::new(),
+            after: After { born: at, wish: 0 },
+        };
+        for (saga, log) in logs {
+            reign.take_up(saga, &log, now);
+        }
+        reign
+    }
+
+    /// Goes on with a saga where its log ends; one that cannot be gone on with is reported, and
+    /// concerns no other.
+    fn take_up(&mut self, id: SagaId, log: &[Entry], now: Time) {
+        let (held, parked) = (self.held.contains_key(&id), self.parked.contains(&id));
+        if held || parked || self.ended.contains_key(&id) {
+            return;
+        }
+        let (saga, registered, out) = match self.resumed(id, log, now) {
+            Ok(resumed) => resumed,
+            Err(cause) => {
+                tracing::error!(saga = format!("{:032x}", id.0), "a saga cannot go on: {cause}");
+                self.parked.insert(id);
+                let note = Note { step: None, cause };
+                return self.gathered.push_back(Fact::Stuck(id, Some(note)));
+            }
+        };
+        // A note of a former executor's is taken back, or written anew, by what is found now.
+        let unsaid = Note { step: None, cause: String::new() };
+        let held = Held { saga, registered, due: None, note: Some(unsaid) };
+        self.held.insert(id, held);
+        self.absorb(id, out);
+    }
+
+    fn resumed(
+        &self,
+        id: SagaId,
+        log: &[Entry],
+        now: Time,
+    ) -> Result<(Saga, Registered, Vec<Effect>), String> {
+        let Some(Record::Begun { digest, input }) = log.first().map(|first| &first.record) else {
+            return Err("its log does not begin at its beginning".to_owned());
+        };
+        let registered = self.definitions.find(*digest).ok_or_else(|| {
+            format!(
+                "no saga of digest {digest:032x} is registered on this node; register the type and \
+                 version that it was begun with, then hand the lead over or start the node again"
+            )
+        })?;
+        registered.definition.check(input).map_err(|error| error.message().to_owned())?;
+        let (graph, mut out) = (Arc::clone(registered.graph()), Vec::new());
+        let saga = Saga::resume((id, graph), self.epoch, log, now, &mut out);
+        let saga = saga.map_err(|error| error.to_string())?;
+        Ok((saga, registered.clone(), out))
+    }
+
+    /// Returns what it knows of what happens in the book, to ask for the rest.
+    pub(super) fn asks(&mut self) -> After {
+        self.ended.retain(|_, is_written| !*is_written);
+        self.after
+    }
+
+    /// Takes in what has happened in the book.
+    pub(super) fn hear(&mut self, news: &News, now: Time) {
+        for (born, saga, first) in &news.begun {
+            self.after.born = self.after.born.max(*born);
+            self.take_up(*saga, std::slice::from_ref(first), now);
+        }
+        for (number, wish) in &news.wishes {
+            self.after.wish = self.after.wish.max(*number);
+            let refusal = self.grant(wish, now).err();
+            self.gathered.push_back(Fact::Granted(*number, refusal));
+        }
+    }
+
+    fn grant(&mut self, wish: &Wish, now: Time) -> Result<(), String> {
+        let Wish { saga, order, reason } = wish;
+        if self.parked.contains(saga) {
+            if *order != Order::Abandon {
+                return Err("it cannot go on here, so it can only be abandoned".to_owned());
+            }
+            self.parked.remove(saga);
+            self.end(*saga, Ending::Abandoned);
+            return Ok(());
+        }
+        let Some(held) = self.held.get_mut(saga) else {
+            return Err("the saga has ended; nothing is left to be done about it".to_owned());
+        };
+        let mut out = Vec::new();
+        let ordered = held.saga.order(now, order.clone(), reason, &mut out);
+        ordered.map_err(|error| error.to_string())?;
+        self.absorb(*saga, out);
+        Ok(())
+    }
+
+    /// Takes in what came of an attempt.
+    pub(super) fn replied(&mut self, call: &Call, outcome: Outcome, now: Time) {
+        let (key, attempt) = (call.key, call.attempt);
+        self.step(key.saga, now, Event::Replied { key, attempt, outcome });
+    }
+
+    /// Looks at the time.
+    pub(super) fn tick(&mut self, now: Time) {
+        let due = self.dues.iter().take_while(|(due, _)| *due <= now);
+        for saga in due.map(|(_, saga)| *saga).collect::<Vec<_>>() {
+            self.step(saga, now, Event::Tick);
+        }
+    }
+
+    /// Returns when it must look at the time next.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.dues.first().map(|(due, _)| *due)
+    }
+
+    /// Returns what is to be written, unless a write is under way.
+    pub(super) fn next_write(&mut self) -> Option<Vec<Fact>> {
+        if !self.writing.is_empty() {
+            return None;
+        }
+        let mut bytes = 0;
+        while let Some(fact) = self.gathered.front() {
+            bytes += fact.weight();
+            if bytes > WRITE_BYTES && !self.writing.is_empty() {
+                break;
+            }
+            self.writing.extend(self.gathered.pop_front());
+        }
+        self.rewrite()
+    }
+
+    /// Returns what was being written, which may be written or not: to write it again is harmless.
+    pub(super) fn rewrite(&self) -> Option<Vec<Fact>> {
+        (!self.writing.is_empty()).then(|| self.writing.clone())
+    }
+
+    /// What was being written is durable.
+    pub(super) fn written(&mut self, now: Time) {
+        let mut durable: BTreeMap<SagaId, Seq> = BTreeMap::new();
+        for fact in mem::take(&mut self.writing) {
+            match fact {
+                Fact::Entry(saga, entry) => drop(durable.insert(saga, entry.seq)),
+                Fact::Ended(saga, _) => drop(self.ended.insert(saga, true)),
+                Fact::Stuck(..) | Fact::Granted(..) => {}
+            }
+        }
+        for (saga, upto) in durable {
+            self.step(saga, now, Event::Appended(upto));
+        }
+    }
+
+    /// Returns the steps that are to be asked for.
+    pub(super) fn take_attempts(&mut self) -> Vec<Attempt> {
+        mem::take(&mut self.attempts)
+    }
+
+    fn step(&mut self, id: SagaId, now: Time, event: Event) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        let mut out = Vec::new();
+        held.saga.step(now, event, &mut out);
+        self.absorb(id, out);
+    }
+
+    fn absorb(&mut self, id: SagaId, out: Vec<Effect>) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        let mut ending = None;
+        for effect in out {
+            match effect {
+                Effect::Append(entry) => self.gathered.push_back(Fact::Entry(id, entry)),
+                Effect::Call(call) => {
+                    self.attempts.push(held.attempt(call, Arc::clone(&self.data)));
+                }
+                Effect::Ended(verdict) => ending = Some(held.ending(&verdict)),
+            }
+        }
+        if let Some(due) = held.due.take() {
+            self.dues.remove(&(due, id));
+        }
+        if let Some(ending) = ending {
+            return self.end(id, ending);
+        }
+        held.due = held.saga.due();
+        self.dues.extend(held.due.map(|due| (due, id)));
+        let note = held.stuck();
+        if note != held.note {
+            held.note.clone_from(&note);
+            self.gathered.push_back(Fact::Stuck(id, note));
+        }
+    }
+
+    fn end(&mut self, id: SagaId, ending: Ending) {
+        self.held.remove(&id);
+        self.ended.insert(id, false);
+        self.gathered.push_back(Fact::Ended(id, ending));
+    }
+}
+
+impl Held {
+    fn attempt(&self, call: Call, data: Arc<Data>) -> Attempt {
+        let state = self.saga.state();
+        let before = self.registered.before(call.key.step);
+        let outputs = before.filter_map(|step| Some((step, state.step(step).output.clone()?)));
+        let Call { key, epoch, attempt, .. } = call;
+        let cx = SagaCx { key, epoch, attempt, outputs: outputs.collect(), data };
+        Attempt { registered: self.registered.clone(), input: state.input.clone(), cx, call }
+    }
+
+    /// Says why it does not go on by itself, if it does not.
+    fn stuck(&self) -> Option<Note> {
+        let (state, graph) = (self.saga.state(), self.saga.graph());
+        if let Some(step) = state.stuck(graph).first() {
+            let step = *step;
+            let cause = match &state.step(step).cause {
+                Some(cause) if !cause.is_empty() => text(cause),
+                _ => "nobody could say what came of it, however often it was asked for".to_owned(),
+            };
+            return Some(Note { step: graph.step(step).map(|step| step.name.clone()), cause });
+        }
+        state.is_quarantined().then(|| {
+            let cause = "executors took it up again and again, and nothing came of it; whatever it \
+                         does may be what ends them";
+            Note { step: None, cause: cause.to_owned() }
+        })
+    }
+
+    fn ending(&self, verdict: &Verdict) -> Ending {
+        let (state, graph) = (self.saga.state(), self.saga.graph());
+        match verdict {
+            Verdict::Completed => {
+                let last = graph.steps().next_back().expect("a saga has at least one step").0;
+                Ending::Completed(state.step(last).output.clone().unwrap_or_default())
+            }
+            Verdict::Compensated(reason) => compensated(state, graph, reason),
+            Verdict::Abandoned => Ending::Abandoned,
+        }
+    }
+}
+
+fn compensated(state: &State, graph: &Graph, reason: &Reason) -> Ending {
+    let name = |step| graph.step(step).map(|step| step.name.clone());
+    let (failed, cause) = match reason {
+        Reason::Rejected(step) => {
+            let cause = state.step(*step).cause.as_ref().map(text);
+            (name(*step), cause.unwrap_or_default())
+        }
+        Reason::Unresolved(step) => (name(*step), "nobody could say what came of it".to_owned()),
+        Reason::Deadline => (None, "it was not decided before its deadline".to_owned()),
+        Reason::Cancelled => (None, "it was cancelled".to_owned()),
+    };
+    Ending::Compensated { failed, cause }
+}
+
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

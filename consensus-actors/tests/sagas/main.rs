@@ -1,0 +1,6 @@
+//! Sagas over replicated actors: they end whole, whichever node carries them out.
+
+mod handover;
+mod operators;
+mod order;
+mod running;
