@@ -38,6 +38,7 @@ impl Learner {
     /// Asks others for what is missing, after a short wait: it may be on its way.
     pub(super) fn catch_up(&mut self, now: Time, out: &mut Effects<Role>) {
         let lacks = self.chase.wanted > self.chosen || self.snapshots.is_lost();
+        let lacks = lacks || self.is_forsaken(now);
         if !lacks || self.behind {
             self.chase.ask_at = None;
             return;
@@ -55,6 +56,13 @@ impl Learner {
             self.ask(other, out);
         }
         self.chase.fruitless += 1;
+    }
+
+    /// Tells whether this node does not vote and hears of no leader: it may have become a voter without
+    /// having heard so, and the only one, so that nobody else can campaign and tell it.
+    fn is_forsaken(&self, now: Time) -> bool {
+        !self.membership.is_voter(self.config.id())
+            && now.since(self.heard) >= 2 * self.config.election_timeout()
     }
 
     /// Returns whom to ask: the leader that knows most first, then the others in turn.

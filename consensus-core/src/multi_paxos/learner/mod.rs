@@ -50,6 +50,8 @@ pub struct Learner {
     tickets: VecDeque<(Index, Ticket)>,
     snapshots: Snapshots,
     chase: Chase,
+    /// When a leader was heard of last, by the node's acceptor or proposer.
+    heard: Time,
     fetching: Option<Fetching>,
     /// Whether the replica has more to apply than it may.
     behind: bool,
@@ -66,7 +68,7 @@ impl Learner {
     /// Rebuilds the role from what was durable.
     pub(super) fn recover(
         config: Config,
-        _: Time,
+        now: Time,
         records: impl IntoIterator<Item = (Token, Record)>,
     ) -> Result<Self, RecoverError> {
         let (mut snapshots, mut written) = (Snapshots::default(), Token::default());
@@ -98,6 +100,7 @@ impl Learner {
             tickets: VecDeque::new(),
             snapshots,
             chase: Chase::default(),
+            heard: now,
             fetching: None,
             behind: false,
             has_recalled: false,
@@ -196,6 +199,7 @@ impl Learner {
     fn on_receive(&mut self, now: Time, from: NodeId, message: Message, out: &mut Effects<Role>) {
         match message {
             Message::Voted { ballot, first, values, chosen } => {
+                self.heard = now;
                 // What is not applied must be bounded; it can be asked for again.
                 if !self.behind {
                     self.take(ballot, first, values);
@@ -204,10 +208,12 @@ impl Learner {
                 self.advance(now, out);
             }
             Message::Chosen { ballot, upto } => {
+                self.heard = now;
                 self.mark(ballot, upto);
                 self.advance(now, out);
             }
             Message::Settled { ballot, upto, tickets } => {
+                self.heard = now;
                 self.tickets.extend(tickets);
                 self.mark(ballot, upto);
                 self.advance(now, out);

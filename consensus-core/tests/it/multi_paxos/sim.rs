@@ -56,6 +56,16 @@ fn what_one_node_has_lost_others_bring_back() {
     }
 }
 
+// Goal: who has become the only voter and has not heard so asks, and then leads.
+// Method: a seed that came to that; the others knew, and could not campaign.
+#[test]
+fn only_voter_finds_out_that_it_is() {
+    let plan = Plan::builder().seed(4_664).nodes(3).operations(400).faults(Profile::All.faults());
+    let plan = plan.duration(Duration::from_secs(20)).build().expect("the values fit");
+    let failure = report(&plan).failure.map(|failure| failure.to_string());
+    assert_eq!(failure, None);
+}
+
 // Goal: a seed decides a run, so that a failure can be looked at again, recorded or not.
 #[test]
 fn same_seed_gives_same_trace() {
