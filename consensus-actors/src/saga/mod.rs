@@ -97,6 +97,7 @@ mod handle;
 mod hosting;
 mod outcome;
 mod reign;
+pub(crate) mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -112,11 +113,3 @@ pub use guard::{Guard, Guarded, Request};
 pub use handle::{Listed, Run, Saga, Sagas};
 pub use hosting::HostingSagas;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};
-
-/// Returns the digest of the definition that a log was begun with.
-fn digest(log: &[Entry]) -> Option<u128> {
-    match &log.first()?.record {
-        Record::Begun { digest, .. } => Some(*digest),
-        _ => None,
-    }
-}
