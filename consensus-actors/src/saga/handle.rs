@@ -107,7 +107,8 @@ impl Sagas {
     }
 
     /// Starts a saga once for a key of the caller's, whoever repeats it, until it has ended and is
-    /// forgotten: the last 65,536 that ended are remembered, or the last 32 MiB of what they brought.
+    /// forgotten: the last 65,536 that ended are remembered, or the last 32 MiB of what they
+    /// brought.
     ///
     /// # Errors
     /// As [`Sagas::start`], and [`Code::KeyReused`] when the key was used with another input.
@@ -163,9 +164,9 @@ impl Sagas {
 
     /// Has a saga undone, unless it has passed its pivot. The reason is kept in its log.
     ///
-    /// # Errors
-    /// [`Code::OrderRefused`] with what speaks against it, [`Code::InvalidArgument`] without a reason,
-    /// [`Code::UnknownSaga`] when there is no such saga; and those of any command.
+    /// # Errors [`Code::OrderRefused`] with what speaks against it, [`Code::InvalidArgument`]
+    /// without a reason, [`Code::UnknownSaga`] when there is no such saga; and those of any
+    /// command.
     pub async fn cancel(&self, id: SagaId, reason: &str) -> Result {
         self.order(id, Order::Cancel, reason).await
     }
@@ -202,8 +203,8 @@ impl Sagas {
         self.order(id, Order::Abandon, reason).await
     }
 
-    /// Hands the sagas over, with the lead of the group of their logs: to this node, or to whichever
-    /// is fit best. Returns the node that carries them out then.
+    /// Hands the sagas over, with the lead of the group of their logs: to this node, or to
+    /// whichever is fit best. Returns the node that carries them out then.
     ///
     /// # Errors
     /// As [`Client::transfer`].
@@ -297,10 +298,9 @@ impl<S: SagaDefinition> Run<S> {
 
     /// Waits until the saga has ended, or is stuck. Whoever stops waiting changes nothing for it.
     ///
-    /// # Errors
-    /// [`Code::UnknownSaga`] when there is no such saga, or it ended so long ago that it is
-    /// forgotten; [`Code::Undecodable`] when what it brought is of another type, or its last step was
-    /// skipped; [`Code::Busy`] with too many that wait.
+    /// # Errors [`Code::UnknownSaga`] when there is no such saga, or it ended so long ago that it
+    /// is forgotten; [`Code::Undecodable`] when what it brought is of another type, or its last
+    /// step was skipped; [`Code::Busy`] with too many that wait.
     pub async fn wait(&self) -> Result<Saga<S::Output>> {
         let since = match self.since {
             // Whether there is such a saga is not known before the group is asked.
@@ -348,8 +348,8 @@ fn judged(saga: SagaId, standing: Standing) -> Option<Saga<Bytes>> {
     let id = format!("{:032x}", saga.0);
     let hint = match &note.step {
         Some(step) => format!(
-            "see to what keeps {step:?} from being done, then retry saga {id}; or skip {step:?}, or \
-             abandon the saga"
+            "see to what keeps {step:?} from being done, then retry saga {id}; or skip {step:?}, \
+             or abandon the saga"
         ),
         None => format!("see to the cause, then retry saga {id}, or abandon it"),
     };
@@ -366,7 +366,7 @@ fn refused(refusal: Refusal, saga: SagaId) -> Error {
         }
         Refusal::Reused => Error::new(
             Code::KeyReused,
-            "the key was used with another input, or by another version of the saga; take a new key",
+            "the key was used with another input, or by another version; take a new key",
         ),
         Refusal::Unknown => unknown(saga),
         Refusal::Over => Error::new(

@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoxFuture, Guard, Guarded, Outcome, Request, SagaCx, SagaDefinition, Undo,
-    book::{Answer, Book, Command, Ending, Fact, News, Query, Refusal, Reply, Standing, Wish},
+    book::{
+        ACTIVE_MAX, Answer, Book, Command, Ending, Fact, News, Note, Query, Refusal, Reply,
+        Standing, Wish,
+    },
     cx::Data,
     definition::Definitions,
     reign::{Attempt, Claim, Reign},
@@ -220,8 +223,8 @@ fn completed() -> Ending {
     Ending::Completed(crate::client::encode(&2_u16).unwrap())
 }
 
-// Goal: wherever an executor falls asleep, the next ends its saga whole, with each effect once; when
-// it wakes, what it asks for is refused by the participants and what it writes by the book.
+// Goal: wherever an executor falls asleep, the next ends its saga whole, with each effect once;
+// when it wakes, what it asks for is refused by the participants and what it writes by the book.
 // Method: it is put to sleep after each of its writes, told of it or not, and so is the next.
 #[test]
 fn an_executor_that_wakes_is_refused() {
@@ -270,7 +273,8 @@ fn an_executor_that_wakes_is_refused() {
     }
 }
 
-// Goal: what cannot be gone on with is stuck, is all an operator can abandon, and concerns no other.
+// Goal: what cannot be gone on with is stuck, is all an operator can abandon, and concerns no
+// other.
 #[test]
 fn what_is_unknown_is_parked() {
     let mut stage = Stage::new(false);
@@ -305,6 +309,52 @@ fn an_id_begins_one_saga() {
     let bytes = rmp_serde::to_vec_named(&stage.book).unwrap();
     let restored: Book = rmp_serde::from_slice(&bytes).unwrap();
     assert_eq!(rmp_serde::to_vec_named(&restored).unwrap(), bytes);
+}
+
+// Goal: there is a limit to how many sagas are under way, to which those that are stuck do not
+// count; where one has ended there is room again.
+#[test]
+fn too_many_are_refused() {
+    let mut stage = Stage::new(false);
+    let saga = |number: usize| SagaId(number as u128);
+    for number in 0..ACTIVE_MAX {
+        assert_eq!(stage.begin(saga(number), false), Reply::Begun(Ok(())));
+    }
+    let busy = Reply::Begun(Err(Refusal::Busy(ACTIVE_MAX)));
+    assert_eq!(stage.begin(saga(ACTIVE_MAX), false), busy);
+    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let note = Note { step: None, cause: "why".to_owned() };
+    let facts = vec![Fact::Stuck(saga(0), Some(note)), Fact::Ended(saga(1), Ending::Abandoned)];
+    assert_eq!(stage.write(epoch, facts), Ok(()));
+    for number in [ACTIVE_MAX, ACTIVE_MAX + 1] {
+        assert_eq!(stage.begin(saga(number), false), Reply::Begun(Ok(())));
+    }
+    assert_eq!(stage.begin(saga(ACTIVE_MAX + 2), false), busy);
+    let facts = vec![Fact::Stuck(saga(0), None)];
+    assert_eq!(stage.write(Epoch(epoch.0 - 1), facts), Err(AppendError::Stale(epoch)));
+}
+
+// Goal: what sagas brought that have ended is kept within a bound; the oldest goes first, and its
+// id is as good as new then.
+#[test]
+fn the_oldest_are_forgotten() {
+    let mut stage = Stage::new(false);
+    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let output = Bytes::from(vec![0; 64 << 10]);
+    let look = |stage: &Stage, saga| match stage.book.answer(Query::Look(saga)) {
+        Answer::Row(row) => row.map(|row| row.standing),
+        other => panic!("{other:?}"),
+    };
+    for number in 0..=512 {
+        let ended = Standing::Ended(Ending::Completed(output.clone()));
+        assert!(number == 0 || look(&stage, SagaId(0)) == Some(ended), "{number}");
+        assert_eq!(stage.begin(SagaId(number), false), Reply::Begun(Ok(())));
+        let ended = Fact::Ended(SagaId(number), Ending::Completed(output.clone()));
+        assert_eq!(stage.write(epoch, vec![ended]), Ok(()));
+    }
+    assert_eq!(look(&stage, SagaId(0)), None);
+    assert!(look(&stage, SagaId(1)).is_some());
+    assert_eq!(stage.begin(SagaId(0), true), Reply::Begun(Ok(())));
 }
 
 // Goal: a guard answers each request once and for good: repeated, refused, undone, come too late.

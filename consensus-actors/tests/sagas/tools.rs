@@ -28,8 +28,8 @@ fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-// Goal: what is stuck is found, looked at and skipped with the tools alone; what cannot be is refused
-// with a code.
+// Goal: what is stuck is found, looked at and skipped with the tools alone; what cannot be is
+// refused with a code.
 #[tokio::test(flavor = "multi_thread")]
 async fn tools_find_and_help_what_is_stuck() {
     let data = TempDir::new().unwrap();
