@@ -77,9 +77,8 @@
 //!
 //! * What [`consensus_core::saga`] says of the log, of outcomes and of compensations.
 //! * Whoever executes has claimed an epoch in the replicated log. What an executor that was
-//!   replaced
-//!   still writes is refused there; what it still asks for is refused by every [`Guard`] that has
-//!   heard of a later one.
+//!   replaced still writes is refused there; what it still asks for is refused by every [`Guard`]
+//!   that has heard of a later one.
 //! * A saga that cannot be gone on with (its definition is not registered, its log contradicts it)
 //!   is stuck, and concerns no other.
 //!
