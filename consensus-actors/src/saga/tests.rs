@@ -30,11 +30,22 @@ use crate::sync::lock;
 
 const SAGA: SagaId = SagaId(7);
 
-/// After how many writes an executor falls asleep, and whether it was told of the last.
-type Sleep = (usize, bool);
+/// When an executor falls asleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Before it is told of its last write.
+    Untold,
+    /// Before it asks for what rests on it.
+    BeforeCalls,
+    /// Before it writes what came of that.
+    BeforeWrite,
+}
+
+/// After how many writes an executor falls asleep, and when.
+type Sleep = (usize, When);
 
 /// Never.
-const AWAKE: Sleep = (usize::MAX, false);
+const AWAKE: Sleep = (usize::MAX, When::Untold);
 
 /// A purse that steps take from, one each.
 #[derive(Clone, Debug, Default)]
@@ -181,8 +192,8 @@ impl Stage {
     }
 
     /// Has an executor do what it can, for so many writes at most; tells whether it did them all.
-    /// It is told of the last or not; then what it wants to ask for is left undone.
-    fn carry_on(&mut self, reign: &mut Reign, (writes, told): Sleep) -> (bool, Vec<Attempt>) {
+    /// Returns what it was about to ask for, too.
+    fn carry_on(&mut self, reign: &mut Reign, (writes, when): Sleep) -> (bool, Vec<Attempt>) {
         let mut done = 0;
         loop {
             self.now = self.now + Duration::from_millis(10);
@@ -206,10 +217,13 @@ impl Stage {
             }
             done += 1;
             assert_eq!(self.write(reign.epoch, facts), Ok(()));
-            if done == writes && !told {
+            if done == writes && when == When::Untold {
                 return (true, attempts);
             }
             reign.written(self.now);
+            if done == writes && when == When::BeforeCalls {
+                return (true, reign.take_attempts());
+            }
             for attempt in attempts {
                 let call = attempt.call.clone();
                 let came = self.run(attempt);
@@ -225,10 +239,12 @@ fn completed() -> Ending {
 
 // Goal: wherever an executor falls asleep, the next ends its saga whole, with each effect once;
 // when it wakes, what it asks for is refused by the participants and what it writes by the book.
-// Method: it is put to sleep after each of its writes, told of it or not, and so is the next.
+// Method: it is put to sleep after each of its writes, at three moments, and so is the next.
 #[test]
 fn an_executor_that_wakes_is_refused() {
-    let sleeps = (0..14).flat_map(|writes| [(writes, false), (writes, true)]);
+    let whens = [When::Untold, When::BeforeCalls, When::BeforeWrite];
+    let sleeps = (0..14).flat_map(|writes| whens.map(|when| (writes, when)));
+    let mut woken = 0;
     let twice = sleeps.clone().flat_map(|first| sleeps.clone().map(move |second| (first, second)));
     let cases = twice.flat_map(|(first, second)| [(false, first, second), (true, first, second)]);
     for (refused, first, second) in cases {
@@ -260,6 +276,7 @@ fn an_executor_that_wakes_is_refused() {
             for attempt in attempts {
                 let call = attempt.call.clone();
                 assert_eq!(stage.run(attempt), Came::Unknown);
+                woken += 1;
                 reign.replied(&call, Came::Unknown, stage.now);
             }
             if let Some(facts) = reign.rewrite().filter(|_| sleeps) {
@@ -271,6 +288,34 @@ fn an_executor_that_wakes_is_refused() {
             (purse.taken.clone(), purse.put_back.clone())
         });
     }
+    assert!(woken > 0, "some had something in hand");
+}
+
+// Goal: news that are late tell of nothing that has ended since.
+// Method: a saga is begun between a claim and the reading of the logs, and has ended when its birth
+// is heard of.
+#[test]
+fn late_news_begin_nothing() {
+    let mut stage = Stage::new(true);
+    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let at = stage.index;
+    assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
+    let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.data));
+    let mut reign = Reign::new(Claim { epoch, at, logs: stage.logs() }, means, stage.now);
+    let late = stage.news(&mut reign);
+    assert_eq!(late.begun.len(), 1);
+    while let Some(facts) = reign.next_write() {
+        assert_eq!(stage.write(epoch, facts), Ok(()));
+        reign.written(stage.now);
+        for attempt in reign.take_attempts() {
+            let call = attempt.call.clone();
+            let came = stage.run(attempt);
+            reign.replied(&call, came, stage.now);
+        }
+    }
+    reign.hear(&late, stage.now);
+    assert_eq!(reign.next_write(), None);
+    assert_eq!(stage.news(&mut reign).told, [(SAGA, Standing::Ended(completed()))]);
 }
 
 // Goal: what cannot be gone on with is stuck, is all an operator can abandon, and concerns no
