@@ -1,10 +1,11 @@
-//! Sagas: transactions across services and replicated actors that always end, carried out or undone.
+//! Sagas: transactions across services and replicated actors that always end, carried out or
+//! undone.
 //!
 //! A saga is a type, its input, that implements [`SagaDefinition`]: a [`Graph`] of steps, what each
 //! does, and how it is undone. `node.sagas("orders").register::<PlaceOrder>().await?` hosts a group
-//! that replicates the logs of all sagas, under either protocol. The node that leads it carries them
-//! out; when it fails, or another leads, the next goes on from the logs. [`Sagas::start`] works on
-//! any node, and what it started is durable when it returns.
+//! that replicates the logs of all sagas, under either protocol. The node that leads it carries
+//! them out; when it fails, or another leads, the next goes on from the logs. [`Sagas::start`]
+//! works on any node, and what it started is durable when it returns.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -12,8 +13,8 @@
 //! use consensus_actors::{
 //!     prelude::*,
 //!     saga::{
-//!         BoxFuture, Bytes, Class, Graph, Outcome, Retry, Saga, SagaCx, SagaDefinition, Step, StepId,
-//!         Undo,
+//!         BoxFuture, Bytes, Class, Graph, Outcome, Retry, Saga, SagaCx, SagaDefinition, Step,
+//!         StepId, Undo,
 //!     },
 //! };
 //!
@@ -75,9 +76,9 @@
 //! # What holds
 //!
 //! * What [`consensus_core::saga`] says of the log, of outcomes and of compensations.
-//! * Whoever executes has claimed an epoch in the replicated log. What an executor that was replaced
-//!   still writes is refused there; what it still asks for is refused by every [`Guard`] that has
-//!   heard of a later one.
+//! * Whoever executes has claimed an epoch in the replicated log. What an executor that was
+//!   replaced still writes is refused there; what it still asks for is refused by every [`Guard`]
+//!   that has heard of a later one.
 //! * A saga that cannot be gone on with (its definition is not registered, its log contradicts it)
 //!   is stuck, and concerns no other.
 //!
@@ -97,6 +98,7 @@ mod handle;
 mod hosting;
 mod outcome;
 mod reign;
+pub(crate) mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -112,11 +114,3 @@ pub use guard::{Guard, Guarded, Request};
 pub use handle::{Listed, Run, Saga, Sagas};
 pub use hosting::HostingSagas;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};
-
-/// Returns the digest of the definition that a log was begun with.
-fn digest(log: &[Entry]) -> Option<u128> {
-    match &log.first()?.record {
-        Record::Begun { digest, .. } => Some(*digest),
-        _ => None,
-    }
-}
