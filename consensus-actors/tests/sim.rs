@@ -124,7 +124,10 @@ fn bad_input_is_refused() {
         (&["--seconds", "1"], "1s of virtual time is out of range"),
         (&["--ops", "2000000"], "2000000 operations are too many"),
         (&["--seed", "18446744073709551615", "--seeds", "2"], "choose others"),
-        (&["--protocol", "viewstamps"], "[possible values: raft, paxos, multi_paxos, fast_paxos]"),
+        (
+            &["--protocol", "viewstamps"],
+            "[possible values: raft, paxos, multi_paxos, fast_paxos, saga]",
+        ),
         (&["--protocol", "paxos", "--history", "x"], "--history is for `check`"),
         (&["--profile", "storm"], "[possible values: calm, network, crash, disk, clock, all]"),
         (&["--seeds", "0"], "--seeds"),

@@ -1,6 +1,6 @@
 //! What a saga consists of: its steps, and which must wait for which.
 
-use std::{fmt, fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt, fmt::Write as _, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,8 @@ pub struct Graph {
     deadline: Option<Duration>,
     steps: Vec<Step>,
     pivot: Option<StepId>,
+    /// Of each step all that it waits for, perhaps through others.
+    behind: Vec<BTreeSet<StepId>>,
 }
 
 impl Graph {
@@ -132,7 +134,15 @@ impl Graph {
                 (Class::Retriable, Some(_)) | (Class::NoEffect | Class::Compensatable, None) => {}
             }
         }
-        Ok(Self { name: name.to_owned(), version, deadline, steps, pivot })
+        let (name, behind) = (name.to_owned(), Vec::new());
+        let mut graph = Self { name, version, deadline, steps, pivot, behind };
+        for at in 0..graph.steps.len() {
+            let direct: BTreeSet<StepId> = graph.before(StepId(at as u16)).collect();
+            let through = direct.iter().filter_map(|step| graph.behind.get(step.place()));
+            let all = through.flatten().chain(&direct).copied().collect();
+            graph.behind.push(all);
+        }
+        Ok(graph)
     }
 
     /// Returns the saga's name.
@@ -226,7 +236,7 @@ impl Graph {
     /// Returns the names of the steps before one from which an edge is drawn: not where another path
     /// leads there.
     fn drawn(&self, id: StepId) -> impl Iterator<Item = &str> {
-        let before: std::collections::BTreeSet<StepId> = self.before(id).collect();
+        let before: BTreeSet<StepId> = self.before(id).collect();
         let direct: Vec<StepId> = before
             .iter()
             .copied()
@@ -237,7 +247,7 @@ impl Graph {
 
     /// Tells whether `to` waits for `from`, perhaps through others.
     pub fn leads(&self, from: StepId, to: StepId) -> bool {
-        from < to && self.before(to).any(|before| before == from || self.leads(from, before))
+        self.behind.get(to.place()).is_some_and(|behind| behind.contains(&from))
     }
 }
 
