@@ -10,6 +10,7 @@ use crate::{
         recovery::{self, Log},
         snapshot::{self, Copied, Shared},
     },
+    sagas,
 };
 
 /// What a member hosts.
@@ -27,6 +28,8 @@ pub(crate) enum Cast {
     Copied,
     /// A gigabyte that a snapshot shares
     Shared,
+    /// Sagas
+    Sagas,
 }
 
 impl Cast {
@@ -39,6 +42,7 @@ impl Cast {
             Self::Log => recovery::serve(node.host::<Log>(recovery::NAME).await?).await,
             Self::Copied => node.host::<Copied>(snapshot::NAME).own_thread().await.map(drop),
             Self::Shared => node.host::<Shared>(snapshot::NAME).own_thread().await.map(drop),
+            Self::Sagas => sagas::host(node).await.map(drop),
         }
     }
 
@@ -56,6 +60,7 @@ impl Cast {
             Self::Log => "log",
             Self::Copied => "copied",
             Self::Shared => "shared",
+            Self::Sagas => "sagas",
         }
     }
 }

@@ -18,6 +18,7 @@ mod memory;
 mod mode;
 mod remote;
 mod report;
+mod sagas;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -5,7 +5,7 @@ use consensus_actors::Result;
 
 use crate::{
     cluster::Scene, decide, durable, floor, growth, load::VALUE_BYTES, memory, remote,
-    report::Report,
+    report::Report, sagas,
 };
 
 /// What is measured.
@@ -29,6 +29,10 @@ pub(crate) enum Mode {
     Payload64K,
     /// A hundred groups on three processes, each with its own clients
     Groups100,
+    /// Sagas of three steps on three nodes, which write down what they do
+    Sagas,
+    /// The same on one node
+    SagasAlone,
     /// Decisions, by either protocol, on clusters of three and of five nodes with their disks
     Decide,
     /// A block on three disks at once, and one round trip: no durable command takes less
@@ -56,6 +60,7 @@ impl Mode {
             Self::ReadLinearizable | Self::ReadLease => &[1, 256],
             Self::Payload1K | Self::Payload64K => &[64],
             Self::Groups100 => &[10],
+            Self::Sagas | Self::SagasAlone => &[1, 64, 256],
             Self::Decide | Self::FloorDurable | Self::IdleGroups => &[1],
             Self::GrowthLog | Self::Recovery => &[256],
             Self::SnapshotGb => &[16],
@@ -82,6 +87,8 @@ impl Mode {
             Self::Payload1K => report.add(durable::puts(scene, "payload-1k", 1 << 10)?),
             Self::Payload64K => report.add(durable::puts(scene, "payload-64k", 64 << 10)?),
             Self::Groups100 => report.add(durable::groups(scene, 100)?),
+            Self::Sagas => report.add(sagas::trips(scene, "sagas", 3)?),
+            Self::SagasAlone => report.add(sagas::trips(scene, "sagas-alone", 1)?),
             Self::Decide => decide::measure(scene, report)?,
             Self::FloorDurable => floor::disk::rows(scene)?.into_iter().for_each(|r| report.add(r)),
             Self::FloorMpsc => floor::channel::rows(scene).into_iter().for_each(|r| report.add(r)),
