@@ -41,6 +41,7 @@ use proc_macro::TokenStream;
 
 mod catalogue;
 mod derive;
+mod duration;
 mod entry;
 mod error;
 mod facade;
@@ -48,6 +49,7 @@ mod names;
 mod options;
 mod protocols;
 mod replicated;
+mod saga;
 mod simulate;
 mod tokens;
 
@@ -290,13 +292,13 @@ pub fn replicated(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Marks a method as a command, inside a [`macro@replicated`] block and nowhere else.
 #[proc_macro_attribute]
 pub fn command(_: TokenStream, item: TokenStream) -> TokenStream {
-    replicated::misplaced("command", item.into()).into()
+    error::misplaced("command", "replicated", item.into()).into()
 }
 
 /// Marks a method as a query, inside a [`macro@replicated`] block and nowhere else.
 #[proc_macro_attribute]
 pub fn query(_: TokenStream, item: TokenStream) -> TokenStream {
-    replicated::misplaced("query", item.into()).into()
+    error::misplaced("query", "replicated", item.into()).into()
 }
 
 /// Makes an `async fn main` the program of a node.
@@ -354,4 +356,16 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn simulate(options: TokenStream, item: TokenStream) -> TokenStream {
     simulate::expand(options.into(), item.into()).into()
+}
+
+/// Makes an impl block a saga.
+#[proc_macro_attribute]
+pub fn saga(options: TokenStream, item: TokenStream) -> TokenStream {
+    saga::expand(options.into(), item.into()).into()
+}
+
+/// Marks a method as a step, inside a [`macro@saga`] block and nowhere else.
+#[proc_macro_attribute]
+pub fn step(_: TokenStream, item: TokenStream) -> TokenStream {
+    error::misplaced("step", "saga", item.into()).into()
 }

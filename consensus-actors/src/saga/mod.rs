@@ -95,10 +95,13 @@ mod desk;
 mod guard;
 mod handle;
 mod hosting;
+mod lock;
 mod outcome;
 mod reign;
 #[cfg(test)]
 mod tests;
+#[doc(hidden)]
+pub mod written;
 
 pub use bytes::Bytes;
 pub use consensus_core::saga::{

@@ -4,3 +4,4 @@ mod handover;
 mod operators;
 mod order;
 mod running;
+mod written;
