@@ -45,7 +45,7 @@ impl Errors {
     }
 }
 
-/// Returns `item` with the error that its `attribute` stands outside a block that is marked `block`.
+/// Returns `item` with the error that its `attribute` stands outside a block marked `block`.
 pub(crate) fn misplaced(attribute: &str, block: &str, item: TokenStream) -> TokenStream {
     let message = format!("`#[{attribute}]` is only valid inside a `#[{block}] impl` block");
     let error = Error::new(Span::call_site(), message).into_compile_error();

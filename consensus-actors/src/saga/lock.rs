@@ -53,8 +53,47 @@ fn compare(graph: &Graph, path: &Path, update: bool) -> Result<(), String> {
         Some(_) => format!(
             "the steps of saga {graph} are no longer those in {file}, and sagas under way could \
              not be gone on with; give it the next version, and keep the former type registered \
-             until none of its sagas is left. If no saga of it was ever started, run the tests once \
-             with UPDATE_SAGA_LOCK=1"
+             until none of its sagas is left. If no saga of it was ever started, run the tests \
+             once with UPDATE_SAGA_LOCK=1"
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use consensus_core::saga::{Class, Retry, Step};
+
+    use super::*;
+
+    fn graph(version: u32, name: &str) -> Graph {
+        let (timeout, retry) = (Duration::from_secs(1), Retry::default());
+        let (name, class) = (name.to_owned(), Class::NoEffect);
+        let steps = vec![Step { name, class, after: Vec::new(), timeout, retry }];
+        Graph::new(("order", version), None, steps).unwrap()
+    }
+
+    // Goal: a saga must be in the file as it is; only who asks for it has the file written, and
+    // then nothing but that saga's line changes.
+    #[test]
+    fn steps_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("saga.lock");
+        let absent = compare(&graph(1, "ship"), &path, false).unwrap_err();
+        assert!(absent.contains("order version 1 is not in") && !path.exists(), "{absent}");
+        for graph in [graph(2, "ship"), graph(1, "ship"), graph(10, "mail")] {
+            compare(&graph, &path, true).unwrap();
+            compare(&graph, &path, false).unwrap();
+        }
+        let before = fs::read_to_string(&path).unwrap();
+        assert_eq!(before.lines().count(), 3);
+        let changed = compare(&graph(1, "sail"), &path, false).unwrap_err();
+        assert!(changed.contains("next version"), "{changed}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        compare(&graph(1, "sail"), &path, true).unwrap();
+        let after = fs::read_to_string(&path).unwrap();
+        let same = before.lines().filter(|line| after.contains(line)).count();
+        assert_eq!((same, after.lines().count()), (2, 3), "{after}");
+    }
 }

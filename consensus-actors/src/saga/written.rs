@@ -36,72 +36,42 @@ where
     type Output = T;
 
     fn encoded(self) -> Outcome<Bytes> {
-        Outcome::encoded(self)
+        Self::encoded(self)
     }
 }
 
-/// Why a method cannot be called: the output of another step is not there.
+/// Why a method cannot be called: the output of a step cannot be read.
 #[derive(Debug)]
-pub enum Lacking {
-    /// An operator skipped the step, so that it brought nothing.
-    Skipped(String),
-    /// It brought something of another type than it is declared to.
-    Undecodable(String),
-}
+pub struct Lacking(String);
 
 impl Lacking {
-    /// Returns what comes of the step that needs it.
-    ///
-    /// Without the output of a step that was skipped it was never asked for: it is refused. What
-    /// another program can read it may have asked for: nobody can say.
+    fn new(name: &str, why: impl Display) -> Self {
+        Self(format!(
+            "what step {name:?} brought is not what it is declared to bring; give the saga another \
+             version when that changes: {why}"
+        ))
+    }
+
+    /// Returns what comes of the step that needs it: a program that can read it may have asked for
+    /// the step.
     pub fn outcome(self, cx: &SagaCx) -> Outcome<Bytes> {
-        match self {
-            Self::Skipped(cause) => Outcome::Rejected(cause),
-            Self::Undecodable(cause) => {
-                tracing::error!(key = %cx.key(), "{cause}");
-                Outcome::Unknown
-            }
-        }
+        tracing::error!(key = %cx.key(), "{}", self.0);
+        Outcome::Unknown
     }
 
     /// Returns what comes of the compensation that needs it.
     pub fn undo(self, _: &SagaCx) -> Undo {
-        let (Self::Skipped(cause) | Self::Undecodable(cause)) = self;
-        Undo::Failed(cause)
+        Undo::Failed(self.0)
     }
 }
 
-fn undecodable(name: &str) -> impl FnOnce(crate::Error) -> Lacking {
-    move |error| {
-        let cause = format!(
-            "what step {name:?} brought is of another type than it is declared to bring; give the \
-             saga another version when that changes: {error}"
-        );
-        Lacking::Undecodable(cause)
-    }
-}
-
-/// Returns what a step brought.
-///
-/// # Errors
-/// [`Lacking`] when it brought nothing, or something else.
-pub fn needed<T: DeserializeOwned>(cx: &SagaCx, step: StepId, name: &str) -> Result<T, Lacking> {
-    known(cx, step, name)?.ok_or_else(|| {
-        let cause = format!("an operator skipped step {name:?}, whose output this one needs");
-        Lacking::Skipped(cause)
-    })
-}
-
-/// Returns what a step brought, if it did.
+/// Returns what a step brought that is done: operators cannot skip what others wait for.
 ///
 /// # Errors
 /// [`Lacking`] when it brought something else.
-pub fn known<T: DeserializeOwned>(
-    cx: &SagaCx,
-    step: StepId,
-    name: &str,
-) -> Result<Option<T>, Lacking> {
-    cx.output(step).map_err(undecodable(name))
+pub fn needed<T: DeserializeOwned>(cx: &SagaCx, step: StepId, name: &str) -> Result<T, Lacking> {
+    let output = cx.output(step).map_err(|error| Lacking::new(name, error))?;
+    output.ok_or_else(|| Lacking::new(name, "it brought nothing"))
 }
 
 /// Returns what the step brought that is to be undone, if that is known.
@@ -109,7 +79,11 @@ pub fn known<T: DeserializeOwned>(
 /// # Errors
 /// [`Lacking`] when it brought something else.
 pub fn own<T: DeserializeOwned>(output: &Option<Bytes>, name: &str) -> Result<Option<T>, Lacking> {
-    output.as_ref().map(|output| decode(output)).transpose().map_err(undecodable(name))
+    output
+        .as_ref()
+        .map(|output| decode(output))
+        .transpose()
+        .map_err(|error| Lacking::new(name, error))
 }
 
 /// Returns the graph of steps that the macro has checked.

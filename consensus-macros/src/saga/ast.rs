@@ -62,14 +62,12 @@ pub(crate) struct Retry {
 pub(crate) enum Input<'a> {
     /// `cx: &SagaCx`
     Cx,
-    /// `reserve: &Hold`, or `reserve: Option<&Hold>`.
+    /// `reserve: &Hold`; where `reserve` itself is undone `reserve: Option<&Hold>`.
     Output {
         /// The place of the step that brought it.
         step: usize,
         /// The parameter's type.
         ty: &'a Type,
-        /// Whether it may be missing.
-        optional: bool,
     },
 }
 

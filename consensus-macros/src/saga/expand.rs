@@ -15,7 +15,7 @@ use crate::{facade, names, tokens};
 pub(crate) fn saga(saga: &Saga<'_>, options: &Options) -> TokenStream {
     let private = facade::private(options.krate.as_ref());
     let graph = graph(saga, options, &private);
-    let output = last_output(saga, &private);
+    let output = saga.steps.last().map_or_else(|| quote!(()), |step| output(step, &private));
     let actions = saga.steps.iter().enumerate().map(|(at, step)| action(saga, at, step, &private));
     let undos = saga.steps.iter().enumerate().map(|(at, step)| undo(saga, at, step, &private));
     let name = saga.ident.unraw().to_string();
@@ -48,7 +48,8 @@ pub(crate) fn saga(saga: &Saga<'_>, options: &Options) -> TokenStream {
 /// only its own errors are seen.
 pub(crate) fn stand_in(saga: &Saga<'_>, options: &Options) -> TokenStream {
     let private = facade::private(options.krate.as_ref());
-    let output = last_output(saga, &private);
+    let output = saga.steps.last().and_then(|step| ast::brought(step.function));
+    let output = output.unwrap_or_else(|| quote!(()));
     let body = || quote!(::core::unreachable!());
     definition(saga, &private, &output, [body(), body(), body()])
 }
@@ -103,10 +104,6 @@ fn output(step: &Step<'_>, private: &TokenStream) -> TokenStream {
     quote_spanned!(span=> <#returned as #private::steps::Brings>::Output)
 }
 
-fn last_output(saga: &Saga<'_>, private: &TokenStream) -> TokenStream {
-    saga.steps.last().map_or_else(|| quote!(()), |step| output(step, private))
-}
-
 fn graph(saga: &Saga<'_>, options: &Options, private: &TokenStream) -> TokenStream {
     let name = options.name.clone();
     let name = name.unwrap_or_else(|| names::kebab_case(&saga.ident.unraw().to_string()));
@@ -147,7 +144,8 @@ fn graph(saga: &Saga<'_>, options: &Options, private: &TokenStream) -> TokenStre
             }
         }
     });
-    quote!(#private::steps::graph((#name, #version), #deadline, ::std::vec::Vec::from([#(#steps),*])))
+    let steps = quote!(::std::vec::Vec::from([#(#steps),*]));
+    quote!(#private::steps::graph((#name, #version), #deadline, #steps))
 }
 
 fn id(at: usize, private: &TokenStream) -> TokenStream {
@@ -210,16 +208,16 @@ fn inputs(
 ) -> (TokenStream, Vec<TokenStream>) {
     let (mut outputs, mut arguments) = (TokenStream::new(), Vec::new());
     for input in inputs {
-        let Input::Output { step, ty: written, optional } = *input else {
+        let Input::Output { step, ty: written } = *input else {
             arguments.push(quote!(__cx));
             continue;
         };
         let Some(from) = saga.steps.get(step) else { continue };
         let (name, id, kind) = (&from.name, id(step, private), output(from, private));
-        let reading = match (step == at, optional) {
-            (true, _) => quote!(#private::steps::own::<#kind>(&__output, #name)),
-            (false, true) => quote!(#private::steps::known::<#kind>(__cx, #id, #name)),
-            (false, false) => quote!(#private::steps::needed::<#kind>(__cx, #id, #name)),
+        let own = step == at;
+        let reading = match own {
+            true => quote!(#private::steps::own::<#kind>(&__output, #name)),
+            false => quote!(#private::steps::needed::<#kind>(__cx, #id, #name)),
         };
         let variable = format_ident!("__output_{step}");
         outputs.extend(quote! {
@@ -228,18 +226,18 @@ fn inputs(
                 ::core::result::Result::Err(lacking) => return #lacking(lacking, __cx),
             };
         });
-        arguments.push(argument(&variable, written, optional));
+        arguments.push(argument(&variable, written, own));
     }
     (outputs, arguments)
 }
 
-/// Returns an output as an argument, at the place of the parameter's type: if the types differ, that
-/// is where the mistake is.
-fn argument(variable: &Ident, written: &Type, optional: bool) -> TokenStream {
+/// Returns an output as an argument, at the place of the parameter's type: if the types differ,
+/// that is where the mistake is.
+fn argument(variable: &Ident, written: &Type, own: bool) -> TokenStream {
     let first = located(written.span());
     let last = located(tokens::end(written));
     let at = |span: Span| Ident::new(&variable.to_string(), span);
-    if !optional {
+    if !own {
         let (reference, variable) = (quote_spanned!(first=> &), at(last));
         return quote!(#reference #variable);
     }

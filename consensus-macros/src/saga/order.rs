@@ -117,7 +117,7 @@ fn absent(marked: &[Marked<'_>], at: usize, wanted: &str) -> String {
     };
     format!(
         "no step `{wanted}` stands before `{waiting}`{meant}   ({there})\n\
-         help: a parameter is named like the step whose output it is; the saga's own input is `self`"
+         help: a parameter is named like the step whose output it is; the input is `self`"
     )
 }
 

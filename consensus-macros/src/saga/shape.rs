@@ -16,15 +16,29 @@ use crate::{error::Errors, tokens};
 /// Checks all of a step's signature but its parameters.
 pub(crate) fn step(function: &ImplItemFn, errors: &mut Errors) {
     modifiers(function, "step", errors);
-    if ast::returned(function).is_none() {
-        let help = "write `-> Outcome<T, E>`, with `Outcome<(), E>` for a step that brings nothing";
-        errors.at_with_help(&function.sig.ident, "a step returns what came of it", help);
+    match ast::returned(function) {
+        None => {
+            let help =
+                "write `-> Outcome<T, E>`, with `Outcome<(), E>` for a step that brings nothing";
+            errors.at_with_help(&function.sig.ident, "a step returns what came of it", help);
+        }
+        Some(ty) if is_result(ty) => {
+            let message = "a `Result` does not say whether an error means that nothing was changed";
+            let help = "return `Outcome<T, E>`; `Outcome::from(result)` takes errors for refusals";
+            errors.at_with_help(ty, message, help);
+        }
+        Some(_) => {}
     }
     for cfg in function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")) {
         let help = "put the condition into its body";
         let message = "a step cannot be conditional: all nodes must know the same steps";
         errors.at_with_help(cfg, message, help);
     }
+}
+
+fn is_result(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path)
+        if path.path.segments.last().is_some_and(|last| last.ident == "Result"))
 }
 
 fn modifiers(function: &ImplItemFn, what: &str, errors: &mut Errors) {
@@ -97,17 +111,7 @@ pub(crate) fn undo<'a>(
             inputs.extend(output(parameter, step, errors));
             continue;
         }
-        match output(parameter, at, errors) {
-            Some(Input::Output { ty, optional: false, .. }) => {
-                let message = format!(
-                    "nobody may know what `{own}` brought, nor whether it was carried out at all"
-                );
-                let to = tokens::text(ty);
-                let help = format!("take `{own}: Option<{to}>`");
-                errors.at_with_help(ty, &message, &help);
-            }
-            input => inputs.extend(input),
-        }
+        inputs.extend(own_output(parameter, at, &own, errors));
     }
     inputs
 }
@@ -166,27 +170,49 @@ fn name(parameter: &PatType, errors: &mut Errors) -> Option<Ident> {
     }
 }
 
-/// Reads a parameter that is what the step at place `step` brought.
+/// Reads a parameter that is what the step at place `step` brought, which is done by then.
 fn output<'a>(parameter: &'a PatType, step: usize, errors: &mut Errors) -> Option<Input<'a>> {
     let ty = &*parameter.ty;
     if is_shared(ty) {
-        return Some(Input::Output { step, ty, optional: false });
+        return Some(Input::Output { step, ty });
     }
-    if inner(ty).is_some_and(is_shared) {
-        return Some(Input::Output { step, ty, optional: true });
-    }
-    let of = inner(ty).unwrap_or(ty);
-    let of = tokens::text(of);
-    let help = match inner(ty) {
-        Some(_) => format!("write `Option<&{of}>`"),
-        None => format!("write `&{of}`, or `Option<&{of}>` to go on if an operator skips the step"),
+    let of = tokens::text(bare(ty));
+    let message = match inner(ty) {
+        Some(_) => "the step that brings it is done by then, so it is there",
+        None => "what a step brought comes by reference: others are given it too",
     };
-    errors.at_with_help(
-        ty,
-        "what a step brought comes by reference: others are given it too",
-        &help,
-    );
+    errors.at_with_help(ty, message, &format!("write `&{of}`"));
     None
+}
+
+/// Reads a parameter that is what the step brought that is to be undone.
+fn own_output<'a>(
+    parameter: &'a PatType,
+    step: usize,
+    name: &str,
+    errors: &mut Errors,
+) -> Option<Input<'a>> {
+    let ty = &*parameter.ty;
+    if inner(ty).is_some_and(is_shared) {
+        return Some(Input::Output { step, ty });
+    }
+    let message = match inner(ty) {
+        Some(_) => "what a step brought comes by reference: others are given it too".to_owned(),
+        None => {
+            format!("nobody may know what `{name}` brought, nor whether it was carried out at all")
+        }
+    };
+    let help = format!("write `{name}: Option<&{}>`", tokens::text(bare(ty)));
+    errors.at_with_help(ty, &message, &help);
+    None
+}
+
+/// Returns the `T` of `T`, `&T`, `Option<T>` and `Option<&T>`.
+fn bare(ty: &Type) -> &Type {
+    match inner(ty).unwrap_or(ty) {
+        Type::Reference(reference) => &reference.elem,
+        ty => ty,
+    }
 }
 
 /// Returns the `T` of `Option<T>`.
