@@ -86,6 +86,10 @@ pub enum Code {
     ForeignOrigin,
     /// CX157: nothing is decided under the name.
     Undecided,
+    /// CX158: no such saga, or it ended so long ago that it is forgotten.
+    UnknownSaga,
+    /// CX159: a saga does not stand so that it can be done what an operator asks.
+    OrderRefused,
     /// CX160: the idempotency key was used with another body.
     KeyReused,
     /// CX161: the idempotency key is not usable.
@@ -165,6 +169,8 @@ impl Code {
             Self::WrongMethod => "CX155",
             Self::ForeignOrigin => "CX156",
             Self::Undecided => "CX157",
+            Self::UnknownSaga => "CX158",
+            Self::OrderRefused => "CX159",
             Self::KeyReused => "CX160",
             Self::InvalidKey => "CX161",
             Self::ForeignToken => "CX162",

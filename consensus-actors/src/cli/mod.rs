@@ -16,6 +16,7 @@ mod mutants;
 mod options;
 mod progress;
 mod protocol;
+mod saga;
 mod serve;
 mod sim;
 mod snapshot;
@@ -72,6 +73,7 @@ where
         Some(Verb::Replace(options)) => change::replace(&options),
         Some(Verb::Call(call)) => call::call(&call),
         Some(Verb::Decide(decide)) => decide::decide(&decide),
+        Some(Verb::Saga(options)) => saga::saga(&options),
         Some(Verb::TransferLeader(transfer)) => admin::transfer_leader(&transfer),
         Some(Verb::Snapshot(options)) => snapshot::snapshot(&options),
         Some(Verb::Config(config)) => config::config(&config),
@@ -92,6 +94,7 @@ pub fn tools() -> ExitCode {
         Tool::Replace(options) => change::replace(&options),
         Tool::Call(call) => call::call(&call),
         Tool::Decide(decide) => decide::decide(&decide),
+        Tool::Saga(options) => saga::saga(&options),
         Tool::TransferLeader(transfer) => admin::transfer_leader(&transfer),
         Tool::Snapshot(options) => snapshot::snapshot(&options),
         Tool::Config(config) => config::config(&config),

@@ -43,6 +43,8 @@ pub(super) enum Verb {
     Call(Call),
     /// Has the cluster decide on a value, once and for all, or tells what was decided.
     Decide(Decide),
+    /// Lists and shows sagas, and does what operators ask of one.
+    Saga(super::saga::Options),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
     /// Takes a snapshot of a group on a node, or lists those that are there.
@@ -81,6 +83,8 @@ pub(super) enum Tool {
     Call(Call),
     /// Has the cluster decide on a value, once and for all, or tells what was decided.
     Decide(Decide),
+    /// Lists and shows sagas, and does what operators ask of one.
+    Saga(super::saga::Options),
     /// Hands the lead of a group over to another node.
     TransferLeader(TransferLeader),
     /// Takes a snapshot of a group on a node, or lists those that are there.

@@ -34,6 +34,7 @@ mod members;
 mod origin;
 mod problem;
 mod reading;
+mod sagas;
 mod snapshots;
 mod status;
 
@@ -86,6 +87,9 @@ pub(crate) fn serve(listener: TcpListener, node: Arc<Shared>) -> std::io::Result
                     .route(web::put().to(decisions::decide))
                     .default_service(web::to(wrong_method)),
             )
+            .service(page("/v1/sagas/{group}", get().to(sagas::list)))
+            .service(page("/v1/sagas/{group}/{id}", get().to(sagas::show)))
+            .service(page("/v1/sagas/{group}/{id}/{order}", web::post().to(sagas::order)))
             .service(page("/v1/groups", get().to(status::groups)))
             .service(page("/v1/groups/{group}", get().to(status::group)))
             .service(page("/v1/groups/{group}/commands/{name}", web::post().to(command)))
@@ -202,6 +206,7 @@ async fn wrong_method(request: HttpRequest) -> HttpResponse {
     let writes = path.contains("/commands/") || ends_with(&["/transfer", "/promote", "/replace"]);
     let (right, allowed) = match path.strip_prefix("/v1/members") {
         _ if writes => ("POST", "POST"),
+        _ if path.starts_with("/v1/sagas/") && path.split('/').count() > 5 => ("POST", "POST"),
         _ if path.starts_with("/v1/decisions/") => ("GET or PUT", "GET, HEAD, PUT"),
         Some("") => ("GET or POST", "GET, HEAD, POST"),
         Some(_) => ("DELETE", "DELETE"),

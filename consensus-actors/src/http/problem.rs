@@ -9,9 +9,11 @@ use crate::error::{Code, Error};
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self.code() {
-            Code::UnknownGroup | Code::UnknownOperation | Code::UnknownPath | Code::Undecided => {
-                StatusCode::NOT_FOUND
-            }
+            Code::UnknownGroup
+            | Code::UnknownOperation
+            | Code::UnknownPath
+            | Code::UnknownSaga
+            | Code::Undecided => StatusCode::NOT_FOUND,
             Code::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Code::ForeignToken | Code::InvalidArgument | Code::MalformedBody | Code::InvalidKey => {
                 StatusCode::BAD_REQUEST
@@ -21,7 +23,8 @@ impl ResponseError for Error {
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AlreadyAnswered | Code::NoLeases | Code::TransferUnderWay => StatusCode::CONFLICT,
             Code::NotAMember => StatusCode::NOT_FOUND,
-            Code::ChangeUnderWay
+            Code::OrderRefused
+            | Code::ChangeUnderWay
             | Code::CatchingUp
             | Code::NoMajority
             | Code::IdUsed

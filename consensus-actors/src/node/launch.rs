@@ -224,6 +224,7 @@ pub(crate) fn assemble(
         guests: Places::default(),
         settings: Mutex::new(settings),
         groups: Mutex::new(BTreeMap::new()),
+        sagas: Mutex::new(BTreeMap::new()),
         all_hosted: AtomicBool::new(false),
         started: Instant::now(),
         actor: actor.start(),

@@ -51,6 +51,7 @@ use crate::{
     decisions::Desk,
     error::{Code, Error, Result},
     replicated::{Protocol, Replicated},
+    saga::Sagas,
     sync::lock,
     transport::{Identity, Network, REMOVED, Standing, guest::Places},
 };
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     /// With what code says of the groups that are hosted.
     settings: Mutex<Settings>,
     groups: Mutex<BTreeMap<String, Arc<dyn Group>>>,
+    /// The sagas that are hosted, by the groups of their logs.
+    sagas: Mutex<BTreeMap<String, Sagas>>,
     /// Whether all groups are hosted; until then, one that is unknown may come.
     all_hosted: AtomicBool,
     started: Instant,
@@ -305,6 +308,21 @@ impl Shared {
     /// Returns the hosted groups by name.
     pub(crate) fn groups(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Group>>> {
         lock(&self.groups)
+    }
+
+    /// Adds sagas that are hosted.
+    pub(crate) fn add_sagas(&self, group: &str, sagas: &Sagas) {
+        lock(&self.sagas).insert(group.to_owned(), sagas.clone());
+    }
+
+    /// Returns the sagas whose logs a group keeps.
+    pub(crate) fn sagas(&self, group: &str) -> Result<Sagas> {
+        if let Some(sagas) = lock(&self.sagas).get(group) {
+            return Ok(sagas.clone());
+        }
+        self.group(group)?;
+        let message = format!("the group {group:?} keeps no logs of sagas");
+        Err(Error::new(Code::UnknownGroup, message))
     }
 
     /// Adds what code says of a group that is hosted.

@@ -350,7 +350,8 @@ impl Book {
         };
         let begun = self.births.range(born.saturating_add(1)..).filter_map(first);
         let (begun, more_begun) = paged(begun, |(_, _, entry)| weight(entry));
-        let wishes = self.wishes.range(wish.saturating_add(1)..);
+        // A wish may be about a saga that was begun just before it.
+        let wishes = self.wishes.range(wish.saturating_add(1)..).filter(|_| !more_begun);
         let wishes = wishes.map(|(number, wish)| (*number, wish.clone()));
         let (wishes, more_wishes) = paged(wishes, |(_, wish)| 128 + wish.reason.len());
         News { told, granted, begun, wishes, more: more || more_begun || more_wishes }

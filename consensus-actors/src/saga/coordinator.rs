@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
     attempt,
-    book::{Answer, Book, Command, News, Query, Reply, Standing},
+    book::{Answer, Book, Command, Fact, News, Query, Reply, Standing},
     cx::Data,
     definition::Definitions,
     desk::Desk,
@@ -147,7 +147,10 @@ impl Coordinator {
     /// Starts over from what is written, after a pause.
     fn abdicate(&mut self, ctx: &mut Context<Self>) {
         self.part = Part::Idle;
-        ctx.run_later(AGAIN, |it, ctx| it.look(ctx));
+        ctx.run_later(AGAIN, |it, ctx| {
+            let _guard = AbortOnPanic("saga coordinator");
+            it.look(ctx);
+        });
     }
 
     /// Asks for news, if anybody here wants any.
@@ -211,7 +214,7 @@ impl Coordinator {
         self.alarm = Some((due, alarm));
     }
 
-    fn write(&self, facts: Vec<super::book::Fact>, ctx: &mut Context<Self>) {
+    fn write(&self, facts: Vec<Fact>, ctx: &mut Context<Self>) {
         let Part::Reigning(reign, _) = &self.part else { return };
         let epoch = reign.epoch;
         let call = self.office.client.apply(&Command::Write { epoch, facts }).deadline(DEADLINE);
@@ -265,6 +268,7 @@ impl Actor for Coordinator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        let _guard = AbortOnPanic("saga coordinator");
         follow(self.office.group.follow(), ctx.address(), || Look);
         follow(self.office.group.follow_applied(), ctx.address(), || Stir);
         self.look(ctx);
@@ -362,6 +366,7 @@ impl Handler<Written> for Coordinator {
             Err(error) => {
                 tracing::debug!(group = %self.office.name, "cannot write yet: {error}");
                 ctx.run_later(AGAIN, move |it, ctx| {
+                    let _guard = AbortOnPanic("saga coordinator");
                     let Part::Reigning(reign, _) = &it.part else { return };
                     if let Some(facts) = reign.rewrite().filter(|_| reign.epoch == epoch) {
                         it.write(facts, ctx);
@@ -407,7 +412,10 @@ impl Handler<Heard> for Coordinator {
             Err(error) => {
                 if !self.ends_with(&error, ctx) {
                     tracing::debug!(group = %self.office.name, "cannot hear news yet: {error}");
-                    ctx.run_later(AGAIN, |it, ctx| it.ask(ctx));
+                    ctx.run_later(AGAIN, |it, ctx| {
+                        let _guard = AbortOnPanic("saga coordinator");
+                        it.ask(ctx);
+                    });
                 }
             }
         }

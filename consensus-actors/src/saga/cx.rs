@@ -27,7 +27,8 @@ impl Data {
     }
 }
 
-/// What a step knows besides the input of its saga: who asks, under which key, and what came before.
+/// What a step knows besides the input of its saga: who asks, under which key, and what came
+/// before.
 #[derive(Clone)]
 pub struct SagaCx {
     pub(super) key: EffectKey,
@@ -59,7 +60,8 @@ impl SagaCx {
         Request { key: self.key, epoch: self.epoch }
     }
 
-    /// Returns what an earlier step brought: one that this step waits for, itself or through others.
+    /// Returns what an earlier step brought: one that this step waits for, itself or through
+    /// others.
     ///
     /// `None` of a step that it does not wait for, and of one that an operator skipped.
     ///

@@ -93,5 +93,5 @@ pub(super) fn unknown(saga: SagaId) -> Error {
          forgotten",
         saga.0
     );
-    Error::new(Code::UnknownOperation, message)
+    Error::new(Code::UnknownSaga, message)
 }

@@ -6,7 +6,7 @@ use actix::Addr;
 use bytes::Bytes;
 use consensus_core::{
     Index,
-    saga::{Entry, Order, SagaId, Seq},
+    saga::{Entry, Graph, Order, Record, SagaId, Seq},
 };
 use tokio::sync::oneshot;
 
@@ -107,7 +107,8 @@ impl Sagas {
     }
 
     /// Starts a saga once for a key of the caller's, whoever repeats it, until it has ended and is
-    /// forgotten: the last 65,536 that ended are remembered, or the last 32 MiB of what they brought.
+    /// forgotten: the last 65,536 that ended are remembered, or the last 32 MiB of what they
+    /// brought.
     ///
     /// # Errors
     /// As [`Sagas::start`], and [`Code::KeyReused`] when the key was used with another input.
@@ -141,7 +142,7 @@ impl Sagas {
     /// Returns how a saga stands, and its log if it has not ended.
     ///
     /// # Errors
-    /// [`Code::UnknownOperation`] when there is none; and those of any query.
+    /// [`Code::UnknownSaga`] when there is none; and those of any query.
     pub async fn show(&self, id: SagaId) -> Result<(Listed, Vec<Entry>)> {
         let row = match self.client.answer(&Query::Look(id)).await? {
             Answer::Row(row) => row.ok_or_else(|| unknown(id))?,
@@ -163,9 +164,9 @@ impl Sagas {
 
     /// Has a saga undone, unless it has passed its pivot. The reason is kept in its log.
     ///
-    /// # Errors
-    /// [`Code::InvalidArgument`] with what speaks against it, [`Code::UnknownOperation`] when there
-    /// is no such saga; and those of any command.
+    /// # Errors [`Code::OrderRefused`] with what speaks against it, [`Code::InvalidArgument`]
+    /// without a reason, [`Code::UnknownSaga`] when there is no such saga; and those of any
+    /// command.
     pub async fn cancel(&self, id: SagaId, reason: &str) -> Result {
         self.order(id, Order::Cancel, reason).await
     }
@@ -185,9 +186,8 @@ impl Sagas {
     /// As [`Sagas::cancel`].
     pub async fn skip(&self, id: SagaId, step: &str, reason: &str) -> Result {
         let (_, log) = self.show(id).await?;
-        let digest = super::digest(&log).and_then(|digest| self.definitions.find(digest));
-        let graph = digest.map(|registered| registered.graph());
-        let found = graph.and_then(|graph| graph.steps().find(|(_, it)| it.name == step));
+        let found =
+            self.graph_of(&log).and_then(|graph| graph.steps().find(|(_, it)| it.name == step));
         let Some((step, _)) = found else {
             let message = format!("the saga has no step {step:?}, as far as this node knows it");
             return Err(Error::new(Code::InvalidArgument, message));
@@ -203,13 +203,19 @@ impl Sagas {
         self.order(id, Order::Abandon, reason).await
     }
 
-    /// Hands the sagas over, with the lead of the group of their logs: to this node, or to whichever
-    /// is fit best. Returns the node that carries them out then.
+    /// Hands the sagas over, with the lead of the group of their logs: to this node, or to
+    /// whichever is fit best. Returns the node that carries them out then.
     ///
     /// # Errors
     /// As [`Client::transfer`].
     pub fn transfer(&self, to: Option<u64>) -> Call<Option<u64>> {
         self.client.transfer(to)
+    }
+
+    /// Returns the definition that a log was begun with, if it is registered here.
+    pub(crate) fn graph_of(&self, log: &[Entry]) -> Option<&Graph> {
+        let Record::Begun { digest, .. } = log.first()?.record else { return None };
+        Some(self.definitions.find(digest)?.graph())
     }
 
     async fn begin<S: SagaDefinition>(&self, saga: SagaId, input: &S) -> Result<Run<S>> {
@@ -262,7 +268,7 @@ impl Sagas {
         let stopping = |_| Error::stopping(consensus_core::Outcome::Unknown);
         match answer.await.map_err(stopping)?? {
             None => Ok(()),
-            Some(refusal) => Err(Error::new(Code::InvalidArgument, refusal)),
+            Some(refusal) => Err(Error::new(Code::OrderRefused, refusal)),
         }
     }
 
@@ -292,10 +298,9 @@ impl<S: SagaDefinition> Run<S> {
 
     /// Waits until the saga has ended, or is stuck. Whoever stops waiting changes nothing for it.
     ///
-    /// # Errors
-    /// [`Code::UnknownOperation`] when there is no such saga, or it ended so long ago that it is
-    /// forgotten; [`Code::Undecodable`] when what it brought is of another type, or its last step was
-    /// skipped; [`Code::Busy`] with too many that wait.
+    /// # Errors [`Code::UnknownSaga`] when there is no such saga, or it ended so long ago that it
+    /// is forgotten; [`Code::Undecodable`] when what it brought is of another type, or its last
+    /// step was skipped; [`Code::Busy`] with too many that wait.
     pub async fn wait(&self) -> Result<Saga<S::Output>> {
         let since = match self.since {
             // Whether there is such a saga is not known before the group is asked.
@@ -343,8 +348,8 @@ fn judged(saga: SagaId, standing: Standing) -> Option<Saga<Bytes>> {
     let id = format!("{:032x}", saga.0);
     let hint = match &note.step {
         Some(step) => format!(
-            "see to what keeps {step:?} from being done, then retry saga {id}; or skip {step:?}, or \
-             abandon the saga"
+            "see to what keeps {step:?} from being done, then retry saga {id}; or skip {step:?}, \
+             or abandon the saga"
         ),
         None => format!("see to the cause, then retry saga {id}, or abandon it"),
     };
@@ -361,11 +366,11 @@ fn refused(refusal: Refusal, saga: SagaId) -> Error {
         }
         Refusal::Reused => Error::new(
             Code::KeyReused,
-            "the key was used with another input, or by another version of the saga; take a new key",
+            "the key was used with another input, or by another version; take a new key",
         ),
         Refusal::Unknown => unknown(saga),
         Refusal::Over => Error::new(
-            Code::InvalidArgument,
+            Code::OrderRefused,
             "the saga has ended; nothing is left to be done about it",
         ),
     }

@@ -112,7 +112,9 @@ impl IntoFuture for HostingSagas {
                 clock: NodeClock::start(Arc::new(MachineCalendar)),
             };
             let coordinator = Coordinator::launch(office, &node.arbiter());
-            Ok(Sagas::new(name, client, coordinator, definitions))
+            let sagas = Sagas::new(Arc::clone(&name), client, coordinator, definitions);
+            node.shared.add_sagas(&name, &sagas);
+            Ok(sagas)
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Sagas: transactions across services and replicated actors that always end, carried out or undone.
+//! Sagas: transactions across services and replicated actors that always end, carried out or
+//! undone.
 //!
 //! A saga is a type, its input, with steps, each of which can be undone, or decides, or comes after
 //! what decided. [`#[saga]`](macro@crate::saga) makes it of an impl block; what it makes is a
@@ -70,9 +71,9 @@
 //! # What holds
 //!
 //! * What [`consensus_core::saga`] says of the log, of outcomes and of compensations.
-//! * Whoever executes has claimed an epoch in the replicated log. What an executor that was replaced
-//!   still writes is refused there; what it still asks for is refused by every [`Guard`] that has
-//!   heard of a later one.
+//! * Whoever executes has claimed an epoch in the replicated log. What an executor that was
+//!   replaced still writes is refused there; what it still asks for is refused by every [`Guard`]
+//!   that has heard of a later one.
 //! * A saga that cannot be gone on with (its definition is not registered, its log contradicts it)
 //!   is stuck, and concerns no other.
 //!
@@ -93,6 +94,7 @@ mod hosting;
 mod lock;
 mod outcome;
 mod reign;
+pub(crate) mod telling;
 #[cfg(test)]
 mod tests;
 #[doc(hidden)]
@@ -110,11 +112,3 @@ pub use guard::{Guard, Guarded, Request};
 pub use handle::{Listed, Run, Saga, Sagas};
 pub use hosting::HostingSagas;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};
-
-/// Returns the digest of the definition that a log was begun with.
-fn digest(log: &[Entry]) -> Option<u128> {
-    match &log.first()?.record {
-        Record::Begun { digest, .. } => Some(*digest),
-        _ => None,
-    }
-}

@@ -30,8 +30,8 @@ impl<T, E> Outcome<T, E> {
     /// Judges a call of a replicated actor whose commands are not refused.
     ///
     /// Every error is [`Outcome::Unknown`]. One that says of itself that nothing was applied is so
-    /// too: no leader, no room or a deadline are no refusals by the actor, but reasons to ask again,
-    /// as the saga does.
+    /// too: no leader, no room or a deadline are no refusals by the actor, but reasons to ask
+    /// again, as the saga does.
     pub fn called(result: Result<T, Error>) -> Self {
         result.map_or(Self::Unknown, Self::Done)
     }
@@ -66,8 +66,8 @@ impl<T, E> From<Error> for Outcome<T, E> {
 impl<T: Serialize, E: fmt::Display> Outcome<T, E> {
     /// Returns it as it stands in the log: the value encoded, the reason as text.
     ///
-    /// A value that cannot be encoded, or takes more than [`PAYLOAD_BYTES_MAX`], cannot be kept: the
-    /// step has happened, and what came of it is unknown.
+    /// A value that cannot be encoded, or takes more than [`PAYLOAD_BYTES_MAX`], cannot be kept:
+    /// the step has happened, and what came of it is unknown.
     pub fn encoded(self) -> Outcome<Bytes> {
         match self {
             Self::Done(value) => match encode(&value) {

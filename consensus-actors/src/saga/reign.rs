@@ -41,8 +41,8 @@ struct Held {
     note: Option<Note>,
 }
 
-/// What an executor begins with: an epoch, claimed at this index of the group's log, and all logs as
-/// they were then or later.
+/// What an executor begins with: an epoch, claimed at this index of the group's log, and all logs
+/// as they were then or later.
 pub(super) struct Claim {
     pub(super) epoch: Epoch,
     pub(super) at: u64,
@@ -57,8 +57,8 @@ pub(super) struct Reign {
     held: BTreeMap<SagaId, Held>,
     /// Sagas that nobody here can go on with.
     parked: BTreeSet<SagaId>,
-    /// Sagas that have ended, with whether that is written: news that were asked for before may still
-    /// tell of them.
+    /// Sagas that have ended, with whether that is written: news that were asked for before may
+    /// still tell of them.
     ended: BTreeMap<SagaId, bool>,
     dues: BTreeSet<(Time, SagaId)>,
     /// What is to be written, in its order.

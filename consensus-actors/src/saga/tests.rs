@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoxFuture, Guard, Guarded, Outcome, Request, SagaCx, SagaDefinition, Undo,
-    book::{Answer, Book, Command, Ending, Fact, News, Query, Refusal, Reply, Standing, Wish},
+    book::{
+        ACTIVE_MAX, Answer, Book, Command, Ending, Fact, News, Note, Query, Refusal, Reply,
+        Standing, Wish,
+    },
     cx::Data,
     definition::Definitions,
     reign::{Attempt, Claim, Reign},
@@ -27,11 +30,22 @@ use crate::sync::lock;
 
 const SAGA: SagaId = SagaId(7);
 
-/// After how many writes an executor falls asleep, and whether it was told of the last.
-type Sleep = (usize, bool);
+/// When an executor falls asleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Before it is told of its last write.
+    Untold,
+    /// Before it asks for what rests on it.
+    BeforeCalls,
+    /// Before it writes what came of that.
+    BeforeWrite,
+}
+
+/// After how many writes an executor falls asleep, and when.
+type Sleep = (usize, When);
 
 /// Never.
-const AWAKE: Sleep = (usize::MAX, false);
+const AWAKE: Sleep = (usize::MAX, When::Untold);
 
 /// A purse that steps take from, one each.
 #[derive(Clone, Debug, Default)]
@@ -178,8 +192,8 @@ impl Stage {
     }
 
     /// Has an executor do what it can, for so many writes at most; tells whether it did them all.
-    /// It is told of the last or not; then what it wants to ask for is left undone.
-    fn carry_on(&mut self, reign: &mut Reign, (writes, told): Sleep) -> (bool, Vec<Attempt>) {
+    /// Returns what it was about to ask for, too.
+    fn carry_on(&mut self, reign: &mut Reign, (writes, when): Sleep) -> (bool, Vec<Attempt>) {
         let mut done = 0;
         loop {
             self.now = self.now + Duration::from_millis(10);
@@ -203,10 +217,13 @@ impl Stage {
             }
             done += 1;
             assert_eq!(self.write(reign.epoch, facts), Ok(()));
-            if done == writes && !told {
+            if done == writes && when == When::Untold {
                 return (true, attempts);
             }
             reign.written(self.now);
+            if done == writes && when == When::BeforeCalls {
+                return (true, reign.take_attempts());
+            }
             for attempt in attempts {
                 let call = attempt.call.clone();
                 let came = self.run(attempt);
@@ -220,12 +237,14 @@ fn completed() -> Ending {
     Ending::Completed(crate::client::encode(&2_u16).unwrap())
 }
 
-// Goal: wherever an executor falls asleep, the next ends its saga whole, with each effect once; when
-// it wakes, what it asks for is refused by the participants and what it writes by the book.
-// Method: it is put to sleep after each of its writes, told of it or not, and so is the next.
+// Goal: wherever an executor falls asleep, the next ends its saga whole, with each effect once;
+// when it wakes, what it asks for is refused by the participants and what it writes by the book.
+// Method: it is put to sleep after each of its writes, at three moments, and so is the next.
 #[test]
 fn an_executor_that_wakes_is_refused() {
-    let sleeps = (0..14).flat_map(|writes| [(writes, false), (writes, true)]);
+    let whens = [When::Untold, When::BeforeCalls, When::BeforeWrite];
+    let sleeps = (0..14).flat_map(|writes| whens.map(|when| (writes, when)));
+    let mut woken = 0;
     let twice = sleeps.clone().flat_map(|first| sleeps.clone().map(move |second| (first, second)));
     let cases = twice.flat_map(|(first, second)| [(false, first, second), (true, first, second)]);
     for (refused, first, second) in cases {
@@ -257,6 +276,7 @@ fn an_executor_that_wakes_is_refused() {
             for attempt in attempts {
                 let call = attempt.call.clone();
                 assert_eq!(stage.run(attempt), Came::Unknown);
+                woken += 1;
                 reign.replied(&call, Came::Unknown, stage.now);
             }
             if let Some(facts) = reign.rewrite().filter(|_| sleeps) {
@@ -268,9 +288,38 @@ fn an_executor_that_wakes_is_refused() {
             (purse.taken.clone(), purse.put_back.clone())
         });
     }
+    assert!(woken > 0, "some had something in hand");
 }
 
-// Goal: what cannot be gone on with is stuck, is all an operator can abandon, and concerns no other.
+// Goal: news that are late tell of nothing that has ended since.
+// Method: a saga is begun between a claim and the reading of the logs, and has ended when its birth
+// is heard of.
+#[test]
+fn late_news_begin_nothing() {
+    let mut stage = Stage::new(true);
+    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let at = stage.index;
+    assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
+    let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.data));
+    let mut reign = Reign::new(Claim { epoch, at, logs: stage.logs() }, means, stage.now);
+    let late = stage.news(&mut reign);
+    assert_eq!(late.begun.len(), 1);
+    while let Some(facts) = reign.next_write() {
+        assert_eq!(stage.write(epoch, facts), Ok(()));
+        reign.written(stage.now);
+        for attempt in reign.take_attempts() {
+            let call = attempt.call.clone();
+            let came = stage.run(attempt);
+            reign.replied(&call, came, stage.now);
+        }
+    }
+    reign.hear(&late, stage.now);
+    assert_eq!(reign.next_write(), None);
+    assert_eq!(stage.news(&mut reign).told, [(SAGA, Standing::Ended(completed()))]);
+}
+
+// Goal: what cannot be gone on with is stuck, is all an operator can abandon, and concerns no
+// other.
 #[test]
 fn what_is_unknown_is_parked() {
     let mut stage = Stage::new(false);
@@ -305,6 +354,52 @@ fn an_id_begins_one_saga() {
     let bytes = rmp_serde::to_vec_named(&stage.book).unwrap();
     let restored: Book = rmp_serde::from_slice(&bytes).unwrap();
     assert_eq!(rmp_serde::to_vec_named(&restored).unwrap(), bytes);
+}
+
+// Goal: there is a limit to how many sagas are under way, to which those that are stuck do not
+// count; where one has ended there is room again.
+#[test]
+fn too_many_are_refused() {
+    let mut stage = Stage::new(false);
+    let saga = |number: usize| SagaId(number as u128);
+    for number in 0..ACTIVE_MAX {
+        assert_eq!(stage.begin(saga(number), false), Reply::Begun(Ok(())));
+    }
+    let busy = Reply::Begun(Err(Refusal::Busy(ACTIVE_MAX)));
+    assert_eq!(stage.begin(saga(ACTIVE_MAX), false), busy);
+    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let note = Note { step: None, cause: "why".to_owned() };
+    let facts = vec![Fact::Stuck(saga(0), Some(note)), Fact::Ended(saga(1), Ending::Abandoned)];
+    assert_eq!(stage.write(epoch, facts), Ok(()));
+    for number in [ACTIVE_MAX, ACTIVE_MAX + 1] {
+        assert_eq!(stage.begin(saga(number), false), Reply::Begun(Ok(())));
+    }
+    assert_eq!(stage.begin(saga(ACTIVE_MAX + 2), false), busy);
+    let facts = vec![Fact::Stuck(saga(0), None)];
+    assert_eq!(stage.write(Epoch(epoch.0 - 1), facts), Err(AppendError::Stale(epoch)));
+}
+
+// Goal: what sagas brought that have ended is kept within a bound; the oldest goes first, and its
+// id is as good as new then.
+#[test]
+fn the_oldest_are_forgotten() {
+    let mut stage = Stage::new(false);
+    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let output = Bytes::from(vec![0; 64 << 10]);
+    let look = |stage: &Stage, saga| match stage.book.answer(Query::Look(saga)) {
+        Answer::Row(row) => row.map(|row| row.standing),
+        other => panic!("{other:?}"),
+    };
+    for number in 0..=512 {
+        let ended = Standing::Ended(Ending::Completed(output.clone()));
+        assert!(number == 0 || look(&stage, SagaId(0)) == Some(ended), "{number}");
+        assert_eq!(stage.begin(SagaId(number), false), Reply::Begun(Ok(())));
+        let ended = Fact::Ended(SagaId(number), Ending::Completed(output.clone()));
+        assert_eq!(stage.write(epoch, vec![ended]), Ok(()));
+    }
+    assert_eq!(look(&stage, SagaId(0)), None);
+    assert!(look(&stage, SagaId(1)).is_some());
+    assert_eq!(stage.begin(SagaId(0), true), Reply::Begun(Ok(())));
 }
 
 // Goal: a guard answers each request once and for good: repeated, refused, undone, come too late.

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use crate::order::{PlaceOrder, Rare, Shop, hasty};
 
-// Goal: sagas go on while they are handed from node to node, again and again, in the middle of their
-// steps; all end whole, and each effect comes about once.
+// Goal: sagas go on while they are handed from node to node, again and again, in the middle of
+// their steps; all end whole, and each effect comes about once.
 // Method: orders of which every third is refused at the end, and a transfer every few milliseconds.
 #[tokio::test]
 async fn sagas_are_handed_over_in_the_middle() {
@@ -39,8 +39,8 @@ async fn sagas_are_handed_over_in_the_middle() {
     assert!(shop.shipped() >= 60);
 }
 
-// Goal: a saga that the node in charge does not know is stuck, and stops no other; a node that knows
-// it goes on with it.
+// Goal: a saga that the node in charge does not know is stuck, and stops no other; a node that
+// knows it goes on with it.
 #[tokio::test]
 async fn a_saga_that_is_unknown_stops_no_other() {
     let shop = Shop::open(10, 10).await;

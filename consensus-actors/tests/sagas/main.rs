@@ -4,4 +4,5 @@ mod handover;
 mod operators;
 mod order;
 mod running;
+mod tools;
 mod written;

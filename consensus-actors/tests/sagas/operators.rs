@@ -85,6 +85,7 @@ async fn a_saga_is_cancelled_before_its_pivot() {
     }
     let why = shop.sagas[1].cancel(run.id(), "changed their mind").await.unwrap_err();
     assert!(why.message().contains("reached its pivot"), "{why}");
+    assert_eq!(why.code(), Code::OrderRefused);
     assert_eq!(run.wait().await.unwrap(), Saga::Completed("1 for 1".to_owned()));
 
     let slow = PlaceOrder { goods: 1, money: 1, waits: 500, ..PlaceOrder::default() };
@@ -100,5 +101,7 @@ async fn a_saga_is_cancelled_before_its_pivot() {
     assert_eq!(run.wait().await.unwrap(), Saga::Compensated { failed: None, cause });
     assert_eq!(shop.told().await.0, (9, 2, 1));
     let why = shop.sagas[0].cancel(SagaId(1), "what is it").await.unwrap_err();
-    assert_eq!(why.code(), Code::UnknownOperation);
+    assert_eq!(why.code(), Code::UnknownSaga);
+    let why = shop.sagas[0].run::<PlaceOrder>(SagaId(1)).wait().await.unwrap_err();
+    assert_eq!(why.code(), Code::UnknownSaga);
 }

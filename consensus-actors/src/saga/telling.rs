@@ -1,0 +1,98 @@
+//! Sagas as tools are told of them, in JSON.
+
+use bytes::Bytes;
+use consensus_core::saga::{Entry, Graph, Order, Reason, Record, SagaId, StepId};
+use serde_json::{Value, json};
+
+use super::handle::{Listed, Saga};
+use crate::{
+    arguments::to_json,
+    error::{Code, Error, Result},
+};
+
+/// Reads an id as it is written.
+pub(crate) fn read_id(text: &str) -> Result<SagaId> {
+    let id = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    id.map(SagaId).ok_or_else(|| {
+        let message = format!("{text:?} is no saga; its id has 32 hexadecimal digits");
+        Error::new(Code::InvalidArgument, message)
+    })
+}
+
+/// Tells how a saga stands.
+pub(crate) fn row(listed: &Listed) -> Value {
+    let Listed { id, definition, records, standing } = listed;
+    let mut told = json!({
+        "id": format!("{:032x}", id.0),
+        "saga": definition,
+        "records": records,
+    });
+    let rest = match standing {
+        None => json!({ "standing": "under_way" }),
+        Some(Saga::Completed(output)) => {
+            json!({ "standing": "completed", "output": value(output) })
+        }
+        Some(Saga::Compensated { failed, cause }) => {
+            json!({ "standing": "compensated", "failed": failed, "cause": cause })
+        }
+        Some(Saga::Stuck { step, cause, hint }) => {
+            json!({ "standing": "stuck", "step": step, "cause": cause, "hint": hint })
+        }
+        Some(Saga::Abandoned) => json!({ "standing": "abandoned" }),
+    };
+    if let (Some(told), Value::Object(rest)) = (told.as_object_mut(), rest) {
+        told.extend(rest);
+    }
+    told
+}
+
+/// Tells what a log says; steps have names where the definition is known.
+pub(crate) fn log(log: &[Entry], graph: Option<&Graph>) -> Value {
+    log.iter().map(|entry| one(entry, graph)).collect()
+}
+
+fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
+    let name = |step: &StepId| {
+        let known = graph.and_then(|graph| graph.step(*step));
+        known.map_or_else(|| Value::from(step.0), |step| Value::from(step.name.as_str()))
+    };
+    let (what, step, detail) = match &entry.record {
+        Record::Begun { input, .. } => ("begun", None, value(input)),
+        Record::Intended(step) => ("intended", Some(step), Value::Null),
+        Record::Done { step, output } => ("done", Some(step), value(output)),
+        Record::Rejected { step, cause } => ("rejected", Some(step), text(cause)),
+        Record::Unresolved(step) => ("unresolved", Some(step), Value::Null),
+        Record::Turned(reason) => match reason {
+            Reason::Rejected(step) | Reason::Unresolved(step) => {
+                ("turned", Some(step), Value::Null)
+            }
+            Reason::Deadline => ("turned", None, "deadline".into()),
+            Reason::Cancelled => ("turned", None, "cancelled".into()),
+        },
+        Record::Undone(step) => ("undone", Some(step), Value::Null),
+        Record::UndoFailed { step, cause } => ("undo_failed", Some(step), text(cause)),
+        Record::Resumed => ("resumed", None, Value::Null),
+        Record::Ordered { order, reason } => match order {
+            Order::Cancel => ("cancel", None, reason.as_str().into()),
+            Order::Retry(step) => ("retry", step.as_ref(), reason.as_str().into()),
+            Order::Skip(step) => ("skip", Some(step), reason.as_str().into()),
+            Order::Abandon => ("abandon", None, reason.as_str().into()),
+        },
+    };
+    json!({
+        "seq": entry.seq.0,
+        "epoch": entry.epoch.0,
+        "spent_ms": u64::try_from(entry.spent.as_millis()).unwrap_or(u64::MAX),
+        "record": what,
+        "step": step.map(name),
+        "detail": detail,
+    })
+}
+
+fn value(bytes: &Bytes) -> Value {
+    to_json(bytes).unwrap_or(Value::Null)
+}
+
+fn text(bytes: &Bytes) -> Value {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}

@@ -1,0 +1,86 @@
+//! Operators meet sagas over HTTP and on the command line.
+
+use std::{
+    net::SocketAddr,
+    process::{Command, Output},
+};
+
+use consensus_actors::{Node, saga::Saga};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::order::{PlaceOrder, Shop, hasty};
+
+fn get(at: SocketAddr, path: &str) -> (u16, Value) {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut response = agent.get(format!("http://{at}{path}")).call().unwrap();
+    (response.status().as_u16(), response.body_mut().read_json().unwrap())
+}
+
+fn run(at: SocketAddr, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consensus"));
+    command.arg("saga").args(arguments).args(["--addr", &at.to_string()]).output().unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+// Goal: what is stuck is found, looked at and skipped with the tools alone; what cannot be is
+// refused with a code.
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_find_and_help_what_is_stuck() {
+    let data = TempDir::new().unwrap();
+    let node = hasty(Node::builder().data(data.path()).http("127.0.0.1:0")).start().unwrap();
+    let (at, nodes) = (node.http().unwrap(), [node]);
+    let shop = Shop::on(&nodes, 10, 10).await;
+    let order = PlaceOrder {
+        goods: 1,
+        money: 2,
+        refused: true,
+        keeps_goods: true,
+        ..PlaceOrder::default()
+    };
+    let saga = shop.sagas[0].start(order).await.unwrap();
+    assert!(matches!(saga.wait().await.unwrap(), Saga::Stuck { .. }));
+    let id = format!("{:032x}", saga.id().0);
+
+    let (status, list) = get(at, "/v1/sagas/orders?stuck=true");
+    assert_eq!(status, 200);
+    let (first, told) = (&list["sagas"][0], ["saga", "standing", "step", "cause"]);
+    let expected = ["place-order version 1", "stuck", "goods", "the door is locked"];
+    assert_eq!(
+        (&first["id"], told.map(|name| first[name].clone())),
+        (&json!(id), expected.map(Value::from))
+    );
+    let (_, shown) = get(at, &format!("/v1/sagas/orders/{id}"));
+    let log = shown["log"].as_array().unwrap();
+    assert_eq!((&log[0]["record"], &log[0]["detail"]["goods"]), (&json!("begun"), &json!(1)));
+    let failed = |it: &&Value| it["record"] == "undo_failed" && it["step"] == "goods";
+    assert_eq!(log.iter().find(failed).unwrap()["detail"], "the door is locked");
+    for (path, status) in [
+        ("/v1/sagas/orders/17".to_owned(), 400),
+        (format!("/v1/sagas/orders/{:032x}", 17), 404),
+        ("/v1/sagas/goods".to_owned(), 404),
+        ("/v1/sagas/orders?stick=true".to_owned(), 400),
+        (format!("/v1/sagas/orders/{id}/skip"), 405),
+    ] {
+        assert_eq!(get(at, &path).0, status, "{path}");
+    }
+
+    let listed = printed(&run(at, &["list", "orders", "--stuck"]));
+    assert!(listed.contains(&id) && listed.contains("the door is locked"), "{listed}");
+    let shown = printed(&run(at, &["show", "orders", &id]));
+    assert!(shown.contains("undo_failed") && shown.contains("do: "), "{shown}");
+    let refused = run(at, &["cancel", "orders", &id, "--reason", "why not"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && told.contains("CX159"), "{told}");
+    let skip = ["skip", "orders", &id, "--step", "goods", "--reason", "carried back"];
+    assert_eq!(printed(&run(at, &skip)), "done: skip\n");
+    assert!(matches!(saga.wait().await.unwrap(), Saga::Compensated { .. }));
+    let shown = printed(&run(at, &["show", "orders", &id]));
+    assert!(shown.contains("is compensated") && shown.contains("failed: ship"), "{shown}");
+    nodes[0].stop();
+}
