@@ -8,7 +8,7 @@ use crate::client;
 pub use crate::{
     Answer, Apply, Argument, Call, Client, Command, Commands, Connecting, Cx, Deterministic, Error,
     Interface, Operation, Protocol, Query, ReadLevel, Reads, Replica, Replicated, Sim,
-    StateMachine, cli::main, cli::tools,
+    StateMachine, cli::main, cli::tools, saga, saga::written as steps,
 };
 
 /// What `#[derive(Replicated)]` says of a state; `#[replicated]` makes [`Replicated`] of it and of

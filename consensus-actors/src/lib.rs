@@ -82,7 +82,9 @@ pub use consensus_core::{
     Argument, CommitToken, Cx, GroupId, Interface, InvalidCommitToken, Key, NodeId, Operation,
     Outcome, ReadLevel, StateMachine,
 };
-pub use consensus_macros::{Deterministic, Replicated, command, main, query, replicated, simulate};
+pub use consensus_macros::{
+    Deterministic, Replicated, command, main, query, replicated, saga, simulate, step,
+};
 pub use decisions::DecisionProtocol;
 pub use deterministic::Deterministic;
 pub use error::{Code, Error, Result};

@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use proc_macro2::TokenStream;
-use quote::ToTokens;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
 use syn::Error;
 
 /// The errors found so far.
@@ -43,4 +43,11 @@ impl Errors {
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map(Error::into_compile_error).unwrap_or_default()
     }
+}
+
+/// Returns `item` with the error that its `attribute` stands outside a block marked `block`.
+pub(crate) fn misplaced(attribute: &str, block: &str, item: TokenStream) -> TokenStream {
+    let message = format!("`#[{attribute}]` is only valid inside a `#[{block}] impl` block");
+    let error = Error::new(Span::call_site(), message).into_compile_error();
+    quote!(#error #item)
 }

@@ -3,7 +3,7 @@
 use proc_macro_crate::FoundCrate;
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Ident, Path};
+use syn::{Attribute, Ident, Path};
 
 const FACADE: &str = "consensus-actors";
 
@@ -27,4 +27,17 @@ pub(crate) fn name() -> Ident {
         Ok(FoundCrate::Itself) | Err(_) => FACADE.replace('-', "_"),
     };
     syn::parse_str(&name).unwrap_or_else(|_| Ident::new("consensus_actors", Span::call_site()))
+}
+
+/// Returns the attribute's name without the facade's: that of `#[consensus_actors::command]` is
+/// `command`.
+pub(crate) fn own_name(attribute: &Attribute) -> Option<String> {
+    let path = attribute.path();
+    if let Some(ident) = path.get_ident() {
+        return Some(ident.to_string());
+    }
+    let mut segments = path.segments.iter().rev().map(|segment| &segment.ident);
+    let (own, parent) = (segments.next()?, segments.next()?);
+    (*parent == "prelude" || *parent == "consensus_actors" || *parent == name())
+        .then(|| own.to_string())
 }

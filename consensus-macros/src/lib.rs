@@ -29,6 +29,8 @@
 //! }
 //! ```
 //!
+//! `#[saga]` on an impl block makes its methods the steps of a saga.
+//!
 //! A mistake is reported where it is, with what to do instead; several mistakes are reported at
 //! once. Generated code names everything by its full path, so that no name of yours changes it.
 #![forbid(unsafe_code)]
@@ -41,6 +43,7 @@ use proc_macro::TokenStream;
 
 mod catalogue;
 mod derive;
+mod duration;
 mod entry;
 mod error;
 mod facade;
@@ -48,6 +51,7 @@ mod names;
 mod options;
 mod protocols;
 mod replicated;
+mod saga;
 mod simulate;
 mod tokens;
 
@@ -290,13 +294,13 @@ pub fn replicated(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Marks a method as a command, inside a [`macro@replicated`] block and nowhere else.
 #[proc_macro_attribute]
 pub fn command(_: TokenStream, item: TokenStream) -> TokenStream {
-    replicated::misplaced("command", item.into()).into()
+    error::misplaced("command", "replicated", item.into()).into()
 }
 
 /// Marks a method as a query, inside a [`macro@replicated`] block and nowhere else.
 #[proc_macro_attribute]
 pub fn query(_: TokenStream, item: TokenStream) -> TokenStream {
-    replicated::misplaced("query", item.into()).into()
+    error::misplaced("query", "replicated", item.into()).into()
 }
 
 /// Makes an `async fn main` the program of a node.
@@ -354,4 +358,110 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn simulate(options: TokenStream, item: TokenStream) -> TokenStream {
     simulate::expand(options.into(), item.into()).into()
+}
+
+/// Makes the methods of an impl block the steps of a saga, whose input is the type.
+///
+/// A method marked `#[step(..)]` is a step. It takes `&self`, `cx: &SagaCx` if it wants to know who
+/// asks and under which key, and what earlier steps brought: a parameter named like a step is given
+/// its output, and makes this step wait for that one. Steps that do not wait for each other run at
+/// the same time. They stand in an order in which they could run one by one.
+///
+/// ```ignore
+/// use consensus_actors::{
+///     prelude::*,
+///     saga::{Outcome, SagaCx, Undo},
+/// };
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct PlaceOrder {
+///     goods: u32,
+///     cents: u64,
+/// }
+///
+/// #[saga(version = 1, deadline = "2m")]
+/// impl PlaceOrder {
+///     #[step(undo = release)]
+///     async fn reserve(&self, cx: &SagaCx) -> Outcome<Hold> {
+///         cx.get::<Services>().stock.take(cx.request(), self.goods).await.into()
+///     }
+///
+///     async fn release(&self, cx: &SagaCx) -> Undo {
+///         cx.get::<Services>().stock.put_back(cx.request()).await.into()
+///     }
+///
+///     #[step(undo = refund, timeout = "10s", retry(max = 5, backoff = "100ms..10s"))]
+///     async fn charge(&self, cx: &SagaCx) -> Outcome<Receipt, PayError> {
+///         cx.get::<Services>().bank.charge(cx.key().to_string(), self.cents).await.into()
+///     }
+///
+///     /// Gets what `charge` brought, if that is known.
+///     async fn refund(&self, cx: &SagaCx, charge: Option<&Receipt>) -> Undo {
+///         let refunded = cx.get::<Services>().bank.refund(cx.key().to_string(), charge).await;
+///         Outcome::from(refunded).into()
+///     }
+///
+///     /// Runs when both are done; once it is done itself, nothing is undone.
+///     #[step(pivot)]
+///     async fn ship(&self, cx: &SagaCx, reserve: &Hold, charge: &Receipt) -> Outcome<Tracking> {
+///         cx.get::<Services>().carrier.book(cx.key().to_string(), reserve, charge).await.into()
+///     }
+///
+///     /// The last step: what it brings is what the saga brings.
+///     #[step(retriable)]
+///     async fn mail(&self, cx: &SagaCx, ship: &Tracking) -> Outcome<Tracking, MailError> {
+///         let mailed = cx.get::<Services>().mail.send(cx.key().to_string(), ship).await;
+///         Outcome::from(mailed.map(|()| ship.clone()))
+///     }
+/// }
+/// ```
+///
+/// The type must be `Serialize`, `Deserialize`, `Clone`, `Send`, `Sync` and own its data; what
+/// steps bring `Serialize`, `Deserialize`, `Send` and `Sync`; the errors with which they refuse
+/// `Display`.
+///
+/// The type then is a `SagaDefinition`: `node.sagas("orders").register::<PlaceOrder>()` has a node
+/// carry it out, `PlaceOrder::graph().mermaid()` and `.dot()` draw it. Methods without a mark that
+/// undo nothing are left alone, and all of them can be called in a unit test as ever.
+///
+/// # Options of the block
+/// In `#[saga(..)]`:
+/// * `name = "place-order"`: the saga's name; by default the type's in kebab case.
+/// * `version = 2`: which version this is, 1 by default. Another set of steps needs another.
+/// * `deadline = "2m"`: a saga that is not decided by then is undone; by default there is none.
+/// * `lock = "saga.lock"`: adds a test, `place_order_keeps_its_steps`, which compares the steps
+///   with their fingerprint in that file, in the folder of the package's manifest: so nobody
+///   changes them unawares. Run with `UPDATE_SAGA_LOCK=1` it writes the file; keep that with the
+///   source.
+/// * `crate = "path"`: where `consensus_actors` is, if the manifest does not say so.
+///
+/// # Options of a step
+/// In `#[step(..)]`, one of these four:
+/// * `undo = release`: it is undone by the method `release` of this block, which returns `Undo`, or
+///   what becomes one: an `Outcome<(), E>`, or the reply of a replicated actor. A parameter named
+///   like the step gets what it brought, as an `Option`: nobody may know that, or whether it was
+///   carried out at all. Others get what those steps brought that this one waits for.
+/// * `no_effect`: it changes nothing.
+/// * `pivot`: it decides. It waits for all before it, and once it is done the saga is carried to
+///   its end. There is one at most.
+/// * `retriable`: it comes after the pivot, and is tried until it succeeds.
+///
+/// And any of these:
+/// * `after(reserve, look_up)`: it waits for these, too.
+/// * `timeout = "10s"`: how long an attempt may take before its outcome is unknown; 5 s by default.
+/// * `retry(max = 5, backoff = "100ms..10s")`: how many attempts there are, and the longest pause
+///   after the first of them and of all; by default 8, `"100ms..10s"`.
+/// * `name = "reserve"`: its name in logs; by default the method's. Give the old name to a method
+///   that you rename.
+///
+/// Durations have the unit `ms`, `s` or `m`.
+#[proc_macro_attribute]
+pub fn saga(options: TokenStream, item: TokenStream) -> TokenStream {
+    saga::expand(options.into(), item.into()).into()
+}
+
+/// Marks a method as a step, inside a [`macro@saga`] block and nowhere else.
+#[proc_macro_attribute]
+pub fn step(_: TokenStream, item: TokenStream) -> TokenStream {
+    error::misplaced("step", "saga", item.into()).into()
 }

@@ -23,6 +23,11 @@ pub(crate) fn snake_case(name: &str) -> String {
     snake
 }
 
+/// Returns `name` in kebab case: `PlaceOrder` becomes `place-order`.
+pub(crate) fn kebab_case(name: &str) -> String {
+    snake_case(name).replace('_', "-")
+}
+
 /// Returns `name` in camel case: `add_all` becomes `AddAll`.
 pub(crate) fn camel_case(name: &str) -> String {
     let mut camel = String::with_capacity(name.len());

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 
-use crate::{derive, entry, replicated, simulate};
+use crate::{derive, entry, replicated, saga, simulate};
 
 fn tokens(source: &str) -> TokenStream {
     source.parse().unwrap_or_else(|error| panic!("{source}: {error}"))
@@ -122,6 +122,47 @@ fn odd_simulations_are_refused_in_code() {
         let text = code(simulate::expand(tokens("seeds = 3, faults(crash)"), tokens(item)));
         assert!(!text.contains("compile_error"), "{text}");
     }
+}
+
+// The same goal for `saga`.
+#[test]
+fn odd_sagas_are_refused_in_code() {
+    let blocks = [
+        "impl A {}",
+        "impl A { #[step] fn a(); }",
+        "impl A { #[step = 3] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(,)] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(undo)] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(undo = 3)] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(undo = a)] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(pivot = 3)] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(pivot, after(), retry, timeout)] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(pivot, after(a, b(3)))] async fn a(&self) -> Outcome<()> {} }",
+        "impl A { #[step(pivot, retry(max = 5_000_000_000))] async fn a(&self) -> O {} }",
+        "impl A { #[step(pivot, retry(backoff = \"..\"))] async fn a(&self) -> O {} }",
+        "impl A { #[step(pivot)] async fn a(self: Box<Self>, (a, b): &C, d @ 3: _) -> O {} }",
+        "impl A { #[step(pivot)] async fn a<'a, T>(&'a mut self, a: &'a T, ...) -> O {} }",
+        "impl A { #[step(undo = b)] async fn a(&self) -> O {} fn b(a: Option<A>, a: Option) {} }",
+        "impl<'a> A<'a> { #[step(pivot)] async fn a(&self) -> O {} }",
+        "impl (A, B) { #[step(pivot)] async fn a(&self) -> O {} }",
+        "impl X for A { #[step(pivot)] async fn a(&self) -> O {} }",
+        "#[cfg(x)] impl A { #[step(pivot)] async fn a(&self) -> O {} }",
+        "struct A;",
+        "3",
+    ];
+    for block in blocks {
+        let output = saga::expand(TokenStream::new(), tokens(block)).to_string();
+        assert!(output.contains("compile_error"), "{block} should be refused: {output}");
+    }
+    let good = tokens("impl A { #[step(pivot)] async fn a(&self) -> O {} }");
+    for options in
+        ["name", "name = \"a b\"", "version = 5_000_000_000", "deadline = 3", "lock", "=", "crate"]
+    {
+        let text = code(saga::expand(tokens(options), good.clone()));
+        assert!(text.contains("compile_error"), "{options} should be refused: {text}");
+    }
+    let text = code(saga::expand(tokens("deadline = \"1m\", lock = \"a\""), good));
+    assert!(!text.contains("compile_error"), "{text}");
 }
 
 // A module's name is a keyword for some states; a raw one will do, and where there is none another.

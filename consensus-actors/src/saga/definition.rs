@@ -30,6 +30,59 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// mean one effect bring the same key ([`SagaCx::key`]). What must come about once has to look at
 /// it: a replicated state by a [`Guard`](super::Guard), a service of others by an idempotency key.
 /// A step that panics, takes longer than its timeout, or whose node ends, has an unknown outcome.
+///
+/// [`#[saga]`](macro@crate::saga) makes it of an impl block. By hand it is this:
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use consensus_actors::{
+///     prelude::*,
+///     saga::{
+///         BoxFuture, Bytes, Class, Graph, Outcome, Retry, SagaCx, SagaDefinition, Step, StepId,
+///         Undo,
+///     },
+/// };
+///
+/// # struct Hotels;
+/// # impl Hotels {
+/// #     async fn book(&self, idempotency_key: String, nights: u32) -> Result<u64, String> {
+///         # let _ = (idempotency_key, nights);
+///         # Ok(17)
+/// #     }
+/// #     async fn cancel(&self, idempotency_key: String) -> Result<(), String> {
+///         # let _ = idempotency_key;
+///         # Ok(())
+/// #     }
+/// # }
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct Travel {
+///     nights: u32,
+/// }
+///
+/// impl SagaDefinition for Travel {
+///     type Output = u64;
+///
+///     fn graph() -> Graph {
+///         let (timeout, retry) = (Duration::from_secs(5), Retry::default());
+///         let (name, class) = ("hotel".to_owned(), Class::Compensatable);
+///         let hotel = Step { name, class, after: Vec::new(), timeout, retry };
+///         Graph::new(("travel", 1), None, vec![hotel]).expect("the steps fit together")
+///     }
+///
+///     fn act<'a>(&'a self, _: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
+///         let key = cx.key().to_string();
+///         Box::pin(async {
+///             Outcome::from(cx.get::<Hotels>().book(key, self.nights).await).encoded()
+///         })
+///     }
+///
+///     fn undo<'a>(&'a self, _: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
+///         let key = cx.key().to_string();
+///         Box::pin(async { Outcome::from(cx.get::<Hotels>().cancel(key).await).into() })
+///     }
+/// }
+/// # fn main() {}
+/// ```
 pub trait SagaDefinition: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// What the last step brings, and with it the saga.
     type Output: Serialize + DeserializeOwned + Send + 'static;

@@ -34,7 +34,7 @@ impl Node {
     /// `node.sagas("orders").register::<PlaceOrder>().await?`.
     ///
     /// The node that leads the group carries out the sagas of all nodes, so each is to register the
-    /// same; any of them starts sagas and waits for them. See [`crate::saga`].
+    /// same; any of them starts sagas and waits for them. See [`mod@crate::saga`].
     pub fn sagas(&self, name: impl Into<String>) -> HostingSagas {
         let name = name.into();
         HostingSagas {

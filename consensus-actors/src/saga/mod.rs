@@ -1,21 +1,18 @@
 //! Sagas: transactions across services and replicated actors that always end, carried out or
 //! undone.
 //!
-//! A saga is a type, its input, that implements [`SagaDefinition`]: a [`Graph`] of steps, what each
-//! does, and how it is undone. `node.sagas("orders").register::<PlaceOrder>().await?` hosts a group
-//! that replicates the logs of all sagas, under either protocol. The node that leads it carries
-//! them out; when it fails, or another leads, the next goes on from the logs. [`Sagas::start`]
-//! works on any node, and what it started is durable when it returns.
+//! A saga is a type, its input, with steps, each of which can be undone, or decides, or comes after
+//! what decided. [`#[saga]`](macro@crate::saga) makes it of an impl block; what it makes is a
+//! [`SagaDefinition`], which can be written by hand.
+//! `node.sagas("orders").register::<PlaceOrder>().await?` hosts a group that replicates the logs of
+//! all sagas, under either protocol. The node that leads it carries them out; when it fails, or
+//! another leads, the next goes on from the logs. [`Sagas::start`] works on any node, and what it
+//! started is durable when it returns.
 //!
 //! ```no_run
-//! use std::time::Duration;
-//!
 //! use consensus_actors::{
 //!     prelude::*,
-//!     saga::{
-//!         BoxFuture, Bytes, Class, Graph, Outcome, Retry, Saga, SagaCx, SagaDefinition, Step,
-//!         StepId, Undo,
-//!     },
+//!     saga::{Outcome, Saga, SagaCx},
 //! };
 //!
 //! /// Somebody else's service.
@@ -32,6 +29,10 @@
 //!         # Ok(())
 //!         // ..
 //!     }
+//!     async fn confirm(&self, booking: u64) -> Result<u64, String> {
+//!         # Ok(booking)
+//!         // ..
+//!     }
 //! }
 //!
 //! #[derive(Clone, Serialize, Deserialize)]
@@ -39,26 +40,20 @@
 //!     nights: u32,
 //! }
 //!
-//! impl SagaDefinition for Travel {
-//!     type Output = u64;
-//!
-//!     fn graph() -> Graph {
-//!         let (timeout, retry) = (Duration::from_secs(5), Retry::default());
-//!         let (name, class) = ("hotel".to_owned(), Class::Compensatable);
-//!         let hotel = Step { name, class, after: Vec::new(), timeout, retry };
-//!         Graph::new(("travel", 1), None, vec![hotel]).expect("the steps fit together")
+//! #[saga(version = 1, deadline = "2m")]
+//! impl Travel {
+//!     #[step(undo = cancel)]
+//!     async fn book(&self, cx: &SagaCx) -> Outcome<u64> {
+//!         cx.get::<Hotels>().book(cx.key().to_string(), self.nights).await.into()
 //!     }
 //!
-//!     fn act<'a>(&'a self, _: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
-//!         let key = cx.key().to_string();
-//!         Box::pin(async {
-//!             Outcome::from(cx.get::<Hotels>().book(key, self.nights).await).encoded()
-//!         })
+//!     async fn cancel(&self, cx: &SagaCx) -> Outcome<()> {
+//!         cx.get::<Hotels>().cancel(cx.key().to_string()).await.into()
 //!     }
 //!
-//!     fn undo<'a>(&'a self, _: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
-//!         let key = cx.key().to_string();
-//!         Box::pin(async { Outcome::from(cx.get::<Hotels>().cancel(key).await).into() })
+//!     #[step(pivot)]
+//!     async fn confirm(&self, cx: &SagaCx, book: &u64) -> Outcome<u64> {
+//!         cx.get::<Hotels>().confirm(*book).await.into()
 //!     }
 //! }
 //!
@@ -96,11 +91,14 @@ mod desk;
 mod guard;
 mod handle;
 mod hosting;
+mod lock;
 mod outcome;
 mod reign;
 pub(crate) mod telling;
 #[cfg(test)]
 mod tests;
+#[doc(hidden)]
+pub mod written;
 
 pub use bytes::Bytes;
 pub use consensus_core::saga::{

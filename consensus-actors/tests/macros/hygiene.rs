@@ -9,7 +9,7 @@ use crate::{answer, apply};
 mod hostile {
     //! A module in which every name means something else.
 
-    use consensus_actors::{Deterministic, Replicated, replicated};
+    use consensus_actors::{Deterministic, Replicated, replicated, saga};
 
     pub(super) struct Result;
     pub(super) struct Option;
@@ -28,6 +28,28 @@ mod hostile {
     mod actix {}
     mod consensus_core {}
     fn drop() {}
+
+    #[derive(::core::clone::Clone, ::serde::Serialize, ::serde::Deserialize)]
+    pub(super) struct OddSaga;
+
+    #[saga(crate = "::consensus_actors", deadline = "1m")]
+    impl OddSaga {
+        #[step(undo = undo, retry(max = 2, backoff = "1ms..2ms"))]
+        async fn act(&self) -> ::consensus_actors::saga::Outcome<u8> {
+            ::consensus_actors::saga::Outcome::Done(1)
+        }
+
+        async fn undo(&self, act: ::core::option::Option<&u8>) -> ::consensus_actors::saga::Undo {
+            let _ = act;
+            ::consensus_actors::saga::Undo::Done
+        }
+
+        #[step(pivot)]
+        async fn graph(&self, act: &u8) -> ::consensus_actors::saga::Outcome<()> {
+            let _ = act;
+            ::consensus_actors::saga::Outcome::Done(())
+        }
+    }
 
     #[derive(
         ::core::clone::Clone,

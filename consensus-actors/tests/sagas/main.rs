@@ -5,3 +5,4 @@ mod operators;
 mod order;
 mod running;
 mod tools;
+mod written;

@@ -117,24 +117,11 @@ impl<'a> Mark<'a> {
 
 /// Returns what an attribute makes of a method.
 fn kind(attribute: &Attribute) -> Option<Kind> {
-    match our_name(attribute)?.as_str() {
+    match facade::own_name(attribute)?.as_str() {
         "command" => Some(Kind::Command),
         "query" => Some(Kind::Query),
         _ => None,
     }
-}
-
-/// Returns the attribute's name without the facade's: that of `#[consensus_actors::command]` is
-/// `command`.
-fn our_name(attribute: &Attribute) -> Option<String> {
-    let path = attribute.path();
-    if let Some(ident) = path.get_ident() {
-        return Some(ident.to_string());
-    }
-    let mut segments = path.segments.iter().rev().map(|segment| &segment.ident);
-    let (name, parent) = (segments.next()?, segments.next()?);
-    (*parent == "prelude" || *parent == "consensus_actors" || *parent == facade::name())
-        .then(|| name.to_string())
 }
 
 /// Returns whether `argument` may be missing in old encodings, by its `#[arg(default)]`.
@@ -150,7 +137,7 @@ pub(crate) fn is_default(attributes: &[Attribute], errors: &mut Errors) -> bool 
                 help,
             );
         }
-        if our_name(attribute).as_deref() != Some("arg") {
+        if facade::own_name(attribute).as_deref() != Some("arg") {
             continue;
         }
         let Some(list) = errors.take(attribute.meta.require_list()) else { continue };
@@ -173,7 +160,9 @@ pub(crate) fn stripped(block: &ItemImpl) -> ItemImpl {
         function.attrs.retain(|attribute| kind(attribute).is_none());
         for input in &mut function.sig.inputs {
             if let FnArg::Typed(argument) = input {
-                argument.attrs.retain(|attribute| our_name(attribute).as_deref() != Some("arg"));
+                argument
+                    .attrs
+                    .retain(|attribute| facade::own_name(attribute).as_deref() != Some("arg"));
             }
         }
     }

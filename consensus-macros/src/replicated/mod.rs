@@ -1,8 +1,8 @@
 //! `#[replicated]` on an impl block.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, ItemImpl, parse_quote};
+use syn::{ItemImpl, parse_quote};
 
 use crate::error::Errors;
 
@@ -42,11 +42,4 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     let errors = errors.into_tokens();
     quote!(#code #errors)
-}
-
-/// Returns `item` with the error that its `attribute` stands outside a replicated block.
-pub(crate) fn misplaced(attribute: &str, item: TokenStream) -> TokenStream {
-    let message = format!("`#[{attribute}]` is only valid inside a `#[replicated] impl` block");
-    let error = Error::new(Span::call_site(), message).into_compile_error();
-    quote!(#error #item)
 }

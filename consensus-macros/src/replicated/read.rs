@@ -2,9 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::LitStr;
 
 use crate::{
+    duration,
     error::Errors,
     options::{self, Entry},
 };
@@ -94,22 +94,9 @@ fn max_lag(bound: TokenStream, level: &syn::Ident, errors: &mut Errors) -> Optio
         }
         return None;
     };
-    let Some(max_lag_ms) = milliseconds(&text) else {
-        errors.at(&text, "this is no duration; write it as \"250ms\", \"2s\" or \"1m\"");
+    let Some(max_lag_ms) = duration::milliseconds(&text.value()) else {
+        errors.at(&text, duration::FORM);
         return None;
     };
     Some(Level::Stale { max_lag_ms })
-}
-
-fn milliseconds(text: &LitStr) -> Option<u64> {
-    let text = text.value();
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit)
 }
