@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{graph::StepId, mutant::Mutant, planner::Op, record::Epoch};
+use super::{event::Op, graph::StepId, mutant::Mutant, record::Epoch};
 use crate::mutants::Bugs;
 
 /// Which saga; unique among all of a coordinator, for good.

@@ -22,6 +22,7 @@
 //!   jump make none come early.
 
 mod barrier;
+mod event;
 mod graph;
 mod ledger;
 mod mutant;
@@ -31,13 +32,14 @@ mod retry;
 mod state;
 
 pub use barrier::{Admission, Answer, Barrier, EffectKey, SagaId};
+pub use event::{Call, Effect, Event, Op, Outcome};
 pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};
 pub use ledger::{AppendError, Ledger};
 #[cfg(not(feature = "mutants"))]
 pub(crate) use mutant::Mutant;
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
-pub use planner::{Call, Effect, Event, Op, Outcome, Saga};
+pub use planner::Saga;
 pub use record::{Entry, Epoch, Order, Reason, Record, Seq};
 pub use retry::Retry;
 pub use state::{
