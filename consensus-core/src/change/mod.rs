@@ -5,9 +5,11 @@
 //! change costs no time in which nothing can be decided.
 
 mod error;
+mod waiting;
 mod wire;
 
 pub use error::ChangeError;
+pub(crate) use waiting::{Progressed, Waiting};
 
 use std::collections::BTreeSet;
 

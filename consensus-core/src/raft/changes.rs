@@ -18,12 +18,12 @@ use std::{
 
 use super::{Raft, leader::Leader, message::Payload, mutant::Mutant, state::State};
 use crate::{
-    change::{Change, ChangeError},
+    change::{Change, ChangeError, Progressed, Waiting},
     error::SubmitError,
     log::Index,
     members::NodeId,
     membership::Membership,
-    process::{Effect, Effects, Ticket},
+    process::{Effects, Ticket},
     time::Time,
 };
 
@@ -31,7 +31,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     /// Who waits until a configuration is committed that has what was asked for.
-    waiting: Vec<(Ticket, Change)>,
+    waiting: Waiting,
     /// Until when members that were removed are told so.
     farewell: Option<Time>,
     /// When this leader, which was removed or votes no more, steps down.
@@ -39,9 +39,6 @@ pub(super) struct Changes {
     /// Nothing is left to do until something is asked for.
     at_rest: bool,
 }
-
-/// How many may wait for a change: operators, and those that ask again.
-const WAITING_MAX: usize = 64;
 
 /// For how many election timeouts a leader tells members that they were removed.
 const FAREWELL_TIMEOUTS: u32 = 4;
@@ -56,13 +53,13 @@ impl Changes {
         let Self { waiting, farewell, leaving, at_rest: _ } = self;
         // Nothing of a change that was asked for is lost on who tells states apart: it is in the
         // log.
-        let tickets: Vec<Ticket> = waiting.iter().map(|(ticket, _)| *ticket).collect();
+        let tickets: Vec<Ticket> = waiting.tickets().collect();
         (tickets, farewell.is_some(), leaving.is_some()).hash(out);
     }
 
     /// Takes all that wait: the tenure ends.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Ticket> {
-        std::mem::take(&mut self.waiting).into_iter().map(|(ticket, _)| ticket)
+        self.waiting.drain()
     }
 
     /// Tells whether the leader is to step down now.
@@ -80,19 +77,8 @@ impl Leader {
         (ticket, change): (Ticket, Change),
         out: &mut Effects<Raft>,
     ) {
-        let error = match self.begin_change(state, now, &change, out) {
-            Ok(Progressed::Done) => {
-                out.push(Effect::Done { ticket });
-                return;
-            }
-            Ok(Progressed::UnderWay) if self.changes.waiting.len() < WAITING_MAX => {
-                self.changes.waiting.push((ticket, change));
-                return;
-            }
-            Ok(Progressed::UnderWay) => SubmitError::Busy { limit: WAITING_MAX },
-            Err(error) => error,
-        };
-        out.push(Effect::Answer { ticket, error });
+        let begun = self.begin_change(state, now, &change, out);
+        self.changes.waiting.take((ticket, change), begun, out);
     }
 
     fn begin_change(
@@ -228,36 +214,12 @@ impl Leader {
             self.configure(state, left, out);
             return;
         }
-        self.answer_changes(state, out);
+        self.changes.waiting.answer(state.membership(), out);
         self.part(state, now, out);
         self.promote(state, now, out);
         let Changes { waiting, farewell, leaving, .. } = &self.changes;
         let waits = !waiting.is_empty() || state.membership().joining().next().is_some();
         self.changes.at_rest = !waits && farewell.is_none() && leaving.is_none();
-    }
-
-    /// Answers who waits for what the present configuration, which is committed, has; or cannot
-    /// come to have any more.
-    fn answer_changes(&mut self, state: &State, out: &mut Effects<Raft>) {
-        if self.changes.waiting.is_empty() {
-            return;
-        }
-        let present = state.membership();
-        self.changes.waiting.retain(|(ticket, change)| {
-            let ticket = *ticket;
-            if change.is_done(present) {
-                out.push(Effect::Done { ticket });
-                return false;
-            }
-            let error = match change.apply(present) {
-                Ok(target) if target == *present => return true,
-                // Somebody asked for the opposite meanwhile.
-                Ok(_) => ChangeError::Underway,
-                Err(error) => error,
-            };
-            out.push(Effect::Answer { ticket, error: error.into() });
-            false
-        });
     }
 
     /// Parts with members that are none any more, itself included.
@@ -296,12 +258,4 @@ impl Leader {
             self.configure(state, Self::toward(state, &target), out);
         }
     }
-}
-
-/// What became of a change that was asked for.
-enum Progressed {
-    /// The group has what was asked for.
-    Done,
-    /// It will, if nothing comes between.
-    UnderWay,
 }

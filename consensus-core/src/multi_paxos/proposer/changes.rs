@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::{leading::Leading, state::State};
 use crate::{
-    change::{Change, ChangeError},
+    change::{Change, ChangeError, Progressed, Waiting},
     error::SubmitError,
     log::Index,
     members::NodeId,
@@ -24,9 +24,6 @@ use crate::{
     process::{Effect, Effects, Submission, Ticket},
     time::Time,
 };
-
-/// How many may wait for a change: operators, and those that ask again.
-const WAITING_MAX: usize = 64;
 
 /// For how many election timeouts a leader tells members that they were removed, and one that votes
 /// no more looks after what is left to do.
@@ -46,7 +43,7 @@ pub(super) struct Follower {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     /// Who waits until there is a configuration that has what was asked for.
-    waiting: Vec<(Ticket, Change)>,
+    waiting: Waiting,
     /// Members that were removed, and until when they are told so.
     former: BTreeSet<NodeId>,
     farewell: Time,
@@ -110,7 +107,7 @@ impl Heritage {
     /// Answers who waits: nothing comes of it here. What was never proposed can be asked for again.
     pub(super) fn retire(mut self, state: &State, out: &mut Effects<Role>) {
         state.refuse(self.queue.drain().into_iter().map(|it| it.ticket), out);
-        for (ticket, _) in self.changes.waiting.drain(..) {
+        for ticket in self.changes.waiting.drain() {
             out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
         }
     }
@@ -133,14 +130,6 @@ impl Changes {
     }
 }
 
-/// What became of a change that was asked for.
-enum Progressed {
-    /// The group has what was asked for.
-    Done,
-    /// It will, if nothing comes between.
-    UnderWay,
-}
-
 impl Leading {
     /// Begins a change, or waits for the end of one that leads to the same.
     pub(super) fn on_change(
@@ -150,19 +139,8 @@ impl Leading {
         (ticket, change): (Ticket, Change),
         out: &mut Effects<Role>,
     ) {
-        let error = match self.begin_change(state, now, &change, out) {
-            Ok(Progressed::Done) => {
-                out.push(Effect::Done { ticket });
-                return;
-            }
-            Ok(Progressed::UnderWay) if self.changes.waiting.len() < WAITING_MAX => {
-                self.changes.waiting.push((ticket, change));
-                return;
-            }
-            Ok(Progressed::UnderWay) => SubmitError::Busy { limit: WAITING_MAX },
-            Err(error) => error,
-        };
-        out.push(Effect::Answer { ticket, error });
+        let begun = self.begin_change(state, now, &change, out);
+        self.changes.waiting.take((ticket, change), begun, out);
     }
 
     fn begin_change(
@@ -301,7 +279,7 @@ impl Leading {
         }
         let is_kept = self.is_kept(state);
         if is_kept {
-            self.answer_changes(state, out);
+            self.changes.waiting.answer(state.config.membership(), out);
         }
         if now >= self.changes.farewell {
             self.changes.former.clear();
@@ -320,26 +298,6 @@ impl Leading {
     pub(super) fn is_leaving(&self, now: Time) -> bool {
         let done = self.changes.waiting.is_empty();
         self.changes.leaving.is_some_and(|leaving| done || now >= leaving)
-    }
-
-    /// Answers who waits for what the present configuration has; or cannot come to have any more.
-    fn answer_changes(&mut self, state: &State, out: &mut Effects<Role>) {
-        let present = state.config.membership();
-        self.changes.waiting.retain(|(ticket, change)| {
-            let ticket = *ticket;
-            if change.is_done(present) {
-                out.push(Effect::Done { ticket });
-                return false;
-            }
-            let error = match change.apply(present) {
-                Ok(target) if target == *present => return true,
-                // Somebody asked for the opposite meanwhile.
-                Ok(_) => ChangeError::Underway,
-                Err(error) => error,
-            };
-            out.push(Effect::Answer { ticket, error: error.into() });
-            false
-        });
     }
 
     /// Lets learners vote that are to and have caught up, those of them that are ready together.
