@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::{
     attempt,
     book::{Answer, Book, Command, Fact, News, Query, Reply, Standing},
-    cx::Data,
+    cx::Common,
     definition::Definitions,
     desk::Desk,
     reign::{Claim, Reign},
@@ -40,7 +40,7 @@ pub(super) struct Office {
     pub(super) client: Client<Book>,
     pub(super) group: Arc<dyn Group>,
     pub(super) definitions: Arc<Definitions>,
-    pub(super) data: Arc<Data>,
+    pub(super) common: Arc<Common>,
     /// Where steps run.
     pub(super) steps: ArbiterHandle,
     pub(super) clock: NodeClock,
@@ -326,7 +326,7 @@ impl Handler<Claimed> for Coordinator {
                     sagas = claim.logs.len(),
                     "carries sagas out"
                 );
-                let means = (Arc::clone(&self.office.definitions), Arc::clone(&self.office.data));
+                let means = (Arc::clone(&self.office.definitions), Arc::clone(&self.office.common));
                 let reign = Reign::new(claim, means, self.office.clock.now());
                 self.part = Part::Reigning(Box::new(reign), watch::Sender::new(()));
                 self.carry_on(ctx);

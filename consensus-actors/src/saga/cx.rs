@@ -7,23 +7,26 @@ use std::{
 };
 
 use bytes::Bytes;
-use consensus_core::saga::{EffectKey, Epoch, StepId};
+use consensus_core::saga::{CoordinatorId, EffectKey, Epoch, Request, StepId};
 use serde::de::DeserializeOwned;
 
-use super::guard::Request;
 use crate::{client::decode, error::Result};
 
-/// What a program gives to its steps, one value of each type.
+/// What all steps of a coordinator know.
 #[derive(Clone, Default)]
-pub(super) struct Data(BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>);
+pub(super) struct Common {
+    pub(super) coordinator: CoordinatorId,
+    /// What the program gives them, one value of each type.
+    values: BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>,
+}
 
-impl Data {
+impl Common {
     pub(super) fn add<T: Send + Sync + 'static>(&mut self, value: T) {
-        self.0.insert(TypeId::of::<T>(), Arc::new(value));
+        self.values.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
     fn find<T: 'static>(&self) -> Option<&T> {
-        self.0.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
+        self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
     }
 }
 
@@ -35,7 +38,7 @@ pub struct SagaCx {
     pub(super) epoch: Epoch,
     pub(super) attempt: u32,
     pub(super) outputs: BTreeMap<StepId, Bytes>,
-    pub(super) data: Arc<Data>,
+    pub(super) common: Arc<Common>,
 }
 
 impl SagaCx {
@@ -57,7 +60,7 @@ impl SagaCx {
 
     /// Returns what a [`Guard`](super::Guard) wants to know.
     pub fn request(&self) -> Request {
-        Request { key: self.key, epoch: self.epoch }
+        Request { key: self.key, coordinator: self.common.coordinator, epoch: self.epoch }
     }
 
     /// Returns what an earlier step brought: one that this step waits for, itself or through
@@ -77,7 +80,7 @@ impl SagaCx {
     /// # Panics
     /// Panics if it gave none. As with any panic of a step, what came of it is unknown.
     pub fn get<T: 'static>(&self) -> &T {
-        let Some(value) = self.data.find() else {
+        let Some(value) = self.common.find() else {
             let name = type_name::<T>();
             panic!("the sagas were given no {name}; give them one: node.sagas(..).with(..)")
         };

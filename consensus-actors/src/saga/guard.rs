@@ -1,20 +1,11 @@
 //! What a replicated state keeps so that steps of sagas change it once and in their order.
 
 use bytes::Bytes;
-use consensus_core::saga::{Admission, Answer, Barrier, EffectKey, Epoch, Op, SagaId};
+use consensus_core::saga::{Admission, Answer, Barrier, Op, Request, SagaId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::outcome::{Outcome, Undo};
 use crate::{client, deterministic::Deterministic, error::Error};
-
-/// Which effect a step asks for, and on whose behalf: [`SagaCx::request`](super::SagaCx::request).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// The effect; all attempts have the same.
-    pub key: EffectKey,
-    /// The executor's epoch.
-    pub epoch: Epoch,
-}
 
 /// What a guarded state replies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,16 +115,16 @@ impl Guard {
 
     fn carry_out<T, E>(
         &mut self,
-        Request { key, epoch }: Request,
+        of: Request,
         effect: impl FnOnce(Option<Bytes>) -> Result<T, E>,
     ) -> Guarded<T>
     where
         T: Serialize + DeserializeOwned,
         E: std::fmt::Display,
     {
-        let output = match self.0.admit(key, epoch) {
+        let output = match self.0.admit(of) {
             Admission::Run(output) => output,
-            Admission::Replay(answer) => return replayed(key.op, answer),
+            Admission::Replay(answer) => return replayed(of.key.op, answer),
             Admission::Busy | Admission::Sealed | Admission::Stale { .. } => {
                 return Guarded::Refused;
             }
@@ -148,7 +139,7 @@ impl Guard {
                 (Answer::Rejected(cause.clone().into()), Guarded::Rejected(cause))
             }
         };
-        self.0.finish(key, Some(answer));
+        self.0.finish(of.key, Some(answer));
         reply
     }
 }

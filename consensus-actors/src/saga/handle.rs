@@ -6,7 +6,7 @@ use actix::Addr;
 use bytes::Bytes;
 use consensus_core::{
     Index,
-    saga::{Entry, Graph, Order, Record, SagaId, Seq},
+    saga::{CoordinatorId, Entry, Graph, Order, Record, SagaId, Seq},
 };
 use tokio::sync::oneshot;
 
@@ -30,6 +30,7 @@ const REASON_BYTES_MAX: usize = 1 << 10;
 #[derive(Clone)]
 pub struct Sagas {
     name: Arc<str>,
+    id: CoordinatorId,
     client: Client<Book>,
     coordinator: Addr<Coordinator>,
     definitions: Arc<Definitions>,
@@ -85,12 +86,12 @@ pub struct Run<S> {
 
 impl Sagas {
     pub(super) fn new(
-        name: Arc<str>,
+        (name, id): (Arc<str>, CoordinatorId),
         client: Client<Book>,
         coordinator: Addr<Coordinator>,
         definitions: Arc<Definitions>,
     ) -> Self {
-        Self { name, client, coordinator, definitions }
+        Self { name, id, client, coordinator, definitions }
     }
 
     /// Starts a saga: it will be carried out or undone when this returns, whatever becomes of the
@@ -114,7 +115,8 @@ impl Sagas {
     /// As [`Sagas::start`], and [`Code::KeyReused`] when the key was used with another input.
     pub async fn start_once<S: SagaDefinition>(&self, key: &str, input: S) -> Result<Run<S>> {
         let name = S::graph().name().to_owned();
-        let text = format!("{name:?}{key}");
+        // Participants may serve several coordinators, whose sagas they tell apart by their ids.
+        let text = format!("{}{name:?}{key}", self.id.0);
         self.begin(SagaId(twox_hash::XxHash3_128::oneshot(text.as_bytes())), &input).await
     }
 

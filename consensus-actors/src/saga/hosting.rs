@@ -3,11 +3,12 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc};
 
 use actix::ArbiterHandle;
+use consensus_core::saga::CoordinatorId;
 
 use super::{
     book::Book,
     coordinator::{Coordinator, Office},
-    cx::Data,
+    cx::Common,
     definition::{Definitions, SagaDefinition},
     handle::Sagas,
 };
@@ -25,7 +26,7 @@ pub struct HostingSagas {
     name: String,
     hosting: Hosting<Book>,
     definitions: Result<Definitions>,
-    data: Data,
+    common: Common,
     steps: Option<ArbiterHandle>,
 }
 
@@ -42,7 +43,7 @@ impl Node {
             hosting: self.host(name.clone()),
             name,
             definitions: Ok(Definitions::default()),
-            data: Data::default(),
+            common: Common::default(),
             steps: None,
         }
     }
@@ -61,7 +62,7 @@ impl HostingSagas {
     /// Gives steps a value, such as a client, to be had by its type:
     /// [`SagaCx::get`](super::SagaCx::get).
     pub fn with<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.data.add(value);
+        self.common.add(value);
         self
     }
 
@@ -97,24 +98,33 @@ impl IntoFuture for HostingSagas {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { node, name, hosting, definitions, data, steps } = self;
+            let Self { node, name, hosting, definitions, mut common, steps } = self;
             let definitions = Arc::new(definitions?);
             let client = hosting.await?;
             let (group, name) = (node.shared.group(&name)?, Arc::<str>::from(name));
+            let id = coordinator_id(&node.shared.cluster, &name);
+            common.coordinator = id;
             let office = Office {
                 node: node.shared.id,
                 name: Arc::clone(&name),
                 client: client.clone(),
                 group,
                 definitions: Arc::clone(&definitions),
-                data: Arc::new(data),
+                common: Arc::new(common),
                 steps: steps.unwrap_or_else(|| node.arbiter()),
                 clock: NodeClock::start(Arc::new(MachineCalendar)),
             };
             let coordinator = Coordinator::launch(office, &node.arbiter());
-            let sagas = Sagas::new(Arc::clone(&name), client, coordinator, definitions);
+            let sagas = Sagas::new((Arc::clone(&name), id), client, coordinator, definitions);
             node.shared.add_sagas(&name, &sagas);
             Ok(sagas)
         })
     }
+}
+
+/// Returns what tells these sagas from those of other groups and clusters, for participants that
+/// serve several.
+fn coordinator_id(cluster: &str, group: &str) -> CoordinatorId {
+    let text = format!("{cluster:?}{group:?}");
+    CoordinatorId(twox_hash::XxHash3_64::oneshot(text.as_bytes()))
 }

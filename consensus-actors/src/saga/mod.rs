@@ -102,13 +102,13 @@ pub mod written;
 
 pub use bytes::Bytes;
 pub use consensus_core::saga::{
-    Class, EffectKey, Entry, Epoch, Graph, GraphError, Op, Order, Reason, Record, Retry, SagaId,
-    Seq, Step, StepId,
+    Class, CoordinatorId, EffectKey, Entry, Epoch, Graph, GraphError, Op, Order, Reason, Record,
+    Request, Retry, SagaId, Seq, Step, StepId,
 };
 
 pub use cx::SagaCx;
 pub use definition::{BoxFuture, SagaDefinition};
-pub use guard::{Guard, Guarded, Request};
+pub use guard::{Guard, Guarded};
 pub use handle::{Listed, Run, Saga, Sagas};
 pub use hosting::HostingSagas;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};

@@ -18,7 +18,7 @@ use consensus_core::{
 
 use super::{
     book::{After, Ending, Fact, News, Note, Wish},
-    cx::{Data, SagaCx},
+    cx::{Common, SagaCx},
     definition::{Definitions, Registered},
 };
 
@@ -53,7 +53,7 @@ pub(super) struct Claim {
 pub(super) struct Reign {
     pub(super) epoch: Epoch,
     definitions: Arc<Definitions>,
-    data: Arc<Data>,
+    common: Arc<Common>,
     held: BTreeMap<SagaId, Held>,
     /// Sagas that nobody here can go on with.
     parked: BTreeSet<SagaId>,
@@ -73,13 +73,13 @@ impl Reign {
     /// Begins a reign with what was claimed.
     pub(super) fn new(
         Claim { epoch, at, logs }: Claim,
-        (definitions, data): (Arc<Definitions>, Arc<Data>),
+        (definitions, common): (Arc<Definitions>, Arc<Common>),
         now: Time,
     ) -> Self {
         let mut reign = Self {
             epoch,
             definitions,
-            data,
+            common,
             held: BTreeMap::new(),
             parked: BTreeSet::new(),
             ended: BTreeMap::new(),
@@ -253,7 +253,7 @@ impl Reign {
             match effect {
                 Effect::Append(entry) => self.gathered.push_back(Fact::Entry(id, entry)),
                 Effect::Call(call) => {
-                    self.attempts.push(held.attempt(call, Arc::clone(&self.data)));
+                    self.attempts.push(held.attempt(call, Arc::clone(&self.common)));
                 }
                 Effect::Ended(verdict) => ending = Some(held.ending(&verdict)),
             }
@@ -281,12 +281,12 @@ impl Reign {
 }
 
 impl Held {
-    fn attempt(&self, call: Call, data: Arc<Data>) -> Attempt {
+    fn attempt(&self, call: Call, common: Arc<Common>) -> Attempt {
         let state = self.saga.state();
         let before = self.registered.before(call.key.step);
         let outputs = before.filter_map(|step| Some((step, state.step(step).output.clone()?)));
         let Call { key, epoch, attempt, .. } = call;
-        let cx = SagaCx { key, epoch, attempt, outputs: outputs.collect(), data };
+        let cx = SagaCx { key, epoch, attempt, outputs: outputs.collect(), common };
         Attempt { registered: self.registered.clone(), input: state.input.clone(), cx, call }
     }
 

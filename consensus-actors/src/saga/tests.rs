@@ -10,8 +10,8 @@ use bytes::Bytes;
 use consensus_core::{
     Cx, GroupId, Index, StateMachine, Time, WallTime,
     saga::{
-        AppendError, Class, Entry, Epoch, Graph, Op, Order, Outcome as Came, Retry, SagaId, Seq,
-        Step, StepId,
+        AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came, Retry,
+        SagaId, Seq, Step, StepId,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use super::{
         ACTIVE_MAX, Answer, Book, Command, Ending, Fact, News, Note, Query, Refusal, Reply,
         Standing, Wish,
     },
-    cx::Data,
+    cx::Common,
     definition::Definitions,
     reign::{Attempt, Claim, Reign},
 };
@@ -120,25 +120,25 @@ struct Stage {
     now: Time,
     purse: Arc<Mutex<Purse>>,
     definitions: Arc<Definitions>,
-    data: Arc<Data>,
+    common: Arc<Common>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Stage {
     fn new(knows: bool) -> Self {
         let purse = Arc::<Mutex<Purse>>::default();
-        let (mut definitions, mut data) = (Definitions::default(), Data::default());
+        let (mut definitions, mut common) = (Definitions::default(), Common::default());
         if knows {
             definitions.add::<Three>().unwrap();
         }
-        data.add(Arc::clone(&purse));
+        common.add(Arc::clone(&purse));
         Self {
             book: Book::default(),
             index: 0,
             now: Time::ZERO,
             purse,
             definitions: Arc::new(definitions),
-            data: Arc::new(data),
+            common: Arc::new(common),
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
         }
     }
@@ -174,7 +174,7 @@ impl Stage {
 
     fn claim(&mut self) -> Reign {
         let Reply::Claimed(epoch) = self.apply(Command::Claim) else { panic!("it is claimed") };
-        let means = (Arc::clone(&self.definitions), Arc::clone(&self.data));
+        let means = (Arc::clone(&self.definitions), Arc::clone(&self.common));
         let claim = Claim { epoch, at: self.index, logs: self.logs() };
         Reign::new(claim, means, self.now)
     }
@@ -300,7 +300,7 @@ fn late_news_begin_nothing() {
     let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
     let at = stage.index;
     assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
-    let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.data));
+    let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.common));
     let mut reign = Reign::new(Claim { epoch, at, logs: stage.logs() }, means, stage.now);
     let late = stage.news(&mut reign);
     assert_eq!(late.begun.len(), 1);
@@ -408,6 +408,7 @@ fn a_guard_lets_each_effect_come_about_once() {
     let mut purse = Purse::default();
     let request = |step: u16, op, epoch| Request {
         key: super::EffectKey { saga: SAGA, step: StepId(step), op, round: 0 },
+        coordinator: CoordinatorId(1),
         epoch: Epoch(epoch),
     };
     let (act, undo) = (request(0, Op::Action, 2), request(0, Op::Undo, 2));

@@ -1,7 +1,11 @@
 //! What a participant remembers, so that each step and each compensation is carried out once and in
 //! its order, whatever the network does to requests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,11 +32,50 @@ pub struct EffectKey {
     pub round: u32,
 }
 
-impl std::fmt::Display for EffectKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for EffectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (saga, step, round) = (self.saga.0, self.step.0, self.round);
         write!(f, "{saga:032x}-{step}-{}-{round}", self.op.name())
     }
+}
+
+/// Says that a text is no [`EffectKey`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no key of an effect: it has the form `saga-step-action-round`, or `undo`")]
+pub struct NoEffectKey(String);
+
+impl FromStr for EffectKey {
+    type Err = NoEffectKey;
+
+    /// Reads what [`Display`](fmt::Display) writes, and nothing else: one effect has one text.
+    fn from_str(text: &str) -> Result<Self, NoEffectKey> {
+        let key = || {
+            let mut parts = text.split('-');
+            let saga = SagaId(u128::from_str_radix(parts.next()?, 16).ok()?);
+            let step = StepId(parts.next()?.parse().ok()?);
+            let op = parts.next()?;
+            let op = [Op::Action, Op::Undo].into_iter().find(|it| it.name() == op)?;
+            Some(Self { saga, step, op, round: parts.next()?.parse().ok()? })
+        };
+        key().filter(|key| key.to_string() == text).ok_or_else(|| NoEffectKey(text.to_owned()))
+    }
+}
+
+/// Which coordinator: a group of executors that succeed one another. Each counts its own epochs.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct CoordinatorId(pub u64);
+
+/// Which effect is asked for, and on whose behalf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The effect; all attempts have the same.
+    pub key: EffectKey,
+    /// Whose saga it is.
+    pub coordinator: CoordinatorId,
+    /// The epoch of the coordinator's executor.
+    pub epoch: Epoch,
 }
 
 /// What a participant answered, for good.
@@ -84,7 +127,8 @@ struct Row {
 /// guards: in the same replicated state, or the same transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barrier {
-    epoch: Epoch,
+    /// The latest of each coordinator: those of two tell nothing of one another.
+    epochs: BTreeMap<CoordinatorId, Epoch>,
     rows: BTreeMap<(SagaId, u16), Row>,
     /// Sagas that have ended: of those nothing but their ids is kept.
     ended: BTreeSet<SagaId>,
@@ -106,11 +150,12 @@ impl Barrier {
     }
 
     /// Decides about a request.
-    pub fn admit(&mut self, key: EffectKey, epoch: Epoch) -> Admission {
-        if epoch < self.epoch && !self.bugs.has(Mutant::BarrierIgnoresEpoch) {
-            return Admission::Stale { epoch: self.epoch };
+    pub fn admit(&mut self, Request { key, coordinator, epoch }: Request) -> Admission {
+        let latest = self.epochs.entry(coordinator).or_default();
+        if epoch < *latest && !self.bugs.has(Mutant::BarrierIgnoresEpoch) {
+            return Admission::Stale { epoch: *latest };
         }
-        self.epoch = self.epoch.max(epoch);
+        *latest = epoch.max(*latest);
         if self.ended.contains(&key.saga) {
             return Admission::Sealed;
         }

@@ -31,7 +31,9 @@ mod record;
 mod retry;
 mod state;
 
-pub use barrier::{Admission, Answer, Barrier, EffectKey, SagaId};
+pub use barrier::{
+    Admission, Answer, Barrier, CoordinatorId, EffectKey, NoEffectKey, Request, SagaId,
+};
 pub use event::{Call, Effect, Event, Op, Outcome};
 pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};
 pub use ledger::{AppendError, Ledger};

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     mutants::Bugs,
     saga::{
-        Admission, Answer, AppendError, Barrier, Call, EffectKey, Entry, Epoch, Event, Graph,
-        Ledger, Mutant, Order, Outcome, Saga, SagaId, Seq, Verdict,
+        Admission, Answer, AppendError, Barrier, Call, CoordinatorId, EffectKey, Entry, Epoch,
+        Event, Graph, Ledger, Mutant, Order, Outcome, Request, Saga, SagaId, Seq, Verdict,
     },
     time::Time,
 };
@@ -32,6 +32,8 @@ use crate::{
 const PARTICIPANTS: usize = 3;
 /// How often an executor looks at the time.
 pub(super) const TICK: Duration = Duration::from_millis(10);
+/// All executors are of one coordinator.
+const COORDINATOR: CoordinatorId = CoordinatorId(1);
 /// How long after the last fault all sagas must have ended.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
@@ -314,24 +316,25 @@ impl World {
         let Some(participant) = self.participants.get_mut(Self::place(key)) else { return Ok(()) };
         let heard = participant.heard;
         participant.heard = heard.max(epoch);
-        let outcome = match participant.barrier.admit(key, epoch) {
-            Admission::Run(_) => {
-                let life = participant.life;
-                if epoch < heard && self.judges {
-                    let what = format!("{key}: asked for by {epoch:?}, after {heard:?}");
-                    return self.fail(Flaw::Invariant, what);
+        let outcome =
+            match participant.barrier.admit(Request { key, coordinator: COORDINATOR, epoch }) {
+                Admission::Run(_) => {
+                    let life = participant.life;
+                    if epoch < heard && self.judges {
+                        let what = format!("{key}: asked for by {epoch:?}, after {heard:?}");
+                        return self.fail(Flaw::Invariant, what);
+                    }
+                    self.check_request(key)?;
+                    self.soon(40, Happening::Finish { executor, call, life });
+                    return Ok(());
                 }
-                self.check_request(key)?;
-                self.soon(40, Happening::Finish { executor, call, life });
-                return Ok(());
-            }
-            Admission::Busy => return Ok(()),
-            Admission::Replay(answer) => told(Some(answer)),
-            Admission::Sealed | Admission::Stale { .. } => {
-                self.tally.refused += 1;
-                return Ok(());
-            }
-        };
+                Admission::Busy => return Ok(()),
+                Admission::Replay(answer) => told(Some(answer)),
+                Admission::Sealed | Admission::Stale { .. } => {
+                    self.tally.refused += 1;
+                    return Ok(());
+                }
+            };
         if !self.strikes(Fault::Loss, 80) {
             self.soon(20, Happening::Reply { executor, key, attempt, outcome });
         }

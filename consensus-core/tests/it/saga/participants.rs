@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use consensus_core::saga::{
-    Admission, Answer, AppendError, Barrier, EffectKey, Epoch, Op, Outcome, SagaId, StepId, Verdict,
+    Admission, Answer, AppendError, Barrier, CoordinatorId, EffectKey, Epoch, Op, Outcome, Request,
+    SagaId, StepId, Verdict,
 };
 
-use super::stage::{ID, Stage, graph};
+use super::stage::{ID, Stage, graph, request};
 use crate::bug;
 
 const EPOCH: Epoch = Epoch(3);
@@ -40,38 +41,38 @@ pub(crate) fn s15_reply_lost_effect_once() {
 #[test]
 pub(crate) fn s16_action_after_undo_is_refused() {
     let mut barrier = barrier();
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Run(None));
     barrier.finish(key(Op::Action), None);
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Sealed);
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Replay(done("")));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Sealed);
     barrier.forget(ID);
     assert!(barrier.is_empty());
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Sealed);
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Sealed);
 }
 
 // Goal: a compensation that comes first undoes nothing, and keeps the step away for good.
 #[test]
 pub(crate) fn s17_undo_before_action_undoes_nothing() {
     let mut barrier = barrier();
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Sealed);
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Replay(done("")));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Sealed);
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Replay(done("")));
 }
 
 // Goal: of two that come at once one is carried out; the other is told to ask again.
 #[test]
 fn s18_one_of_two_at_once() {
     let mut barrier = barrier();
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Busy);
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Busy, "nobody knows yet");
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Run(None));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Busy);
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Busy, "nobody knows yet");
     barrier.finish(key(Op::Action), Some(done("x")));
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Replay(done("x")));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Replay(done("x")));
     let output = Some(Bytes::from_static(b"x"));
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Run(output));
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Busy);
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Run(output));
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Busy);
     barrier.finish(key(Op::Undo), Some(done("")));
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(done("")));
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Replay(done("")));
 }
 
 // Goal: what was under way when a participant stopped may be asked for again, what was answered not.
@@ -79,12 +80,12 @@ fn s18_one_of_two_at_once() {
 fn s18_restart_forgets_what_was_under_way() {
     let mut barrier = barrier();
     let other = EffectKey { saga: SagaId(8), ..key(Op::Action) };
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
-    assert_eq!(barrier.admit(other, EPOCH), Admission::Run(None));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Run(None));
+    assert_eq!(barrier.admit(request(other, EPOCH)), Admission::Run(None));
     barrier.finish(other, Some(done("y")));
     barrier.restart();
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
-    assert_eq!(barrier.admit(other, EPOCH), Admission::Replay(done("y")));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Run(None));
+    assert_eq!(barrier.admit(request(other, EPOCH)), Admission::Replay(done("y")));
 }
 
 // Goal: a compensation that was refused is another effect when an operator asks for it again.
@@ -92,13 +93,13 @@ fn s18_restart_forgets_what_was_under_way() {
 fn s22_refused_undo_runs_again_in_its_next_round() {
     let mut barrier = barrier();
     let no = || Answer::Rejected(Bytes::from_static(b"no"));
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), Admission::Run(None));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), Admission::Run(None));
     barrier.finish(key(Op::Action), Some(done("x")));
-    assert!(matches!(barrier.admit(key(Op::Undo), EPOCH), Admission::Run(Some(_))));
+    assert!(matches!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Run(Some(_))));
     barrier.finish(key(Op::Undo), Some(no()));
-    assert_eq!(barrier.admit(key(Op::Undo), EPOCH), Admission::Replay(no()));
+    assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Replay(no()));
     let again = EffectKey { round: 1, ..key(Op::Undo) };
-    assert!(matches!(barrier.admit(again, EPOCH), Admission::Run(Some(_))));
+    assert!(matches!(barrier.admit(request(again, EPOCH)), Admission::Run(Some(_))));
 }
 
 // Goal: an executor that was replaced appends nothing.
@@ -120,8 +121,40 @@ pub(crate) fn s34_old_executor_cannot_append() {
 pub(crate) fn s34_old_executor_cannot_command() {
     let mut barrier = barrier();
     let other = EffectKey { saga: SagaId(8), ..key(Op::Action) };
-    assert_eq!(barrier.admit(other, Epoch(4)), Admission::Run(None));
+    assert_eq!(barrier.admit(request(other, Epoch(4))), Admission::Run(None));
     let stale = Admission::Stale { epoch: Epoch(4) };
-    assert_eq!(barrier.admit(key(Op::Action), EPOCH), stale);
-    assert_eq!(barrier.admit(key(Op::Action), Epoch(4)), Admission::Run(None));
+    assert_eq!(barrier.admit(request(key(Op::Action), EPOCH)), stale);
+    assert_eq!(barrier.admit(request(key(Op::Action), Epoch(4))), Admission::Run(None));
+}
+
+// Goal: two coordinators count their epochs each for itself, and neither is taken for a former
+// executor of the other.
+#[test]
+fn epochs_of_one_coordinator_say_nothing_of_another() {
+    let mut barrier = barrier();
+    assert_eq!(barrier.admit(request(key(Op::Action), Epoch(4))), Admission::Run(None));
+    let key = EffectKey { saga: SagaId(8), ..key(Op::Action) };
+    let other = Request { coordinator: CoordinatorId(2), ..request(key, EPOCH) };
+    assert_eq!(barrier.admit(other), Admission::Run(None));
+}
+
+// Goal: the text of a key is read as that key, and no other text is.
+#[test]
+fn a_key_has_one_text() {
+    for op in [Op::Action, Op::Undo] {
+        let key = EffectKey { saga: SagaId(u128::MAX - 7), step: StepId(12), op, round: 3 };
+        assert_eq!(key.to_string().parse(), Ok(key));
+    }
+    let text = key(Op::Action).to_string();
+    for odd in [
+        String::new(),
+        format!("{text}-"),
+        format!("+{text}"),
+        text.to_uppercase(),
+        text.replace("action", "act"),
+        text.replace("-0", "-00"),
+        text.trim_start_matches('0').to_owned(),
+    ] {
+        assert!(odd.parse::<EffectKey>().is_err(), "{odd}");
+    }
 }

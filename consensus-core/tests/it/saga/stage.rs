@@ -6,16 +6,22 @@ use bytes::Bytes;
 use consensus_core::{
     Time,
     saga::{
-        Admission, Answer, AppendError, Barrier, Call, Class, Contradiction, Effect, EffectKey,
-        Entry, Epoch, Event, Graph, Ledger, Op, Order, OrderError, Outcome, Retry, Saga, SagaId,
-        Seq, Standing, Step, StepId, Verdict,
+        Admission, Answer, AppendError, Barrier, Call, Class, Contradiction, CoordinatorId, Effect,
+        EffectKey, Entry, Epoch, Event, Graph, Ledger, Op, Order, OrderError, Outcome, Request,
+        Retry, Saga, SagaId, Seq, Standing, Step, StepId, Verdict,
     },
 };
 
 use crate::bug;
 
 pub(crate) const ID: SagaId = SagaId(7);
+const COORDINATOR: CoordinatorId = CoordinatorId(1);
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Makes a request of the one coordinator.
+pub(crate) fn request(key: EffectKey, epoch: Epoch) -> Request {
+    Request { key, coordinator: COORDINATOR, epoch }
+}
 
 /// Makes a graph of steps like `a`, `b<a` (after `a`), `c!<a,b` (the pivot), `d+<c` (retriable),
 /// `e?` (without effect).
@@ -162,7 +168,7 @@ impl Stage {
     /// Delivers a request to the participant, which carries it out, or refuses it if `rejects`;
     /// returns the answer, if there is one.
     pub(crate) fn deliver(&mut self, call: &Call, rejects: bool) -> Outcome {
-        match self.barrier.admit(call.key, call.epoch) {
+        match self.barrier.admit(request(call.key, call.epoch)) {
             Admission::Run(_) => {
                 let answer = if rejects {
                     Answer::Rejected(Bytes::from_static(b"no"))
