@@ -42,6 +42,13 @@ pub struct SagaCx {
 }
 
 impl SagaCx {
+    /// Makes one without a saga behind it.
+    #[cfg(test)]
+    pub(super) fn of(key: EffectKey, coordinator: CoordinatorId, epoch: Epoch) -> Self {
+        let common = Arc::new(Common { coordinator, ..Common::default() });
+        Self { key, epoch, attempt: 1, outputs: BTreeMap::new(), common }
+    }
+
     /// Returns the key of the effect: the same for all attempts of all executors, and no other
     /// effect's. As text (`to_string`) it makes an idempotency key.
     pub fn key(&self) -> EffectKey {
