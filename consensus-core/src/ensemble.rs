@@ -136,7 +136,8 @@ pub struct Together;
 #[derive(Clone, Debug)]
 pub struct Ensemble<R: Roles> {
     node: NodeId,
-    members: BTreeMap<Seat, R>,
+    /// By ascending seats; there are a few.
+    members: Vec<(Seat, R)>,
     numbering: Numbering<Seat>,
     /// Up to where records are durable.
     durable: Token,
@@ -144,14 +145,16 @@ pub struct Ensemble<R: Roles> {
     inner: VecDeque<(Seat, R::Message)>,
     /// Such messages that wait for a record, by its number among all.
     held: Vec<(Token, Seat, R::Message)>,
-    /// What a role has just asked for.
+    /// What a role has just asked for, and whose records have become durable just now: kept for
+    /// their room.
     asked: Effects<R>,
+    lines: Vec<(Seat, Token)>,
 }
 
 impl<R: Roles> Ensemble<R> {
     /// Returns the roles, by their seats.
     pub fn roles(&self) -> impl Iterator<Item = &R> {
-        self.members.values()
+        self.members.iter().map(|(_, role)| role)
     }
 
     /// Returns the node.
@@ -173,12 +176,13 @@ impl<R: Roles> Ensemble<R> {
 
     /// Returns the role at `seat`.
     pub fn role(&self, seat: Seat) -> Option<&R> {
-        self.members.get(&seat)
+        self.members.iter().find(|(at, _)| *at == seat).map(|(_, role)| role)
     }
 
     /// Feeds `input` to the role at `seat`, and takes note of what it asks for.
     fn feed(&mut self, seat: Seat, now: Time, input: Input<R>, out: &mut Effects<Self>) {
-        let Some(role) = self.members.get_mut(&seat) else { return };
+        let role = self.members.iter_mut().find(|(at, _)| *at == seat);
+        let Some((_, role)) = role else { return };
         role.step(now, input, &mut self.asked);
         let mut asked = std::mem::take(&mut self.asked);
         for effect in asked.drain() {
@@ -197,7 +201,7 @@ impl<R: Roles> Ensemble<R> {
             Effect::Send { to, message, after } => {
                 let after = after.and_then(|token| self.numbering.number(seat, token));
                 let after = after.filter(|token| *token > self.durable);
-                if to.node != self.node || !self.members.contains_key(&to.seat) {
+                if to.node != self.node || self.role(to.seat).is_none() {
                     Effect::Send { to, message: Addressed { seat: to.seat, message }, after }
                 } else {
                     return match after {
@@ -223,15 +227,17 @@ impl<R: Roles> Ensemble<R> {
     /// Tells each role up to where its records are durable, and lets go of what waited for that.
     fn on_persisted(&mut self, upto: Token, now: Time, out: &mut Effects<Self>) {
         self.durable = self.durable.max(upto);
-        let durable = self.numbering.on_durable(upto);
+        let mut durable = std::mem::take(&mut self.lines);
+        self.numbering.on_durable(upto, &mut durable);
         // In the order of their records, as any host releases them; those that a later step adds
         // come behind.
         self.held.sort_by_key(|(at, ..)| *at);
         let due = self.held.partition_point(|(at, ..)| *at <= upto);
         self.inner.extend(self.held.drain(..due).map(|(_, seat, message)| (seat, message)));
-        for (seat, upto) in durable {
+        for (seat, upto) in durable.drain(..) {
             self.feed(seat, now, Input::Persisted { upto }, out);
         }
+        self.lines = durable;
     }
 }
 
@@ -304,13 +310,14 @@ impl<R: Roles> Ensemble<R> {
             oldest = oldest.or(Some(number));
             last = number;
         }
-        let (mut members, mut lines) = (BTreeMap::new(), Vec::new());
+        let (mut members, mut lines) = (Vec::new(), Vec::new());
         for seat in seats {
             let records = found.remove(seat).unwrap_or_default();
             let first = records.first().map_or(FIRST, |(token, _)| *token);
             lines.push((*seat, first, numbers.remove(seat).unwrap_or_default()));
-            members.insert(*seat, R::recover(R::configured(common, *seat), now, records)?);
+            members.push((*seat, R::recover(R::configured(common, *seat), now, records)?));
         }
+        members.sort_by_key(|(seat, _)| *seat);
         Ok(Self {
             node: R::node(common),
             members,
@@ -319,6 +326,7 @@ impl<R: Roles> Ensemble<R> {
             inner: VecDeque::new(),
             held: Vec::new(),
             asked: Effects::default(),
+            lines: Vec::new(),
         })
     }
 

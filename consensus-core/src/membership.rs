@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use bytes::Bytes;
@@ -23,8 +23,16 @@ use crate::{
 /// Who takes part in a group. It is shared, so that a copy costs nothing.
 ///
 /// The empty one is that of a node which is to join and has not heard from the group yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Membership(Arc<Parts>);
+
+impl Default for Membership {
+    /// Returns the empty one, of which there is one: statuses begin with it.
+    fn default() -> Self {
+        static EMPTY: LazyLock<Membership> = LazyLock::new(|| Membership::of(Parts::default()));
+        EMPTY.clone()
+    }
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Parts {

@@ -77,10 +77,10 @@ impl<K: Copy + Ord> Numbering<K> {
         Some(oldest)
     }
 
-    /// Notes that all records up to `upto` are durable; returns up to where those of each line are,
-    /// of the lines for which that is news, in their order.
-    pub fn on_durable(&mut self, upto: Token) -> Vec<(K, Token)> {
-        let mut durable: Vec<(K, Token)> = Vec::new();
+    /// Notes that all records up to `upto` are durable; says in `durable` up to where those of each
+    /// line are, of the lines for which that is news, in their order.
+    pub fn on_durable(&mut self, upto: Token, durable: &mut Vec<(K, Token)>) {
+        durable.clear();
         while let Some((_, key, token)) = self.pending.pop_front_if(|(at, ..)| *at <= upto) {
             match durable.iter_mut().find(|(other, _)| *other == key) {
                 Some((_, last)) => *last = token,
@@ -88,7 +88,6 @@ impl<K: Copy + Ord> Numbering<K> {
             }
         }
         durable.sort_unstable_by_key(|(key, _)| *key);
-        durable
     }
 
     /// Forgets that the youngest `count` records are not durable: they are, and their line knows.

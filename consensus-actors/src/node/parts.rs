@@ -198,7 +198,8 @@ where
     Ensemble<R>: Hosted,
 {
     fn persisted(&self, upto: Token) {
-        let durable = lock(&self.numbering).on_durable(upto);
+        let mut durable = Vec::new();
+        lock(&self.numbering).on_durable(upto, &mut durable);
         for (part, upto) in durable {
             self.seats[part].send(vec![Input::Persisted { upto }]);
         }

@@ -30,6 +30,9 @@ pub struct Ballot {
 }
 
 impl Ballot {
+    /// How many bytes it takes in messages and records.
+    pub(super) const BYTES: usize = 24;
+
     /// Tells whether a proposer could have come this far.
     pub(super) fn is_plausible(self) -> bool {
         let Self { era, round, node } = self;

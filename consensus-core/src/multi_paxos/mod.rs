@@ -26,6 +26,7 @@ mod acceptor;
 mod ballot;
 mod config;
 mod learner;
+mod marks;
 mod message;
 mod mutant;
 mod proposer;

@@ -53,9 +53,9 @@ pub enum Record {
 impl Encode for Record {
     fn size_hint(&self) -> usize {
         match self {
-            Self::Accepted { values, .. } => 33 + values_bytes(values),
-            Self::Round(_) | Self::Promised(_) => 17,
-            Self::Forgotten { chosen, .. } => 32 + 24 * chosen.len(),
+            Self::Accepted { values, .. } => 17 + Ballot::BYTES + values_bytes(values),
+            Self::Round(_) | Self::Promised(_) => 1 + Ballot::BYTES,
+            Self::Forgotten { chosen, .. } => 32 + (Ballot::BYTES + 8) * (1 + chosen.len()),
             Self::Snapshot(_) => 64,
         }
     }

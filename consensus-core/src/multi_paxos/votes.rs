@@ -55,12 +55,12 @@ impl Run {
     }
 
     /// Returns the part behind `after`, if there is one.
-    pub(in crate::multi_paxos) fn behind(&self, after: Index) -> Option<Self> {
+    pub(in crate::multi_paxos) fn behind(mut self, after: Index) -> Option<Self> {
         let dropped = usize::try_from((after.0 + 1).saturating_sub(self.first.0)).ok()?;
         let start = self.part.start.checked_add(dropped)?;
-        let part = start.min(self.part.end)..self.part.end;
-        let first = self.first.max(after.next());
-        (!part.is_empty()).then(|| Self { part, first, ..self.clone() })
+        self.part.start = start.min(self.part.end);
+        self.first = self.first.max(after.next());
+        (!self.part.is_empty()).then_some(self)
     }
 }
 
@@ -88,18 +88,19 @@ impl Votes {
 
     /// Returns the ballot in which something was accepted last in a slot.
     pub(in crate::multi_paxos) fn ballot(&self, slot: Index) -> Option<Ballot> {
-        let run = self.runs.get(self.position(slot)).filter(|run| run.first <= slot)?;
-        Some(run.ballot)
+        self.at(slot).map(|run| run.ballot)
     }
 
     /// Returns where the first run is that ends at `slot` or later.
     fn position(&self, slot: Index) -> usize {
         // Most of what is asked for is at the end, and the runs may be a hundred thousand.
-        let near = self.runs.iter().rev().take(NEAR).position(|run| run.last() < slot);
-        match near {
-            Some(behind) => self.runs.len() - behind,
-            None => self.runs.partition_point(|run| run.last() < slot),
+        let ends_before = |at: usize| self.runs.get(at).is_some_and(|run| run.last() < slot);
+        for at in (self.runs.len().saturating_sub(NEAR)..self.runs.len()).rev() {
+            if ends_before(at) {
+                return at + 1;
+            }
         }
+        self.runs.partition_point(|run| run.last() < slot)
     }
 
     /// Tells whether these very slots were accepted in this ballot, all of them.
@@ -129,7 +130,7 @@ impl Votes {
         let (left, right) = {
             let left = self.runs.get(from).and_then(|old| old.until(run.first.previous()));
             let last = upto.checked_sub(1).and_then(|at| self.runs.get(at));
-            (left, last.and_then(|old| old.behind(run.last())))
+            (left, last.and_then(|old| old.clone().behind(run.last())))
         };
         let left = left.filter(|left| left.first < run.first);
         let after = self.runs.split_off(upto.max(from));
@@ -142,7 +143,7 @@ impl Votes {
         self.base = self.base.max(upto);
         while self.runs.pop_front_if(|run| run.last() <= upto).is_some() {}
         if let Some(first) = self.runs.front_mut()
-            && let Some(rest) = first.behind(upto)
+            && let Some(rest) = first.clone().behind(upto)
         {
             *first = rest;
         }
@@ -151,7 +152,12 @@ impl Votes {
     /// Returns what was accepted from slot `first` on.
     pub(in crate::multi_paxos) fn from(&self, first: Index) -> impl Iterator<Item = Run> + '_ {
         let runs = self.runs.range(self.position(first)..);
-        runs.filter_map(move |run| run.behind(first.previous()))
+        runs.filter_map(move |run| run.clone().behind(first.previous()))
+    }
+
+    /// Returns the run that a slot is in.
+    pub(in crate::multi_paxos) fn at(&self, slot: Index) -> Option<&Run> {
+        self.runs.get(self.position(slot)).filter(|run| run.first <= slot)
     }
 
     /// Returns what was accepted from slot `first` on, as far as it fits into `bytes_max`, one at

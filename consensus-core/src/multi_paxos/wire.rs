@@ -58,6 +58,9 @@ pub(super) fn put_values(out: &mut Vec<u8>, values: &[Value]) {
 /// Reads what [`put_values`] wrote.
 pub(super) fn take_values(input: &mut Bytes) -> Result<Values, DecodeError> {
     let count = take_count(input, 1)?;
+    if count == 1 {
+        return Ok(Values::from([Value::decode(input)?]));
+    }
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
         values.push(Value::decode(input)?);
@@ -103,9 +106,10 @@ impl Encode for Message {
         match self {
             Self::Accept { values, .. }
             | Self::Voted { values, .. }
-            | Self::Learned { values, .. } => 33 + values_bytes(values),
+            | Self::Learned { values, .. } => 17 + Ballot::BYTES + values_bytes(values),
             Self::Promise { votes, .. } => {
-                64 + votes.iter().map(|vote| 29 + vote.value.size()).sum::<usize>()
+                let beside = 8 + Ballot::BYTES + Value::BESIDES_COMMAND;
+                64 + votes.iter().map(|vote| beside + vote.value.size()).sum::<usize>()
             }
             Self::Part { bytes, .. } => 40 + bytes.as_ref().map_or(0, Bytes::len),
             _ => 48,

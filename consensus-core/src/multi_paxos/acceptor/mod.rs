@@ -247,7 +247,7 @@ impl Acceptor {
         // What comes again is answered again. What was let go is chosen, and need not be kept.
         let has = |ballot| self.votes.has(ballot, first, last);
         let of_any = self.config.has_bug(Mutant::RepeatedInAnyBallot);
-        let former = self.votes.ballot(first).filter(|_| of_any);
+        let former = if of_any { self.votes.ballot(first) } else { None };
         if !has(former.unwrap_or(ballot)) {
             let shared = Values::clone(&values);
             let record = Record::Accepted { ballot, first, values: shared, chosen };

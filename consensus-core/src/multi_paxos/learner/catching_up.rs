@@ -68,7 +68,7 @@ impl Learner {
     /// Returns whom to ask: the leader that knows most first, then the others in turn.
     fn next_to_ask(&self) -> Option<NodeId> {
         let own = self.config.id();
-        let knows = self.marks.iter().max_by_key(|(ballot, upto)| (**upto, **ballot));
+        let knows = self.marks.farthest();
         let leader = knows.map(|(ballot, _)| ballot.node).filter(|node| *node != own);
         // Nobody else may be left of those that this node knows of.
         let others: Vec<NodeId> =

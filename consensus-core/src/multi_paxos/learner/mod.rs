@@ -7,12 +7,13 @@ mod catching_up;
 mod fetching;
 mod snapshots;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use self::{catching_up::Chase, fetching::Fetching, snapshots::Snapshots};
 use super::{
     ballot::Ballot,
     config::Config,
+    marks::Marks,
     message::{Message, Value, Values},
     mutant::Mutant,
     record::Record,
@@ -45,7 +46,7 @@ pub struct Learner {
     membership: Membership,
     era: Index,
     /// Under these ballots all slots up to here are chosen.
-    marks: BTreeMap<Ballot, Index>,
+    marks: Marks,
     /// The submissions that slots answer.
     tickets: VecDeque<(Index, Ticket)>,
     snapshots: Snapshots,
@@ -96,7 +97,7 @@ impl Learner {
             chosen,
             membership,
             era,
-            marks: BTreeMap::new(),
+            marks: Marks::default(),
             tickets: VecDeque::new(),
             snapshots,
             chase: Chase::default(),
@@ -247,17 +248,16 @@ impl Learner {
     fn mark(&mut self, ballot: Ballot, upto: Index) {
         self.chase.want(upto);
         if upto > self.chosen {
-            let known = self.marks.entry(ballot).or_default();
-            *known = upto.max(*known);
+            self.marks.note(ballot, upto);
         }
     }
 
     /// Returns up to where what was accepted in a ballot is chosen.
     fn chosen_under(&self, ballot: Ballot) -> Index {
         if self.config.has_bug(Mutant::ChosenInAnyBallot) {
-            return self.marks.values().copied().max().unwrap_or_default();
+            return self.marks.farthest().map(|(_, upto)| upto).unwrap_or_default();
         }
-        self.marks.get(&ballot).copied().unwrap_or_default()
+        self.marks.under(ballot)
     }
 
     /// Hands out what has become known to be chosen, in the order of the slots.
@@ -268,9 +268,12 @@ impl Learner {
         let (mut decided, mut bytes, era) = (Vec::new(), 0, self.era);
         loop {
             let first = self.chosen.next();
-            let run = self.slots.from(first).next().filter(|run| run.first == first);
-            let Some(run) = run else { break };
+            let Some(run) = self.slots.at(first) else { break };
             let upto = run.last().min(self.chosen_under(run.ballot));
+            if upto < first {
+                break;
+            }
+            let Some(run) = run.clone().behind(self.chosen) else { break };
             let mut configured = None;
             for (index, value) in (first.0..=upto.0).map(Index).zip(run.values()) {
                 self.give_up_tickets(index.previous(), out);
@@ -286,9 +289,6 @@ impl Learner {
                 bytes += value.size();
                 decided.push(Decided { index, command, ticket: ticket.map(|(_, it)| it) });
             }
-            if upto < first {
-                break;
-            }
             self.chosen = upto;
             if let Some((era, membership)) = configured {
                 (self.era, self.membership) = (era, membership);
@@ -296,7 +296,7 @@ impl Learner {
         }
         if !decided.is_empty() {
             out.push(Effect::Apply(decided));
-            self.marks.retain(|_, upto| *upto > self.chosen);
+            self.marks.forget(self.chosen);
             self.chase.progress(self.chosen, now);
             self.take_snapshot_if_due(bytes, out);
         }
@@ -319,16 +319,16 @@ impl Learner {
         // No proposer has such a ballot.
         let learned = Ballot { era: Index::ZERO, round: Round(0), node: self.config.id() };
         self.take(learned, first, values);
-        self.marks.insert(learned, last);
+        self.marks.note(learned, last);
         self.advance(now, out);
-        self.marks.remove(&learned);
+        self.marks.remove(learned);
     }
 
     /// Lets everything begin behind a snapshot.
     fn begin_behind(&mut self, index: Index, out: &mut Effects<Role>) {
         self.chosen = index;
         self.slots.forget(index);
-        self.marks.retain(|_, upto| *upto > index);
+        self.marks.forget(index);
         self.give_up_tickets(index, out);
     }
 

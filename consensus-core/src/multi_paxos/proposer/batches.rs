@@ -62,7 +62,11 @@ impl Batches {
     }
 
     /// Gives values to the slots that follow, a batch for each `bytes_max` or so.
-    pub(super) fn push(&mut self, values: impl IntoIterator<Item = Value>, bytes_max: usize) {
+    pub(super) fn push(&mut self, values: Vec<Value>, bytes_max: usize) {
+        let all: usize = values.iter().map(|value| value.size() + VALUE_BYTES_MIN).sum();
+        if (1..bytes_max).contains(&all) {
+            return self.push_batch(values, all);
+        }
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for value in values {
             bytes += value.size() + VALUE_BYTES_MIN;

@@ -261,7 +261,7 @@ impl Leading {
         tracing::info!(membership = membership.describe(), "changes who takes part");
         assert!(self.next.is_none(), "one configuration is proposed at a time");
         let value = Value::Membership(membership.clone());
-        self.batches.push([value], state.config.accept_bytes_max());
+        self.batches.push(vec![value], state.config.accept_bytes_max());
         (self.next, self.stop) = (Some(membership), self.batches.last());
         self.propose(state, out);
     }

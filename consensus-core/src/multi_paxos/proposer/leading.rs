@@ -71,7 +71,7 @@ impl Leading {
         let next = values.last().and_then(Value::membership).cloned();
         batches.push(values, bytes_max);
         if next.is_none() {
-            batches.push([Value::NoOp], bytes_max);
+            batches.push(vec![Value::NoOp], bytes_max);
         }
         let begins = batches.last();
         let Heritage { mut queue, changes } = heritage;
