@@ -96,6 +96,8 @@ pub enum Code {
     InvalidKey,
     /// CX162: a commit token is of another group than is asked, or is none.
     ForeignToken,
+    /// CX163: another saga holds a key that this one is to hold.
+    KeyHeld,
     /// CX170: the node is stopping.
     Stopping,
     /// CX171: the node has just started and may host the group in a moment.
@@ -174,6 +176,7 @@ impl Code {
             Self::KeyReused => "CX160",
             Self::InvalidKey => "CX161",
             Self::ForeignToken => "CX162",
+            Self::KeyHeld => "CX163",
             Self::Stopping => "CX170",
             Self::Starting => "CX171",
             Self::NoPart => "CX172",

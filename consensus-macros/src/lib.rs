@@ -429,6 +429,8 @@ pub fn simulate(options: TokenStream, item: TokenStream) -> TokenStream {
 /// * `name = "place-order"`: the saga's name; by default the type's in kebab case.
 /// * `version = 2`: which version this is, 1 by default. Another set of steps needs another.
 /// * `deadline = "2m"`: a saga that is not decided by then is undone; by default there is none.
+/// * `holds = keys`: the method `fn keys(&self) -> Holds` of this block says what the saga keeps
+///   others from while it is under way; by default nothing.
 /// * `lock = "saga.lock"`: adds a test, `place_order_keeps_its_steps`, which compares the steps
 ///   with their fingerprint in that file, in the folder of the package's manifest: so nobody
 ///   changes them unawares. Run with `UPDATE_SAGA_LOCK=1` it writes the file; keep that with the

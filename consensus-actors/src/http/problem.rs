@@ -23,7 +23,8 @@ impl ResponseError for Error {
             Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::AlreadyAnswered | Code::NoLeases | Code::TransferUnderWay => StatusCode::CONFLICT,
             Code::NotAMember => StatusCode::NOT_FOUND,
-            Code::OrderRefused
+            Code::KeyHeld
+            | Code::OrderRefused
             | Code::ChangeUnderWay
             | Code::CatchingUp
             | Code::NoMajority

@@ -247,7 +247,7 @@ fn odd(answer: &impl std::fmt::Debug) -> Error {
 /// Claims an epoch, then reads all logs: nothing of a former executor's is added to them any more.
 async fn claim(client: &Client<Book>) -> Result<Claim> {
     let (reply, token) = client.apply(&Command::Claim).deadline(DEADLINE).token().await?;
-    let Reply::Claimed(epoch) = reply else { return Err(odd(&reply)) };
+    let Reply::Claimed(epoch, born) = reply else { return Err(odd(&reply)) };
     let mut logs: BTreeMap<SagaId, Vec<Entry>> = BTreeMap::new();
     let mut from = (SagaId(0), Seq(1));
     loop {
@@ -255,7 +255,7 @@ async fn claim(client: &Client<Book>) -> Result<Claim> {
         let page = client.answer(&query).after(token).deadline(DEADLINE).await?;
         let Answer::Records(page) = page else { return Err(odd(&page)) };
         let Some((saga, last)) = page.last() else {
-            return Ok(Claim { epoch, at: token.index().0, logs });
+            return Ok(Claim { epoch, born, logs });
         };
         from = (*saga, last.seq.next());
         for (saga, entry) in page {

@@ -3,19 +3,22 @@
 use std::{
     any::{Any, TypeId, type_name},
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
-use consensus_core::saga::{CoordinatorId, EffectKey, Epoch, Request, StepId};
+use consensus_core::saga::{CoordinatorId, EffectKey, Epoch, Op, Request, StepId};
 use serde::de::DeserializeOwned;
 
+use super::handle::Sagas;
 use crate::{client::decode, error::Result};
 
 /// What all steps of a coordinator know.
 #[derive(Clone, Default)]
 pub(super) struct Common {
     pub(super) coordinator: CoordinatorId,
+    /// The sagas that they may carry out themselves.
+    pub(super) sagas: OnceLock<Sagas>,
     /// What the program gives them, one value of each type.
     values: BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
@@ -53,6 +56,16 @@ impl SagaCx {
     /// effect's. As text (`to_string`) it makes an idempotency key.
     pub fn key(&self) -> EffectKey {
         self.key
+    }
+
+    /// Returns the key under which the step itself is asked for: in a compensation, the one of what
+    /// is to be undone, for a service that knows it by that.
+    pub fn action(&self) -> EffectKey {
+        match self.key.op {
+            Op::Action => self.key,
+            // What can be undone is asked for in one round only.
+            Op::Undo => EffectKey { op: Op::Action, round: 0, ..self.key },
+        }
     }
 
     /// Returns the epoch of the executor that asks: a participant obeys the latest it has heard of.

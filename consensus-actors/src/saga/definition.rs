@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     cx::SagaCx,
+    holds::Holds,
     outcome::{Outcome, Undo, of_action, of_undo},
 };
 use crate::{
@@ -77,7 +78,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///     }
 ///
 ///     fn undo<'a>(&'a self, _: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
-///         let key = cx.key().to_string();
+///         let key = cx.action().to_string();
 ///         Box::pin(async { Outcome::from(cx.get::<Hotels>().cancel(key).await).into() })
 ///     }
 /// }
@@ -91,6 +92,11 @@ pub trait SagaDefinition: Serialize + DeserializeOwned + Clone + Send + Sync + '
     /// the graph another version when they change, and keep the former type registered until none
     /// of its sagas is left.
     fn graph() -> Graph;
+
+    /// Returns what the saga keeps others from while it is under way: nothing, if this is left out.
+    fn holds(&self) -> Holds {
+        Holds::nothing()
+    }
 
     /// Carries a step out.
     fn act<'a>(&'a self, step: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>>;

@@ -11,7 +11,10 @@ use consensus_core::{
 use tokio::sync::oneshot;
 
 use super::{
-    book::{ACTIVE_MAX, Answer, Book, Command, Ending, Query, Refusal, Reply, Row, Standing, Wish},
+    book::{
+        ACTIVE_MAX, Answer, Begin, Book, Command, Ending, Parent, Query, Refusal, Reply, Row,
+        Standing, Wish,
+    },
     coordinator::{Coordinator, Wait, Wanted},
     definition::{Definitions, SagaDefinition},
     desk::unknown,
@@ -72,6 +75,8 @@ pub struct Listed {
     pub records: u64,
     /// How it did; `None` while it is under way. What it brought is as it is encoded.
     pub standing: Option<Saga<Bytes>>,
+    /// A key that it waits for before it begins, and the saga that holds it.
+    pub waits: Option<(String, SagaId)>,
 }
 
 /// A saga that was started.
@@ -104,7 +109,7 @@ impl Sagas {
     pub async fn start<S: SagaDefinition>(&self, input: S) -> Result<Run<S>> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(Error::application)?;
-        self.begin(SagaId(u128::from_le_bytes(id)), &input).await
+        self.begin(SagaId(u128::from_le_bytes(id)), &input, None).await
     }
 
     /// Starts a saga once for a key of the caller's, whoever repeats it, until it has ended and is
@@ -117,12 +122,12 @@ impl Sagas {
         let name = S::graph().name().to_owned();
         // Participants may serve several coordinators, whose sagas they tell apart by their ids.
         let text = format!("{}{name:?}{key}", self.id.0);
-        self.begin(SagaId(twox_hash::XxHash3_128::oneshot(text.as_bytes())), &input).await
+        self.begin(SagaId(twox_hash::XxHash3_128::oneshot(text.as_bytes())), &input, None).await
     }
 
     /// Returns a saga that was started before, by its id.
     pub fn run<S: SagaDefinition>(&self, id: SagaId) -> Run<S> {
-        Run { sagas: self.clone(), id, since: Index::ZERO, definition: PhantomData }
+        Run::of(self, id)
     }
 
     /// Returns sagas that have not ended, by their ids: up to 1,024 behind `after`.
@@ -220,7 +225,12 @@ impl Sagas {
         Some(self.definitions.find(digest)?.graph())
     }
 
-    async fn begin<S: SagaDefinition>(&self, saga: SagaId, input: &S) -> Result<Run<S>> {
+    pub(super) async fn begin<S: SagaDefinition>(
+        &self,
+        saga: SagaId,
+        input: &S,
+        parent: Option<Parent>,
+    ) -> Result<Run<S>> {
         let graph = S::graph();
         let (definition, digest) = (graph.to_string(), graph.digest());
         if self.definitions.find(digest).is_none() {
@@ -231,6 +241,8 @@ impl Sagas {
             );
             return Err(Error::new(Code::UnknownOperation, message));
         }
+        let holds = input.holds();
+        holds.check()?;
         let input = encode(input)?;
         if input.len() > PAYLOAD_BYTES_MAX {
             let message = format!(
@@ -240,8 +252,8 @@ impl Sagas {
             );
             return Err(Error::new(Code::TooLarge, message));
         }
-        let begin = Command::Begin { saga, definition, digest, input };
-        let (reply, token) = self.client.apply(&begin).token().await?;
+        let begin = Begin { definition, digest, input, holds, parent };
+        let (reply, token) = self.client.apply(&Command::Begin(saga, begin)).token().await?;
         match reply {
             Reply::Begun(Ok(())) => {
                 let (sagas, since) = (self.clone(), token.index());
@@ -252,7 +264,7 @@ impl Sagas {
         }
     }
 
-    async fn order(&self, saga: SagaId, order: Order, reason: &str) -> Result {
+    pub(super) async fn order(&self, saga: SagaId, order: Order, reason: &str) -> Result {
         if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
             let message = format!(
                 "say why, in up to {REASON_BYTES_MAX} bytes: the reason is kept in the saga's log"
@@ -281,8 +293,8 @@ impl Sagas {
         }
     }
 
-    fn listed(&self, Row { saga, definition, records, standing }: Row) -> Listed {
-        Listed { id: saga, definition, records, standing: judged(saga, standing) }
+    fn listed(&self, Row { saga, definition, records, standing, waits }: Row) -> Listed {
+        Listed { id: saga, definition, records, standing: judged(saga, standing), waits }
     }
 }
 
@@ -292,7 +304,24 @@ impl std::fmt::Debug for Sagas {
     }
 }
 
-impl<S: SagaDefinition> Run<S> {
+impl<T> Saga<T> {
+    /// Makes something else of what it brought.
+    pub(super) fn try_map<U>(self, make: impl FnOnce(T) -> Result<U>) -> Result<Saga<U>> {
+        Ok(match self {
+            Self::Completed(output) => Saga::Completed(make(output)?),
+            Self::Compensated { failed, cause } => Saga::Compensated { failed, cause },
+            Self::Stuck { step, cause, hint } => Saga::Stuck { step, cause, hint },
+            Self::Abandoned => Saga::Abandoned,
+        })
+    }
+}
+
+impl<S> Run<S> {
+    /// Returns one that was started before.
+    pub(super) fn of(sagas: &Sagas, id: SagaId) -> Self {
+        Self { sagas: sagas.clone(), id, since: Index::ZERO, definition: PhantomData }
+    }
+
     /// Returns which saga it is.
     pub fn id(&self) -> SagaId {
         self.id
@@ -303,7 +332,15 @@ impl<S: SagaDefinition> Run<S> {
     /// # Errors [`Code::UnknownSaga`] when there is no such saga, or it ended so long ago that it
     /// is forgotten; [`Code::Undecodable`] when what it brought is of another type, or its last
     /// step was skipped; [`Code::Busy`] with too many that wait.
-    pub async fn wait(&self) -> Result<Saga<S::Output>> {
+    pub async fn wait(&self) -> Result<Saga<S::Output>>
+    where
+        S: SagaDefinition,
+    {
+        self.standing().await?.try_map(|output| decode(&output))
+    }
+
+    /// Waits as [`Run::wait`] does; what it brought is as it is encoded.
+    pub(super) async fn standing(&self) -> Result<Saga<Bytes>> {
         let since = match self.since {
             // Whether there is such a saga is not known before the group is asked.
             Index::ZERO => {
@@ -320,13 +357,7 @@ impl<S: SagaDefinition> Run<S> {
         self.sagas.coordinator.do_send(Wait { saga: self.id, since, to });
         let stopping = |_| Error::stopping(consensus_core::Outcome::Unknown);
         let standing = answer.await.map_err(stopping)??;
-        let judged = judged(self.id, standing).ok_or_else(|| unknown(self.id))?;
-        Ok(match judged {
-            Saga::Completed(output) => Saga::Completed(decode(&output)?),
-            Saga::Compensated { failed, cause } => Saga::Compensated { failed, cause },
-            Saga::Stuck { step, cause, hint } => Saga::Stuck { step, cause, hint },
-            Saga::Abandoned => Saga::Abandoned,
-        })
+        judged(self.id, standing).ok_or_else(|| unknown(self.id))
     }
 }
 
@@ -375,6 +406,20 @@ fn refused(refusal: Refusal, saga: SagaId) -> Error {
             Code::OrderRefused,
             "the saga has ended; nothing is left to be done about it",
         ),
+        Refusal::Held(key, holder) => {
+            let message = format!(
+                "saga {:032x} holds {key:?}; start this one when that has ended, or have it wait",
+                holder.0
+            );
+            Error::new(Code::KeyHeld, message)
+        }
+        Refusal::Circle => Error::new(
+            Code::KeyHeld,
+            "a saga that this one would wait for waits for it; hold all keys from the beginning",
+        ),
+        Refusal::Late => {
+            Error::new(Code::OrderRefused, "the saga whose step this is asks for that step no more")
+        }
     }
 }
 

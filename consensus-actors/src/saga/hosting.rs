@@ -104,18 +104,21 @@ impl IntoFuture for HostingSagas {
             let (group, name) = (node.shared.group(&name)?, Arc::<str>::from(name));
             let id = coordinator_id(&node.shared.cluster, &name);
             common.coordinator = id;
+            let common = Arc::new(common);
             let office = Office {
                 node: node.shared.id,
                 name: Arc::clone(&name),
                 client: client.clone(),
                 group,
                 definitions: Arc::clone(&definitions),
-                common: Arc::new(common),
+                common: Arc::clone(&common),
                 steps: steps.unwrap_or_else(|| node.arbiter()),
                 clock: NodeClock::start(Arc::new(MachineCalendar)),
             };
             let coordinator = Coordinator::launch(office, &node.arbiter());
             let sagas = Sagas::new((Arc::clone(&name), id), client, coordinator, definitions);
+            // Steps run from now on; one that is earlier asks again.
+            common.sagas.set(sagas.clone()).ok();
             node.shared.add_sagas(&name, &sagas);
             Ok(sagas)
         })

@@ -48,7 +48,7 @@
 //!     }
 //!
 //!     async fn cancel(&self, cx: &SagaCx) -> Outcome<()> {
-//!         cx.get::<Hotels>().cancel(cx.key().to_string()).await.into()
+//!         cx.get::<Hotels>().cancel(cx.action().to_string()).await.into()
 //!     }
 //!
 //!     #[step(pivot)]
@@ -90,9 +90,11 @@ mod definition;
 mod desk;
 mod guard;
 mod handle;
+mod holds;
 mod hosting;
 pub mod http;
 mod lock;
+mod nested;
 mod outcome;
 mod reign;
 pub(crate) mod telling;
@@ -111,6 +113,7 @@ pub use cx::SagaCx;
 pub use definition::{BoxFuture, SagaDefinition};
 pub use guard::{Guard, Guarded};
 pub use handle::{Listed, Run, Saga, Sagas};
+pub use holds::Holds;
 pub use hosting::HostingSagas;
 pub use http::FromSaga;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};

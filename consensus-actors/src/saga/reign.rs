@@ -39,13 +39,17 @@ struct Held {
     registered: Registered,
     due: Option<Time>,
     note: Option<Note>,
+    /// The saga whose step it is.
+    parent: Option<SagaId>,
+    /// Whether it has ended, and is here because that one may turn back.
+    rests: bool,
 }
 
-/// What an executor begins with: an epoch, claimed at this index of the group's log, and all logs
-/// as they were then or later.
+/// What an executor begins with: an epoch, how many sagas had been begun when it was claimed, and
+/// all logs as they were then or later.
 pub(super) struct Claim {
     pub(super) epoch: Epoch,
-    pub(super) at: u64,
+    pub(super) born: u64,
     pub(super) logs: BTreeMap<SagaId, Vec<Entry>>,
 }
 
@@ -60,6 +64,10 @@ pub(super) struct Reign {
     /// Sagas that have ended, with whether that is written: news that were asked for before may
     /// still tell of them.
     ended: BTreeMap<SagaId, bool>,
+    /// With which saga's end that is written: its own, or that of the one whose step it is.
+    dropped: BTreeMap<SagaId, Vec<SagaId>>,
+    /// The sagas that are steps of one.
+    children: BTreeMap<SagaId, BTreeSet<SagaId>>,
     dues: BTreeSet<(Time, SagaId)>,
     /// What is to be written, in its order.
     gathered: VecDeque<Fact>,
@@ -72,7 +80,7 @@ pub(super) struct Reign {
 impl Reign {
     /// Begins a reign with what was claimed.
     pub(super) fn new(
-        Claim { epoch, at, logs }: Claim,
+        Claim { epoch, born, logs }: Claim,
         (definitions, common): (Arc<Definitions>, Arc<Common>),
         now: Time,
     ) -> Self {
@@ -83,24 +91,27 @@ impl Reign {
             held: BTreeMap::new(),
             parked: BTreeSet::new(),
             ended: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+            children: BTreeMap::new(),
             dues: BTreeSet::new(),
             gathered: VecDeque::new(),
             writing: Vec::new(),
             attempts: Vec::new(),
-            after: After { born: at, wish: 0 },
+            after: After { born, wish: 0 },
         };
-        for (saga, log) in logs {
-            reign.take_up(saga, &log, now);
-        }
+        // A saga that has ended is kept for the one whose step it is, which may come behind it.
+        let taken: Vec<_> =
+            logs.iter().map(|(id, log)| (*id, reign.take_up(*id, log, now))).collect();
+        taken.into_iter().for_each(|(id, out)| reign.absorb(id, out));
         reign
     }
 
-    /// Goes on with a saga where its log ends; one that cannot be gone on with is reported, and
-    /// concerns no other.
-    fn take_up(&mut self, id: SagaId, log: &[Entry], now: Time) {
+    /// Goes on with a saga where its log ends, and returns what is to be done for it; one that
+    /// cannot be gone on with is reported, and concerns no other.
+    fn take_up(&mut self, id: SagaId, log: &[Entry], now: Time) -> Vec<Effect> {
         let (held, parked) = (self.held.contains_key(&id), self.parked.contains(&id));
         if held || parked || self.ended.contains_key(&id) {
-            return;
+            return Vec::new();
         }
         let (saga, registered, out) = match self.resumed(id, log, now) {
             Ok(resumed) => resumed,
@@ -108,14 +119,20 @@ impl Reign {
                 tracing::error!(saga = format!("{:032x}", id.0), "a saga cannot go on: {cause}");
                 self.parked.insert(id);
                 let note = Note { step: None, cause };
-                return self.gathered.push_back(Fact::Stuck(id, Some(note)));
+                self.gathered.push_back(Fact::Stuck(id, Some(note)));
+                return Vec::new();
             }
         };
+        let parent = parent(log);
+        if let Some(parent) = parent {
+            self.children.entry(parent).or_default().insert(id);
+        }
         // A note of a former executor's is taken back, or written anew, by what is found now.
         let unsaid = Note { step: None, cause: String::new() };
-        let held = Held { saga, registered, due: None, note: Some(unsaid) };
+        let note = Some(unsaid);
+        let held = Held { saga, registered, due: None, note, parent, rests: false };
         self.held.insert(id, held);
-        self.absorb(id, out);
+        out
     }
 
     fn resumed(
@@ -124,7 +141,8 @@ impl Reign {
         log: &[Entry],
         now: Time,
     ) -> Result<(Saga, Registered, Vec<Effect>), String> {
-        let Some(Record::Begun { digest, input }) = log.first().map(|first| &first.record) else {
+        let Some(Record::Begun { digest, input, .. }) = log.first().map(|first| &first.record)
+        else {
             return Err("its log does not begin at its beginning".to_owned());
         };
         let registered = self.definitions.find(*digest).ok_or_else(|| {
@@ -150,7 +168,8 @@ impl Reign {
     pub(super) fn hear(&mut self, news: &News, now: Time) {
         for (born, saga, first) in &news.begun {
             self.after.born = self.after.born.max(*born);
-            self.take_up(*saga, std::slice::from_ref(first), now);
+            let out = self.take_up(*saga, std::slice::from_ref(first), now);
+            self.absorb(*saga, out);
         }
         for (number, wish) in &news.wishes {
             self.after.wish = self.after.wish.max(*number);
@@ -175,6 +194,7 @@ impl Reign {
         let mut out = Vec::new();
         let ordered = held.saga.order(now, order.clone(), reason, &mut out);
         ordered.map_err(|error| error.to_string())?;
+        held.rests = false;
         self.absorb(*saga, out);
         Ok(())
     }
@@ -225,7 +245,10 @@ impl Reign {
         for fact in mem::take(&mut self.writing) {
             match fact {
                 Fact::Entry(saga, entry) => drop(durable.insert(saga, entry.seq)),
-                Fact::Ended(saga, _) => drop(self.ended.insert(saga, true)),
+                Fact::Ended(saga, _) => {
+                    let with_it = self.dropped.remove(&saga).unwrap_or_default();
+                    self.ended.extend(with_it.into_iter().map(|gone| (gone, true)));
+                }
                 Fact::Stuck(..) | Fact::Granted(..) => {}
             }
         }
@@ -264,6 +287,9 @@ impl Reign {
         if let Some(ending) = ending {
             return self.end(id, ending);
         }
+        if held.rests {
+            return;
+        }
         held.due = held.saga.due();
         self.dues.extend(held.due.map(|due| (due, id)));
         let note = held.stuck();
@@ -273,11 +299,34 @@ impl Reign {
         }
     }
 
+    /// Has it written how a saga ended. It is done with, unless it is a step of another that may
+    /// turn back; with it go those that are steps of it.
     fn end(&mut self, id: SagaId, ending: Ending) {
-        self.held.remove(&id);
-        self.ended.insert(id, false);
         self.gathered.push_back(Fact::Ended(id, ending));
+        let parent = self.held.get(&id).and_then(|held| held.parent);
+        let is_kept =
+            parent.is_some_and(|it| self.held.contains_key(&it) || self.parked.contains(&it));
+        if let Some(held) = self.held.get_mut(&id).filter(|_| is_kept) {
+            held.rests = true;
+            return;
+        }
+        let (mut gone, mut next) = (Vec::new(), vec![id]);
+        while let Some(id) = next.pop() {
+            self.held.remove(&id);
+            self.ended.insert(id, false);
+            gone.push(id);
+            let children = self.children.remove(&id).unwrap_or_default();
+            let rests = |child: &SagaId| self.held.get(child).is_some_and(|held| held.rests);
+            next.extend(children.into_iter().filter(rests));
+        }
+        self.dropped.insert(id, gone);
     }
+}
+
+/// Returns the saga whose step it is that this log is of.
+fn parent(log: &[Entry]) -> Option<SagaId> {
+    let Record::Begun { parent, .. } = &log.first()?.record else { return None };
+    Some((*parent)?.saga)
 }
 
 impl Held {
@@ -331,6 +380,7 @@ fn compensated(state: &State, graph: &Graph, reason: &Reason) -> Ending {
         Reason::Unresolved(step) => (name(*step), "nobody could say what came of it".to_owned()),
         Reason::Deadline => (None, "it was not decided before its deadline".to_owned()),
         Reason::Cancelled => (None, "it was cancelled".to_owned()),
+        Reason::Revoked => (None, "the saga whose step it is turned back".to_owned()),
     };
     Ending::Compensated { failed, cause }
 }

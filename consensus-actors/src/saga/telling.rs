@@ -21,14 +21,19 @@ pub(crate) fn read_id(text: &str) -> Result<SagaId> {
 
 /// Tells how a saga stands.
 pub(crate) fn row(listed: &Listed) -> Value {
-    let Listed { id, definition, records, standing } = listed;
+    let Listed { id, definition, records, standing, waits } = listed;
     let mut told = json!({
         "id": format!("{:032x}", id.0),
         "saga": definition,
         "records": records,
     });
     let rest = match standing {
-        None => json!({ "standing": "under_way" }),
+        None => match waits {
+            None => json!({ "standing": "under_way" }),
+            Some((key, holder)) => json!({
+                "standing": "waiting", "for": key, "held_by": format!("{:032x}", holder.0),
+            }),
+        },
         Some(Saga::Completed(output)) => {
             json!({ "standing": "completed", "output": value(output) })
         }
@@ -57,7 +62,12 @@ fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
         known.map_or_else(|| Value::from(step.0), |step| Value::from(step.name.as_str()))
     };
     let (what, step, detail) = match &entry.record {
-        Record::Begun { input, .. } => ("begun", None, value(input)),
+        Record::Begun { input, parent: None, .. } => ("begun", None, value(input)),
+        Record::Begun { input, parent: Some(step), .. } => {
+            let detail =
+                json!({ "step_of": format!("{:032x}", step.saga.0), "input": value(input) });
+            ("begun", None, detail)
+        }
         Record::Intended(step) => ("intended", Some(step), Value::Null),
         Record::Done { step, output } => ("done", Some(step), value(output)),
         Record::Rejected { step, cause } => ("rejected", Some(step), text(cause)),
@@ -68,6 +78,7 @@ fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
             }
             Reason::Deadline => ("turned", None, "deadline".into()),
             Reason::Cancelled => ("turned", None, "cancelled".into()),
+            Reason::Revoked => ("turned", None, "revoked".into()),
         },
         Record::Undone(step) => ("undone", Some(step), Value::Null),
         Record::UndoFailed { step, cause } => ("undo_failed", Some(step), text(cause)),
@@ -77,6 +88,7 @@ fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
             Order::Retry(step) => ("retry", step.as_ref(), reason.as_str().into()),
             Order::Skip(step) => ("skip", Some(step), reason.as_str().into()),
             Order::Abandon => ("abandon", None, reason.as_str().into()),
+            Order::Revoke => ("revoke", None, reason.as_str().into()),
         },
     };
     json!({

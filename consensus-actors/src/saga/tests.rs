@@ -19,11 +19,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     BoxFuture, Guard, Guarded, Outcome, Request, SagaCx, SagaDefinition, Undo,
     book::{
-        ACTIVE_MAX, Answer, Book, Command, Ending, Fact, News, Note, Query, Refusal, Reply,
+        ACTIVE_MAX, Answer, Begin, Book, Command, Ending, Fact, News, Note, Query, Refusal, Reply,
         Standing, Wish,
     },
     cx::Common,
     definition::Definitions,
+    holds::Holds,
     reign::{Attempt, Claim, Reign},
 };
 use crate::sync::lock;
@@ -152,7 +153,10 @@ impl Stage {
     fn begin(&mut self, saga: SagaId, refused: bool) -> Reply {
         let (definition, digest) = (Three::graph().to_string(), Three::graph().digest());
         let input = crate::client::encode(&Three { refused }).unwrap();
-        self.apply(Command::Begin { saga, definition, digest, input })
+        self.apply(Command::Begin(
+            saga,
+            Begin { definition, digest, input, holds: Holds::nothing(), parent: None },
+        ))
     }
 
     fn write(&mut self, epoch: Epoch, facts: Vec<Fact>) -> Result<(), AppendError> {
@@ -173,9 +177,11 @@ impl Stage {
     }
 
     fn claim(&mut self) -> Reign {
-        let Reply::Claimed(epoch) = self.apply(Command::Claim) else { panic!("it is claimed") };
+        let Reply::Claimed(epoch, born) = self.apply(Command::Claim) else {
+            panic!("it is claimed")
+        };
         let means = (Arc::clone(&self.definitions), Arc::clone(&self.common));
-        let claim = Claim { epoch, at: self.index, logs: self.logs() };
+        let claim = Claim { epoch, born, logs: self.logs() };
         Reign::new(claim, means, self.now)
     }
 
@@ -297,11 +303,10 @@ fn an_executor_that_wakes_is_refused() {
 #[test]
 fn late_news_begin_nothing() {
     let mut stage = Stage::new(true);
-    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
-    let at = stage.index;
+    let Reply::Claimed(epoch, born) = stage.apply(Command::Claim) else { panic!("it is claimed") };
     assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
     let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.common));
-    let mut reign = Reign::new(Claim { epoch, at, logs: stage.logs() }, means, stage.now);
+    let mut reign = Reign::new(Claim { epoch, born, logs: stage.logs() }, means, stage.now);
     let late = stage.news(&mut reign);
     assert_eq!(late.begun.len(), 1);
     while let Some(facts) = reign.next_write() {
@@ -367,7 +372,7 @@ fn too_many_are_refused() {
     }
     let busy = Reply::Begun(Err(Refusal::Busy(ACTIVE_MAX)));
     assert_eq!(stage.begin(saga(ACTIVE_MAX), false), busy);
-    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let Reply::Claimed(epoch, _) = stage.apply(Command::Claim) else { panic!("it is claimed") };
     let note = Note { step: None, cause: "why".to_owned() };
     let facts = vec![Fact::Stuck(saga(0), Some(note)), Fact::Ended(saga(1), Ending::Abandoned)];
     assert_eq!(stage.write(epoch, facts), Ok(()));
@@ -384,7 +389,7 @@ fn too_many_are_refused() {
 #[test]
 fn the_oldest_are_forgotten() {
     let mut stage = Stage::new(false);
-    let Reply::Claimed(epoch) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let Reply::Claimed(epoch, _) = stage.apply(Command::Claim) else { panic!("it is claimed") };
     let output = Bytes::from(vec![0; 64 << 10]);
     let look = |stage: &Stage, saga| match stage.book.answer(Query::Look(saga)) {
         Answer::Row(row) => row.map(|row| row.standing),

@@ -1,6 +1,8 @@
 //! Sagas over replicated actors: they end whole, whichever node carries them out.
 
 mod handover;
+mod holding;
+mod nested;
 mod operators;
 mod order;
 mod running;

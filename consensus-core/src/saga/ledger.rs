@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    barrier::SagaId,
+    barrier::{EffectKey, SagaId},
     mutant::Mutant,
     record::{Entry, Epoch, Record, Seq},
 };
@@ -65,10 +65,15 @@ impl Ledger {
     ///
     /// It takes no executor: a saga that has only begun commands nobody. Whoever executes goes on
     /// with it as with any other, and whoever was replaced cannot.
-    pub fn enqueue(&mut self, saga: SagaId, digest: u128, input: Bytes) -> bool {
+    pub fn enqueue(
+        &mut self,
+        saga: SagaId,
+        (digest, input): (u128, Bytes),
+        parent: Option<EffectKey>,
+    ) -> bool {
         let is_new = !self.sagas.contains_key(&saga);
         if is_new {
-            let record = Record::Begun { digest, input };
+            let record = Record::Begun { digest, input, parent };
             let (seq, epoch, spent) = (Seq(1), self.epoch, Duration::ZERO);
             self.sagas.insert(saga, vec![Entry { seq, epoch, spent, record }]);
         }
@@ -148,8 +153,8 @@ mod tests {
         let (mut ledger, graph, saga) = (Ledger::default(), graph(), SagaId(7));
         let input = Bytes::from_static(b"input");
         let former = ledger.claim();
-        assert!(ledger.enqueue(saga, graph.digest(), input.clone()));
-        assert!(!ledger.enqueue(saga, graph.digest(), Bytes::from_static(b"other")));
+        assert!(ledger.enqueue(saga, (graph.digest(), input.clone()), None));
+        assert!(!ledger.enqueue(saga, (graph.digest(), Bytes::from_static(b"other")), None));
         assert_eq!(ledger.log(saga).len(), 1);
 
         let latest = ledger.claim();

@@ -103,7 +103,7 @@ impl Saga {
         let mut saga = Self::new((id, graph), epoch, now, bugs);
         if log.is_empty() {
             let digest = saga.graph.digest();
-            saga.write(now, Record::Begun { digest, input }, out);
+            saga.write(now, Record::Begun { digest, input, parent: None }, out);
         } else {
             saga.replay(log)?;
             if saga.state.verdict(&saga.graph).is_none() {
@@ -207,6 +207,8 @@ impl Saga {
         out: &mut Vec<Effect>,
     ) -> Result<(), OrderError> {
         self.state.permits(&self.graph, &order)?;
+        // One that was completed may have to go back.
+        self.has_ended = false;
         self.write(now, Record::Ordered { order, reason: reason.to_owned() }, out);
         self.advance(now, out);
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::graph::StepId;
+use super::{barrier::EffectKey, graph::StepId};
 
 /// The place of a record in the log of its saga; the first is 1.
 #[derive(
@@ -32,6 +32,8 @@ pub enum Reason {
     Deadline,
     /// Somebody asked for it.
     Cancelled,
+    /// The saga whose step it is turned back.
+    Revoked,
 }
 
 /// What an operator asks for, with the reason that is kept.
@@ -45,6 +47,9 @@ pub enum Order {
     Skip(StepId),
     /// Do no more for it, whatever is half done.
     Abandon,
+    /// Undo everything, also what is completed, unless its pivot was asked for: the saga whose step
+    /// it is turns back.
+    Revoke,
 }
 
 /// One durable fact of a saga.
@@ -56,6 +61,8 @@ pub enum Record {
         digest: u128,
         /// What it was started with.
         input: Bytes,
+        /// The step of another saga that it is.
+        parent: Option<EffectKey>,
     },
     /// A step is about to be asked for: from here on it may have been carried out.
     Intended(StepId),

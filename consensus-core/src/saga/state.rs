@@ -210,13 +210,18 @@ impl State {
     /// # Errors
     /// [`OrderError`] says why not.
     pub fn permits(&self, graph: &Graph, order: &Order) -> Result<(), OrderError> {
-        if self.verdict(graph).is_some() {
+        let is_over = match self.verdict(graph) {
+            Some(Verdict::Completed) => *order != Order::Revoke,
+            Some(Verdict::Compensated(_) | Verdict::Abandoned) => true,
+            None => false,
+        };
+        if is_over {
             return Err(OrderError::Over);
         }
         let stuck = self.stuck(graph);
         match order {
             Order::Abandon => Ok(()),
-            Order::Cancel => match self.course {
+            Order::Cancel | Order::Revoke => match self.course {
                 Course::Forward
                     if self.is_decided(graph) && !self.bugs.has(Mutant::TurnsBackBehindPivot) =>
                 {
@@ -253,7 +258,8 @@ impl State {
         if (entry.seq == Seq(1)) != matches!(record, Record::Begun { .. }) {
             return wrong("a saga begins once, by its first record");
         }
-        if self.verdict(graph).is_some() {
+        let revokes = matches!(record, Record::Ordered { order: Order::Revoke, .. });
+        if !revokes && self.verdict(graph).is_some() {
             return wrong("the saga had ended");
         }
         let named = match record {
@@ -343,6 +349,7 @@ impl State {
     fn carry_out(&mut self, graph: &Graph, order: &Order) {
         match order {
             Order::Cancel => self.turn(Reason::Cancelled),
+            Order::Revoke => self.turn(Reason::Revoked),
             Order::Abandon => self.course = Course::Abandoned,
             Order::Retry(Some(step)) => self.try_again(*step),
             Order::Retry(None) => {

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) version: u32,
     /// Within which time the saga must be decided.
     pub(crate) deadline_ms: Option<u64>,
+    /// The method that says what the saga holds.
+    pub(crate) holds: Option<Ident>,
     /// The file that the steps are compared with.
     pub(crate) lock: Option<LitStr>,
     /// Where the facade is.
@@ -24,17 +26,24 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    const KNOWN: [&str; 5] = ["name", "version", "deadline", "lock", "crate"];
+    const KNOWN: [&str; 6] = ["name", "version", "deadline", "holds", "lock", "crate"];
 
     /// Parses what stands in the attribute's parentheses.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
-        let mut options =
-            Self { name: None, version: 1, deadline_ms: None, lock: None, krate: None };
+        let mut options = Self {
+            name: None,
+            version: 1,
+            deadline_ms: None,
+            holds: None,
+            lock: None,
+            krate: None,
+        };
         for entry in Entry::parse_all(tokens, errors) {
             match &*entry.key.to_string() {
                 "name" => options.name = name(&entry, errors),
                 "version" => options.version = number(&entry, errors).unwrap_or(1),
                 "deadline" => options.deadline_ms = milliseconds(&entry, errors),
+                "holds" => options.holds = errors.take(entry.word()),
                 "lock" => options.lock = errors.take(entry.string()),
                 "crate" => options.krate = errors.take(entry.path()),
                 _ => errors.push(entry.unknown(&Self::KNOWN)),
@@ -133,7 +142,7 @@ impl Mark {
     }
 }
 
-fn is_mark(attribute: &Attribute) -> bool {
+pub(crate) fn is_mark(attribute: &Attribute) -> bool {
     facade::own_name(attribute).as_deref() == Some("step")
 }
 

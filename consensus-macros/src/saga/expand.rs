@@ -40,6 +40,7 @@ pub(crate) fn saga(saga: &Saga<'_>, options: &Options) -> TokenStream {
             quote! { match __step.0 { #(#actions)* _ => #private::steps::none(__step) } },
             quote! { match __step.0 { #(#undos)* _ => #private::steps::none(__step) } },
         ],
+        options.holds.as_ref().map(|method| holds(saga, method, &private)),
     );
     quote!(#definition #lock)
 }
@@ -51,7 +52,7 @@ pub(crate) fn stand_in(saga: &Saga<'_>, options: &Options) -> TokenStream {
     let output = saga.steps.last().and_then(|step| ast::brought(step.function));
     let output = output.unwrap_or_else(|| quote!(()));
     let body = || quote!(::core::unreachable!());
-    definition(saga, &private, &output, [body(), body(), body()])
+    definition(saga, &private, &output, [body(), body(), body()], None)
 }
 
 fn definition(
@@ -59,6 +60,7 @@ fn definition(
     private: &TokenStream,
     output: &TokenStream,
     [graph, act, undo]: [TokenStream; 3],
+    holds: Option<TokenStream>,
 ) -> TokenStream {
     let ty = saga.ty;
     quote_spanned! {located(saga.ident.span())=>
@@ -73,6 +75,8 @@ fn definition(
             fn graph() -> #private::saga::Graph {
                 #graph
             }
+
+            #holds
 
             fn act<'a>(
                 &'a self,
@@ -93,6 +97,16 @@ fn definition(
             ) -> #private::saga::BoxFuture<'a, #private::saga::Undo> {
                 #undo
             }
+        }
+    }
+}
+
+/// Returns the method that says what the saga holds.
+fn holds(saga: &Saga<'_>, method: &Ident, private: &TokenStream) -> TokenStream {
+    let ty = saga.ty;
+    quote_spanned! {located(method.span())=>
+        fn holds(&self) -> #private::saga::Holds {
+            <#ty>::#method(self)
         }
     }
 }

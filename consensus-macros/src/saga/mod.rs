@@ -22,6 +22,9 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         Err(error) => return no_block(item, error),
     };
     let saga = valid::block(&item, &mut errors);
+    if let Some(method) = &options.holds {
+        valid::holds(&item, method, &mut errors);
+    }
     let stripped = attr::stripped(&item);
     let code = match saga {
         Some(saga) if errors.count() == 0 => expand::saga(&saga, &options),

@@ -1,10 +1,10 @@
 //! Which blocks are sagas; every complaint is pinned to what it is about.
 
-use syn::{Ident, ImplItem, ImplItemFn, ItemImpl, Type, ext::IdentExt};
+use syn::{FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Type, ext::IdentExt};
 
 use super::{
     ast::{Class, Saga, Step},
-    attr::{Mark, Named},
+    attr::{self, Mark, Named},
     order, shape,
 };
 use crate::{error::Errors, names};
@@ -139,20 +139,38 @@ fn undo<'a>(
         errors.at_with_help(name, &format!("`{name}` is a step itself"), help);
         return None;
     }
+    let form = marked.get(at).map(|step| shape::undo_form(name, step)).unwrap_or_default();
+    named(item, name, &form, errors)
+}
+
+/// Checks that there is the method which says what the saga holds.
+pub(crate) fn holds(item: &ItemImpl, name: &Ident, errors: &mut Errors) {
+    let form = format!("write `fn {name}(&self) -> Holds {{ .. }}`");
+    let Some(function) = named(item, name, &form, errors) else { return };
+    let signature = &function.sig;
+    let is_of_self = matches!(signature.inputs.first(), Some(FnArg::Receiver(_)));
+    if signature.asyncness.is_some() || signature.inputs.len() != 1 || !is_of_self {
+        errors.at_with_help(&signature.ident, "what a saga holds is said by its input", &form);
+    }
+}
+
+/// Returns the method of this name, which is no step.
+fn named<'a>(
+    item: &'a ItemImpl,
+    name: &Ident,
+    form: &str,
+    errors: &mut Errors,
+) -> Option<&'a ImplItemFn> {
     let found = functions(item).find(|function| function.sig.ident == *name);
     if found.is_none() {
         let methods: Vec<String> = functions(item)
-            .filter(|function| {
-                marked.iter().all(|step| step.function.sig.ident != function.sig.ident)
-            })
+            .filter(|function| !function.attrs.iter().any(attr::is_mark))
             .map(|function| function.sig.ident.unraw().to_string())
             .collect();
         let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
         let meant = names::closest(&name.unraw().to_string(), &methods);
         let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-        let form = marked.get(at).map(|step| shape::undo_form(name, step)).unwrap_or_default();
-        let message = format!("this block has no method `{name}`{meant}");
-        errors.at_with_help(name, &message, &form);
+        errors.at_with_help(name, &format!("this block has no method `{name}`{meant}"), form);
     }
     found
 }

@@ -133,7 +133,7 @@ fn s07_corrupt_record_is_refused() {
     for at in 0..log.len() {
         for record in [
             Record::Undone(stage.id("b")),
-            Record::Begun { digest: 1, input: Bytes::new() },
+            Record::Begun { digest: 1, input: Bytes::new(), parent: None },
             Record::Done { step: stage.id("b"), output: Bytes::new() },
             Record::Intended(StepId(99)),
         ] {

@@ -129,3 +129,33 @@ pub(crate) fn s25_cancel_before_pivot_only() {
     assert_eq!(stage.verdict, Some(Verdict::Compensated(Reason::Cancelled)));
     stage.check_whole();
 }
+
+// Goal: a saga that is a step of another is undone when that one turns back, even completed; each
+// step once, after those that rest on it. Method: a crash after each record of both ways.
+#[test]
+pub(crate) fn s31_completed_saga_is_revoked() {
+    for crash_at in 0..20 {
+        let mut stage = Stage::begin(graph("a b<a c<a d?<b,c"));
+        stage.play(&|_| false, Some(crash_at));
+        assert_eq!(stage.verdict, Some(Verdict::Completed));
+        assert_eq!(stage.order(Order::Cancel), Err(OrderError::Over), "nobody else undoes it");
+        stage.order(Order::Revoke).expect("it has no pivot");
+        assert_eq!(stage.order(Order::Revoke), Err(OrderError::TurnedBack));
+        stage.play(&|_| false, Some(crash_at));
+        assert_eq!(stage.verdict, Some(Verdict::Compensated(Reason::Revoked)));
+        stage.check_whole();
+        assert_eq!(stage.done.last().map(String::as_str), Some("undo a"));
+    }
+}
+
+// Goal: what a pivot has decided is not revoked, whether it is done or only asked for.
+#[test]
+fn s31_decided_saga_is_not_revoked() {
+    let mut stage = Stage::begin(graph("a b!<a"));
+    stage.append();
+    stage.serve("a");
+    assert_eq!(stage.order(Order::Revoke), Err(OrderError::Decided));
+    stage.play(&|_| false, None);
+    assert_eq!(stage.order(Order::Revoke), Err(OrderError::Decided));
+    assert_eq!(stage.verdict, Some(Verdict::Completed));
+}

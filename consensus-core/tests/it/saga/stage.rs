@@ -216,6 +216,7 @@ impl Stage {
     pub(crate) fn order(&mut self, order: Order) -> Result<(), OrderError> {
         let mut out = Vec::new();
         let done = self.saga.order(self.now, order, "for a test", &mut out);
+        self.verdict.take_if(|_| done.is_ok());
         self.take(out);
         self.append();
         done

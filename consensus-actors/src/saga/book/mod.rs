@@ -1,22 +1,31 @@
-//! The replicated state behind sagas: their logs, how those that ended did, what is stuck, and what
-//! operators wish.
+//! The replicated state behind sagas: their logs, how those that ended did, what is stuck, what
+//! waits for what others hold, and what operators wish.
 //!
 //! Anybody may begin a saga or wish something; all else is written by the executor of the latest
 //! epoch, as [`Ledger`] demands.
 
-use std::collections::{BTreeMap, VecDeque};
+mod family;
+mod queues;
+mod said;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use consensus_core::{
     Cx, Interface, Operation, StateMachine,
-    saga::{AppendError, Entry, Epoch, Ledger, Order, Record, SagaId, Seq},
+    saga::{AppendError, EffectKey, Entry, Epoch, Ledger, SagaId, Seq},
 };
 use serde::{Deserialize, Serialize};
 
+use self::queues::Queues;
+pub(super) use self::said::{
+    After, Answer, Begin, Command, Ending, Fact, News, Note, Parent, Query, Refusal, Reply, Row,
+    Standing, Wish,
+};
 use crate::{client::Client, replicated::Replicated};
 
 /// How many sagas may be under way, besides those that are stuck.
-pub(super) const ACTIVE_MAX: usize = 8_192;
+pub(super) const ACTIVE_MAX: usize = 16_384;
 /// How many sagas there may be that have not ended.
 pub(super) const HELD_MAX: usize = 65_536;
 /// How many wishes of operators may wait for the executor.
@@ -31,184 +40,34 @@ const PAGE_BYTES: usize = 512 << 10;
 /// How many rows a list has.
 const ROWS_MAX: usize = 1_024;
 
-/// How a saga ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Ending {
-    Completed(Bytes),
-    Compensated { failed: Option<String>, cause: String },
-    Abandoned,
-}
-
-/// Why a saga does not go on by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
-    pub(super) step: Option<String>,
-    pub(super) cause: String,
-}
-
-/// What an operator wants of a saga.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Wish {
-    pub(super) saga: SagaId,
-    pub(super) order: Order,
-    pub(super) reason: String,
-}
-
-/// What the executor has to say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Fact {
-    Entry(SagaId, Entry),
-    /// It is stuck, or no longer.
-    Stuck(SagaId, Option<Note>),
-    Ended(SagaId, Ending),
-    /// A wish was carried out, or refused for this reason.
-    Granted(u64, Option<String>),
-}
-
-impl Fact {
-    /// Returns about how many bytes it takes.
-    pub(super) fn weight(&self) -> usize {
-        let of = match self {
-            Self::Entry(_, entry) => weight(entry),
-            Self::Ended(_, ending) => ending.weight(),
-            Self::Stuck(_, note) => note.as_ref().map_or(0, |note| note.cause.len()),
-            Self::Granted(_, refusal) => refusal.as_ref().map_or(0, String::len),
-        };
-        64 + of
-    }
-}
-
-impl Ending {
-    fn weight(&self) -> usize {
-        match self {
-            Self::Completed(output) => output.len(),
-            Self::Compensated { failed, cause } => {
-                failed.as_ref().map_or(0, String::len) + cause.len()
-            }
-            Self::Abandoned => 0,
-        }
-    }
-}
-
-fn weight(entry: &Entry) -> usize {
-    let payload = match &entry.record {
-        Record::Begun { input, .. } => input.len(),
-        Record::Done { output, .. } => output.len(),
-        Record::Rejected { cause, .. } | Record::UndoFailed { cause, .. } => cause.len(),
-        Record::Ordered { reason, .. } => reason.len(),
-        Record::Intended(_)
-        | Record::Unresolved(_)
-        | Record::Turned(_)
-        | Record::Undone(_)
-        | Record::Resumed => 0,
-    };
-    64 + payload
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Command {
-    /// A saga is to be carried out.
-    Begin { saga: SagaId, definition: String, digest: u128, input: Bytes },
-    /// An executor begins an epoch.
-    Claim,
-    /// The executor of an epoch says what happened.
-    Write { epoch: Epoch, facts: Vec<Fact> },
-    /// An operator steps in.
-    Want(Wish),
-}
-
-/// Why something is not taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Refusal {
-    /// There are too many.
-    Busy(usize),
-    /// The id was used with another input or definition.
-    Reused,
-    /// There is no such saga.
-    Unknown,
-    /// It has ended.
-    Over,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Reply {
-    Begun(Result<(), Refusal>),
-    Claimed(Epoch),
-    Written(Result<(), AppendError>),
-    /// The number of the wish.
-    Wanted(Result<u64, Refusal>),
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Query {
-    /// Records from a place on, of all sagas or of one.
-    Records { from: (SagaId, Seq), only: bool },
-    /// What has happened that this node waits for.
-    News { sagas: Vec<SagaId>, wishes: Vec<u64>, execute: Option<After> },
-    /// The sagas behind one, those that are stuck or all.
-    List { after: Option<SagaId>, stuck: bool },
-    /// One saga.
-    Look(SagaId),
-}
-
-/// What an executor knows already: sagas that were begun up to here, wishes up to there.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct After {
-    pub(super) born: u64,
-    pub(super) wish: u64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
-    Records(Vec<(SagaId, Entry)>),
-    News(News),
-    Rows(Vec<Row>),
-    Row(Option<Row>),
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct News {
-    /// How those stand that were asked for and are not simply under way.
-    pub(super) told: Vec<(SagaId, Standing)>,
-    pub(super) granted: Vec<(u64, Option<String>)>,
-    /// Sagas that were begun, in their order, with their first records.
-    pub(super) begun: Vec<(u64, SagaId, Entry)>,
-    pub(super) wishes: Vec<(u64, Wish)>,
-    /// Whether there is more than makes a page.
-    pub(super) more: bool,
-}
-
-/// How a saga stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Standing {
-    Unknown,
-    UnderWay,
-    Stuck(Note),
-    Ended(Ending),
-}
-
-/// A saga in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Row {
-    pub(super) saga: SagaId,
-    pub(super) definition: String,
-    pub(super) records: u64,
-    pub(super) standing: Standing,
-}
-
 /// What is kept of a saga besides its log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Cover {
     definition: String,
-    born: u64,
+    /// Tells another input from its own.
+    print: u128,
+    /// Its place among all that were begun; none while it waits for what others hold.
+    born: Option<u64>,
     note: Option<Note>,
+    /// The saga whose step it is, and the one that this comes down from.
+    parent: Option<SagaId>,
+    root: SagaId,
+    /// How it ended, if it is kept because the saga whose step it is may turn back.
+    ending: Option<Ending>,
+}
+
+/// A saga that waits for what others hold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Waiting {
+    digest: u128,
+    input: Bytes,
+    parent: Option<EffectKey>,
 }
 
 /// What is kept of a saga that has ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Epitaph {
     definition: String,
-    /// Tells another input from its own.
     print: u128,
     ending: Ending,
 }
@@ -220,7 +79,15 @@ pub(super) struct Book {
     covers: BTreeMap<SagaId, Cover>,
     /// By when each was begun, which is what an executor goes by.
     births: BTreeMap<u64, SagaId>,
-    stuck: u64,
+    born: u64,
+    /// How many are stuck, and how many have ended and are kept.
+    stuck: usize,
+    kept: usize,
+    queues: Queues,
+    /// By the saga that they come down from, which holds the keys.
+    waiting: BTreeMap<(SagaId, SagaId), Waiting>,
+    /// The sagas that are steps of one.
+    children: BTreeMap<SagaId, BTreeSet<SagaId>>,
     ended: BTreeMap<SagaId, Epitaph>,
     /// The oldest first.
     ended_order: VecDeque<SagaId>,
@@ -235,29 +102,34 @@ fn print(digest: u128, input: &Bytes) -> u128 {
 }
 
 impl Book {
-    fn begin(
-        &mut self,
-        born: u64,
-        (saga, definition): (SagaId, String),
-        (digest, input): (u128, Bytes),
-    ) -> Result<(), Refusal> {
-        let same = |same: bool| if same { Ok(()) } else { Err(Refusal::Reused) };
-        if let Some(epitaph) = self.ended.get(&saga) {
-            return same(epitaph.print == print(digest, &input));
+    fn begin(&mut self, saga: SagaId, begin: Begin) -> Result<(), Refusal> {
+        let Begin { definition, digest, input, holds, parent } = begin;
+        let print = print(digest, &input);
+        let known = self.covers.get(&saga).map(|cover| cover.print);
+        if let Some(known) = known.or_else(|| Some(self.ended.get(&saga)?.print)) {
+            return if known == print { Ok(()) } else { Err(Refusal::Reused) };
         }
-        if let Some(first) = self.ledger.log(saga).first() {
-            return same(first.record == Record::Begun { digest, input });
+        if parent.is_some_and(|parent| !self.asks_for(parent)) {
+            return Err(Refusal::Late);
         }
-        let (held, stuck) = (self.covers.len(), usize::try_from(self.stuck).unwrap_or(usize::MAX));
-        if held >= HELD_MAX {
+        if self.covers.len() >= HELD_MAX {
             return Err(Refusal::Busy(HELD_MAX));
         }
-        if held.saturating_sub(stuck) >= ACTIVE_MAX {
+        if self.covers.len().saturating_sub(self.stuck + self.kept) >= ACTIVE_MAX {
             return Err(Refusal::Busy(ACTIVE_MAX));
         }
-        self.ledger.enqueue(saga, digest, input);
-        self.covers.insert(saga, Cover { definition, born, note: None });
-        self.births.insert(born, saga);
+        let step = parent.map(|parent| parent.step);
+        let parent = step.map(|step| step.saga);
+        let above = parent.and_then(|parent| self.covers.get(&parent));
+        let root = above.map_or(saga, |above| above.root);
+        self.take_hold(root, holds, parent.is_some())?;
+        let cover = Cover { definition, print, born: None, note: None, parent, root, ending: None };
+        self.covers.insert(saga, cover);
+        if let Some(parent) = parent {
+            self.children.entry(parent).or_default().insert(saga);
+        }
+        self.waiting.insert((root, saga), Waiting { digest, input, parent: step });
+        self.let_begin(root);
         Ok(())
     }
 
@@ -267,16 +139,13 @@ impl Book {
         }
         for fact in facts {
             match fact {
-                Fact::Entry(saga, entry) => self.ledger.append(saga, entry)?,
+                Fact::Entry(saga, entry) => {
+                    self.turn_back(saga, &entry.record);
+                    self.ledger.append(saga, entry)?;
+                }
                 Fact::Stuck(saga, note) => self.note(saga, note),
                 Fact::Ended(saga, ending) => self.end(saga, epoch, ending)?,
-                Fact::Granted(wish, refusal) => {
-                    self.wishes.remove(&wish);
-                    self.granted.insert(wish, refusal);
-                    if self.granted.len() > GRANTED_MAX {
-                        self.granted.pop_first();
-                    }
-                }
+                Fact::Granted(wish, refusal) => self.grant(wish, refusal),
             }
         }
         Ok(())
@@ -292,31 +161,27 @@ impl Book {
         cover.note = note;
     }
 
-    fn end(&mut self, saga: SagaId, epoch: Epoch, ending: Ending) -> Result<(), AppendError> {
-        let Some(Record::Begun { digest, input }) =
-            self.ledger.log(saga).first().map(|first| first.record.clone())
-        else {
-            return Ok(());
-        };
-        self.ledger.put_away(saga, epoch)?;
-        self.note(saga, None);
-        let Some(Cover { definition, born, .. }) = self.covers.remove(&saga) else { return Ok(()) };
-        self.births.remove(&born);
+    /// Remembers how a saga ended, and of it nothing else.
+    fn remember(&mut self, saga: SagaId, (definition, print): (String, u128), ending: Ending) {
         self.ended_bytes += ending.weight();
-        self.ended.insert(saga, Epitaph { definition, print: print(digest, &input), ending });
+        self.ended.insert(saga, Epitaph { definition, print, ending });
         self.ended_order.push_back(saga);
         while self.ended_order.len() > ENDED_MAX || self.ended_bytes > ENDED_BYTES_MAX {
             let Some(oldest) = self.ended_order.pop_front() else { break };
             let bytes = self.ended.remove(&oldest).map_or(0, |it| it.ending.weight());
             self.ended_bytes = self.ended_bytes.saturating_sub(bytes);
         }
-        Ok(())
     }
 
     fn want(&mut self, number: u64, wish: Wish) -> Result<u64, Refusal> {
-        if !self.covers.contains_key(&wish.saga) {
+        let Some(cover) = self.covers.get(&wish.saga) else {
             let over = self.ended.contains_key(&wish.saga);
             return Err(if over { Refusal::Over } else { Refusal::Unknown });
+        };
+        if cover.born.is_none() {
+            let refusal = self.want_of_waiting(wish.saga, &wish.order);
+            self.grant(number, refusal);
+            return Ok(number);
         }
         if self.wishes.len() >= WISHES_MAX {
             return Err(Refusal::Busy(WISHES_MAX));
@@ -325,12 +190,21 @@ impl Book {
         Ok(number)
     }
 
+    fn grant(&mut self, number: u64, refusal: Option<String>) {
+        self.wishes.remove(&number);
+        self.granted.insert(number, refusal);
+        if self.granted.len() > GRANTED_MAX {
+            self.granted.pop_first();
+        }
+    }
+
     fn records(&self, (from, seq): (SagaId, Seq), only: bool) -> Vec<(SagaId, Entry)> {
         let sagas = self.ledger.sagas().skip_while(|(saga, _)| *saga < from);
         let sagas = sagas.take_while(|(saga, _)| !only || *saga == from);
         let entries = sagas.flat_map(|(saga, log)| log.iter().map(move |entry| (saga, entry)));
         let entries = entries.filter(|(saga, entry)| *saga != from || entry.seq >= seq);
-        paged(entries.map(|(saga, entry)| (saga, entry.clone())), |(_, entry)| weight(entry)).0
+        paged(entries.map(|(saga, entry)| (saga, entry.clone())), |(_, entry)| said::weight(entry))
+            .0
     }
 
     fn news(&self, sagas: Vec<SagaId>, wishes: Vec<u64>, execute: Option<After>) -> News {
@@ -349,7 +223,7 @@ impl Book {
             Some((*born, *saga, self.ledger.log(*saga).first()?.clone()))
         };
         let begun = self.births.range(born.saturating_add(1)..).filter_map(first);
-        let (begun, more_begun) = paged(begun, |(_, _, entry)| weight(entry));
+        let (begun, more_begun) = paged(begun, |(_, _, entry)| said::weight(entry));
         // A wish may be about a saga that was begun just before it.
         let wishes = self.wishes.range(wish.saturating_add(1)..).filter(|_| !more_begun);
         let wishes = wishes.map(|(number, wish)| (*number, wish.clone()));
@@ -362,6 +236,7 @@ impl Book {
             return Standing::Ended(epitaph.ending.clone());
         }
         match self.covers.get(&saga) {
+            Some(Cover { ending: Some(ending), .. }) => Standing::Ended(ending.clone()),
             Some(Cover { note: Some(note), .. }) => Standing::Stuck(note.clone()),
             Some(_) => Standing::UnderWay,
             None => Standing::Unknown,
@@ -374,12 +249,18 @@ impl Book {
             None => self.ended.get(&saga)?.definition.clone(),
         };
         let records = self.ledger.log(saga).last().map_or(0, |last| last.seq.0);
-        Some(Row { saga, definition, records, standing: self.standing(saga) })
+        let waits = self.covers.get(&saga).filter(|cover| cover.born.is_none());
+        let waits = waits.and_then(|cover| self.queues.waits(cover.root));
+        let waits = waits.map(|(key, holder)| (key.to_owned(), holder));
+        Some(Row { saga, definition, records, standing: self.standing(saga), waits })
     }
 
     fn list(&self, after: Option<SagaId>, stuck: bool) -> Vec<Row> {
         let behind = self.covers.iter().filter(|(saga, _)| after.is_none_or(|it| **saga > it));
-        let wanted = behind.filter(|(_, cover)| !stuck || cover.note.is_some());
+        let wanted = behind.filter(|(_, cover)| match stuck {
+            true => cover.note.is_some(),
+            false => cover.ending.is_none(),
+        });
         wanted.take(ROWS_MAX).filter_map(|(saga, _)| self.look(*saga)).collect()
     }
 }
@@ -424,10 +305,8 @@ impl StateMachine for Book {
 
     fn apply(&mut self, cx: &mut Cx, command: Command) -> Reply {
         match command {
-            Command::Begin { saga, definition, digest, input } => {
-                Reply::Begun(self.begin(cx.index(), (saga, definition), (digest, input)))
-            }
-            Command::Claim => Reply::Claimed(self.ledger.claim()),
+            Command::Begin(saga, begin) => Reply::Begun(self.begin(saga, begin)),
+            Command::Claim => Reply::Claimed(self.ledger.claim(), self.born),
             Command::Write { epoch, facts } => Reply::Written(self.write(epoch, facts)),
             Command::Want(wish) => Reply::Wanted(self.want(cx.index(), wish)),
         }
