@@ -8,6 +8,7 @@ use consensus_core::{
     Index,
     saga::{CoordinatorId, Entry, Graph, Order, Record, SagaId, Seq},
 };
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{
@@ -320,12 +321,18 @@ impl<S: SagaDefinition> Run<S> {
         self.sagas.coordinator.do_send(Wait { saga: self.id, since, to });
         let stopping = |_| Error::stopping(consensus_core::Outcome::Unknown);
         let standing = answer.await.map_err(stopping)??;
-        let judged = judged(self.id, standing).ok_or_else(|| unknown(self.id))?;
-        Ok(match judged {
-            Saga::Completed(output) => Saga::Completed(decode(&output)?),
-            Saga::Compensated { failed, cause } => Saga::Compensated { failed, cause },
-            Saga::Stuck { step, cause, hint } => Saga::Stuck { step, cause, hint },
-            Saga::Abandoned => Saga::Abandoned,
+        judged(self.id, standing).ok_or_else(|| unknown(self.id))?.decoded()
+    }
+}
+
+impl Saga<Bytes> {
+    /// Returns it with what it brought as the value that it is.
+    pub(super) fn decoded<T: DeserializeOwned>(self) -> Result<Saga<T>> {
+        Ok(match self {
+            Self::Completed(output) => Saga::Completed(decode(&output)?),
+            Self::Compensated { failed, cause } => Saga::Compensated { failed, cause },
+            Self::Stuck { step, cause, hint } => Saga::Stuck { step, cause, hint },
+            Self::Abandoned => Saga::Abandoned,
         })
     }
 }
@@ -337,7 +344,7 @@ impl<S> std::fmt::Debug for Run<S> {
 }
 
 /// Says how a saga did; `None` while it is under way.
-fn judged(saga: SagaId, standing: Standing) -> Option<Saga<Bytes>> {
+pub(super) fn judged(saga: SagaId, standing: Standing) -> Option<Saga<Bytes>> {
     let note = match standing {
         Standing::UnderWay | Standing::Unknown => return None,
         Standing::Ended(Ending::Completed(output)) => return Some(Saga::Completed(output)),
