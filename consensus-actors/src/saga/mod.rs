@@ -68,6 +68,8 @@
 //! # }
 //! ```
 //!
+//! A definition, with its participants, is tested by [`SagaDefinition::test`].
+//!
 //! # What holds
 //!
 //! * What [`consensus_core::saga`] says of the log, of outcomes and of compensations.
@@ -95,6 +97,7 @@ mod lock;
 mod outcome;
 mod reign;
 pub(crate) mod telling;
+mod testing;
 #[cfg(test)]
 mod tests;
 #[doc(hidden)]
@@ -112,3 +115,4 @@ pub use guard::{Guard, Guarded};
 pub use handle::{Listed, Run, Saga, Sagas};
 pub use hosting::HostingSagas;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};
+pub use testing::{Broken, RUNS_MAX, Report, SagaTest, Trial};
