@@ -28,7 +28,7 @@ impl Common {
         self.values.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
-    fn find<T: 'static>(&self) -> Option<&T> {
+    pub(super) fn find<T: 'static>(&self) -> Option<&T> {
         self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
     }
 }
@@ -102,7 +102,10 @@ impl SagaCx {
     pub fn get<T: 'static>(&self) -> &T {
         let Some(value) = self.common.find() else {
             let name = type_name::<T>();
-            panic!("the sagas were given no {name}; give them one: node.sagas(..).with(..)")
+            panic!(
+                "the sagas were given no {name}; give them one by .with(..): of node.sagas(..), or \
+                 of their test"
+            )
         };
         value
     }

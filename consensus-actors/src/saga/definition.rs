@@ -16,6 +16,7 @@ use super::{
     cx::SagaCx,
     holds::Holds,
     outcome::{Outcome, Undo, of_action, of_undo},
+    testing::SagaTest,
 };
 use crate::{
     client::decode,
@@ -109,6 +110,12 @@ pub trait SagaDefinition: Serialize + DeserializeOwned + Clone + Send + Sync + '
         cx: &'a SagaCx,
         output: Option<Bytes>,
     ) -> BoxFuture<'a, Undo>;
+
+    /// Tests the saga with this input, with which all steps succeed: its steps fail, are repeated
+    /// and lost, and its executors crash, each where they can. It needs no node.
+    fn test(self) -> SagaTest<Self> {
+        SagaTest::new(self)
+    }
 }
 
 /// A definition, whatever its type.
@@ -167,7 +174,7 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    fn new<S: SagaDefinition>() -> Self {
+    pub(super) fn new<S: SagaDefinition>() -> Self {
         let graph = Arc::new(S::graph());
         let mut before: BTreeMap<StepId, BTreeSet<StepId>> = BTreeMap::new();
         for (id, _) in graph.steps() {

@@ -165,13 +165,25 @@ impl<T: Deterministic> Deterministic for Guarded<T> {}
 
 /// What was not done is asked for again: an executor that was replaced hears nothing of it, and to
 /// who is in charge the answer comes in the end.
+impl<T> From<Guarded<T>> for Outcome<T> {
+    fn from(reply: Guarded<T>) -> Self {
+        match reply {
+            Guarded::Done(value) => Self::Done(value),
+            Guarded::Rejected(cause) => Self::Rejected(cause),
+            Guarded::Refused => Self::Unknown,
+        }
+    }
+}
+
 impl<T> From<Result<Guarded<T>, Error>> for Outcome<T> {
     fn from(result: Result<Guarded<T>, Error>) -> Self {
-        match result {
-            Ok(Guarded::Done(value)) => Self::Done(value),
-            Ok(Guarded::Rejected(cause)) => Self::Rejected(cause),
-            Ok(Guarded::Refused) | Err(_) => Self::Unknown,
-        }
+        result.map_or(Self::Unknown, Self::from)
+    }
+}
+
+impl From<Guarded<()>> for Undo {
+    fn from(reply: Guarded<()>) -> Self {
+        Outcome::from(reply).into()
     }
 }
 

@@ -8,6 +8,7 @@ use consensus_core::{
     Index,
     saga::{CoordinatorId, Entry, Graph, Order, Record, SagaId, Seq},
 };
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{
@@ -304,18 +305,6 @@ impl std::fmt::Debug for Sagas {
     }
 }
 
-impl<T> Saga<T> {
-    /// Makes something else of what it brought.
-    pub(super) fn try_map<U>(self, make: impl FnOnce(T) -> Result<U>) -> Result<Saga<U>> {
-        Ok(match self {
-            Self::Completed(output) => Saga::Completed(make(output)?),
-            Self::Compensated { failed, cause } => Saga::Compensated { failed, cause },
-            Self::Stuck { step, cause, hint } => Saga::Stuck { step, cause, hint },
-            Self::Abandoned => Saga::Abandoned,
-        })
-    }
-}
-
 impl<S> Run<S> {
     /// Returns one that was started before.
     pub(super) fn of(sagas: &Sagas, id: SagaId) -> Self {
@@ -336,7 +325,7 @@ impl<S> Run<S> {
     where
         S: SagaDefinition,
     {
-        self.standing().await?.try_map(|output| decode(&output))
+        self.standing().await?.decoded()
     }
 
     /// Waits as [`Run::wait`] does; what it brought is as it is encoded.
@@ -361,6 +350,18 @@ impl<S> Run<S> {
     }
 }
 
+impl Saga<Bytes> {
+    /// Returns it with what it brought as the value that it is.
+    pub(super) fn decoded<T: DeserializeOwned>(self) -> Result<Saga<T>> {
+        Ok(match self {
+            Self::Completed(output) => Saga::Completed(decode(&output)?),
+            Self::Compensated { failed, cause } => Saga::Compensated { failed, cause },
+            Self::Stuck { step, cause, hint } => Saga::Stuck { step, cause, hint },
+            Self::Abandoned => Saga::Abandoned,
+        })
+    }
+}
+
 impl<S> std::fmt::Debug for Run<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Run({:032x})", self.id.0)
@@ -368,7 +369,7 @@ impl<S> std::fmt::Debug for Run<S> {
 }
 
 /// Says how a saga did; `None` while it is under way.
-fn judged(saga: SagaId, standing: Standing) -> Option<Saga<Bytes>> {
+pub(super) fn judged(saga: SagaId, standing: Standing) -> Option<Saga<Bytes>> {
     let note = match standing {
         Standing::UnderWay | Standing::Unknown => return None,
         Standing::Ended(Ending::Completed(output)) => return Some(Saga::Completed(output)),

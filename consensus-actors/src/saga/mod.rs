@@ -68,6 +68,8 @@
 //! # }
 //! ```
 //!
+//! A definition, with its participants, is tested by [`SagaDefinition::test`].
+//!
 //! # What holds
 //!
 //! * What [`consensus_core::saga`] says of the log, of outcomes and of compensations.
@@ -98,6 +100,7 @@ mod nested;
 mod outcome;
 mod reign;
 pub(crate) mod telling;
+mod testing;
 #[cfg(test)]
 mod tests;
 #[doc(hidden)]
@@ -117,3 +120,4 @@ pub use holds::Holds;
 pub use hosting::HostingSagas;
 pub use http::FromSaga;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};
+pub use testing::{Broken, RUNS_MAX, Report, SagaTest, Trial};

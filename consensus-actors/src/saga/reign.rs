@@ -26,6 +26,7 @@ use super::{
 const WRITE_BYTES: usize = 384 << 10;
 
 /// A step that is to be asked for.
+#[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) registered: Registered,
     pub(super) input: Bytes,
@@ -276,9 +277,10 @@ impl Reign {
             match effect {
                 Effect::Append(entry) => self.gathered.push_back(Fact::Entry(id, entry)),
                 Effect::Call(call) => {
-                    self.attempts.push(held.attempt(call, Arc::clone(&self.common)));
+                    let of = (&held.saga, &held.registered);
+                    self.attempts.push(Attempt::new(of, call, Arc::clone(&self.common)));
                 }
-                Effect::Ended(verdict) => ending = Some(held.ending(&verdict)),
+                Effect::Ended(verdict) => ending = Some(ended(&held.saga, &verdict)),
             }
         }
         if let Some(due) = held.due.take() {
@@ -292,7 +294,7 @@ impl Reign {
         }
         held.due = held.saga.due();
         self.dues.extend(held.due.map(|due| (due, id)));
-        let note = held.stuck();
+        let note = stuck(&held.saga);
         if note != held.note {
             held.note.clone_from(&note);
             self.gathered.push_back(Fact::Stuck(id, note));
@@ -329,44 +331,50 @@ fn parent(log: &[Entry]) -> Option<SagaId> {
     Some((*parent)?.saga)
 }
 
-impl Held {
-    fn attempt(&self, call: Call, common: Arc<Common>) -> Attempt {
-        let state = self.saga.state();
-        let before = self.registered.before(call.key.step);
+impl Attempt {
+    /// Makes what a planner asks for: a step is given what those before it have brought by now.
+    pub(super) fn new(
+        (saga, registered): (&Saga, &Registered),
+        call: Call,
+        common: Arc<Common>,
+    ) -> Self {
+        let state = saga.state();
+        let before = registered.before(call.key.step);
         let outputs = before.filter_map(|step| Some((step, state.step(step).output.clone()?)));
         let Call { key, epoch, attempt, .. } = call;
         let cx = SagaCx { key, epoch, attempt, outputs: outputs.collect(), common };
-        Attempt { registered: self.registered.clone(), input: state.input.clone(), cx, call }
+        Self { registered: registered.clone(), input: state.input.clone(), cx, call }
     }
+}
 
-    /// Says why it does not go on by itself, if it does not.
-    fn stuck(&self) -> Option<Note> {
-        let (state, graph) = (self.saga.state(), self.saga.graph());
-        if let Some(step) = state.stuck(graph).first() {
-            let step = *step;
-            let cause = match &state.step(step).cause {
-                Some(cause) if !cause.is_empty() => text(cause),
-                _ => "nobody could say what came of it, however often it was asked for".to_owned(),
-            };
-            return Some(Note { step: graph.step(step).map(|step| step.name.clone()), cause });
-        }
-        state.is_quarantined().then(|| {
-            let cause = "executors took it up again and again, and nothing came of it; whatever it \
-                         does may be what ends them";
-            Note { step: None, cause: cause.to_owned() }
-        })
+/// Says why a saga does not go on by itself, if it does not.
+pub(super) fn stuck(saga: &Saga) -> Option<Note> {
+    let (state, graph) = (saga.state(), saga.graph());
+    if let Some(step) = state.stuck(graph).first() {
+        let step = *step;
+        let cause = match &state.step(step).cause {
+            Some(cause) if !cause.is_empty() => text(cause),
+            _ => "nobody could say what came of it, however often it was asked for".to_owned(),
+        };
+        return Some(Note { step: graph.step(step).map(|step| step.name.clone()), cause });
     }
+    state.is_quarantined().then(|| {
+        let cause = "executors took it up again and again, and nothing came of it; whatever it \
+                     does may be what ends them";
+        Note { step: None, cause: cause.to_owned() }
+    })
+}
 
-    fn ending(&self, verdict: &Verdict) -> Ending {
-        let (state, graph) = (self.saga.state(), self.saga.graph());
-        match verdict {
-            Verdict::Completed => {
-                let last = graph.steps().next_back().expect("a saga has at least one step").0;
-                Ending::Completed(state.step(last).output.clone().unwrap_or_default())
-            }
-            Verdict::Compensated(reason) => compensated(state, graph, reason),
-            Verdict::Abandoned => Ending::Abandoned,
+/// Says how a saga has ended.
+pub(super) fn ended(saga: &Saga, verdict: &Verdict) -> Ending {
+    let (state, graph) = (saga.state(), saga.graph());
+    match verdict {
+        Verdict::Completed => {
+            let last = graph.steps().next_back().expect("a saga has at least one step").0;
+            Ending::Completed(state.step(last).output.clone().unwrap_or_default())
         }
+        Verdict::Compensated(reason) => compensated(state, graph, reason),
+        Verdict::Abandoned => Ending::Abandoned,
     }
 }
 

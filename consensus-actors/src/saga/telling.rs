@@ -56,7 +56,8 @@ pub(crate) fn log(log: &[Entry], graph: Option<&Graph>) -> Value {
     log.iter().map(|entry| one(entry, graph)).collect()
 }
 
-fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
+/// Tells what a record says.
+pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
     let name = |step: &StepId| {
         let known = graph.and_then(|graph| graph.step(*step));
         known.map_or_else(|| Value::from(step.0), |step| Value::from(step.name.as_str()))
@@ -101,7 +102,8 @@ fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
     })
 }
 
-fn value(bytes: &Bytes) -> Value {
+/// Tells what is encoded there.
+pub(super) fn value(bytes: &Bytes) -> Value {
     to_json(bytes).unwrap_or(Value::Null)
 }
 

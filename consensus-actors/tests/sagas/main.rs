@@ -1,6 +1,8 @@
 //! Sagas over replicated actors: they end whole, whichever node carries them out.
 
+mod flawed;
 mod handover;
+mod harness;
 mod holding;
 mod nested;
 mod operators;
