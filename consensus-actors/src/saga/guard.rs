@@ -145,7 +145,7 @@ impl Guard {
 }
 
 /// Returns what was answered before.
-fn replayed<T: DeserializeOwned>(op: Op, answer: Answer) -> Guarded<T> {
+pub(super) fn replayed<T: DeserializeOwned>(op: Op, answer: Answer) -> Guarded<T> {
     match answer {
         // Where there was nothing to undo, the barrier's own answer is empty: it stands for unit.
         Answer::Done(output) if output.is_empty() && op == Op::Undo => {
@@ -165,13 +165,26 @@ impl<T: Deterministic> Deterministic for Guarded<T> {}
 
 /// What was not done is asked for again: an executor that was replaced hears nothing of it, and to
 /// who is in charge the answer comes in the end.
+impl<T> From<Guarded<T>> for Outcome<T> {
+    fn from(guarded: Guarded<T>) -> Self {
+        match guarded {
+            Guarded::Done(value) => Self::Done(value),
+            Guarded::Rejected(cause) => Self::Rejected(cause),
+            Guarded::Refused => Self::Unknown,
+        }
+    }
+}
+
+impl From<Guarded<()>> for Undo {
+    fn from(guarded: Guarded<()>) -> Self {
+        Outcome::from(guarded).into()
+    }
+}
+
+/// See [`Outcome::called`] for why an error of the framework is no refusal.
 impl<T> From<Result<Guarded<T>, Error>> for Outcome<T> {
     fn from(result: Result<Guarded<T>, Error>) -> Self {
-        match result {
-            Ok(Guarded::Done(value)) => Self::Done(value),
-            Ok(Guarded::Rejected(cause)) => Self::Rejected(cause),
-            Ok(Guarded::Refused) | Err(_) => Self::Unknown,
-        }
+        result.map_or(Self::Unknown, Self::from)
     }
 }
 

@@ -94,6 +94,8 @@ mod hosting;
 pub mod http;
 mod lock;
 mod outcome;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod reign;
 pub(crate) mod telling;
 #[cfg(test)]
