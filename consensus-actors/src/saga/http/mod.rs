@@ -53,9 +53,16 @@
 //! | 409, `{"rejected": "why"}` | rejected |
 //! | anything else | unknown |
 
+mod brought;
 mod calling;
+mod carrying;
+mod once;
+mod requests;
 mod serving;
 
+pub use brought::Brought;
+pub use carrying::Carrying;
+pub use once::Once;
 pub use serving::FromSaga;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
