@@ -3,3 +3,4 @@
 mod breaking;
 mod hotel;
 mod repeating;
+mod sagas;

@@ -107,7 +107,7 @@ where
             // On its own, so that a caller who waits no longer does not break it off.
             let carried = carry_out(service, request, (once.clone(), until), (of.key, runner));
             rt::spawn(carried).await.unwrap_or_else(|broken| {
-                rt::spawn(async move { once.finish(of.key, runner, None).await });
+                once.give_up(of.key, runner);
                 Err(ErrorInternalServerError(format!("the handler broke off: {broken}")))
             })
         })

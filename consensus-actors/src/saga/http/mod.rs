@@ -40,6 +40,8 @@
 //! # fn main() { let _ = web::post().to(take); }
 //! ```
 //!
+//! A service that holds its state elsewhere has its handlers run behind [`Once`].
+//!
 //! | header | |
 //! | --- | --- |
 //! | `idempotency-key` | the effect, the same for all attempts: [`EffectKey`](super::EffectKey) as text |

@@ -15,6 +15,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     error::ErrorBadRequest,
     http::header::HeaderMap,
+    rt,
 };
 use consensus_core::saga::{Answer, EffectKey, Request, SagaId};
 use tokio::time::Instant;
@@ -195,11 +196,18 @@ impl Once {
                 Ok(reply) => return Ok(reply),
                 Err(error) => {
                     // It may have been let through all the same.
-                    let _ = self.finish(of.key, runner, None).await;
+                    self.give_up(of.key, runner);
                     return Err(error);
                 }
             }
         }
+    }
+
+    /// Notes that a runner is no longer about a request, for who cannot wait for that. If it is not
+    /// noted after all, others take the request over in time.
+    pub(super) fn give_up(&self, key: EffectKey, runner: Runner) {
+        let once = self.clone();
+        rt::spawn(async move { once.finish(key, runner, None).await });
     }
 
     /// Notes an answer, or that there is none to keep; returns whether it counts.

@@ -158,3 +158,61 @@ impl Replicated for Requests {
 
     const NAME: &'static str = "saga-requests";
 }
+
+#[cfg(test)]
+mod tests {
+    use consensus_core::saga::{CoordinatorId, Epoch};
+
+    use super::*;
+
+    fn request(op: Op) -> Request {
+        let key = EffectKey { saga: SagaId(7), step: StepId(2), op, round: 0 };
+        Request { key, coordinator: CoordinatorId(1), epoch: Epoch(1) }
+    }
+
+    fn done(text: &'static str) -> Answer {
+        Answer::Done(Bytes::from_static(text.as_bytes()))
+    }
+
+    // Goal: who takes a request over is obeyed, and who was taken over is not: its answer comes too
+    // late, and whoever is not known to be gone is left alone.
+    #[test]
+    fn who_was_taken_over_has_no_say() {
+        for op in [Op::Action, Op::Undo] {
+            let (mut requests, of) = (Requests::default(), request(op));
+            let brought = Some(Bytes::from_static(b"room"));
+            let output = if op == Op::Undo { brought } else { None };
+            if op == Op::Undo {
+                let step = request(Op::Action);
+                assert_eq!(requests.admit(step, 1, None), Reply::Run(None));
+                assert!(requests.finish(step.key, 1, Some(done("room"))));
+            }
+            assert_eq!(requests.admit(of, 2, None), Reply::Run(output.clone()));
+            assert_eq!(requests.admit(of, 3, None), Reply::Busy(2));
+            assert_eq!(requests.admit(of, 3, Some(9)), Reply::Busy(2), "another is gone");
+            assert_eq!(requests.admit(of, 3, Some(2)), Reply::Run(output));
+            assert!(!requests.finish(of.key, 2, Some(done("late"))));
+            assert!(requests.finish(of.key, 3, Some(done("in time"))));
+            assert_eq!(requests.admit(of, 4, None), Reply::Replay(done("in time")));
+        }
+    }
+
+    // Goal: a step that ended without an answer may have been carried out: it is carried out again if
+    // it is asked for, however often, and undone if that is.
+    #[test]
+    fn what_was_begun_never_counts_as_never_done() {
+        let (mut requests, of) = (Requests::default(), request(Op::Action));
+        for runner in 1..4 {
+            assert_eq!(requests.admit(of, runner, None), Reply::Run(None));
+            assert!(requests.finish(of.key, runner, None));
+        }
+        let undo = request(Op::Undo);
+        assert_eq!(requests.admit(undo, 5, None), Reply::Run(Some(Bytes::new())));
+        assert_eq!(requests.admit(of, 6, None), Reply::Refused);
+        assert!(requests.finish(undo.key, 5, None));
+        assert_eq!(requests.admit(undo, 7, None), Reply::Run(Some(Bytes::new())));
+        requests.forget(SagaId(7));
+        assert!(!requests.finish(undo.key, 7, Some(done(""))));
+        assert_eq!(requests, Requests { barrier: requests.barrier.clone(), ..Requests::default() });
+    }
+}
