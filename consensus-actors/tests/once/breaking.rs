@@ -10,8 +10,8 @@ use crate::hotel::{Hotel, REFUSED, hosted, open, request, room};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-// Goal: what a handler answers that is no answer for good is not kept: it runs once more; so it does
-// after a panic.
+// Goal: what a handler answers that is no answer for good is not kept: it runs once more; so it
+// does after a panic.
 #[actix_web::test]
 async fn what_is_no_answer_is_not_kept() {
     for how in ["broken", "panics"] {
@@ -34,8 +34,8 @@ async fn what_is_no_answer_is_not_kept() {
     }
 }
 
-// Goal: a step that broke off may have been carried out, so it is undone, though nobody knows what it
-// brought.
+// Goal: a step that broke off may have been carried out, so it is undone, though nobody knows what
+// it brought.
 #[actix_web::test]
 async fn what_broke_off_is_undone() {
     let ((_cluster, once), hotel) = (hosted().await, Arc::new(Hotel::default()));
@@ -47,8 +47,8 @@ async fn what_broke_off_is_undone() {
     assert_eq!(app.book("any", request(Op::Action)).await.0, REFUSED);
 }
 
-// Goal: of an answer that is too large nothing is kept but that there was one: the handler runs once,
-// and is told so each time, and the step can be undone.
+// Goal: of an answer that is too large nothing is kept but that there was one: the handler runs
+// once, and is told so each time, and the step can be undone.
 #[actix_web::test]
 async fn an_answer_that_is_too_large_is_said_to_be() {
     let ((_cluster, once), hotel) = (hosted().await, Arc::new(Hotel::default()));
@@ -89,8 +89,8 @@ async fn die_in_the_middle(once: &Once, hotel: &Arc<Hotel>) {
     actix_web::rt::task::spawn_blocking(|| process.join().unwrap()).await.unwrap();
 }
 
-// Goal: what a service was about that is gone is taken over when it must have ended, and not before;
-// whether the step is asked for again, or its undoing.
+// Goal: what a service was about that is gone is taken over when it must have ended, and not
+// before; whether the step is asked for again, or its undoing.
 #[actix_web::test]
 async fn what_a_service_was_about_that_is_gone_is_taken_over() {
     const LIMIT: Duration = Duration::from_millis(500);
@@ -125,8 +125,8 @@ async fn what_a_service_was_about_that_is_gone_is_taken_over() {
     }
 }
 
-// Goal: a caller that waits no longer does not break its request off: the answer is kept. Method: the
-// call is dropped while the handler runs, as a server drops one whose connection is closed.
+// Goal: a caller that waits no longer does not break its request off: the answer is kept. Method:
+// the call is dropped while the handler runs, as a server drops one whose connection is closed.
 #[actix_web::test]
 async fn a_caller_that_is_gone_breaks_nothing_off() {
     let ((_cluster, once), hotel) = (hosted().await, Arc::new(Hotel::default()));

@@ -7,8 +7,8 @@ use consensus_actors::saga::{EffectKey, Epoch, Op, Request, SagaId};
 
 use crate::hotel::{Hotel, REFUSED, headers, hosted, open, open_if, request, room};
 
-// Goal: what is repeated is answered as it was first, status and body, and the handler runs once; the
-// handler of its undoing runs once, too, and gets what the step brought.
+// Goal: what is repeated is answered as it was first, status and body, and the handler runs once;
+// the handler of its undoing runs once, too, and gets what the step brought.
 #[actix_web::test]
 async fn a_repeated_request_is_answered_as_it_was_first() {
     let ((_cluster, once), hotel) = (hosted().await, Arc::new(Hotel::default()));
@@ -70,7 +70,8 @@ async fn an_undoing_that_comes_first_undoes_nothing() {
     assert_eq!((hotel.begun(), hotel.cancelled().len()), (0, 0));
 }
 
-// Goal: a refusal for good is kept, and there is nothing to undo; a 409 that does not say so is none.
+// Goal: a refusal for good is kept, and there is nothing to undo; a 409 that does not say so is
+// none.
 #[actix_web::test]
 async fn a_refusal_is_kept() {
     let ((_cluster, once), hotel) = (hosted().await, Arc::new(Hotel::default()));

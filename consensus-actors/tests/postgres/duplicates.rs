@@ -52,8 +52,8 @@ async fn of_many_at_once_one_is_carried_out() {
     assert_eq!(place.traces("done").await, 1);
 }
 
-// Goal: who waits in vain for another of the same request is told to ask again, which is no refusal,
-// and then gets the answer.
+// Goal: who waits in vain for another of the same request is told to ask again, which is no
+// refusal, and then gets the answer.
 #[tokio::test]
 async fn a_wait_in_vain_is_no_refusal() {
     let Some(place) = Place::open().await else { return };
@@ -152,8 +152,8 @@ async fn a_refused_undoing_runs_again_in_its_next_round() {
     assert_eq!(place.traces("undone seventeen").await, 1);
 }
 
-// Goal: of a saga that was forgotten everything is refused, and no other's row is touched; also what
-// waited for a row of it.
+// Goal: of a saga that was forgotten everything is refused, and no other's row is touched; also
+// what waited for a row of it.
 #[tokio::test]
 async fn a_forgotten_saga_is_refused() {
     let Some(place) = Place::open().await else { return };

@@ -11,8 +11,8 @@ use tokio_postgres::Transaction;
 
 use crate::place::{Place, by, done, of_saga, request, traced};
 
-// Goal: an executor that was replaced has no say, whatever it asks for, once the database has heard of
-// the next; another coordinator's executors have.
+// Goal: an executor that was replaced has no say, whatever it asks for, once the database has heard
+// of the next; another coordinator's executors have.
 #[tokio::test]
 async fn an_executor_that_was_replaced_is_refused() {
     let Some(place) = Place::open().await else { return };
@@ -61,9 +61,9 @@ async fn an_executor_commits_before_the_next_is_heard_of() {
     assert_eq!(place.traces("done").await, 2);
 }
 
-// Goal: a program that stands still in the middle of an effect keeps the next executor waiting for so
-// long and no longer, and what it had done by then is undone. Method: the effect of the former never
-// ends.
+// Goal: a program that stands still in the middle of an effect keeps the next executor waiting for
+// so long and no longer, and what it had done by then is undone. Method: the effect of the former
+// never ends.
 #[tokio::test]
 async fn an_executor_that_stands_still_keeps_nobody() {
     let Some(place) = Place::open().await else { return };

@@ -67,8 +67,8 @@ async fn what_brings_too_much_is_rolled_back() {
     assert_may_be_tried_again(&place, &mut client).await;
 }
 
-// Goal: an effect that is dropped in its middle, as a step is at its timeout, leaves nothing, and the
-// same connection goes on.
+// Goal: an effect that is dropped in its middle, as a step is at its timeout, leaves nothing, and
+// the same connection goes on.
 #[tokio::test]
 async fn an_effect_that_is_dropped_leaves_nothing() {
     let Some(place) = Place::open().await else { return };
@@ -149,8 +149,8 @@ async fn a_server_that_is_killed_has_done_all_or_nothing() {
     assert_eq!(place.traces("before").await, 1);
 }
 
-// Goal: what was committed while nobody heard of it is found by the next attempt. Method: the commit
-// waits in a deferred trigger until the program's connection is gone.
+// Goal: what was committed while nobody heard of it is found by the next attempt. Method: the
+// commit waits in a deferred trigger until the program's connection is gone.
 #[tokio::test]
 async fn a_commit_whose_reply_is_lost_is_found() {
     let Some(place) = Place::open().await else { return };

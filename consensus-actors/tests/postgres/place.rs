@@ -43,8 +43,8 @@ impl Place {
         place
     }
 
-    /// Opens one without tables. Who has waited for a lock for so long has waited in vain: tests that
-    /// want to see that say so.
+    /// Opens one without tables. Who has waited for a lock for so long has waited in vain: tests
+    /// that want to see that say so.
     pub(crate) async fn bare(server: Arc<Server>) -> Self {
         static PLACES: AtomicU32 = AtomicU32::new(0);
         let (process, place) = (process::id(), PLACES.fetch_add(1, Ordering::Relaxed));

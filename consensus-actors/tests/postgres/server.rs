@@ -1,5 +1,6 @@
-//! A PostgreSQL server for tests: the one that `POSTGRES_URL` names, or one of their own, which lives
-//! in a temporary directory and ends with them. This file stands alone, for the tests of others.
+//! A PostgreSQL server for tests: the one that `POSTGRES_URL` names, or one of their own, which
+//! lives in a temporary directory and ends with them. This file stands alone, for the tests of
+//! others.
 
 use std::{
     env, fs,
@@ -56,8 +57,8 @@ impl Server {
         Some(server)
     }
 
-    /// Starts a server for the caller alone, who may kill it. `None` if there is no PostgreSQL, which
-    /// is said.
+    /// Starts a server for the caller alone, who may kill it. `None` if there is no PostgreSQL,
+    /// which is said.
     pub(crate) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
             skipped();
@@ -120,7 +121,8 @@ impl Own {
     fn run(&self) {
         let (begun, former) = (Instant::now(), self.pid());
         loop {
-            // After a kill, what the former server leaves may keep the next from starting for a while.
+            // After a kill, what the former server leaves may keep the next from starting for a
+            // while.
             let child = self.spawn();
             *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
             if self.is_ready(begun, former.as_deref()) {

@@ -21,8 +21,8 @@ async fn missing_tables_are_told() {
     assert!(told.to_string().contains("call Barrier::create"), "{told}");
 }
 
-// Goal: services that start at once create the tables once, and one that starts later keeps what is in
-// them; in a schema of their own, whatever it is called and wherever sessions look.
+// Goal: services that start at once create the tables once, and one that starts later keeps what is
+// in them; in a schema of their own, whatever it is called and wherever sessions look.
 #[tokio::test]
 async fn many_services_create_the_tables_at_once() {
     let Some(server) = Server::shared() else { return };

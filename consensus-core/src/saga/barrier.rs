@@ -130,7 +130,8 @@ pub struct Row {
     pub undo: Progress,
 }
 
-/// What a participant that keeps rows in a database reads of them before it decides about a request.
+/// What a participant that keeps rows in a database reads of them before it decides about a
+/// request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recalled {
     /// The latest epoch of the request's coordinator that it has heard of.

@@ -16,9 +16,9 @@ pub(super) struct Output(pub(super) Option<Kept>);
 /// What the step brought that is to be undone, as its handler answered it: for the handler of a
 /// compensation behind [`Once`](super::Once).
 ///
-/// `None` if nobody knows: the step was begun, but died before it answered, or it answered more than
-/// is kept. Then whatever was done under the request's key is to be undone. An answer that is no `T` is
-/// an error, which the saga takes for unknown.
+/// `None` if nobody knows: the step was begun, but died before it answered, or it answered more
+/// than is kept. Then whatever was done under the request's key is to be undone. An answer that is
+/// no `T` is an error, which the saga takes for unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brought<T>(pub Option<T>);
 

@@ -28,8 +28,8 @@ use crate::{
 };
 
 /// What is answered instead of what cannot be kept.
-const TOO_LARGE: &str = "the step was carried out, but answered more than 64 KiB, which is not kept; \
-                         have it return where its result is";
+const TOO_LARGE: &str = "the step was carried out, but answered more than 64 KiB, which is not \
+                         kept; have it return where its result is";
 
 /// A service whose handlers [`Once`] guards.
 pub struct Carrying<S> {

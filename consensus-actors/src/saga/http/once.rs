@@ -76,25 +76,27 @@ const WATCHED_MAX: usize = 4_096;
 /// # }
 /// ```
 ///
-/// The group that it hosts remembers each request by its key. What is repeated is answered as it was
-/// first: 2xx, and 409 with `{"rejected": ..}`, with their content type and a body of at most 64 KiB.
-/// A step that comes after its compensation is refused, as [`Guarded::Refused`] is, a compensation
-/// without its step does nothing, and an executor that was replaced has no say. A request that comes
-/// while another for the same is under way is refused, too, and asked for again by its saga. A
-/// compensation's handler finds in [`Brought`](super::Brought) what the step answered.
+/// The group that it hosts remembers each request by its key. What is repeated is answered as it
+/// was first: 2xx, and 409 with `{"rejected": ..}`, with their content type and a body of at most
+/// 64 KiB. A step that comes after its compensation is refused, as [`Guarded::Refused`] is, a
+/// compensation without its step does nothing, and an executor that was replaced has no say. A
+/// request that comes while another for the same is under way is refused, too, and asked for again
+/// by its saga. A compensation's handler finds in [`Brought`](super::Brought) what the step
+/// answered.
 ///
 /// # What does not hold
 ///
 /// The effect and the note of its answer are no one transaction. A service that dies in between has
 /// the effect, but no answer, and the next request runs the handler once more. So it does after any
 /// answer that is not kept (5xx, say), and when a handler stood still longer than
-/// [`limit`](Once::limit) and went on later. So a handler must bear to be run again for the same key:
-/// it passes the key on to somebody who looks at it, or has an effect that is the same twice. What
-/// cannot, belongs into a replicated state with a `Guard`, or into PostgreSQL with its barrier. A
-/// replaced executor's request that was let through before the next was heard of runs to its end.
+/// [`limit`](Once::limit) and went on later. So a handler must bear to be run again for the same
+/// key: it passes the key on to somebody who looks at it, or has an effect that is the same twice.
+/// What cannot, belongs into a replicated state with a `Guard`, or into PostgreSQL with its
+/// barrier. A replaced executor's request that was let through before the next was heard of runs to
+/// its end.
 ///
-/// A step that was begun and never answered counts as done when it is undone: the compensation runs,
-/// and finds `None` in `Brought`.
+/// A step that was begun and never answered counts as done when it is undone: the compensation
+/// runs, and finds `None` in `Brought`.
 ///
 /// [`Guarded::Refused`]: crate::saga::Guarded::Refused
 #[derive(Clone)]
@@ -224,8 +226,8 @@ impl Once {
     }
 
     /// Tells whether a runner must have ended by now: it had begun when it was first heard of here,
-    /// and takes no longer than the limit, which it counts from before it began. So no clock needs to
-    /// agree with another, only to go as fast.
+    /// and takes no longer than the limit, which it counts from before it began. So no clock needs
+    /// to agree with another, only to go as fast.
     fn is_gone(&self, runner: Runner) -> bool {
         let mut watched = lock(&self.watched);
         let now = Instant::now();

@@ -1,8 +1,9 @@
 //! The replicated state behind [`Once`](super::Once): what was answered, and who is about what.
 //!
 //! Nothing that was begun counts as never done, whatever it came to: a service may have died in the
-//! middle of it. So a step that ended without an answer stays under way, by nobody, until it is asked
-//! for again and answered; or until it is undone, as one of which nobody knows what it brought.
+//! middle of it. So a step that ended without an answer stays under way, by nobody, until it is
+//! asked for again and answered; or until it is undone, as one of which nobody knows what it
+//! brought.
 
 use std::collections::BTreeMap;
 
@@ -197,8 +198,8 @@ mod tests {
         }
     }
 
-    // Goal: a step that ended without an answer may have been carried out: it is carried out again if
-    // it is asked for, however often, and undone if that is.
+    // Goal: a step that ended without an answer may have been carried out: it is carried out again
+    // if it is asked for, however often, and undone if that is.
     #[test]
     fn what_was_begun_never_counts_as_never_done() {
         let (mut requests, of) = (Requests::default(), request(Op::Action));

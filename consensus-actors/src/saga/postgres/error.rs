@@ -21,7 +21,8 @@ pub enum Error {
     Busy(Duration),
     /// The barrier's tables are not there.
     #[error(
-        "the tables of the barrier are missing; call Barrier::create at the start, or run what Barrier::ddl returns: {0}"
+        "the tables of the barrier are missing; call Barrier::create at the start, or run what \
+         Barrier::ddl returns: {0}"
     )]
     NoTables(String),
     /// The database refused a statement, or was not reached.
@@ -38,8 +39,8 @@ pub enum Error {
     Unencodable(String),
     /// What a step brings is larger than the log of its saga takes.
     #[error(
-        "what the step brings takes {0} bytes, more than {PAYLOAD_BYTES_MAX}, and the step is rolled \
-         back; return where it is instead"
+        "what the step brings takes {0} bytes, more than {PAYLOAD_BYTES_MAX}, and the step is \
+         rolled back; return where it is instead"
     )]
     TooLarge(usize),
     /// A number that the tables have no room for, or a row that the barrier did not write.

@@ -40,14 +40,15 @@
 //!
 //! # What holds
 //!
-//! * An effect is committed once and in its order, by the rules of [`consensus_core::saga::Barrier`],
-//!   under `READ COMMITTED`, which the transaction has whatever the session's default is.
+//! * An effect is committed once and in its order, by the rules of
+//!   [`consensus_core::saga::Barrier`], under `READ COMMITTED`, which the transaction has whatever
+//!   the session's default is.
 //! * Of several requests for a step one has its row; the others wait for it, no longer than
 //!   [`Barrier::patience`], and are answered as it was.
 //! * An executor that was replaced commits nothing once the database has heard of the next one.
 //! * A commit whose reply is lost is unknown; the next attempt finds what came of it.
-//! * A program that stands still in the middle of a transaction loses it after [`Barrier::idle`], so
-//!   that it keeps nobody waiting.
+//! * A program that stands still in the middle of a transaction loses it after [`Barrier::idle`],
+//!   so that it keeps nobody waiting.
 //!
 //! # What does not
 //!
@@ -84,8 +85,8 @@ struct Settings {
     idle: Duration,
 }
 
-/// The memory of a participant in tables of its database: `saga_barrier`, a row a step, `saga_epoch`,
-/// a row a coordinator, and `saga_ended`, the ids of sagas that were forgotten.
+/// The memory of a participant in tables of its database: `saga_barrier`, a row a step,
+/// `saga_epoch`, a row a coordinator, and `saga_ended`, the ids of sagas that were forgotten.
 #[derive(Clone, Debug)]
 pub struct Barrier {
     tables: Tables,
@@ -127,7 +128,8 @@ impl Barrier {
 
     /// Sets for how long a transaction may do nothing, 10 s by default, before the server ends its
     /// session: a program that was stopped, or whose machine is gone, would keep the next executor
-    /// waiting otherwise. Choose more than anything takes that an effect awaits besides the database.
+    /// waiting otherwise. Choose more than anything takes that an effect awaits besides the
+    /// database.
     #[must_use]
     pub fn idle(mut self, idle: Duration) -> Self {
         self.settings.idle = idle;

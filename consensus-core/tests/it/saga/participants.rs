@@ -81,7 +81,8 @@ fn s18_one_of_two_at_once() {
     assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Replay(done("")));
 }
 
-// Goal: what was under way when a participant stopped may be asked for again, what was answered not.
+// Goal: what was under way when a participant stopped may be asked for again, what was answered
+// not.
 #[test]
 fn s18_restart_forgets_what_was_under_way() {
     let mut barrier = barrier();
@@ -145,9 +146,9 @@ fn epochs_of_one_coordinator_say_nothing_of_another() {
 }
 
 // Goal: a participant that keeps rows decides as one that keeps all in memory, whatever comes.
-// Method: two steps, both operations, two rounds, executors that were replaced or not, answers of each
-// kind, and a saga that is forgotten at last, at random; one barrier stays, the other is made anew for
-// each request of the row that the former left.
+// Method: two steps, both operations, two rounds, executors that were replaced or not, answers of
+// each kind, and a saga that is forgotten at last, at random; one barrier stays, the other is made
+// anew for each request of the row that the former left.
 #[test]
 fn a_row_is_all_that_a_decision_rests_on() {
     for seed in 0..200 {
