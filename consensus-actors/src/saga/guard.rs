@@ -145,7 +145,7 @@ impl Guard {
 }
 
 /// Returns what was answered before.
-fn replayed<T: DeserializeOwned>(op: Op, answer: Answer) -> Guarded<T> {
+pub(super) fn replayed<T: DeserializeOwned>(op: Op, answer: Answer) -> Guarded<T> {
     match answer {
         // Where there was nothing to undo, the barrier's own answer is empty: it stands for unit.
         Answer::Done(output) if output.is_empty() && op == Op::Undo => {

@@ -98,6 +98,8 @@ pub mod http;
 mod lock;
 mod nested;
 mod outcome;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod reign;
 pub(crate) mod telling;
 mod testing;

@@ -105,12 +105,12 @@ impl SagaDefinition for Three {
     fn act<'a>(&'a self, step: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
         let purse = cx.get::<Arc<Mutex<Purse>>>();
         let reply = lock(purse).take(cx.request(), self.refused && step == StepId(2));
-        Box::pin(async { Outcome::<u16>::from(Ok(reply)).encoded() })
+        Box::pin(async { Outcome::<u16>::from(reply).encoded() })
     }
 
     fn undo<'a>(&'a self, _: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
         let reply = lock(cx.get::<Arc<Mutex<Purse>>>()).put_back(cx.request());
-        Box::pin(async { Ok(reply).into() })
+        Box::pin(async { reply.into() })
     }
 }
 

@@ -107,20 +107,39 @@ pub enum Admission {
 
 /// What became of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Progress {
+pub enum Progress {
+    /// It never came, or has changed nothing and may be tried again.
     #[default]
     Absent,
+    /// It is being carried out.
     Running,
+    /// It was answered.
     Answered(Answer),
 }
 
 /// What a participant knows of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Row {
-    round: u32,
-    action: Progress,
-    undo_round: u32,
-    undo: Progress,
+pub struct Row {
+    /// Which round of the step it has heard of.
+    pub round: u32,
+    /// What became of the step in that round.
+    pub action: Progress,
+    /// Which round of the compensation it has heard of.
+    pub undo_round: u32,
+    /// What became of the compensation.
+    pub undo: Progress,
+}
+
+/// What a participant that keeps rows in a database reads of them before it decides about a
+/// request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// The latest epoch of the request's coordinator that it has heard of.
+    pub epoch: Epoch,
+    /// Whether it was told to forget the saga.
+    pub ended: bool,
+    /// What it knows of the step.
+    pub row: Row,
 }
 
 /// The memory of a participant. What it says must be durable together with the effects that it
@@ -147,6 +166,24 @@ impl Barrier {
     /// Makes one that has known bugs, if any were put back.
     pub(crate) fn with_bugs(bugs: Bugs<Mutant>) -> Self {
         Self { bugs, ..Self::default() }
+    }
+
+    /// Makes one that knows what a request's decision rests on, and nothing else: for who keeps the
+    /// memory in rows of a database. What it makes of the [`row`](Self::row) is to be written there
+    /// in the transaction of the effect.
+    pub fn recall(Request { key, coordinator, .. }: Request, known: Recalled) -> Self {
+        let Recalled { epoch, ended, row } = known;
+        Self {
+            epochs: BTreeMap::from([(coordinator, epoch)]),
+            rows: BTreeMap::from([((key.saga, key.step.0), row)]),
+            ended: ended.then_some(key.saga).into_iter().collect(),
+            bugs: Bugs::default(),
+        }
+    }
+
+    /// Returns what it knows of a step.
+    pub fn row(&self, saga: SagaId, step: StepId) -> Option<&Row> {
+        self.rows.get(&(saga, step.0))
     }
 
     /// Decides about a request.

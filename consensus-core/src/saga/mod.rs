@@ -32,7 +32,8 @@ mod retry;
 mod state;
 
 pub use barrier::{
-    Admission, Answer, Barrier, CoordinatorId, EffectKey, NoEffectKey, Request, SagaId,
+    Admission, Answer, Barrier, CoordinatorId, EffectKey, NoEffectKey, Progress, Recalled, Request,
+    Row, SagaId,
 };
 pub use event::{Call, Effect, Event, Op, Outcome};
 pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};

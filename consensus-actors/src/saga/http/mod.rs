@@ -40,6 +40,8 @@
 //! # fn main() { let _ = web::post().to(take); }
 //! ```
 //!
+//! A service that holds its state elsewhere has its handlers run behind [`Once`].
+//!
 //! | header | |
 //! | --- | --- |
 //! | `idempotency-key` | the effect, the same for all attempts: [`EffectKey`](super::EffectKey) as text |
@@ -53,9 +55,16 @@
 //! | 409, `{"rejected": "why"}` | rejected |
 //! | anything else | unknown |
 
+mod brought;
 mod calling;
+mod carrying;
+mod once;
+mod requests;
 mod serving;
 
+pub use brought::Brought;
+pub use carrying::Carrying;
+pub use once::Once;
 pub use serving::FromSaga;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -1,9 +1,15 @@
 //! Participants behind their barrier, and executors that were replaced.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use consensus_core::saga::{
-    Admission, Answer, AppendError, Barrier, CoordinatorId, EffectKey, Epoch, Op, Outcome, Request,
-    SagaId, StepId, Verdict,
+    Admission, Answer, AppendError, Barrier, CoordinatorId, EffectKey, Epoch, Op, Outcome,
+    Recalled, Request, Row, SagaId, StepId, Verdict,
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
 };
 
 use super::stage::{ID, Stage, graph, request};
@@ -75,7 +81,8 @@ fn s18_one_of_two_at_once() {
     assert_eq!(barrier.admit(request(key(Op::Undo), EPOCH)), Admission::Replay(done("")));
 }
 
-// Goal: what was under way when a participant stopped may be asked for again, what was answered not.
+// Goal: what was under way when a participant stopped may be asked for again, what was answered
+// not.
 #[test]
 fn s18_restart_forgets_what_was_under_way() {
     let mut barrier = barrier();
@@ -136,6 +143,42 @@ fn epochs_of_one_coordinator_say_nothing_of_another() {
     let key = EffectKey { saga: SagaId(8), ..key(Op::Action) };
     let other = Request { coordinator: CoordinatorId(2), ..request(key, EPOCH) };
     assert_eq!(barrier.admit(other), Admission::Run(None));
+}
+
+// Goal: a participant that keeps rows decides as one that keeps all in memory, whatever comes.
+// Method: two steps, both operations, two rounds, executors that were replaced or not, answers of
+// each kind, and a saga that is forgotten at last, at random; one barrier stays, the other is made
+// anew for each request of the row that the former left.
+#[test]
+fn a_row_is_all_that_a_decision_rests_on() {
+    for seed in 0..200 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut draw = |below: u32| random.next_u32() % below;
+        let (mut whole, mut rows) = (Barrier::default(), BTreeMap::<StepId, Row>::new());
+        let (mut heard, mut ended) = (Epoch(0), false);
+        for _ in 0..60 {
+            let op = if draw(2) == 0 { Op::Action } else { Op::Undo };
+            let step = StepId(u16::from(draw(2) == 0));
+            let key = EffectKey { saga: ID, step, op, round: draw(2) };
+            let of = request(key, Epoch(u64::from(1 + draw(3))));
+            let row = rows.get(&step).cloned().unwrap_or_default();
+            let mut recalled = Barrier::recall(of, Recalled { epoch: heard, ended, row });
+            let admission = whole.admit(of);
+            assert_eq!(recalled.admit(of), admission, "seed {seed}");
+            heard = heard.max(of.epoch);
+            if matches!(admission, Admission::Run(_)) {
+                let answers = [None, Some(Answer::Rejected(Bytes::new())), Some(done("x"))];
+                let answer = &answers[draw(3) as usize];
+                whole.finish(key, answer.clone());
+                recalled.finish(key, answer.clone());
+            }
+            rows.insert(step, recalled.row(ID, step).cloned().unwrap_or_default());
+            if draw(100) == 0 {
+                whole.forget(ID);
+                (ended, rows) = (true, BTreeMap::new());
+            }
+        }
+    }
 }
 
 // Goal: the text of a key is read as that key, and no other text is.
