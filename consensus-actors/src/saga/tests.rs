@@ -10,8 +10,8 @@ use bytes::Bytes;
 use consensus_core::{
     Cx, GroupId, Index, StateMachine, Time, WallTime,
     saga::{
-        AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came, Retry,
-        SagaId, Seq, Step, StepId,
+        Age, AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came,
+        Place, Retry, SagaId, Seq, Step, StepId,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -166,22 +166,22 @@ impl Stage {
         }
     }
 
-    fn logs(&self) -> BTreeMap<SagaId, Vec<Entry>> {
-        let mut logs: BTreeMap<SagaId, Vec<Entry>> = BTreeMap::new();
+    fn logs(&self) -> BTreeMap<SagaId, (Place, Vec<Entry>)> {
+        let mut logs: BTreeMap<SagaId, (Place, Vec<Entry>)> = BTreeMap::new();
         let query = Query::Records { from: (SagaId(0), Seq(1)), only: false };
         let Answer::Records(records) = self.book.answer(query) else { panic!("records") };
-        for (saga, entry) in records {
-            logs.entry(saga).or_default().push(entry);
+        for (saga, place, entry) in records {
+            logs.entry(saga).or_insert_with(|| (place, Vec::new())).1.push(entry);
         }
         logs
     }
 
     fn claim(&mut self) -> Reign {
-        let Reply::Claimed(epoch, born) = self.apply(Command::Claim) else {
+        let Reply::Claimed(epoch, begun) = self.apply(Command::Claim) else {
             panic!("it is claimed")
         };
         let means = (Arc::clone(&self.definitions), Arc::clone(&self.common));
-        let claim = Claim { epoch, born, logs: self.logs() };
+        let claim = Claim { epoch, begun, logs: self.logs() };
         Reign::new(claim, means, self.now)
     }
 
@@ -303,10 +303,10 @@ fn an_executor_that_wakes_is_refused() {
 #[test]
 fn late_news_begin_nothing() {
     let mut stage = Stage::new(true);
-    let Reply::Claimed(epoch, born) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let Reply::Claimed(epoch, begun) = stage.apply(Command::Claim) else { panic!("it is claimed") };
     assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
     let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.common));
-    let mut reign = Reign::new(Claim { epoch, born, logs: stage.logs() }, means, stage.now);
+    let mut reign = Reign::new(Claim { epoch, begun, logs: stage.logs() }, means, stage.now);
     let late = stage.news(&mut reign);
     assert_eq!(late.begun.len(), 1);
     while let Some(facts) = reign.next_write() {
@@ -415,6 +415,7 @@ fn a_guard_lets_each_effect_come_about_once() {
         key: super::EffectKey { saga: SAGA, step: StepId(step), op, round: 0 },
         coordinator: CoordinatorId(1),
         epoch: Epoch(epoch),
+        age: Age { place: Place(3), oldest: Place(3) },
     };
     let (act, undo) = (request(0, Op::Action, 2), request(0, Op::Undo, 2));
     assert_eq!(purse.take(act, false), Guarded::Done(0));
@@ -436,7 +437,9 @@ fn a_guard_lets_each_effect_come_about_once() {
     assert_eq!(purse.take(act, false), Guarded::Rejected("no".to_owned()));
     assert_eq!((purse.taken.len(), purse.put_back.len()), (1, 1));
     assert_eq!(purse.guard.len(), 3);
-    purse.guard.forget(SAGA);
-    assert!(purse.guard.is_empty());
+    let age = Age { place: Place(4), oldest: Place(4) };
+    let later = Request { age, ..request(3, Op::Action, 2) };
+    assert_eq!(purse.take(later, false), Guarded::Done(3));
+    assert_eq!(purse.guard.len(), 1, "what has ended is forgotten");
     assert_eq!(purse.take(request(3, Op::Action, 2), false), Guarded::Refused);
 }

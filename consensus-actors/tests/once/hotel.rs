@@ -22,7 +22,7 @@ use consensus_actors::{
     MemoryCluster,
     prelude::*,
     saga::{
-        CoordinatorId, EffectKey, Epoch, FromSaga, Op, Request, SagaId, StepId,
+        Age, CoordinatorId, EffectKey, Epoch, FromSaga, Op, Place, Request, SagaId, StepId,
         http::{Brought, Once},
     },
 };
@@ -134,22 +134,25 @@ pub(crate) async fn hosted() -> (MemoryCluster, Once) {
     let node: &Node = &cluster.nodes()[0];
     let once = Once::host(node, "requests").await.unwrap().limit(Duration::from_secs(60));
     // Until the group has a leader.
-    once.forget(SagaId(0)).await.unwrap();
+    once.len().await.unwrap();
     (cluster, once)
 }
 
 /// Returns a request for the first step of a saga, by the first executor.
 pub(crate) fn request(op: Op) -> Request {
     let key = EffectKey { saga: SagaId(7), step: StepId(0), op, round: 0 };
-    Request { key, coordinator: CoordinatorId(5), epoch: Epoch(1) }
+    let age = Age { place: Place(7), oldest: Place(7) };
+    Request { key, coordinator: CoordinatorId(5), epoch: Epoch(1), age }
 }
 
 /// Returns the headers that a step sends.
-pub(crate) fn headers(of: Request) -> [(&'static str, String); 3] {
+pub(crate) fn headers(of: Request) -> [(&'static str, String); 5] {
     [
         ("idempotency-key", of.key.to_string()),
         ("saga-coordinator", format!("{:016x}", of.coordinator.0)),
         ("saga-epoch", of.epoch.0.to_string()),
+        ("saga-place", of.age.place.0.to_string()),
+        ("saga-oldest", of.age.oldest.0.to_string()),
     ]
 }
 

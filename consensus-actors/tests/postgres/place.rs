@@ -10,7 +10,7 @@ use std::{
 };
 
 use consensus_actors::saga::{
-    CoordinatorId, EffectKey, Epoch, Guarded, Op, Request, SagaId, StepId,
+    self, CoordinatorId, EffectKey, Epoch, Guarded, Op, Request, SagaId, StepId,
     postgres::{Abort, Barrier, Error},
 };
 use tokio::{task::JoinHandle, time::timeout};
@@ -136,7 +136,8 @@ pub(crate) fn done() -> Guarded<String> {
 /// Returns a request for the first step of a saga, by the first executor.
 pub(crate) fn request(op: Op) -> Request {
     let key = EffectKey { saga: SagaId(7), step: StepId(0), op, round: 0 };
-    Request { key, coordinator: CoordinatorId(u64::MAX), epoch: Epoch(1) }
+    let age = saga::Age { place: saga::Place(7), oldest: saga::Place(0) };
+    Request { key, coordinator: CoordinatorId(u64::MAX), epoch: Epoch(1), age }
 }
 
 /// Returns the same request by an executor of this epoch.
@@ -146,5 +147,7 @@ pub(crate) fn by(of: Request, epoch: u64) -> Request {
 
 /// Returns the same request for another saga.
 pub(crate) fn of_saga(of: Request, saga: u128) -> Request {
-    Request { key: EffectKey { saga: SagaId(saga), ..of.key }, ..of }
+    let place = saga::Place(u64::try_from(saga).expect("tests number sagas from zero on"));
+    let age = saga::Age { place, ..of.age };
+    Request { key: EffectKey { saga: SagaId(saga), ..of.key }, age, ..of }
 }

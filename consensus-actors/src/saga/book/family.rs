@@ -39,10 +39,8 @@ impl Book {
         let waiting: Vec<_> = self.waiting.extract_if(all, |_, _| true).collect();
         for ((_, saga), Waiting { digest, input, parent }) in waiting {
             self.ledger.enqueue(saga, (digest, input), parent);
-            self.born += 1;
-            self.births.insert(self.born, saga);
             if let Some(cover) = self.covers.get_mut(&saga) {
-                cover.born = Some(self.born);
+                cover.begun = true;
             }
         }
     }
@@ -119,14 +117,11 @@ impl Book {
         self.note(saga, None);
         let Some(cover) = self.covers.remove(&saga) else { return Ok(()) };
         self.kept -= usize::from(cover.ending.is_some());
-        if let Some(born) = cover.born {
-            self.births.remove(&born);
-        }
         self.waiting.remove(&(cover.root, saga));
         self.remember(saga, (cover.definition, cover.print), ending);
         for child in self.children.remove(&saga).unwrap_or_default() {
             let Some(cover) = self.covers.get_mut(&child) else { continue };
-            let never_began = cover.born.is_none().then_some(Ending::Abandoned);
+            let never_began = (!cover.begun).then_some(Ending::Abandoned);
             match cover.ending.clone().or(never_began) {
                 Some(ending) => self.bury(child, epoch, ending)?,
                 // An operator gave its saga up: it goes on by itself.
@@ -163,7 +158,7 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use consensus_core::saga::{EffectKey, Entry, Op, Seq, StepId};
+    use consensus_core::saga::{EffectKey, Entry, Op, Place, Seq, StepId};
 
     use super::{
         super::{Begin, Fact},
@@ -281,7 +276,7 @@ mod tests {
         assert_eq!((book.kept, book.standing(CHILD)), (1, Standing::UnderWay));
         end(&mut book, CHILD);
         end(&mut book, PARENT);
-        assert!(book.covers.is_empty() && book.births.is_empty() && book.children.is_empty());
+        assert!(book.covers.is_empty() && book.children.is_empty());
         assert_eq!((book.kept, book.ledger.sagas().count(), book.ended.len()), (0, 0, 3));
     }
 
@@ -299,7 +294,9 @@ mod tests {
         begin(&mut book, CHILD, &["a", "c"], Some((PARENT, epoch))).unwrap();
         begin(&mut book, waits, &["b"], Some((PARENT, epoch))).unwrap();
         begin(&mut book, behind, &["c"], None).unwrap();
-        let begun = |book: &Book| book.births.values().copied().collect::<Vec<_>>();
+        let begun = |book: &Book| {
+            book.ledger.behind(Place::default()).map(|(_, saga)| saga).collect::<Vec<_>>()
+        };
         assert_eq!(begun(&book), [PARENT, other, CHILD]);
         let circle = begin(&mut book, SagaId(6), &["c"], Some((other, epoch)));
         assert_eq!(circle, Err(Refusal::Circle), "the parent waits for b");

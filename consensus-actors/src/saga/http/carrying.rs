@@ -11,7 +11,7 @@ use actix_web::{
     rt,
 };
 use bytes::Bytes;
-use consensus_core::saga::{Answer, EffectKey, Op};
+use consensus_core::saga::{Answer, Op, Request};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
@@ -93,7 +93,7 @@ where
                     let response = replayed(of.key.op, answer, &request);
                     return Ok(request.into_response(response));
                 }
-                Reply::Busy(_) | Reply::Refused | Reply::Finished(_) | Reply::Forgotten => {
+                Reply::Busy(_) | Reply::Refused | Reply::Finished(_) => {
                     let response = refused(request.request());
                     return Ok(request.into_response(response));
                 }
@@ -105,9 +105,9 @@ where
                 request.extensions_mut().insert(Output(known));
             }
             // On its own, so that a caller who waits no longer does not break it off.
-            let carried = carry_out(service, request, (once.clone(), until), (of.key, runner));
+            let carried = carry_out(service, request, (once.clone(), until), (of, runner));
             rt::spawn(carried).await.unwrap_or_else(|broken| {
-                once.give_up(of.key, runner);
+                once.give_up(of, runner);
                 Err(ErrorInternalServerError(format!("the handler broke off: {broken}")))
             })
         })
@@ -119,7 +119,7 @@ async fn carry_out<S, B>(
     service: Rc<S>,
     request: ServiceRequest,
     (once, until): (Once, Instant),
-    (key, runner): (EffectKey, Runner),
+    (of, runner): (Request, Runner),
 ) -> Result<ServiceResponse<BoxBody>, ActixError>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = ActixError>,
@@ -131,7 +131,7 @@ where
     });
     match came {
         Ok(Came::Answered(answer, response)) => {
-            if once.finish(key, runner, Some(answer)).await? {
+            if once.finish(of, runner, Some(answer)).await? {
                 return Ok(response);
             }
             let (request, _) = response.into_parts();
@@ -139,11 +139,11 @@ where
             Ok(ServiceResponse::new(request, refused))
         }
         Ok(Came::Nothing(response)) => {
-            once.finish(key, runner, None).await?;
+            once.finish(of, runner, None).await?;
             Ok(response)
         }
         Err(error) => {
-            once.finish(key, runner, None).await?;
+            once.finish(of, runner, None).await?;
             Err(error)
         }
     }

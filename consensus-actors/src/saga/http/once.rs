@@ -17,7 +17,7 @@ use actix_web::{
     http::header::HeaderMap,
     rt,
 };
-use consensus_core::saga::{Answer, EffectKey, Request, SagaId};
+use consensus_core::saga::{Answer, Request};
 use tokio::time::Instant;
 
 use super::{
@@ -143,18 +143,6 @@ impl Once {
         self
     }
 
-    /// Forgets what it knows of a saga that has ended, but that it has: whatever still comes for it
-    /// is refused.
-    ///
-    /// # Errors
-    /// Those of any call.
-    pub async fn forget(&self, saga: SagaId) -> Result {
-        match self.client.apply(&Command::Forget(saga)).await? {
-            Reply::Forgotten => Ok(()),
-            reply => Err(odd(&reply)),
-        }
-    }
-
     /// Returns how many steps are remembered.
     ///
     /// # Errors
@@ -198,7 +186,7 @@ impl Once {
                 Ok(reply) => return Ok(reply),
                 Err(error) => {
                     // It may have been let through all the same.
-                    self.give_up(of.key, runner);
+                    self.give_up(of, runner);
                     return Err(error);
                 }
             }
@@ -207,19 +195,19 @@ impl Once {
 
     /// Notes that a runner is no longer about a request, for who cannot wait for that. If it is not
     /// noted after all, others take the request over in time.
-    pub(super) fn give_up(&self, key: EffectKey, runner: Runner) {
+    pub(super) fn give_up(&self, of: Request, runner: Runner) {
         let once = self.clone();
-        rt::spawn(async move { once.finish(key, runner, None).await });
+        rt::spawn(async move { once.finish(of, runner, None).await });
     }
 
     /// Notes an answer, or that there is none to keep; returns whether it counts.
     pub(super) async fn finish(
         &self,
-        key: EffectKey,
+        of: Request,
         runner: Runner,
         answer: Option<Answer>,
     ) -> Result<bool> {
-        match self.client.apply(&Command::Finish { key, runner, answer }).await? {
+        match self.client.apply(&Command::Finish { of, runner, answer }).await? {
             Reply::Finished(counts) => Ok(counts),
             reply => Err(odd(&reply)),
         }

@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use consensus_core::{
     Cx, Interface, Operation, StateMachine,
-    saga::{Admission, Answer, Barrier, EffectKey, Op, Progress, Request, SagaId, StepId},
+    saga::{
+        Admission, Answer, Barrier, CoordinatorId, EffectKey, Heard, Op, Place, Progress, Request,
+        StepId,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,13 +23,13 @@ use crate::{client::Client, replicated::Replicated};
 pub(super) type Runner = u128;
 
 /// What one asks for the other's sake.
-type Place = (SagaId, StepId, Op);
+type Effect = (CoordinatorId, Place, StepId, Op);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Requests {
     barrier: Barrier,
     /// Who is about what. Of what is under way and not here nobody is about it any more.
-    running: BTreeMap<Place, Runner>,
+    running: BTreeMap<Effect, Runner>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +37,7 @@ pub(super) enum Command {
     /// Asks what to do about a request; if this runner is about it, it is known to be gone.
     Admit { of: Request, runner: Runner, gone: Option<Runner> },
     /// Says what was answered, or that it came to nothing that can be kept.
-    Finish { key: EffectKey, runner: Runner, answer: Option<Answer> },
-    /// Forgets a saga that has ended.
-    Forget(SagaId),
+    Finish { of: Request, runner: Runner, answer: Option<Answer> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +51,6 @@ pub(super) enum Reply {
     Refused,
     /// Whether an answer counts: another may have taken the request over.
     Finished(bool),
-    Forgotten,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,15 +61,20 @@ pub(super) enum Query {
 impl Requests {
     fn admit(&mut self, of: Request, runner: Runner, gone: Option<Runner>) -> Reply {
         let mut admission = self.barrier.admit(of);
+        // With what is forgotten goes who was about it.
+        let Heard { oldest, .. } = self.barrier.heard(of.coordinator);
+        let ended = (of.coordinator, Place(0), StepId(0), Op::Action)
+            ..(of.coordinator, oldest, StepId(0), Op::Action);
+        self.running.extract_if(ended, |_, _| true).for_each(drop);
         if admission == Admission::Busy {
-            if let Some(busy) = self.busy(of.key, gone) {
+            if let Some(busy) = self.busy(of, gone) {
                 return Reply::Busy(busy);
             }
             admission = self.barrier.admit(of);
         }
         match admission {
             Admission::Run(output) => {
-                self.running.insert(place(of.key), runner);
+                self.running.insert(effect(of), runner);
                 Reply::Run(output)
             }
             Admission::Replay(answer) => Reply::Replay(answer),
@@ -78,41 +83,37 @@ impl Requests {
     }
 
     /// Returns who is about what a request waits for. If nobody is, it waits no longer.
-    fn busy(&mut self, key: EffectKey, gone: Option<Runner>) -> Option<Runner> {
-        let row = self.barrier.row(key.saga, key.step);
+    fn busy(&mut self, of: Request, gone: Option<Runner>) -> Option<Runner> {
+        let (key, row) = (of.key, self.barrier.row(of));
         let undoing = row.is_some_and(|row| row.undo == Progress::Running);
         let op = if undoing { key.op } else { Op::Action };
-        let awaited = EffectKey { op, ..key };
-        let busy = self.running.get(&place(awaited)).copied();
+        let awaited = Request { key: EffectKey { op, ..key }, ..of };
+        let busy = self.running.get(&effect(awaited)).copied();
         if busy.is_some() && busy != gone {
             return busy;
         }
-        self.running.remove(&place(awaited));
+        self.running.remove(&effect(awaited));
         // What may have been done is undone, though nobody knows what it brought.
         let unknown = (op != key.op).then(|| Answer::Done(Bytes::new()));
         self.barrier.finish(awaited, unknown);
         None
     }
 
-    fn finish(&mut self, key: EffectKey, runner: Runner, answer: Option<Answer>) -> bool {
-        if self.running.get(&place(key)) != Some(&runner) {
+    fn finish(&mut self, of: Request, runner: Runner, answer: Option<Answer>) -> bool {
+        if self.running.get(&effect(of)) != Some(&runner) {
             return false;
         }
-        self.running.remove(&place(key));
+        self.running.remove(&effect(of));
         if answer.is_some() {
-            self.barrier.finish(key, answer);
+            self.barrier.finish(of, answer);
         }
         true
     }
-
-    fn forget(&mut self, saga: SagaId) {
-        self.barrier.forget(saga);
-        self.running.retain(|(of, ..), _| *of != saga);
-    }
 }
 
-fn place(key: EffectKey) -> Place {
-    (key.saga, key.step, key.op)
+/// Returns which effect a request is about, whichever round.
+fn effect(Request { key, coordinator, age, .. }: Request) -> Effect {
+    (coordinator, age.place, key.step, key.op)
 }
 
 const fn operation(name: &'static str, doc: &'static str) -> Operation {
@@ -129,7 +130,6 @@ impl StateMachine for Requests {
         commands: &[
             operation("Admit", "Asks what to do about a request; `Once` does."),
             operation("Finish", "Says what was answered; `Once` does."),
-            operation("Forget", "Forgets a saga that has ended; `Once::forget` does."),
         ],
         queries: &[operation("Len", "Counts the steps that are remembered; `Once::len` does.")],
     };
@@ -137,12 +137,8 @@ impl StateMachine for Requests {
     fn apply(&mut self, _: &mut Cx, command: Command) -> Reply {
         match command {
             Command::Admit { of, runner, gone } => self.admit(of, runner, gone),
-            Command::Finish { key, runner, answer } => {
-                Reply::Finished(self.finish(key, runner, answer))
-            }
-            Command::Forget(saga) => {
-                self.forget(saga);
-                Reply::Forgotten
+            Command::Finish { of, runner, answer } => {
+                Reply::Finished(self.finish(of, runner, answer))
             }
         }
     }
@@ -162,13 +158,14 @@ impl Replicated for Requests {
 
 #[cfg(test)]
 mod tests {
-    use consensus_core::saga::{CoordinatorId, Epoch};
+    use consensus_core::saga::{Age, Epoch, SagaId};
 
     use super::*;
 
     fn request(op: Op) -> Request {
         let key = EffectKey { saga: SagaId(7), step: StepId(2), op, round: 0 };
-        Request { key, coordinator: CoordinatorId(1), epoch: Epoch(1) }
+        let age = Age { place: Place(1), oldest: Place(1) };
+        Request { key, coordinator: CoordinatorId(1), epoch: Epoch(1), age }
     }
 
     fn done(text: &'static str) -> Answer {
@@ -186,14 +183,14 @@ mod tests {
             if op == Op::Undo {
                 let step = request(Op::Action);
                 assert_eq!(requests.admit(step, 1, None), Reply::Run(None));
-                assert!(requests.finish(step.key, 1, Some(done("room"))));
+                assert!(requests.finish(step, 1, Some(done("room"))));
             }
             assert_eq!(requests.admit(of, 2, None), Reply::Run(output.clone()));
             assert_eq!(requests.admit(of, 3, None), Reply::Busy(2));
             assert_eq!(requests.admit(of, 3, Some(9)), Reply::Busy(2), "another is gone");
             assert_eq!(requests.admit(of, 3, Some(2)), Reply::Run(output));
-            assert!(!requests.finish(of.key, 2, Some(done("late"))));
-            assert!(requests.finish(of.key, 3, Some(done("in time"))));
+            assert!(!requests.finish(of, 2, Some(done("late"))));
+            assert!(requests.finish(of, 3, Some(done("in time"))));
             assert_eq!(requests.admit(of, 4, None), Reply::Replay(done("in time")));
         }
     }
@@ -205,15 +202,17 @@ mod tests {
         let (mut requests, of) = (Requests::default(), request(Op::Action));
         for runner in 1..4 {
             assert_eq!(requests.admit(of, runner, None), Reply::Run(None));
-            assert!(requests.finish(of.key, runner, None));
+            assert!(requests.finish(of, runner, None));
         }
         let undo = request(Op::Undo);
         assert_eq!(requests.admit(undo, 5, None), Reply::Run(Some(Bytes::new())));
         assert_eq!(requests.admit(of, 6, None), Reply::Refused);
-        assert!(requests.finish(undo.key, 5, None));
+        assert!(requests.finish(undo, 5, None));
         assert_eq!(requests.admit(undo, 7, None), Reply::Run(Some(Bytes::new())));
-        requests.forget(SagaId(7));
-        assert!(!requests.finish(undo.key, 7, Some(done(""))));
+        let age = Age { place: Place(2), oldest: Place(2) };
+        assert_eq!(requests.admit(Request { age, ..of }, 8, None), Reply::Run(None));
+        assert!(requests.finish(Request { age, ..of }, 8, Some(done("x"))));
+        assert!(!requests.finish(undo, 7, Some(done(""))));
         assert_eq!(requests, Requests { barrier: requests.barrier.clone(), ..Requests::default() });
     }
 }

@@ -63,7 +63,7 @@ use std::time::Duration;
 use bytes::Bytes;
 #[cfg(feature = "mutants")]
 use consensus_core::saga::Mutant;
-use consensus_core::saga::{self as core, Admission, Answer, EffectKey, Op, Request, SagaId};
+use consensus_core::saga::{self as core, Admission, Answer, Op, Request};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
@@ -85,8 +85,14 @@ struct Settings {
     idle: Duration,
 }
 
-/// The memory of a participant in tables of its database: `saga_barrier`, a row a step,
-/// `saga_epoch`, a row a coordinator, and `saga_ended`, the ids of sagas that were forgotten.
+/// After so many sagas that have ended their rows are deleted, all at once.
+const FORGOTTEN_AT_ONCE: u64 = 1_000;
+
+/// The memory of a participant in tables of its database: `saga_barrier`, a row a step, and
+/// `saga_epoch`, a row a coordinator.
+///
+/// Rows go by themselves, about a thousand sagas at a time, once all sagas of the coordinator that
+/// are as old have ended.
 #[derive(Clone, Debug)]
 pub struct Barrier {
     tables: Tables,
@@ -206,15 +212,6 @@ impl Barrier {
         self.carry_out(client, of, undo).await
     }
 
-    /// Forgets what it knows of a saga that has ended, but that it has: whatever still comes for it
-    /// is refused.
-    ///
-    /// # Errors
-    /// [`Error`] when it is not known to be forgotten; it may be asked for again.
-    pub async fn forget(&self, client: &Client, saga: SagaId) -> Result<(), Error> {
-        self.tables.forget(client, saga).await.map_err(|error| self.broken(error))
-    }
-
     async fn carry_out<T, F>(
         &self,
         client: &mut Client,
@@ -227,7 +224,7 @@ impl Barrier {
     {
         let mut transaction = self.begin(client).await?;
         let mut heard = self.heard(&transaction, of).await?;
-        if heard < Some(of.epoch) {
+        if heard.is_none_or(|heard| heard.epoch < of.epoch) {
             // In a transaction of its own, so that nobody waits for the effect to hear of it.
             transaction.rollback().await.map_err(|error| self.broken(error))?;
             self.raise(client, of).await?;
@@ -235,12 +232,13 @@ impl Barrier {
             heard = self.heard(&transaction, of).await?;
         }
         let heard = heard.ok_or_else(|| Error::Odd("the row of an epoch went away".to_owned()))?;
-        let known = self.tables.recall(&transaction, of.key, heard).await;
-        let mut memory = self.remembered(of, known.map_err(|error| self.broken(error))?);
+        let row = self.tables.recall(&transaction, of).await;
+        let row = row.map_err(|error| self.broken(error))?;
+        let mut memory = self.remembered(of, core::Recalled { heard, row });
         let output = match memory.admit(of) {
             Admission::Run(output) => output,
             Admission::Replay(answer) => {
-                self.commit(transaction, &memory, of.key).await?;
+                self.commit(transaction, &memory, of).await?;
                 return Ok(replayed(of.key.op, answer));
             }
             Admission::Busy | Admission::Sealed | Admission::Stale { .. } => {
@@ -262,8 +260,9 @@ impl Barrier {
             }
             Err(Abort::Failed(error)) => return Err(error),
         };
-        memory.finish(of.key, Some(answer));
-        self.commit(transaction, &memory, of.key).await?;
+        memory.finish(of, Some(answer));
+        self.commit(transaction, &memory, of).await?;
+        self.forget(client, of, heard).await;
         Ok(reply)
     }
 
@@ -279,7 +278,7 @@ impl Barrier {
         &self,
         transaction: &Transaction<'_>,
         of: Request,
-    ) -> Result<Option<core::Epoch>, Error> {
+    ) -> Result<Option<core::Heard>, Error> {
         let heard = self.tables.heard(transaction, of.coordinator).await;
         heard.map_err(|error| self.broken(error))
     }
@@ -288,6 +287,23 @@ impl Barrier {
         let transaction = self.begin(client).await?;
         self.tables.raise(&transaction, of).await.map_err(|error| self.broken(error))?;
         transaction.commit().await.map_err(Error::Commit)
+    }
+
+    /// Forgets what has ended, once that is enough: it waits for all who are about something, and the
+    /// step is done already. Whoever comes next tries again.
+    async fn forget(&self, client: &mut Client, of: Request, heard: core::Heard) {
+        if of.age.oldest.0 < heard.oldest.0.saturating_add(FORGOTTEN_AT_ONCE) {
+            return;
+        }
+        let forgotten = async {
+            let transaction = self.begin(client).await?;
+            let done = self.tables.forget(&transaction, of).await;
+            done.map_err(|error| self.broken(error))?;
+            transaction.commit().await.map_err(Error::Commit)
+        };
+        if let Err(error) = forgotten.await {
+            tracing::debug!("what sagas have done that ended is not forgotten yet: {error}");
+        }
     }
 
     fn remembered(&self, of: Request, known: core::Recalled) -> core::Barrier {
@@ -304,10 +320,10 @@ impl Barrier {
         &self,
         transaction: Transaction<'_>,
         memory: &core::Barrier,
-        key: EffectKey,
+        of: Request,
     ) -> Result<(), Error> {
-        if let Some(row) = memory.row(key.saga, key.step) {
-            let noted = self.tables.note(&transaction, key, row).await;
+        if let Some(row) = memory.row(of) {
+            let noted = self.tables.note(&transaction, of, row).await;
             noted.map_err(|error| self.broken(error))?;
         }
         transaction.commit().await.map_err(Error::Commit)

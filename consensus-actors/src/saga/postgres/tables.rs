@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus_core::saga::{
-    Answer, CoordinatorId, EffectKey, Epoch, Progress, Recalled, Request, Row, SagaId,
-};
+use consensus_core::saga::{Answer, CoordinatorId, Epoch, Heard, Place, Progress, Request, Row};
 use tokio_postgres::{Client, Transaction, types::Type};
 
 use super::Settings;
@@ -26,8 +24,8 @@ pub(super) struct Tables {
     heard: String,
     raise: String,
     recall: String,
-    ended: String,
     note: String,
+    age: String,
     forget: String,
 }
 
@@ -36,34 +34,35 @@ impl Tables {
         let schema = schema.map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
         let place = schema.as_ref().map(|name| format!("{name}.")).unwrap_or_default();
         let (barrier, epoch) = (format!("{place}saga_barrier"), format!("{place}saga_epoch"));
-        let ended = format!("{place}saga_ended");
         let known = format!("CHECK (%s IN ('{ABSENT}', '{DONE}', '{REJECTED}'))");
         let (action, undo) = (known.replace("%s", "action"), known.replace("%s", "undo"));
         let schema = schema.map(|name| format!("CREATE SCHEMA IF NOT EXISTS {name};\n"));
         let ddl = format!(
             "{}CREATE TABLE IF NOT EXISTS {epoch} (
     coordinator text PRIMARY KEY,
-    epoch bigint NOT NULL
+    epoch bigint NOT NULL,
+    oldest bigint NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS {barrier} (
-    saga uuid NOT NULL,
+    coordinator text NOT NULL,
+    place bigint NOT NULL,
     step integer NOT NULL,
+    saga uuid NOT NULL,
     round bigint NOT NULL DEFAULT 0,
     action text NOT NULL DEFAULT '{ABSENT}' {action},
     answer bytea NOT NULL DEFAULT '',
     undo_round bigint NOT NULL DEFAULT 0,
     undo text NOT NULL DEFAULT '{ABSENT}' {undo},
     undo_answer bytea NOT NULL DEFAULT '',
-    PRIMARY KEY (saga, step)
+    PRIMARY KEY (coordinator, place, step)
 );
-CREATE TABLE IF NOT EXISTS {ended} (saga uuid PRIMARY KEY);
 ",
             schema.unwrap_or_default()
         );
         Self {
             create: format!("SELECT pg_advisory_xact_lock({CREATING});\n{ddl}"),
             ddl,
-            heard: format!("SELECT epoch FROM {epoch} WHERE coordinator = $1 FOR SHARE"),
+            heard: format!("SELECT epoch, oldest FROM {epoch} WHERE coordinator = $1 FOR SHARE"),
             raise: format!(
                 "INSERT INTO {epoch} AS known (coordinator, epoch) VALUES ($1, $2) \
                  ON CONFLICT (coordinator) DO UPDATE SET epoch = excluded.epoch \
@@ -72,19 +71,17 @@ CREATE TABLE IF NOT EXISTS {ended} (saga uuid PRIMARY KEY);
             // Whether the row is there or not, it is this transaction's when the statement is done:
             // who else wants it waits, and sees it as it is committed.
             recall: format!(
-                "INSERT INTO {barrier} AS known (saga, step) VALUES ($1::uuid, $2) \
-                 ON CONFLICT (saga, step) DO UPDATE SET step = known.step \
+                "INSERT INTO {barrier} AS known (coordinator, place, step, saga) \
+                 VALUES ($1, $2, $3, $4::uuid) \
+                 ON CONFLICT (coordinator, place, step) DO UPDATE SET step = known.step \
                  RETURNING round, action, answer, undo_round, undo, undo_answer"
             ),
-            ended: format!("SELECT EXISTS (SELECT FROM {ended} WHERE saga = $1::uuid)"),
             note: format!(
-                "UPDATE {barrier} SET round = $3, action = $4, answer = $5, undo_round = $6, \
-                 undo = $7, undo_answer = $8 WHERE saga = $1::uuid AND step = $2"
+                "UPDATE {barrier} SET round = $4, action = $5, answer = $6, undo_round = $7, \
+                 undo = $8, undo_answer = $9 WHERE coordinator = $1 AND place = $2 AND step = $3"
             ),
-            forget: format!(
-                "WITH ended AS (INSERT INTO {ended} VALUES ($1::uuid) ON CONFLICT DO NOTHING) \
-                 DELETE FROM {barrier} WHERE saga = $1::uuid"
-            ),
+            age: format!("UPDATE {epoch} SET oldest = $2 WHERE coordinator = $1 AND oldest < $2"),
+            forget: format!("DELETE FROM {barrier} WHERE coordinator = $1 AND place < $2"),
         }
     }
 
@@ -103,11 +100,15 @@ CREATE TABLE IF NOT EXISTS {ended} (saga uuid PRIMARY KEY);
         &self,
         transaction: &Transaction<'_>,
         coordinator: CoordinatorId,
-    ) -> Result<Option<Epoch>, Broken> {
+    ) -> Result<Option<Heard>, Broken> {
         let name = named(coordinator);
         let found = transaction.query_typed_opt(&self.heard, &[(&name, Type::TEXT)]).await?;
-        let epoch = found.map(|row| row.try_get::<_, i64>(0)).transpose()?;
-        epoch.map(|epoch| number(epoch, "an epoch").map(Epoch)).transpose()
+        let heard = found.map(|row| {
+            let epoch = Epoch(number(row.try_get::<_, i64>(0)?, "an epoch")?);
+            let oldest = Place(number(row.try_get::<_, i64>(1)?, "a place")?);
+            Ok(Heard { epoch, oldest })
+        });
+        heard.transpose()
     }
 
     /// Notes that an epoch was heard of.
@@ -116,46 +117,47 @@ CREATE TABLE IF NOT EXISTS {ended} (saga uuid PRIMARY KEY);
         transaction: &Transaction<'_>,
         of: Request,
     ) -> Result<(), Broken> {
-        let (name, epoch) = (named(of.coordinator), of.epoch.0);
-        let epoch = i64::try_from(epoch).map_err(|_| Broken::Odd(format!("the epoch {epoch}")))?;
+        let (name, epoch) = (named(of.coordinator), signed(of.epoch.0, "epoch")?);
         let values = [(&name as _, Type::TEXT), (&epoch as _, Type::INT8)];
         transaction.execute_typed(&self.raise, &values).await?;
         Ok(())
     }
 
-    /// Waits until the step's row is this transaction's, and returns what is known.
+    /// Waits until the step's row is this transaction's, and returns what is known of the step.
     pub(super) async fn recall(
         &self,
         transaction: &Transaction<'_>,
-        key: EffectKey,
-        epoch: Epoch,
-    ) -> Result<Recalled, Broken> {
-        let (saga, step) = place(key);
-        let values = [(&saga as _, Type::TEXT), (&step as _, Type::INT4)];
+        of: Request,
+    ) -> Result<Row, Broken> {
+        let ((name, place, step), saga) = (row_of(of)?, format!("{:032x}", of.key.saga.0));
+        let values = [
+            (&name as _, Type::TEXT),
+            (&place as _, Type::INT8),
+            (&step as _, Type::INT4),
+            (&saga as _, Type::TEXT),
+        ];
         let row = transaction.query_typed_one(&self.recall, &values).await?;
-        let row = Row {
+        Ok(Row {
             round: number(row.try_get::<_, i64>(0)?, "a round")?,
             action: progress(row.try_get(1)?, row.try_get(2)?)?,
             undo_round: number(row.try_get::<_, i64>(3)?, "a round")?,
             undo: progress(row.try_get(4)?, row.try_get(5)?)?,
-        };
-        // Only now: a saga may have ended while this waited for the row.
-        let ended = transaction.query_typed_one(&self.ended, &[(&saga, Type::TEXT)]).await?;
-        Ok(Recalled { epoch, ended: ended.try_get(0)?, row })
+        })
     }
 
     /// Writes what is known of a step from now on.
     pub(super) async fn note(
         &self,
         transaction: &Transaction<'_>,
-        key: EffectKey,
+        of: Request,
         row: &Row,
     ) -> Result<(), Broken> {
-        let (saga, step) = place(key);
+        let (name, place, step) = row_of(of)?;
         let (round, undo_round) = (i64::from(row.round), i64::from(row.undo_round));
         let ((action, answer), (undo, undo_answer)) = (written(&row.action), written(&row.undo));
         let values = [
-            (&saga as _, Type::TEXT),
+            (&name as _, Type::TEXT),
+            (&place as _, Type::INT8),
             (&step as _, Type::INT4),
             (&round as _, Type::INT8),
             (&action as _, Type::TEXT),
@@ -168,13 +170,18 @@ CREATE TABLE IF NOT EXISTS {ended} (saga uuid PRIMARY KEY);
         Ok(())
     }
 
+    /// Forgets what sagas have done that a request says have ended, and refuses them from now on.
+    /// Who was let through before that commits first.
     pub(super) async fn forget(
         &self,
-        client: &Client,
-        saga: SagaId,
-    ) -> Result<(), tokio_postgres::Error> {
-        let saga = format!("{:032x}", saga.0);
-        client.execute_typed(&self.forget, &[(&saga, Type::TEXT)]).await.map(drop)
+        transaction: &Transaction<'_>,
+        of: Request,
+    ) -> Result<(), Broken> {
+        let (name, oldest) = (named(of.coordinator), signed(of.age.oldest.0, "place")?);
+        let values = [(&name as _, Type::TEXT), (&oldest as _, Type::INT8)];
+        transaction.execute_typed(&self.age, &values).await?;
+        transaction.execute_typed(&self.forget, &values).await?;
+        Ok(())
     }
 }
 
@@ -212,8 +219,13 @@ fn named(coordinator: CoordinatorId) -> String {
     format!("{:016x}", coordinator.0)
 }
 
-fn place(key: EffectKey) -> (String, i32) {
-    (format!("{:032x}", key.saga.0), i32::from(key.step.0))
+fn row_of(of: Request) -> Result<(String, i64, i32), Broken> {
+    let place = signed(of.age.place.0, "place")?;
+    Ok((named(of.coordinator), place, i32::from(of.key.step.0)))
+}
+
+fn signed(value: u64, what: &str) -> Result<i64, Broken> {
+    i64::try_from(value).map_err(|_| Broken::Odd(format!("the {what} {value}")))
 }
 
 fn number<T: TryFrom<i64>>(value: i64, what: &str) -> Result<T, Broken> {
