@@ -36,6 +36,9 @@ const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a customer waits before asking another node.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often orders look whether they may begin, and kills whether they are due.
+const LOOK_OFTEN: Duration = Duration::from_millis(5);
+
 /// How long all processes may take to start.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,6 +53,8 @@ struct Run<'a> {
     begun: Instant,
     /// How many orders were begun.
     next: AtomicU32,
+    /// How many may be begun before somebody is killed.
+    allowed: AtomicU32,
     /// What customers were told in the end.
     told: Mutex<BTreeMap<String, Told>>,
     /// How often a customer had to ask again.
@@ -89,9 +94,9 @@ fn carry_out(
     let shelf = rules.shelf;
     let mut fleet = Fleet::start(layout, rules, folder)?;
     await_all(layout, START_PATIENCE)?;
-    let (next, repeats) = (AtomicU32::new(0), AtomicU32::new(0));
+    let [next, allowed, repeats] = [0, 0, 0].map(AtomicU32::new);
     let (begun, told) = (Instant::now(), Mutex::default());
-    let run = Run { options, seed, layout, begun, next, told, repeats };
+    let run = Run { options, seed, layout, begun, next, allowed, told, repeats };
     let kills = thread::scope(|scope| {
         for _ in 0..options.in_flight {
             scope.spawn(|| run.shop());
@@ -123,6 +128,9 @@ impl Run<'_> {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.options.orders {
                 return;
+            }
+            while number >= self.allowed.load(Ordering::Relaxed) {
+                thread::sleep(LOOK_OFTEN);
             }
             let id = format!("order-{number}");
             let purchase = self.purchase(&id);
@@ -173,43 +181,51 @@ impl Run<'_> {
         Ending::Unknown { last }
     }
 
-    /// Kills one process after the other and starts it again, as orders get done, until all are.
+    /// Kills one process after the other, each amidst its share of the orders, and starts it again.
     fn kill(&self, fleet: &mut Fleet) -> Result<Kills> {
-        let (orders, mut kills) = (self.options.orders, Kills::default());
-        let count = self.options.kills.unwrap_or(orders / ORDERS_PER_KILL);
-        for kill in 0..count {
-            let due = u64::from(orders) * u64::from(kill) / u64::from(count);
-            while u64::from(self.ended()) < due {
-                thread::sleep(LOOK_EVERY);
+        let mut kills = Kills::default();
+        let count = self.options.kills.unwrap_or(self.options.orders / ORDERS_PER_KILL);
+        let share = |kill| u64::from(self.options.orders) * kill / u64::from(count.max(1));
+        for kill in 0..u64::from(count) {
+            let Some((victim, led)) = self.victim(kill) else { break };
+            let (from, to) = (share(kill), share(kill + 1));
+            self.allow(to);
+            while u64::from(self.ended()) < from.midpoint(to) {
+                thread::sleep(LOOK_OFTEN);
             }
-            if self.ended() >= orders {
-                return Ok(kills);
-            }
-            let draw = |what: &str| draw(self.seed, &format!("kill {kill} {what}"));
-            let leader = if kill % 3 == 2 { leader(self.layout) } else { None };
-            let all: Vec<Member> = Member::all().collect();
-            let drawn = one_of(&all, self.seed, &format!("kill {kill} whom"));
-            let Some(victim) = leader.or(drawn) else { return Ok(kills) };
-            let at = self.begun.elapsed();
+            let (at, done) = (self.begun.elapsed(), self.ended());
             fleet.kill(victim)?;
-            thread::sleep(Duration::from_millis(200 + draw("for how long") % 1_000));
+            let down = draw(self.seed, &format!("kill {kill} for how long")) % 1_000;
+            thread::sleep(Duration::from_millis(200 + down));
             fleet.start_one(victim)?;
-            let (back, led) = (self.begun.elapsed(), leader.is_some());
-            say(format_args!(
-                "killed {victim}{} after {:.1} s, with {} orders done; started again after {:.1} s",
-                if led { ", which led the sagas," } else { "" },
-                at.as_secs_f64(),
-                self.ended(),
-                back.as_secs_f64(),
-            ));
-            kills.add(victim.service, led);
-            // Two of a service that are down at once stop it, which is no failure that it bears.
+            // Two of a service that are down at once stop it, which is another trial.
             let patience = Instant::now() + START_PATIENCE;
             while !answers(self.layout, victim) && Instant::now() < patience {
                 thread::sleep(LOOK_EVERY);
             }
+            say(format_args!(
+                "{:6.1} s: {done} orders have ended; killed {victim}{}, back after {:.1} s",
+                at.as_secs_f64(),
+                if led { ", which led the sagas" } else { "" },
+                (self.begun.elapsed() - at).as_secs_f64(),
+            ));
+            kills.add(victim.service, led);
         }
+        self.allow(self.options.orders.into());
         Ok(kills)
+    }
+
+    /// Lets so many orders begin in all.
+    fn allow(&self, orders: u64) {
+        self.allowed.store(u32::try_from(orders).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Draws who is killed; every third time it is who leads the sagas.
+    fn victim(&self, kill: u64) -> Option<(Member, bool)> {
+        let leader = if kill % 3 == 2 { leader(self.layout) } else { None };
+        let all: Vec<Member> = Member::all().collect();
+        let drawn = || one_of(&all, self.seed, &format!("kill {kill} whom"));
+        Some((leader.or_else(drawn)?, leader.is_some()))
     }
 }
 
