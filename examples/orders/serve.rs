@@ -105,9 +105,10 @@ async fn serve(options: Serve) -> Result {
     };
     let server = HttpServer::new(move || {
         let routes = Arc::clone(&routes.0);
+        let json = JsonConfig::default().limit(BODY_BYTES_MAX);
         App::new()
-            // Who writes `curl -d` says nothing of what it sends.
-            .app_data(JsonConfig::default().limit(BODY_BYTES_MAX).content_type(|_| true))
+            // Who writes `curl -d` says something else of what it sends, or nothing.
+            .app_data(json.content_type(|_| true).content_type_required(false))
             .configure(move |app| routes(app))
             .default_service(web::to(unknown))
     });
