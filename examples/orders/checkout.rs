@@ -32,12 +32,13 @@ pub(crate) struct Checkout {
     pub(crate) purchase: Purchase,
 }
 
-// Services that die come back within seconds: steps are patient. Whoever waits longer than the
-// deadline gets the money back, unless the parcel may be on its way.
+// Services that die come back by themselves: steps and what undoes them are asked for again for half
+// an hour before an operator is called. Whoever waits longer than the deadline gets the money back,
+// unless the parcel may be on its way.
 #[saga(version = 1, deadline = "60s", lock = "saga.lock")]
 impl Checkout {
     /// The book of orders is replicated by the nodes that carry out the sagas, and called directly.
-    #[step(undo = cancel, retry(max = 40, backoff = "50ms..2s"))]
+    #[step(undo = cancel, retry(max = 2000, backoff = "50ms..2s"))]
     async fn place(&self, cx: &SagaCx) -> Outcome<()> {
         let (order, purchase) = (self.order.clone(), self.purchase.clone());
         cx.get::<OrdersClient>().place(cx.request(), order, purchase).await.into()
@@ -47,7 +48,7 @@ impl Checkout {
         cx.get::<OrdersClient>().cancel(cx.request(), self.order.clone()).await.into()
     }
 
-    #[step(undo = put_back, after(place), retry(max = 40, backoff = "50ms..2s"))]
+    #[step(undo = put_back, after(place), retry(max = 2000, backoff = "50ms..2s"))]
     async fn reserve(&self, cx: &SagaCx) -> Outcome<u32> {
         let to = (Service::Stock, "take");
         cx.get::<Services>().ask(cx, to, &self.order, &self.purchase.goods()).await
@@ -58,7 +59,7 @@ impl Checkout {
         cx.get::<Services>().ask::<()>(cx, to, &self.order, &()).await.into()
     }
 
-    #[step(undo = refund, after(place), retry(max = 40, backoff = "50ms..2s"))]
+    #[step(undo = refund, after(place), retry(max = 2000, backoff = "50ms..2s"))]
     async fn charge(&self, cx: &SagaCx) -> Outcome<u64> {
         let to = (Service::Payment, "charge");
         let bill = Bill { cents: self.purchase.cents };
@@ -71,13 +72,13 @@ impl Checkout {
     }
 
     /// Nothing is undone once a parcel may be on its way.
-    #[step(pivot, retry(max = 100, backoff = "50ms..2s"))]
+    #[step(pivot, retry(max = 2000, backoff = "50ms..2s"))]
     async fn ship(&self, cx: &SagaCx) -> Outcome<String> {
         let to = (Service::Shipping, "ship");
         cx.get::<Services>().ask(cx, to, &self.order, &self.purchase.goods()).await
     }
 
-    #[step(retriable, retry(max = 100, backoff = "50ms..2s"))]
+    #[step(retriable, retry(max = 2000, backoff = "50ms..2s"))]
     async fn confirm(&self, cx: &SagaCx, ship: &str) -> Outcome<String> {
         let (order, parcel) = (self.order.clone(), ship.to_owned());
         cx.get::<OrdersClient>().confirm(cx.request(), order, parcel).await.into()

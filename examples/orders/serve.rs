@@ -1,7 +1,8 @@
 //! One process: a node of a service's cluster, and its HTTP interface beside it.
 
-use std::time::Duration;
-use std::{collections::BTreeMap, fmt, io::Read, ops::Bound, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeMap, fmt, io::Read, ops::Bound, process::ExitCode, sync::Arc, time::Duration,
+};
 
 use actix_web::{
     App, HttpResponse, HttpServer, ResponseError,
