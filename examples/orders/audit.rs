@@ -6,6 +6,7 @@ use crate::{
     checkout::Purchase,
     orders::{Order, Standing},
     payment::Charge,
+    serve::Book,
     shipping::Parcel,
     stock::{Inventory, Taking},
 };
@@ -40,10 +41,10 @@ pub(crate) enum Ending {
 /// The books of all services.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Books {
-    pub(crate) orders: BTreeMap<String, Order>,
-    pub(crate) payment: BTreeMap<String, Charge>,
+    pub(crate) orders: Book<Order>,
+    pub(crate) payment: Book<Charge>,
     pub(crate) stock: Inventory,
-    pub(crate) shipping: BTreeMap<String, Parcel>,
+    pub(crate) shipping: Book<Parcel>,
 }
 
 /// Returns a sentence for everything in which the books disagree with what customers were told, or
@@ -56,10 +57,10 @@ pub(crate) fn audit(told: &BTreeMap<String, Told>, books: &Books, shelf: u32) ->
         }
     }
     let known = [
-        books.orders.keys().collect::<BTreeSet<_>>(),
-        books.payment.keys().collect(),
-        books.stock.takings.keys().collect(),
-        books.shipping.keys().collect(),
+        books.orders.lines.keys().collect::<BTreeSet<_>>(),
+        books.payment.lines.keys().collect(),
+        books.stock.takings.lines.keys().collect(),
+        books.shipping.lines.keys().collect(),
     ];
     for id in known.into_iter().flatten().collect::<BTreeSet<_>>() {
         if !told.contains_key(id) {
@@ -73,10 +74,10 @@ pub(crate) fn audit(told: &BTreeMap<String, Told>, books: &Books, shelf: u32) ->
 /// Judges all that is written of one order.
 fn of_order(told: &Told, books: &Books, id: &str) -> Vec<String> {
     let nothing = (Charge::default(), Taking::default(), Parcel::default());
-    let charge = books.payment.get(id).unwrap_or(&nothing.0);
-    let taking = books.stock.takings.get(id).unwrap_or(&nothing.1);
-    let parcel = books.shipping.get(id).unwrap_or(&nothing.2);
-    let order = books.orders.get(id);
+    let charge = books.payment.lines.get(id).unwrap_or(&nothing.0);
+    let taking = books.stock.takings.lines.get(id).unwrap_or(&nothing.1);
+    let parcel = books.shipping.lines.get(id).unwrap_or(&nothing.2);
+    let order = books.orders.lines.get(id);
     let purchase = &told.purchase;
     let found = match &told.ending {
         Ending::Completed { parcel: number } => [
@@ -154,7 +155,7 @@ fn is_sent(parcel: &Parcel, purchase: &Purchase, number: &str) -> Option<String>
 fn of_shelf(stock: &Inventory, shelf: u32) -> Vec<String> {
     let mut gone: BTreeMap<&str, u64> = BTreeMap::new();
     let mut flaws = Vec::new();
-    for Taking { sku, taken, returned, .. } in stock.takings.values() {
+    for Taking { sku, taken, returned, .. } in stock.takings.lines.values() {
         *gone.entry(sku).or_default() += taken.saturating_sub(*returned);
     }
     for (sku, left) in &stock.left {
@@ -172,6 +173,10 @@ mod tests {
     use super::*;
 
     const SHELF: u32 = 10;
+
+    fn book<T, const N: usize>(lines: [(&str, T); N]) -> Book<T> {
+        Book { asked: 0, lines: lines.map(|(id, line)| (id.to_owned(), line)).into() }
+    }
 
     /// Returns two orders, one completed and one undone after all but the parcel, and books that
     /// agree with that.
@@ -203,25 +208,16 @@ mod tests {
         let parcel =
             Parcel { number: "parcel-1".to_owned(), sku: "tea".to_owned(), parcels: 1, units: 2 };
         let books = Books {
-            orders: [
-                ("kept".to_owned(), order(&kept, Standing::Confirmed, (1, 0))),
-                ("undone".to_owned(), order(&undone, Standing::Cancelled, (0, 1))),
-            ]
-            .into(),
-            payment: [
-                ("kept".to_owned(), charge(500, 0, 0)),
-                ("undone".to_owned(), charge(700, 1, 700)),
-            ]
-            .into(),
+            orders: book([
+                ("kept", order(&kept, Standing::Confirmed, (1, 0))),
+                ("undone", order(&undone, Standing::Cancelled, (0, 1))),
+            ]),
+            payment: book([("kept", charge(500, 0, 0)), ("undone", charge(700, 1, 700))]),
             stock: Inventory {
                 left: [("tea".to_owned(), 8)].into(),
-                takings: [
-                    ("kept".to_owned(), taking(2, 0, 0)),
-                    ("undone".to_owned(), taking(3, 1, 3)),
-                ]
-                .into(),
+                takings: book([("kept", taking(2, 0, 0)), ("undone", taking(3, 1, 3))]),
             },
-            shipping: [("kept".to_owned(), parcel)].into(),
+            shipping: book([("kept", parcel)]),
         };
         let completed = Ending::Completed { parcel: "parcel-1".to_owned() };
         let compensated = Ending::Compensated { cause: "declined by the bank".to_owned() };
@@ -240,9 +236,9 @@ mod tests {
         let (told, books) = agreeing();
         assert_eq!(audit(&told, &books, SHELF), Vec::<String>::new());
         for forget in [
-            |books: &mut Books| drop(books.orders.remove("undone")),
-            |books: &mut Books| drop(books.payment.remove("undone")),
-            |books: &mut Books| drop(books.stock.takings.remove("undone")),
+            |books: &mut Books| drop(books.orders.lines.remove("undone")),
+            |books: &mut Books| drop(books.payment.lines.remove("undone")),
+            |books: &mut Books| drop(books.stock.takings.lines.remove("undone")),
         ] {
             let mut books = books.clone();
             forget(&mut books);
@@ -259,34 +255,39 @@ mod tests {
     #[test]
     fn every_disagreement_is_found() {
         let ways: [Wrong; 21] = [
-            ("kept", |books| drop(books.orders.remove("kept"))),
-            ("kept", |books| drop(books.payment.remove("kept"))),
-            ("kept", |books| drop(books.shipping.remove("kept"))),
-            ("kept", |books| books.orders.get_mut("kept").unwrap().standing = Standing::Placed),
-            ("kept", |books| books.orders.get_mut("kept").unwrap().confirmed = 2),
-            ("kept", |books| books.orders.get_mut("kept").unwrap().placed = 2),
-            ("kept", |books| books.orders.get_mut("kept").unwrap().parcel = None),
-            ("kept", |books| books.orders.get_mut("kept").unwrap().purchase.cents = 501),
-            ("kept", |books| books.payment.get_mut("kept").unwrap().charges = 2),
-            ("kept", |books| books.payment.get_mut("kept").unwrap().charged = 501),
-            ("kept", |books| books.payment.get_mut("kept").unwrap().refunds = 1),
-            ("kept", |books| books.stock.takings.get_mut("kept").unwrap().takes = 2),
-            ("kept", |books| books.shipping.get_mut("kept").unwrap().parcels = 2),
-            ("kept", |books| books.shipping.get_mut("kept").unwrap().units = 3),
-            ("undone", |books| books.orders.get_mut("undone").unwrap().cancelled = 0),
-            ("undone", |books| books.payment.get_mut("undone").unwrap().refunded = 699),
-            ("undone", |books| books.stock.takings.get_mut("undone").unwrap().returns = 0),
+            ("kept", |books| drop(books.orders.lines.remove("kept"))),
+            ("kept", |books| drop(books.payment.lines.remove("kept"))),
+            ("kept", |books| drop(books.shipping.lines.remove("kept"))),
+            ("kept", |books| {
+                books.orders.lines.get_mut("kept").unwrap().standing = Standing::Placed
+            }),
+            ("kept", |books| books.orders.lines.get_mut("kept").unwrap().confirmed = 2),
+            ("kept", |books| books.orders.lines.get_mut("kept").unwrap().placed = 2),
+            ("kept", |books| books.orders.lines.get_mut("kept").unwrap().parcel = None),
+            ("kept", |books| books.orders.lines.get_mut("kept").unwrap().purchase.cents = 501),
+            ("kept", |books| books.payment.lines.get_mut("kept").unwrap().charges = 2),
+            ("kept", |books| books.payment.lines.get_mut("kept").unwrap().charged = 501),
+            ("kept", |books| books.payment.lines.get_mut("kept").unwrap().refunds = 1),
+            ("kept", |books| books.stock.takings.lines.get_mut("kept").unwrap().takes = 2),
+            ("kept", |books| books.shipping.lines.get_mut("kept").unwrap().parcels = 2),
+            ("kept", |books| books.shipping.lines.get_mut("kept").unwrap().units = 3),
+            ("undone", |books| books.orders.lines.get_mut("undone").unwrap().cancelled = 0),
+            ("undone", |books| books.payment.lines.get_mut("undone").unwrap().refunded = 699),
+            ("undone", |books| books.stock.takings.lines.get_mut("undone").unwrap().returns = 0),
             ("undone", |books| {
-                books.shipping.insert("undone".to_owned(), Parcel { parcels: 1, ..<_>::default() });
+                books
+                    .shipping
+                    .lines
+                    .insert("undone".to_owned(), Parcel { parcels: 1, ..<_>::default() });
             }),
             ("tea", |books| *books.stock.left.get_mut("tea").unwrap() = 7),
             ("more", |books| {
-                books.payment.insert("more".to_owned(), Charge::default());
+                books.payment.lines.insert("more".to_owned(), Charge::default());
             }),
             // Two that cancel out.
             ("kept", |books| {
-                books.payment.get_mut("kept").unwrap().charged = 400;
-                books.payment.get_mut("undone").unwrap().charged = 800;
+                books.payment.lines.get_mut("kept").unwrap().charged = 400;
+                books.payment.lines.get_mut("undone").unwrap().charged = 800;
             }),
         ];
         let (told, agreed) = agreeing();

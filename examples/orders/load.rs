@@ -37,7 +37,7 @@ const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often orders look whether they may begin, and kills whether they are due.
-const LOOK_OFTEN: Duration = Duration::from_millis(5);
+const LOOK_OFTEN: Duration = Duration::from_millis(1);
 
 /// How long all processes may take to start.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -189,14 +189,17 @@ impl Run<'_> {
         for kill in 0..u64::from(count) {
             let Some((victim, led)) = self.victim(kill) else { break };
             let (from, to) = (share(kill), share(kill + 1));
+            let draw = |what: &str| draw(self.seed, &format!("kill {kill} {what}"));
+            // Those that begin together go on in step: kills are to come in any step.
+            let due = from + draw("after how many") % ((to - from) * 3 / 4).max(1);
             self.allow(to);
-            while u64::from(self.ended()) < from.midpoint(to) {
+            while u64::from(self.ended()) < due {
                 thread::sleep(LOOK_OFTEN);
             }
+            thread::sleep(Duration::from_micros(draw("after how long") % 30_000));
             let (at, done) = (self.begun.elapsed(), self.ended());
             fleet.kill(victim)?;
-            let down = draw(self.seed, &format!("kill {kill} for how long")) % 1_000;
-            thread::sleep(Duration::from_millis(200 + down));
+            thread::sleep(Duration::from_millis(200 + draw("for how long") % 1_000));
             fleet.start_one(victim)?;
             // Two of a service that are down at once stop it, which is another trial.
             let patience = Instant::now() + START_PATIENCE;

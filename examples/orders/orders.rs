@@ -18,7 +18,7 @@ use crate::{
     checkout::{Checkout, Purchase},
     client::Services,
     layout::Layout,
-    serve::{self, ORDERS_MAX, PAGE, Refusal, Routes},
+    serve::{self, Book, ORDERS_MAX, PAGE, Refusal, Routes},
 };
 
 /// The group that keeps the logs of the sagas.
@@ -66,6 +66,7 @@ pub(crate) struct Order {
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
 pub(crate) struct Orders {
     orders: BTreeMap<String, Order>,
+    asked: u64,
     guard: Guard,
 }
 
@@ -74,6 +75,7 @@ impl Orders {
     /// Places an order.
     #[command]
     fn place(&mut self, of: Request, id: String, purchase: Purchase) -> Guarded<()> {
+        self.asked += 1;
         self.guard.act(of, || {
             if self.orders.len() >= ORDERS_MAX {
                 return Err("the book of orders is full");
@@ -90,6 +92,7 @@ impl Orders {
     /// Cancels an order that was placed.
     #[command]
     fn cancel(&mut self, of: Request, id: String) -> Guarded<()> {
+        self.asked += 1;
         self.guard.undo(of, |(): ()| {
             let order = self.orders.get_mut(&id).ok_or("there is no such order")?;
             order.standing = Standing::Cancelled;
@@ -101,6 +104,7 @@ impl Orders {
     /// Confirms an order whose parcel is on its way.
     #[command]
     fn confirm(&mut self, of: Request, id: String, parcel: String) -> Guarded<String> {
+        self.asked += 1;
         self.guard.act(of, || {
             let order = self.orders.get_mut(&id).ok_or("there is no such order")?;
             order.standing = Standing::Confirmed;
@@ -114,6 +118,12 @@ impl Orders {
     #[query]
     fn find(&self, id: String) -> Option<Order> {
         self.orders.get(&id).cloned()
+    }
+
+    /// Returns how often it was asked for something.
+    #[query]
+    fn asked(&self) -> u64 {
+        self.asked
     }
 
     /// Returns a page of the book, behind an order.
@@ -226,6 +236,7 @@ async fn show(orders: Data<OrdersClient>, id: Path<String>) -> Result<Json<Order
     })
 }
 
-async fn books(orders: Data<OrdersClient>) -> Result<Json<BTreeMap<String, Order>>, Refusal> {
-    Ok(Json(serve::book(async |after| orders.page(after, PAGE).await).await?))
+async fn books(orders: Data<OrdersClient>) -> Result<Json<Book<Order>>, Refusal> {
+    let asked = orders.asked().await?;
+    Ok(Json(serve::book(asked, async |after| orders.page(after, PAGE).await).await?))
 }

@@ -12,7 +12,7 @@ use consensus_actors::{
 use crate::{
     Rules,
     draw::draw,
-    serve::{self, ORDERS_MAX, PAGE, Routes},
+    serve::{self, Book, ORDERS_MAX, PAGE, Routes},
 };
 
 /// What is to be paid.
@@ -38,6 +38,7 @@ pub(crate) struct Charge {
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
 pub(crate) struct Payment {
     charges: BTreeMap<String, Charge>,
+    asked: u64,
     guard: Guard,
 }
 
@@ -46,6 +47,7 @@ impl Payment {
     /// Charges for an order, unless the bank declines it.
     #[command]
     fn charge(&mut self, of: Request, order: String, cents: u64, declined: bool) -> Guarded<u64> {
+        self.asked += 1;
         self.guard.act(of, || {
             if declined {
                 return Err("declined by the bank");
@@ -63,12 +65,19 @@ impl Payment {
     /// Gives back what was charged.
     #[command]
     fn refund(&mut self, of: Request, order: String) -> Guarded<()> {
+        self.asked += 1;
         self.guard.undo(of, |cents: u64| {
             let charge = self.charges.get_mut(&order).ok_or("the order was never charged")?;
             charge.refunds += 1;
             charge.refunded += cents;
             Ok::<_, &str>(())
         })
+    }
+
+    /// Returns how often it was asked for something.
+    #[query]
+    fn asked(&self) -> u64 {
+        self.asked
     }
 
     /// Returns a page of the book, behind an order.
@@ -122,6 +131,7 @@ async fn refund(
     payment.refund(of, order.into_inner()).await
 }
 
-async fn books(payment: Data<PaymentClient>) -> Result<Json<BTreeMap<String, Charge>>> {
-    serve::book(async |after| payment.page(after, PAGE).await).await.map(Json)
+async fn books(payment: Data<PaymentClient>) -> Result<Json<Book<Charge>>> {
+    let asked = payment.asked().await?;
+    serve::book(asked, async |after| payment.page(after, PAGE).await).await.map(Json)
 }

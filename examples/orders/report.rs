@@ -44,8 +44,9 @@ pub(crate) struct Report<'a> {
     pub(crate) repeats: u32,
 }
 
-/// What a service has done and undone, and what is left of it.
+/// What a service was asked for, has done and undone, and what is left of it.
 struct Sum {
+    asked: u64,
     done: u64,
     undone: u64,
     units: Option<u64>,
@@ -100,16 +101,16 @@ impl Report<'_> {
 
     fn services(&self) -> Table {
         let mut table = plain();
-        table.set_header(["SERVICE", "KILLS", "DONE", "UNDONE", "UNITS", "CENTS"]);
+        table.set_header(["SERVICE", "KILLS", "ASKED", "DONE", "UNDONE", "UNITS", "CENTS"]);
         let text = |number: Option<u64>| number.map(|it| it.to_string()).unwrap_or_default();
         for service in Service::ALL {
-            let Sum { done, undone, units, cents } = self.sum(service);
+            let Sum { asked, done, undone, units, cents } = self.sum(service);
             let name = service.name().to_owned();
-            let (kills, done, undone) =
-                (self.kills.of(service).to_string(), done.to_string(), undone.to_string());
-            table.add_row([name, kills, done, undone, text(units), text(cents)]);
+            let counts = [self.kills.of(service).into(), asked, done, undone];
+            let [kills, asked, done, undone] = counts.map(|count: u64| count.to_string());
+            table.add_row([name, kills, asked, done, undone, text(units), text(cents)]);
         }
-        align(&mut table, 1..6);
+        align(&mut table, 1..7);
         table
     }
 
@@ -118,9 +119,12 @@ impl Report<'_> {
         let books = self.books;
         match service {
             Service::Orders => {
-                let is = |standing| books.orders.values().filter(move |it| it.standing == standing);
+                let is = |standing| {
+                    books.orders.lines.values().filter(move |it| it.standing == standing)
+                };
                 let kept = || is(Standing::Confirmed).map(|order| &order.purchase);
                 Sum {
+                    asked: books.orders.asked,
                     done: is(Standing::Confirmed).count() as u64,
                     undone: is(Standing::Cancelled).count() as u64,
                     units: Some(kept().map(|purchase| u64::from(purchase.quantity)).sum()),
@@ -128,13 +132,14 @@ impl Report<'_> {
                 }
             }
             Service::Payment => {
-                let charges = || books.payment.values();
+                let charges = || books.payment.lines.values();
                 let (charged, refunded): (u64, u64) = charges()
                     .map(|charge| (charge.charged, charge.refunded))
                     .fold((0, 0), |(all, back), (charged, refunded)| {
                         (all + charged, back + refunded)
                     });
                 Sum {
+                    asked: books.payment.asked,
                     done: charges().map(|charge| u64::from(charge.charges)).sum(),
                     undone: charges().map(|charge| u64::from(charge.refunds)).sum(),
                     units: None,
@@ -142,10 +147,11 @@ impl Report<'_> {
                 }
             }
             Service::Stock => {
-                let takings = || books.stock.takings.values();
+                let takings = || books.stock.takings.lines.values();
                 let taken: u64 = takings().map(|taking| taking.taken).sum();
                 let returned: u64 = takings().map(|taking| taking.returned).sum();
                 Sum {
+                    asked: books.stock.takings.asked,
                     done: takings().map(|taking| u64::from(taking.takes)).sum(),
                     undone: takings().map(|taking| u64::from(taking.returns)).sum(),
                     units: Some(taken.saturating_sub(returned)),
@@ -153,9 +159,10 @@ impl Report<'_> {
                 }
             }
             Service::Shipping => Sum {
-                done: books.shipping.values().map(|parcel| u64::from(parcel.parcels)).sum(),
+                asked: books.shipping.asked,
+                done: books.shipping.lines.values().map(|parcel| u64::from(parcel.parcels)).sum(),
                 undone: 0,
-                units: Some(books.shipping.values().map(|parcel| parcel.units).sum()),
+                units: Some(books.shipping.lines.values().map(|parcel| parcel.units).sum()),
                 cents: None,
             },
         }

@@ -10,6 +10,7 @@ use actix_web::{
     web::{self, JsonConfig, ServiceConfig},
 };
 use consensus_actors::{Error, Node, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -161,6 +162,22 @@ async fn unknown(request: actix_web::HttpRequest) -> Result<HttpResponse, Refusa
     Err(Refusal::new(StatusCode::NOT_FOUND, message))
 }
 
+/// What a service has to show of what steps had it do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Book<T> {
+    /// How often steps, and what undoes them, asked for something, what its guard did not let
+    /// happen again included.
+    pub(crate) asked: u64,
+    /// What was done, by order.
+    pub(crate) lines: BTreeMap<String, T>,
+}
+
+impl<T> Default for Book<T> {
+    fn default() -> Self {
+        Self { asked: 0, lines: BTreeMap::new() }
+    }
+}
+
 /// Returns the lines of a book behind an order.
 pub(crate) fn page<T: Clone>(
     book: &BTreeMap<String, T>,
@@ -173,15 +190,16 @@ pub(crate) fn page<T: Clone>(
 
 /// Reads a whole book, page by page. Where orders come in meanwhile it is of no one moment.
 pub(crate) async fn book<T>(
+    asked: u64,
     page: impl AsyncFn(String) -> Result<Vec<(String, T)>>,
-) -> Result<BTreeMap<String, T>> {
-    let mut book = BTreeMap::new();
+) -> Result<Book<T>> {
+    let mut lines = BTreeMap::new();
     loop {
-        let after = book.last_key_value().map(|(id, _): (&String, _)| id.clone());
-        let lines = page(after.unwrap_or_default()).await?;
-        if lines.is_empty() {
-            return Ok(book);
+        let after = lines.last_key_value().map(|(id, _): (&String, _)| id.clone());
+        let more = page(after.unwrap_or_default()).await?;
+        if more.is_empty() {
+            return Ok(Book { asked, lines });
         }
-        book.extend(lines);
+        lines.extend(more);
     }
 }

@@ -11,7 +11,7 @@ use consensus_actors::{
 
 use crate::{
     Rules,
-    serve::{self, ORDERS_MAX, PAGE, Routes},
+    serve::{self, Book, ORDERS_MAX, PAGE, Routes},
 };
 
 /// What the shop sells.
@@ -45,6 +45,7 @@ pub(crate) struct Stock {
     /// How many units are left of each sku.
     left: BTreeMap<String, u32>,
     takings: BTreeMap<String, Taking>,
+    asked: u64,
     guard: Guard,
 }
 
@@ -62,6 +63,7 @@ impl Stock {
     #[command]
     fn take(&mut self, of: Request, order: String, goods: Goods) -> Guarded<u32> {
         let Goods { sku, quantity } = goods;
+        self.asked += 1;
         self.guard.act(of, || {
             let left = self.left.get_mut(&sku).ok_or_else(|| format!("{sku:?} is not sold"))?;
             if self.takings.len() >= ORDERS_MAX {
@@ -80,6 +82,7 @@ impl Stock {
     /// Puts back what was taken.
     #[command]
     fn put_back(&mut self, of: Request, order: String) -> Guarded<()> {
+        self.asked += 1;
         self.guard.undo(of, |quantity: u32| {
             let taking = self.takings.get_mut(&order).ok_or("nothing was taken for the order")?;
             let left = self.left.get_mut(&taking.sku).ok_or("the shelf is gone")?;
@@ -96,6 +99,12 @@ impl Stock {
         self.left.clone()
     }
 
+    /// Returns how often it was asked for something.
+    #[query]
+    fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// Returns a page of the book, behind an order.
     #[query]
     fn page(&self, after: String, limit: u32) -> Vec<(String, Taking)> {
@@ -107,7 +116,7 @@ impl Stock {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Inventory {
     pub(crate) left: BTreeMap<String, u32>,
-    pub(crate) takings: BTreeMap<String, Taking>,
+    pub(crate) takings: Book<Taking>,
 }
 
 /// Hosts the service on a node, and fills the shelf before anybody takes something from it.
@@ -145,6 +154,7 @@ async fn put_back(
 }
 
 async fn books(stock: Data<StockClient>) -> Result<Json<Inventory>> {
-    let takings = serve::book(async |after| stock.page(after, PAGE).await).await?;
+    let asked = stock.asked().await?;
+    let takings = serve::book(asked, async |after| stock.page(after, PAGE).await).await?;
     Ok(Json(Inventory { left: stock.shelf().await?, takings }))
 }

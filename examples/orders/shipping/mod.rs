@@ -2,8 +2,6 @@
 
 mod replicated;
 
-use std::collections::BTreeMap;
-
 use actix_web::web::{self, Data, Json, Path};
 use consensus_actors::{
     Node, Result,
@@ -11,7 +9,10 @@ use consensus_actors::{
     saga::{FromSaga, Guarded, Request},
 };
 
-use crate::{serve::Routes, stock::Goods};
+use crate::{
+    serve::{Book, Routes},
+    stock::Goods,
+};
 
 /// What was sent for an order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Deterministic)]
@@ -41,8 +42,8 @@ impl Store {
         }
     }
 
-    /// Returns the book: what was sent for each order.
-    async fn book(&self) -> Result<BTreeMap<String, Parcel>> {
+    /// Returns the book: how often it was asked to send something, and what was sent.
+    async fn book(&self) -> Result<Book<Parcel>> {
         match self {
             Self::Replicated(parcels) => replicated::book(parcels).await,
         }
@@ -68,6 +69,6 @@ async fn ship(
     store.ship(of, order.into_inner(), goods.into_inner()).await
 }
 
-async fn books(store: Data<Store>) -> Result<Json<BTreeMap<String, Parcel>>> {
+async fn books(store: Data<Store>) -> Result<Json<Book<Parcel>>> {
     store.book().await.map(Json)
 }

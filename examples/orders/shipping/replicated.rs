@@ -10,7 +10,7 @@ use consensus_actors::{
 
 use super::Parcel;
 use crate::{
-    serve::{self, ORDERS_MAX, PAGE},
+    serve::{self, Book, ORDERS_MAX, PAGE},
     stock::Goods,
 };
 
@@ -18,6 +18,7 @@ use crate::{
 #[derive(Clone, Default, Serialize, Deserialize, Replicated)]
 pub(super) struct Parcels {
     parcels: BTreeMap<String, Parcel>,
+    asked: u64,
     guard: Guard,
 }
 
@@ -26,6 +27,7 @@ impl Parcels {
     /// Sends the goods of an order, and returns the number of the parcel.
     #[command]
     fn ship(&mut self, of: Request, order: String, goods: Goods) -> Guarded<String> {
+        self.asked += 1;
         self.guard.act(of, || {
             let count = self.parcels.len();
             if count >= ORDERS_MAX {
@@ -40,6 +42,12 @@ impl Parcels {
         })
     }
 
+    /// Returns how often it was asked for something.
+    #[query]
+    fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// Returns a page of the book, behind an order.
     #[query]
     fn page(&self, after: String, limit: u32) -> Vec<(String, Parcel)> {
@@ -48,6 +56,7 @@ impl Parcels {
 }
 
 /// Reads the whole book.
-pub(super) async fn book(parcels: &ParcelsClient) -> Result<BTreeMap<String, Parcel>> {
-    serve::book(async |after| parcels.page(after, PAGE).await).await
+pub(super) async fn book(parcels: &ParcelsClient) -> Result<Book<Parcel>> {
+    let asked = parcels.asked().await?;
+    serve::book(asked, async |after| parcels.page(after, PAGE).await).await
 }
