@@ -123,8 +123,10 @@ impl Drop for Fleet {
     }
 }
 
-/// Tells whether a process answers customers.
+/// Tells whether a process is ready, and listens to customers.
 pub(crate) fn answers(layout: Layout, member: Member) -> bool {
-    let url = format!("http://{}/books", layout.http(member));
-    matches!(get(&agent(Duration::from_secs(2)), &url), Ok((200, _)))
+    let agent = agent(Duration::from_secs(2));
+    let is_ready = format!("http://{}/readyz", layout.admin(member));
+    let anything = format!("http://{}/", layout.http(member));
+    matches!(get(&agent, &is_ready), Ok((200, _))) && get(&agent, &anything).is_ok()
 }

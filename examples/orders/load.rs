@@ -101,7 +101,9 @@ fn carry_out(
         for _ in 0..options.in_flight {
             scope.spawn(|| run.shop());
         }
-        run.kill(&mut fleet)
+        let kills = run.kill(&mut fleet);
+        run.allow(options.orders.into());
+        kills
     })?;
     let duration = run.begun.elapsed();
     let told = run.told.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +216,6 @@ impl Run<'_> {
             ));
             kills.add(victim.service, led);
         }
-        self.allow(self.options.orders.into());
         Ok(kills)
     }
 
@@ -225,10 +226,18 @@ impl Run<'_> {
 
     /// Draws who is killed; every third time it is who leads the sagas.
     fn victim(&self, kill: u64) -> Option<(Member, bool)> {
-        let leader = if kill % 3 == 2 { leader(self.layout) } else { None };
-        let all: Vec<Member> = Member::all().collect();
-        let drawn = || one_of(&all, self.seed, &format!("kill {kill} whom"));
-        Some((leader.or_else(drawn)?, leader.is_some()))
+        if kill % 3 != 2 {
+            let all: Vec<Member> = Member::all().collect();
+            return Some((one_of(&all, self.seed, &format!("kill {kill} whom"))?, false));
+        }
+        let patience = Instant::now() + START_PATIENCE;
+        while Instant::now() < patience {
+            if let Some(leader) = leader(self.layout) {
+                return Some((leader, true));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        None
     }
 }
 

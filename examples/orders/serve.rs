@@ -5,13 +5,14 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpResponse, HttpServer, ResponseError,
+    App, HttpRequest, HttpResponse, HttpServer, ResponseError,
     http::StatusCode,
     web::{self, JsonConfig, ServiceConfig},
 };
-use consensus_actors::{Error, Node, Result};
+use consensus_actors::{Error, Node, NodeBuilder, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     Serve,
@@ -133,7 +134,7 @@ fn start(options: &Serve, layout: Layout, member: Member) -> Result<Node> {
         // All are on one machine.
         .election_timeout(Duration::from_millis(300))
         .heartbeat(Duration::from_millis(60));
-    let founder = |builder: consensus_actors::NodeBuilder, peer: Member| {
+    let founder = |builder: NodeBuilder, peer: Member| {
         builder.peer(peer.node.into(), layout.peer(peer).to_string())
     };
     member.service.members().fold(builder, founder).start()
@@ -141,8 +142,8 @@ fn start(options: &Serve, layout: Layout, member: Member) -> Result<Node> {
 
 /// Writes what happens to the standard error.
 fn trace() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
@@ -157,7 +158,7 @@ fn end_with_stdin(node: Node) {
     });
 }
 
-async fn unknown(request: actix_web::HttpRequest) -> Result<HttpResponse, Refusal> {
+async fn unknown(request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let message = format!("{} {} is nothing that is served here", request.method(), request.path());
     Err(Refusal::new(StatusCode::NOT_FOUND, message))
 }
