@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    book::Book,
     checkout::Purchase,
     orders::{Order, Standing},
     payment::Charge,
-    serve::Book,
     shipping::Parcel,
     stock::{Inventory, Taking},
 };

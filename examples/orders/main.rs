@@ -12,6 +12,7 @@
 //! and `shipping/` are the services, each a replicated state and what it answers over HTTP.
 
 mod audit;
+mod book;
 mod checkout;
 mod client;
 mod dev;

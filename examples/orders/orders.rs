@@ -15,10 +15,11 @@ use consensus_actors::{
 use serde_json::{Value, json};
 
 use crate::{
+    book::{self, Book, ORDERS_MAX, PAGE},
     checkout::{Checkout, Purchase},
     client::Services,
     layout::Layout,
-    serve::{self, Book, ORDERS_MAX, PAGE, Refusal, Routes},
+    serve::{Refusal, Routes},
 };
 
 /// The group that keeps the logs of the sagas.
@@ -129,7 +130,7 @@ impl Orders {
     /// Returns a page of the book, behind an order.
     #[query]
     fn page(&self, after: String, limit: u32) -> Vec<(String, Order)> {
-        serve::page(&self.orders, &after, limit)
+        book::page(&self.orders, &after, limit)
     }
 }
 
@@ -238,5 +239,5 @@ async fn show(orders: Data<OrdersClient>, id: Path<String>) -> Result<Json<Order
 
 async fn books(orders: Data<OrdersClient>) -> Result<Json<Book<Order>>, Refusal> {
     let asked = orders.asked().await?;
-    Ok(Json(serve::book(asked, async |after| orders.page(after, PAGE).await).await?))
+    Ok(Json(book::read(asked, async |after| orders.page(after, PAGE).await).await?))
 }

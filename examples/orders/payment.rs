@@ -11,8 +11,9 @@ use consensus_actors::{
 
 use crate::{
     Rules,
+    book::{self, Book, ORDERS_MAX, PAGE},
     draw::draw,
-    serve::{self, Book, ORDERS_MAX, PAGE, Routes},
+    serve::Routes,
 };
 
 /// What is to be paid.
@@ -83,7 +84,7 @@ impl Payment {
     /// Returns a page of the book, behind an order.
     #[query]
     fn page(&self, after: String, limit: u32) -> Vec<(String, Charge)> {
-        serve::page(&self.charges, &after, limit)
+        book::page(&self.charges, &after, limit)
     }
 }
 
@@ -133,5 +134,5 @@ async fn refund(
 
 async fn books(payment: Data<PaymentClient>) -> Result<Json<Book<Charge>>> {
     let asked = payment.asked().await?;
-    serve::book(asked, async |after| payment.page(after, PAGE).await).await.map(Json)
+    book::read(asked, async |after| payment.page(after, PAGE).await).await.map(Json)
 }

@@ -11,7 +11,8 @@ use consensus_actors::{
 
 use crate::{
     Rules,
-    serve::{self, Book, ORDERS_MAX, PAGE, Routes},
+    book::{self, Book, ORDERS_MAX, PAGE},
+    serve::{PAUSE, Routes},
 };
 
 /// What the shop sells.
@@ -108,7 +109,7 @@ impl Stock {
     /// Returns a page of the book, behind an order.
     #[query]
     fn page(&self, after: String, limit: u32) -> Vec<(String, Taking)> {
-        serve::page(&self.takings, &after, limit)
+        book::page(&self.takings, &after, limit)
     }
 }
 
@@ -125,7 +126,7 @@ pub(crate) async fn host(node: &Node, rules: &Rules) -> Result<Routes> {
     while let Err(error) = stock.fill(rules.shelf).await {
         // Most of the others are not up yet. To ask again is safe.
         tracing::warn!("the shelf is not filled yet: {error}");
-        tokio::time::sleep(serve::PAUSE).await;
+        tokio::time::sleep(PAUSE).await;
     }
     let stock = Data::new(stock);
     Ok(Routes::new(move |app| {
@@ -155,6 +156,6 @@ async fn put_back(
 
 async fn books(stock: Data<StockClient>) -> Result<Json<Inventory>> {
     let asked = stock.asked().await?;
-    let takings = serve::book(asked, async |after| stock.page(after, PAGE).await).await?;
+    let takings = book::read(asked, async |after| stock.page(after, PAGE).await).await?;
     Ok(Json(Inventory { left: stock.shelf().await?, takings }))
 }

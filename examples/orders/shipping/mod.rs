@@ -9,10 +9,7 @@ use consensus_actors::{
     saga::{FromSaga, Guarded, Request},
 };
 
-use crate::{
-    serve::{Book, Routes},
-    stock::Goods,
-};
+use crate::{book::Book, serve::Routes, stock::Goods};
 
 /// What was sent for an order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Deterministic)]

@@ -10,7 +10,7 @@ use consensus_actors::{
 
 use super::Parcel;
 use crate::{
-    serve::{self, Book, ORDERS_MAX, PAGE},
+    book::{self, Book, ORDERS_MAX, PAGE},
     stock::Goods,
 };
 
@@ -51,12 +51,12 @@ impl Parcels {
     /// Returns a page of the book, behind an order.
     #[query]
     fn page(&self, after: String, limit: u32) -> Vec<(String, Parcel)> {
-        serve::page(&self.parcels, &after, limit)
+        book::page(&self.parcels, &after, limit)
     }
 }
 
 /// Reads the whole book.
 pub(super) async fn book(parcels: &ParcelsClient) -> Result<Book<Parcel>> {
     let asked = parcels.asked().await?;
-    serve::book(asked, async |after| parcels.page(after, PAGE).await).await
+    book::read(asked, async |after| parcels.page(after, PAGE).await).await
 }
