@@ -190,15 +190,16 @@ impl Run<'_> {
         let share = |kill| u64::from(self.options.orders) * kill / u64::from(count.max(1));
         for kill in 0..u64::from(count) {
             let Some((victim, led)) = self.victim(kill) else { break };
-            let (from, to) = (share(kill), share(kill + 1));
+            let (share, upto) = (share(kill + 1) - share(kill), share(kill + 1));
             let draw = |what: &str| draw(self.seed, &format!("kill {kill} {what}"));
-            // Those that begin together go on in step: kills are to come in any step.
-            let due = from + draw("after how many") % ((to - from) * 3 / 4).max(1);
-            self.allow(to);
-            while u64::from(self.ended()) < due {
+            // Those that begin together go on in step, and kills are to come in any step, while half
+            // of them are under way at least.
+            let due = u64::from(self.ended()) + draw("after how many") % (share / 2).max(1);
+            self.allow(upto);
+            while u64::from(self.ended()) < due.min(upto) {
                 thread::sleep(LOOK_OFTEN);
             }
-            thread::sleep(Duration::from_micros(draw("after how long") % 30_000));
+            thread::sleep(Duration::from_micros(draw("after how long") % 10_000));
             let (at, done) = (self.begun.elapsed(), self.ended());
             fleet.kill(victim)?;
             thread::sleep(Duration::from_millis(200 + draw("for how long") % 1_000));
