@@ -8,7 +8,7 @@ use actix::{
 };
 use consensus_core::{
     CommitToken, GroupId, Index, NodeId, Time,
-    saga::{AppendError, Call, Entry, Epoch, Outcome, Place, SagaId, Seq},
+    saga::{AppendError, Call, CoordinatorId, Entry, Epoch, Outcome, Place, SagaId, Seq},
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -246,8 +246,11 @@ fn odd(answer: &impl std::fmt::Debug) -> Error {
 
 /// Claims an epoch, then reads all logs: nothing of a former executor's is added to them any more.
 async fn claim(client: &Client<Book>) -> Result<Claim> {
-    let (reply, token) = client.apply(&Command::Claim).deadline(DEADLINE).token().await?;
-    let Reply::Claimed(epoch, begun) = reply else { return Err(odd(&reply)) };
+    let mut drawn = [0; 8];
+    getrandom::fill(&mut drawn).map_err(Error::application)?;
+    let claim = Command::Claim(CoordinatorId(u64::from_le_bytes(drawn)));
+    let (reply, token) = client.apply(&claim).deadline(DEADLINE).token().await?;
+    let Reply::Claimed(claimed) = reply else { return Err(odd(&reply)) };
     let mut logs: BTreeMap<SagaId, (Place, Vec<Entry>)> = BTreeMap::new();
     let mut from = (SagaId(0), Seq(1));
     loop {
@@ -255,7 +258,7 @@ async fn claim(client: &Client<Book>) -> Result<Claim> {
         let page = client.answer(&query).after(token).deadline(DEADLINE).await?;
         let Answer::Records(page) = page else { return Err(odd(&page)) };
         let Some((saga, _, last)) = page.last() else {
-            return Ok(Claim { epoch, begun, logs });
+            return Ok(Claim { claimed, logs });
         };
         from = (*saga, last.seq.next());
         for (saga, place, entry) in page {
@@ -322,7 +325,7 @@ impl Handler<Claimed> for Coordinator {
                 let group = &*self.office.name;
                 tracing::info!(
                     group,
-                    epoch = claim.epoch.0,
+                    epoch = claim.claimed.epoch.0,
                     sagas = claim.logs.len(),
                     "carries sagas out"
                 );

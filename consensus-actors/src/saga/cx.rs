@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use consensus_core::saga::{Age, CoordinatorId, EffectKey, Epoch, Op, Request, StepId};
+use consensus_core::saga::{EffectKey, Epoch, Op, Request, StepId};
 use serde::de::DeserializeOwned;
 
 use super::handle::Sagas;
@@ -16,7 +16,6 @@ use crate::{client::decode, error::Result};
 /// What all steps of a coordinator know.
 #[derive(Clone, Default)]
 pub(super) struct Common {
-    pub(super) coordinator: CoordinatorId,
     /// The sagas that they may carry out themselves.
     pub(super) sagas: OnceLock<Sagas>,
     /// What the program gives them, one value of each type.
@@ -37,9 +36,7 @@ impl Common {
 /// before.
 #[derive(Clone)]
 pub struct SagaCx {
-    pub(super) key: EffectKey,
-    pub(super) epoch: Epoch,
-    pub(super) age: Age,
+    pub(super) request: Request,
     pub(super) attempt: u32,
     pub(super) outputs: BTreeMap<StepId, Bytes>,
     pub(super) common: Arc<Common>,
@@ -48,30 +45,29 @@ pub struct SagaCx {
 impl SagaCx {
     /// Makes one without a saga behind it.
     #[cfg(test)]
-    pub(super) fn of(key: EffectKey, coordinator: CoordinatorId, epoch: Epoch) -> Self {
-        let common = Arc::new(Common { coordinator, ..Common::default() });
-        Self { key, epoch, age: Age::default(), attempt: 1, outputs: BTreeMap::new(), common }
+    pub(super) fn of(request: Request) -> Self {
+        Self { request, attempt: 1, outputs: BTreeMap::new(), common: Arc::default() }
     }
 
     /// Returns the key of the effect: the same for all attempts of all executors, and no other
     /// effect's. As text (`to_string`) it makes an idempotency key.
     pub fn key(&self) -> EffectKey {
-        self.key
+        self.request.key
     }
 
     /// Returns the key under which the step itself is asked for: in a compensation, the one of what
     /// is to be undone, for a service that knows it by that.
     pub fn action(&self) -> EffectKey {
-        match self.key.op {
-            Op::Action => self.key,
+        match self.key().op {
+            Op::Action => self.key(),
             // What can be undone is asked for in one round only.
-            Op::Undo => EffectKey { op: Op::Action, round: 0, ..self.key },
+            Op::Undo => EffectKey { op: Op::Action, round: 0, ..self.key() },
         }
     }
 
     /// Returns the epoch of the executor that asks: a participant obeys the latest it has heard of.
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.request.epoch
     }
 
     /// Returns which attempt of this executor this is, from one on.
@@ -81,12 +77,7 @@ impl SagaCx {
 
     /// Returns what a [`Guard`](super::Guard) wants to know.
     pub fn request(&self) -> Request {
-        Request {
-            key: self.key,
-            coordinator: self.common.coordinator,
-            epoch: self.epoch,
-            age: self.age,
-        }
+        self.request
     }
 
     /// Returns what an earlier step brought: one that this step waits for, itself or through
@@ -119,7 +110,7 @@ impl SagaCx {
 
 impl std::fmt::Debug for SagaCx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { key, epoch, attempt, .. } = self;
+        let Self { request: Request { key, epoch, .. }, attempt, .. } = self;
         write!(f, "SagaCx({key}, epoch {}, attempt {attempt})", epoch.0)
     }
 }

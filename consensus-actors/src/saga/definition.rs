@@ -156,8 +156,8 @@ impl<S: SagaDefinition> Definition for Typed<S> {
     ) -> BoxFuture<'static, core::Outcome> {
         Box::pin(async move {
             let Ok(input) = decode::<S>(&input) else { return core::Outcome::Unknown };
-            let step = cx.key.step;
-            match cx.key.op {
+            let step = cx.key().step;
+            match cx.key().op {
                 Op::Action => of_action(input.act(step, &cx).await),
                 Op::Undo => of_undo(input.undo(step, &cx, output).await),
             }

@@ -6,7 +6,7 @@ use actix::Addr;
 use bytes::Bytes;
 use consensus_core::{
     Index,
-    saga::{CoordinatorId, Entry, Graph, Order, Record, SagaId, Seq},
+    saga::{Entry, Graph, Order, Record, SagaId, Seq},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -34,7 +34,7 @@ const REASON_BYTES_MAX: usize = 1 << 10;
 #[derive(Clone)]
 pub struct Sagas {
     name: Arc<str>,
-    id: CoordinatorId,
+    salt: u64,
     client: Client<Book>,
     coordinator: Addr<Coordinator>,
     definitions: Arc<Definitions>,
@@ -92,12 +92,12 @@ pub struct Run<S> {
 
 impl Sagas {
     pub(super) fn new(
-        (name, id): (Arc<str>, CoordinatorId),
+        (name, salt): (Arc<str>, u64),
         client: Client<Book>,
         coordinator: Addr<Coordinator>,
         definitions: Arc<Definitions>,
     ) -> Self {
-        Self { name, id, client, coordinator, definitions }
+        Self { name, salt, client, coordinator, definitions }
     }
 
     /// Starts a saga: it will be carried out or undone when this returns, whatever becomes of the
@@ -121,8 +121,7 @@ impl Sagas {
     /// As [`Sagas::start`], and [`Code::KeyReused`] when the key was used with another input.
     pub async fn start_once<S: SagaDefinition>(&self, key: &str, input: S) -> Result<Run<S>> {
         let name = S::graph().name().to_owned();
-        // Participants may serve several coordinators, whose sagas they tell apart by their ids.
-        let text = format!("{}{name:?}{key}", self.id.0);
+        let text = format!("{}{name:?}{key}", self.salt);
         self.begin(SagaId(twox_hash::XxHash3_128::oneshot(text.as_bytes())), &input, None).await
     }
 

@@ -3,7 +3,6 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc};
 
 use actix::ArbiterHandle;
-use consensus_core::saga::CoordinatorId;
 
 use super::{
     book::Book,
@@ -98,12 +97,11 @@ impl IntoFuture for HostingSagas {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { node, name, hosting, definitions, mut common, steps } = self;
+            let Self { node, name, hosting, definitions, common, steps } = self;
             let definitions = Arc::new(definitions?);
             let client = hosting.await?;
             let (group, name) = (node.shared.group(&name)?, Arc::<str>::from(name));
-            let id = coordinator_id(&node.shared.cluster, &name);
-            common.coordinator = id;
+            let salt = salt(&node.shared.cluster, &name);
             let common = Arc::new(common);
             let office = Office {
                 node: node.shared.id,
@@ -116,7 +114,7 @@ impl IntoFuture for HostingSagas {
                 clock: NodeClock::start(Arc::new(MachineCalendar)),
             };
             let coordinator = Coordinator::launch(office, &node.arbiter());
-            let sagas = Sagas::new((Arc::clone(&name), id), client, coordinator, definitions);
+            let sagas = Sagas::new((Arc::clone(&name), salt), client, coordinator, definitions);
             // Steps run from now on; one that is earlier asks again.
             common.sagas.set(sagas.clone()).ok();
             node.shared.add_sagas(&name, &sagas);
@@ -125,9 +123,8 @@ impl IntoFuture for HostingSagas {
     }
 }
 
-/// Returns what tells these sagas from those of other groups and clusters, for participants that
-/// serve several.
-fn coordinator_id(cluster: &str, group: &str) -> CoordinatorId {
-    let text = format!("{cluster:?}{group:?}");
-    CoordinatorId(twox_hash::XxHash3_64::oneshot(text.as_bytes()))
+/// Returns what the ids of these sagas are drawn with, so that those of other groups and clusters have
+/// others: services that know them by their ids may serve several.
+fn salt(cluster: &str, group: &str) -> u64 {
+    twox_hash::XxHash3_64::oneshot(format!("{cluster:?}{group:?}").as_bytes())
 }

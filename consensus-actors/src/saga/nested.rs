@@ -24,10 +24,10 @@ impl SagaCx {
     /// and as long; where the two would wait for others in a circle, it is rejected.
     pub async fn saga<S: SagaDefinition>(&self, input: S) -> Outcome<S::Output> {
         let Some(sagas) = self.common.sagas.get() else { return Outcome::Unknown };
-        let parent = Parent { step: self.action(), epoch: self.epoch };
+        let parent = Parent { step: self.action(), epoch: self.epoch() };
         let run = match sagas.begin(self.child(), &input, Some(parent)).await {
             Ok(run) => run,
-            Err(error) => return not_begun(self.key, &error),
+            Err(error) => return not_begun(self.key(), &error),
         };
         match run.wait().await {
             Ok(Saga::Completed(output)) => Outcome::Done(output),
@@ -44,7 +44,7 @@ impl SagaCx {
     pub async fn undo_saga(&self) -> Undo {
         let Some(sagas) = self.common.sagas.get() else { return Undo::Unknown };
         let child = self.child();
-        let reason = format!("saga {:032x} turns back", self.key.saga.0);
+        let reason = format!("saga {:032x} turns back", self.key().saga.0);
         let refusal = match sagas.order(child, Order::Revoke, &reason).await {
             Ok(()) => String::new(),
             // It was never begun, and is not any more: the log says that its step is undone.

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use consensus_core::{
     Time,
     saga::{
-        Age, Call, Effect, Entry, Epoch, Event, Graph, Order, Outcome, Place, Reason, Record, Saga,
-        SagaId, Seq, State, Verdict,
+        Age, Call, CoordinatorId, Effect, Entry, Epoch, Event, Graph, Order, Outcome, Place,
+        Reason, Record, Request, Saga, SagaId, Seq, State, Verdict,
     },
 };
 
 use super::{
-    book::{After, Ending, Fact, News, Note, Wish},
+    book::{After, Claimed, Ending, Fact, News, Note, Wish},
     cx::{Common, SagaCx},
     definition::{Definitions, Registered},
 };
@@ -47,16 +47,16 @@ struct Held {
     rests: bool,
 }
 
-/// What an executor begins with: an epoch, the saga that had been begun last when it was claimed,
-/// and all logs as they were then or later, with their places.
+/// What an executor begins with: what it has claimed, and all logs as they were then or later, with
+/// their places.
 pub(super) struct Claim {
-    pub(super) epoch: Epoch,
-    pub(super) begun: Place,
+    pub(super) claimed: Claimed,
     pub(super) logs: BTreeMap<SagaId, (Place, Vec<Entry>)>,
 }
 
 /// An executor's reign.
 pub(super) struct Reign {
+    coordinator: CoordinatorId,
     pub(super) epoch: Epoch,
     definitions: Arc<Definitions>,
     common: Arc<Common>,
@@ -84,11 +84,12 @@ pub(super) struct Reign {
 impl Reign {
     /// Begins a reign with what was claimed.
     pub(super) fn new(
-        Claim { epoch, begun, logs }: Claim,
+        Claim { claimed: Claimed { coordinator, epoch, begun }, logs }: Claim,
         (definitions, common): (Arc<Definitions>, Arc<Common>),
         now: Time,
     ) -> Self {
         let mut reign = Self {
+            coordinator,
             epoch,
             definitions,
             common,
@@ -286,8 +287,8 @@ impl Reign {
                 Effect::Call(call) => {
                     let oldest = self.open.first().copied().unwrap_or_default();
                     let age = Age { place: held.place, oldest };
-                    let of = (&held.saga, &held.registered, age);
-                    self.attempts.push(Attempt::new(of, call, Arc::clone(&self.common)));
+                    let (of, whose) = ((&held.saga, &held.registered), (self.coordinator, age));
+                    self.attempts.push(Attempt::new(of, call, whose, Arc::clone(&self.common)));
                 }
                 Effect::Ended(verdict) => ending = Some(ended(&held.saga, &verdict)),
             }
@@ -343,15 +344,17 @@ fn parent(log: &[Entry]) -> Option<SagaId> {
 impl Attempt {
     /// Makes what a planner asks for: a step is given what those before it have brought by now.
     pub(super) fn new(
-        (saga, registered, age): (&Saga, &Registered, Age),
+        (saga, registered): (&Saga, &Registered),
         call: Call,
+        (coordinator, age): (CoordinatorId, Age),
         common: Arc<Common>,
     ) -> Self {
         let state = saga.state();
         let before = registered.before(call.key.step);
         let outputs = before.filter_map(|step| Some((step, state.step(step).output.clone()?)));
         let Call { key, epoch, attempt, .. } = call;
-        let cx = SagaCx { key, epoch, age, attempt, outputs: outputs.collect(), common };
+        let request = Request { key, coordinator, epoch, age };
+        let cx = SagaCx { request, attempt, outputs: outputs.collect(), common };
         Self { registered: registered.clone(), input: state.input.clone(), cx, call }
     }
 }

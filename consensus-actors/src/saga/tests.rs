@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     BoxFuture, Guard, Guarded, Outcome, Request, SagaCx, SagaDefinition, Undo,
     book::{
-        ACTIVE_MAX, Answer, Begin, Book, Command, Ending, Fact, News, Note, Query, Refusal, Reply,
-        Standing, Wish,
+        ACTIVE_MAX, Answer, Begin, Book, Claimed, Command, Ending, Fact, News, Note, Query,
+        Refusal, Reply, Standing, Wish,
     },
     cx::Common,
     definition::Definitions,
@@ -177,11 +177,11 @@ impl Stage {
     }
 
     fn claim(&mut self) -> Reign {
-        let Reply::Claimed(epoch, begun) = self.apply(Command::Claim) else {
+        let Reply::Claimed(claimed) = self.apply(Command::Claim(CoordinatorId(1))) else {
             panic!("it is claimed")
         };
         let means = (Arc::clone(&self.definitions), Arc::clone(&self.common));
-        let claim = Claim { epoch, begun, logs: self.logs() };
+        let claim = Claim { claimed, logs: self.logs() };
         Reign::new(claim, means, self.now)
     }
 
@@ -297,20 +297,34 @@ fn an_executor_that_wakes_is_refused() {
     assert!(woken > 0, "some had something in hand");
 }
 
+// Goal: a group's coordinator has one id, that of its first claim, whoever claims later: participants
+// know it by that, and one that is made anew draws another.
+#[test]
+fn a_coordinator_keeps_the_id_of_its_first_claim() {
+    let mut stage = Stage::new(true);
+    for (drawn, epoch) in [(7, 1), (8, 2)] {
+        let reply = stage.apply(Command::Claim(CoordinatorId(drawn)));
+        let Reply::Claimed(claimed) = reply else { panic!("it is claimed") };
+        assert_eq!((claimed.coordinator, claimed.epoch), (CoordinatorId(7), Epoch(epoch)));
+    }
+}
+
 // Goal: news that are late tell of nothing that has ended since.
 // Method: a saga is begun between a claim and the reading of the logs, and has ended when its birth
 // is heard of.
 #[test]
 fn late_news_begin_nothing() {
     let mut stage = Stage::new(true);
-    let Reply::Claimed(epoch, begun) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let Reply::Claimed(claimed) = stage.apply(Command::Claim(CoordinatorId(1))) else {
+        panic!("it is claimed")
+    };
     assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
     let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.common));
-    let mut reign = Reign::new(Claim { epoch, begun, logs: stage.logs() }, means, stage.now);
+    let mut reign = Reign::new(Claim { claimed, logs: stage.logs() }, means, stage.now);
     let late = stage.news(&mut reign);
     assert_eq!(late.begun.len(), 1);
     while let Some(facts) = reign.next_write() {
-        assert_eq!(stage.write(epoch, facts), Ok(()));
+        assert_eq!(stage.write(claimed.epoch, facts), Ok(()));
         reign.written(stage.now);
         for attempt in reign.take_attempts() {
             let call = attempt.call.clone();
@@ -372,7 +386,10 @@ fn too_many_are_refused() {
     }
     let busy = Reply::Begun(Err(Refusal::Busy(ACTIVE_MAX)));
     assert_eq!(stage.begin(saga(ACTIVE_MAX), false), busy);
-    let Reply::Claimed(epoch, _) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let Reply::Claimed(Claimed { epoch, .. }) = stage.apply(Command::Claim(CoordinatorId(1)))
+    else {
+        panic!("it is claimed")
+    };
     let note = Note { step: None, cause: "why".to_owned() };
     let facts = vec![Fact::Stuck(saga(0), Some(note)), Fact::Ended(saga(1), Ending::Abandoned)];
     assert_eq!(stage.write(epoch, facts), Ok(()));
@@ -389,7 +406,10 @@ fn too_many_are_refused() {
 #[test]
 fn the_oldest_are_forgotten() {
     let mut stage = Stage::new(false);
-    let Reply::Claimed(epoch, _) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let Reply::Claimed(Claimed { epoch, .. }) = stage.apply(Command::Claim(CoordinatorId(1)))
+    else {
+        panic!("it is claimed")
+    };
     let output = Bytes::from(vec![0; 64 << 10]);
     let look = |stage: &Stage, saga| match stage.book.answer(Query::Look(saga)) {
         Answer::Row(row) => row.map(|row| row.standing),

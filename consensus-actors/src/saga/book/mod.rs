@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use consensus_core::{
     Cx, Interface, Operation, StateMachine,
-    saga::{AppendError, EffectKey, Entry, Epoch, Ledger, Place, SagaId, Seq},
+    saga::{AppendError, CoordinatorId, EffectKey, Entry, Epoch, Ledger, Place, SagaId, Seq},
 };
 use serde::{Deserialize, Serialize};
 
 use self::queues::Queues;
 pub(super) use self::said::{
-    After, Answer, Begin, Command, Ending, Fact, News, Note, Parent, Query, Refusal, Reply, Row,
-    Standing, Wish,
+    After, Answer, Begin, Claimed, Command, Ending, Fact, News, Note, Parent, Query, Refusal,
+    Reply, Row, Standing, Wish,
 };
 use crate::{client::Client, replicated::Replicated};
 
@@ -75,6 +75,9 @@ struct Epitaph {
 /// The state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Book {
+    /// Drawn, so that a group that is made anew under its old name, and counts from one again, is
+    /// not taken for itself as it was.
+    coordinator: Option<CoordinatorId>,
     ledger: Ledger,
     covers: BTreeMap<SagaId, Cover>,
     /// How many are stuck, and how many have ended and are kept.
@@ -305,7 +308,11 @@ impl StateMachine for Book {
     fn apply(&mut self, cx: &mut Cx, command: Command) -> Reply {
         match command {
             Command::Begin(saga, begin) => Reply::Begun(self.begin(saga, begin)),
-            Command::Claim => Reply::Claimed(self.ledger.claim(), self.ledger.last()),
+            Command::Claim(drawn) => {
+                let coordinator = *self.coordinator.get_or_insert(drawn);
+                let (epoch, begun) = (self.ledger.claim(), self.ledger.last());
+                Reply::Claimed(Claimed { coordinator, epoch, begun })
+            }
             Command::Write { epoch, facts } => Reply::Written(self.write(epoch, facts)),
             Command::Want(wish) => Reply::Wanted(self.want(cx.index(), wish)),
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use consensus_core::saga::{
-    AppendError, EffectKey, Entry, Epoch, Order, Place, Record, SagaId, Seq,
+    AppendError, CoordinatorId, EffectKey, Entry, Epoch, Order, Place, Record, SagaId, Seq,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,8 +104,8 @@ pub(in crate::saga) struct Parent {
 pub(in crate::saga) enum Command {
     /// A saga is to be carried out.
     Begin(SagaId, Begin),
-    /// An executor begins an epoch.
-    Claim,
+    /// An executor begins an epoch; the first gives the coordinator its id.
+    Claim(CoordinatorId),
     /// The executor of an epoch says what happened.
     Write { epoch: Epoch, facts: Vec<Fact> },
     /// An operator steps in.
@@ -131,11 +131,19 @@ pub(in crate::saga) enum Refusal {
     Late,
 }
 
+/// What an executor has claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::saga) struct Claimed {
+    pub(in crate::saga) coordinator: CoordinatorId,
+    pub(in crate::saga) epoch: Epoch,
+    /// The saga that was begun last before.
+    pub(in crate::saga) begun: Place,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::saga) enum Reply {
     Begun(Result<(), Refusal>),
-    /// The epoch, and the place of the saga that was begun last before it.
-    Claimed(Epoch, Place),
+    Claimed(Claimed),
     Written(Result<(), AppendError>),
     /// The number of the wish.
     Wanted(Result<u64, Refusal>),

@@ -113,7 +113,8 @@ mod tests {
 
     fn cx() -> SagaCx {
         let key = EffectKey { saga: SagaId(7), step: StepId(2), op: Op::Action, round: 1 };
-        SagaCx::of(key, CoordinatorId(0xabc), Epoch(9))
+        let age = Age { place: Place(3), oldest: Place(2) };
+        SagaCx::of(Request { key, coordinator: CoordinatorId(0xabc), epoch: Epoch(9), age })
     }
 
     /// Makes a request with these headers, and returns its status and body.

@@ -3,7 +3,7 @@
 use std::{panic::catch_unwind, sync::Arc};
 
 use bytes::Bytes;
-use consensus_core::saga::{CoordinatorId, Graph, Retry, Step};
+use consensus_core::saga::{Graph, Retry, Step};
 
 use super::{caught::said, given::Given, report::Broken};
 use crate::{
@@ -60,14 +60,12 @@ impl Case {
     ///
     /// # Errors
     /// What was to be, and what came.
-    pub(super) async fn common(&self, run: u64) -> Result<Common, (String, String)> {
+    pub(super) async fn common(&self) -> Result<Common, (String, String)> {
         let values = self.given.values().await;
-        let mut common = values.map_err(|said| {
+        values.map_err(|said| {
             let expected = "what is given by .with(..) can be made";
             (expected.to_owned(), format!("it panicked: {said}"))
-        })?;
-        common.coordinator = CoordinatorId(run);
-        Ok(common)
+        })
     }
 
     /// Says what a run shows.

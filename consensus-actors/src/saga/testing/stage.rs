@@ -13,8 +13,8 @@ use bytes::Bytes;
 use consensus_core::{
     Time,
     saga::{
-        Age, Effect as Want, EffectKey, Entry, Epoch, Event, Ledger, Op, Order, Outcome, Place,
-        Saga as Planner, SagaId, StepId, Verdict,
+        Age, CoordinatorId, Effect as Want, EffectKey, Entry, Epoch, Event, Ledger, Op, Order,
+        Outcome, Place, Saga as Planner, SagaId, StepId, Verdict,
     },
 };
 use tokio::time::timeout;
@@ -57,6 +57,7 @@ pub(super) struct Stage<'a> {
     id: SagaId,
     /// Records that are not durable yet.
     appends: VecDeque<Entry>,
+    coordinator: CoordinatorId,
     /// Requests on their way, and all that there were.
     calls: VecDeque<Attempt>,
     made: Vec<Made>,
@@ -79,7 +80,7 @@ pub(super) struct Stage<'a> {
 /// # Errors
 /// [`Broken`] when it is not as it must be.
 pub(super) async fn play(case: &Case, script: Script, run: u64) -> Result<Profile, Broken> {
-    let common = case.common(run).await;
+    let common = case.common().await;
     let common = common.map_err(|flaw| case.broken(script.name(&case.graph, ""), flaw))?;
     let mut stage = Stage::begin(case, script, (Arc::new(common), run));
     match stage.run().await {
@@ -90,8 +91,9 @@ pub(super) async fn play(case: &Case, script: Script, run: u64) -> Result<Profil
 
 impl<'a> Stage<'a> {
     fn begin(case: &'a Case, script: Script, (common, run): (Arc<Common>, u64)) -> Self {
-        // Participants that several runs share take them for different sagas.
-        let id = SagaId(u128::from(run));
+        // Participants that several runs share take them for different sagas of different
+        // coordinators.
+        let (id, coordinator) = (SagaId(u128::from(run)), CoordinatorId(run));
         let (mut ledger, now, mut out) = (Ledger::default(), Time::ZERO, Vec::new());
         let epoch = ledger.claim();
         let of = (id, Arc::clone(&case.graph));
@@ -106,6 +108,7 @@ impl<'a> Stage<'a> {
             epoch,
             now,
             id,
+            coordinator,
             appends: VecDeque::new(),
             calls: VecDeque::new(),
             made: Vec::new(),
@@ -160,8 +163,9 @@ impl<'a> Stage<'a> {
                 Want::Append(entry) => self.appends.push_back(entry),
                 Want::Call(call) => {
                     let age = Age { place: Place(1), oldest: Place(1) };
-                    let of = (&self.planner, &self.case.registered, age);
-                    let attempt = Attempt::new(of, call, Arc::clone(&self.common));
+                    let of = (&self.planner, &self.case.registered);
+                    let whose = (self.coordinator, age);
+                    let attempt = Attempt::new(of, call, whose, Arc::clone(&self.common));
                     self.made.push(Made { attempt: attempt.clone(), is_missing: false });
                     self.calls.push_back(attempt);
                 }
