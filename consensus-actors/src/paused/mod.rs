@@ -19,7 +19,9 @@ mod pipe;
 mod pulse;
 mod random;
 mod remote;
+mod sagas;
 mod tally;
+mod trips;
 mod world;
 
 use std::{
@@ -38,6 +40,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+pub(crate) use self::world::Inspect;
 use self::{
     history::Ask,
     random::{Random, Trace},

@@ -41,8 +41,8 @@ pub(super) struct Office {
     pub(super) group: Arc<dyn Group>,
     pub(super) definitions: Arc<Definitions>,
     pub(super) common: Arc<Common>,
-    /// Where steps run.
-    pub(super) steps: ArbiterHandle,
+    /// Where steps run: with the coordinator, if it has no arbiter.
+    pub(super) steps: Option<ArbiterHandle>,
     pub(super) clock: NodeClock,
 }
 
@@ -109,16 +109,20 @@ macro_rules! messages {
 messages!(Look, Stir, Claimed, Written, Replied, Heard, Wait, Wanted);
 
 impl Coordinator {
-    /// Starts one on the arbiter of its node.
-    pub(super) fn launch(office: Office, arbiter: &ArbiterHandle) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, move |_| Self {
+    /// Starts one on the arbiter of its node, if that has one.
+    pub(super) fn launch(office: Office, arbiter: Option<&ArbiterHandle>) -> Addr<Self> {
+        let coordinator = Self {
             office,
             part: Part::Idle,
             desk: Desk::default(),
             asking: false,
             again: false,
             alarm: None,
-        })
+        };
+        match arbiter {
+            Some(arbiter) => Self::start_in_arbiter(arbiter, move |_| coordinator),
+            None => coordinator.start(),
+        }
     }
 
     fn leads(&self) -> bool {
@@ -186,7 +190,7 @@ impl Coordinator {
     fn carry_on(&mut self, ctx: &mut Context<Self>) {
         let Part::Reigning(reign, over) = &mut self.part else { return };
         for attempt in reign.take_attempts() {
-            attempt::launch(attempt, &self.office.steps, ctx.address(), over.subscribe());
+            attempt::launch(attempt, self.office.steps.as_ref(), ctx.address(), over.subscribe());
         }
         let due = reign.due();
         if let Some(facts) = reign.next_write() {

@@ -35,7 +35,7 @@ const REASON_BYTES_MAX: usize = 1 << 10;
 pub struct Sagas {
     name: Arc<str>,
     id: CoordinatorId,
-    client: Client<Book>,
+    pub(super) client: Client<Book>,
     coordinator: Addr<Coordinator>,
     definitions: Arc<Definitions>,
 }

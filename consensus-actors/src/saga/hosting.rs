@@ -105,6 +105,7 @@ impl IntoFuture for HostingSagas {
             let id = coordinator_id(&node.shared.cluster, &name);
             common.coordinator = id;
             let common = Arc::new(common);
+            let arbiter = node.shared.arbiter.clone();
             let office = Office {
                 node: node.shared.id,
                 name: Arc::clone(&name),
@@ -112,10 +113,10 @@ impl IntoFuture for HostingSagas {
                 group,
                 definitions: Arc::clone(&definitions),
                 common: Arc::clone(&common),
-                steps: steps.unwrap_or_else(|| node.arbiter()),
+                steps: steps.or_else(|| arbiter.clone()),
                 clock: NodeClock::start(Arc::new(MachineCalendar)),
             };
-            let coordinator = Coordinator::launch(office, &node.arbiter());
+            let coordinator = Coordinator::launch(office, arbiter.as_ref());
             let sagas = Sagas::new((Arc::clone(&name), id), client, coordinator, definitions);
             // Steps run from now on; one that is earlier asks again.
             common.sagas.set(sagas.clone()).ok();

@@ -27,7 +27,7 @@ use super::{
     holds::Holds,
     reign::{Attempt, Claim, Reign},
 };
-use crate::sync::lock;
+use crate::{paused::Inspect, sync::lock};
 
 const SAGA: SagaId = SagaId(7);
 
@@ -439,4 +439,12 @@ fn a_guard_lets_each_effect_come_about_once() {
     purse.guard.forget(SAGA);
     assert!(purse.guard.is_empty());
     assert_eq!(purse.take(request(3, Op::Action, 2), false), Guarded::Refused);
+}
+
+impl super::Sagas {
+    /// Returns the state of this node's replica, encoded.
+    pub(crate) async fn replica(&self) -> Option<Vec<u8>> {
+        let book: Book = self.client.addr().send(Inspect::default()).await.ok().flatten()?;
+        rmp_serde::to_vec_named(&book).ok()
+    }
 }
