@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::Duration,
 };
@@ -43,23 +43,38 @@ struct Agency {
     sagas: Rc<RefCell<BTreeMap<u64, Sagas>>>,
     /// When each was asked for first, with its input.
     orders: RefCell<BTreeMap<u64, (Instant, Trip)>>,
+    /// The nodes that know no trips when they are started.
+    ignorant: Rc<RefCell<BTreeSet<u64>>>,
     random: RefCell<Random>,
     over: Cell<bool>,
 }
 
 impl Agency {
     /// Opens one on so many nodes, all of which live.
-    async fn open(nodes: u64, protocol: Protocol, mut random: Random) -> Rc<Self> {
+    async fn open(nodes: u64, protocol: Protocol, random: Random) -> Rc<Self> {
+        Self::open_but((nodes, &[]), protocol, random).await
+    }
+
+    /// Opens one where some nodes know no trips.
+    async fn open_but(
+        (nodes, ignorant): (u64, &[u64]),
+        protocol: Protocol,
+        mut random: Random,
+    ) -> Rc<Self> {
         let world = World::new(nodes, random.fork());
         world.protocol.set(protocol);
         world.watched.set(TRIPS);
         let (services, door) = Services::open(random.fork());
         let sagas = Rc::<RefCell<BTreeMap<u64, Sagas>>>::default();
         let of_nodes = Rc::clone(&sagas);
+        let ignorant = Rc::new(RefCell::new(ignorant.iter().copied().collect::<BTreeSet<_>>()));
+        let ignore = Rc::clone(&ignorant);
         let work: Work = Rc::new(move |node| {
             let (of_nodes, door) = (Rc::clone(&of_nodes), door(node.id()));
+            let knows = !ignore.borrow().contains(&node.id());
             Box::pin(async move {
-                let hosting = node.sagas(TRIPS).with(door).register::<Trip>().protocol(protocol);
+                let hosting = node.sagas(TRIPS).with(door).protocol(protocol);
+                let hosting = if knows { hosting.register::<Trip>() } else { hosting };
                 // Who dies before it is there hosts nothing.
                 let Ok(hosted) = hosting.await else { return };
                 of_nodes.borrow_mut().insert(node.id(), hosted);
@@ -71,7 +86,7 @@ impl Agency {
         }
         let (orders, over) = (RefCell::default(), Cell::new(false));
         let random = RefCell::new(random);
-        let agency = Rc::new(Self { world, services, sagas, orders, random, over });
+        let agency = Rc::new(Self { world, services, sagas, orders, ignorant, random, over });
         agency.leader().await;
         agency
     }
@@ -336,6 +351,58 @@ fn s37_clock_jumps_change_nothing() {
     }
 }
 
+// Goal: sagas that the node in charge does not know are stuck, visibly, and go on by themselves as
+// soon as a node is there that knows all that are needed, whether it was there before or is started.
+// Method: a node that knows trips has others lead that do not; then it dies while trips are under way,
+// and another is started anew, with what it lacked.
+#[test]
+fn s14_node_that_knows_takes_over() {
+    for protocol in Protocol::ALL {
+        paused(async {
+            let agency = Agency::open_but((3, &[2, 3]), protocol, Random::new(14)).await;
+            let knows = agency.of(1).expect("it lives");
+            knows.transfer(Some(2)).deadline("60s").await.expect("it is fit to lead");
+            let run = knows.start_once("0", agency.order(0)).await.expect("it serves");
+            let told = run.wait().await.expect("it serves");
+            let Saga::Stuck { step: None, cause, .. } = told else { panic!("{told:?}") };
+            assert!(cause.contains("on the node in charge; register the type"), "{cause}");
+            let stuck = knows.stuck(None).await.expect("it serves");
+            assert_eq!(stuck.iter().map(|it| it.id).collect::<Vec<_>>(), [run.id()]);
+            await_end(&agency, 1).await;
+            assert_eq!(agency.leader().await, 1);
+
+            order_many(&agency, 1..10).await;
+            agency.world.bury(1, true);
+            let ignorant = agency.of(agency.leader().await).expect("it lives");
+            while ignorant.stuck(None).await.map_or(0, |stuck| stuck.len()) == 0 {
+                sleep(Duration::from_secs(1)).await;
+            }
+            agency.ignorant.borrow_mut().clear();
+            agency.world.bury(3, false);
+            agency.world.start(3).await;
+            await_end(&agency, 3).await;
+            agency.world.start(1).await;
+            agency.world.bury(2, false);
+            agency.world.start(2).await;
+            agency.settle().await;
+            agency.end();
+        });
+    }
+}
+
+/// Waits until no saga is left, as a node sees it.
+async fn await_end(agency: &Agency, node: u64) {
+    let due = Instant::now() + RECOVERY * 5;
+    loop {
+        let sagas = agency.of(node).expect("it lives");
+        if sagas.list(None).await.is_ok_and(|left| left.is_empty()) {
+            return;
+        }
+        assert!(Instant::now() < due, "some are left");
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// Orders so many trips, of which nobody waits for any.
 async fn order_many(agency: &Agency, numbers: std::ops::Range<u64>) {
     for number in numbers {
@@ -397,12 +464,7 @@ fn s12_failed_sync_ends_the_executor() {
             }
             assert!(agency.world.platter(old).has_failed());
             assert_ne!(agency.leader().await, old);
-            let sagas = agency.of(agency.leader().await).expect("it lives");
-            let due = Instant::now() + RECOVERY * 5;
-            while !sagas.list(None).await.is_ok_and(|left| left.is_empty()) {
-                assert!(Instant::now() < due, "another ends them");
-                sleep(Duration::from_secs(1)).await;
-            }
+            await_end(&agency, agency.leader().await).await;
             faults::calm(&agency.world).await;
             agency.settle().await;
             let (_, tally) = agency.end();

@@ -11,6 +11,7 @@ use super::{
     cx::Common,
     definition::{Definitions, SagaDefinition},
     handle::Sagas,
+    survey::Survey,
 };
 use crate::{
     Protocol,
@@ -116,6 +117,11 @@ impl IntoFuture for HostingSagas {
                 steps: steps.or_else(|| arbiter.clone()),
                 clock: NodeClock::start(Arc::new(MachineCalendar)),
             };
+            let survey = Survey::new(&office);
+            match &arbiter {
+                Some(arbiter) => drop(arbiter.spawn(survey.run())),
+                None => drop(actix_rt::spawn(survey.run())),
+            }
             let coordinator = Coordinator::launch(office, arbiter.as_ref());
             let sagas = Sagas::new((Arc::clone(&name), id), client, coordinator, definitions);
             // Steps run from now on; one that is earlier asks again.

@@ -373,7 +373,7 @@ fn too_many_are_refused() {
     let busy = Reply::Begun(Err(Refusal::Busy(ACTIVE_MAX)));
     assert_eq!(stage.begin(saga(ACTIVE_MAX), false), busy);
     let Reply::Claimed(epoch, _) = stage.apply(Command::Claim) else { panic!("it is claimed") };
-    let note = Note { step: None, cause: "why".to_owned() };
+    let note = Note { cause: "why".to_owned(), ..Note::default() };
     let facts = vec![Fact::Stuck(saga(0), Some(note)), Fact::Ended(saga(1), Ending::Abandoned)];
     assert_eq!(stage.write(epoch, facts), Ok(()));
     for number in [ACTIVE_MAX, ACTIVE_MAX + 1] {
