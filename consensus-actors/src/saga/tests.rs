@@ -10,8 +10,8 @@ use bytes::Bytes;
 use consensus_core::{
     Cx, GroupId, Index, StateMachine, Time, WallTime,
     saga::{
-        AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came, Retry,
-        SagaId, Seq, Step, StepId,
+        AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came, Record,
+        Retry, SagaId, Seq, Step, StepId,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ use super::{
     reign::{Attempt, Claim, Reign},
 };
 use crate::{paused::Inspect, sync::lock};
+
+mod many;
 
 const SAGA: SagaId = SagaId(7);
 
@@ -131,6 +133,7 @@ impl Stage {
         let (mut definitions, mut common) = (Definitions::default(), Common::default());
         if knows {
             definitions.add::<Three>().unwrap();
+            definitions.add::<many::Stubborn>().unwrap();
         }
         common.add(Arc::clone(&purse));
         Self {
@@ -151,8 +154,12 @@ impl Stage {
     }
 
     fn begin(&mut self, saga: SagaId, refused: bool) -> Reply {
-        let (definition, digest) = (Three::graph().to_string(), Three::graph().digest());
-        let input = crate::client::encode(&Three { refused }).unwrap();
+        self.begin_with(saga, &Three { refused })
+    }
+
+    fn begin_with<S: SagaDefinition>(&mut self, saga: SagaId, input: &S) -> Reply {
+        let (definition, digest) = (S::graph().to_string(), S::graph().digest());
+        let input = crate::client::encode(input).unwrap();
         self.apply(Command::Begin(
             saga,
             Begin { definition, digest, input, holds: Holds::nothing(), parent: None },
@@ -168,12 +175,16 @@ impl Stage {
 
     fn logs(&self) -> BTreeMap<SagaId, Vec<Entry>> {
         let mut logs: BTreeMap<SagaId, Vec<Entry>> = BTreeMap::new();
-        let query = Query::Records { from: (SagaId(0), Seq(1)), only: false };
-        let Answer::Records(records) = self.book.answer(query) else { panic!("records") };
-        for (saga, entry) in records {
-            logs.entry(saga).or_default().push(entry);
+        let mut from = (SagaId(0), Seq(1));
+        loop {
+            let query = Query::Records { from, only: false };
+            let Answer::Records(records) = self.book.answer(query) else { panic!("records") };
+            let Some((saga, last)) = records.last() else { return logs };
+            from = (*saga, last.seq.next());
+            for (saga, entry) in records {
+                logs.entry(saga).or_default().push(entry);
+            }
         }
-        logs
     }
 
     fn claim(&mut self) -> Reign {
