@@ -6,6 +6,7 @@
 //! journal are sets of tasks, polled by one task, so that a node can stand still or die between any
 //! two of its steps. A dead node's disk and network refuse it from that moment on.
 
+mod agency;
 mod callers;
 mod chronicle;
 mod disk;

@@ -85,6 +85,35 @@ impl SagaDefinition for Trip {
     }
 }
 
+/// Three steps, one after the other, which have nothing to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Errand;
+
+impl SagaDefinition for Errand {
+    type Output = u16;
+
+    fn graph() -> Graph {
+        let classes = [Class::Compensatable, Class::Compensatable, Class::Pivot];
+        let step = |(place, class): (u16, Class)| Step {
+            name: format!("step-{place}"),
+            class,
+            after: (0..place).map(StepId).collect(),
+            timeout: Duration::from_secs(5),
+            retry: Retry::default(),
+        };
+        let steps = (0..).zip(classes).map(step).collect();
+        Graph::new(("errand", 1), None, steps).expect("the steps make a saga")
+    }
+
+    fn act<'a>(&'a self, step: StepId, _: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
+        Box::pin(async move { Outcome::<u16>::Done(step.0).encoded() })
+    }
+
+    fn undo<'a>(&'a self, _: StepId, _: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
+        Box::pin(async { Undo::Done })
+    }
+}
+
 /// A request on its way.
 struct Asked {
     of: Request,
