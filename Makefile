@@ -21,6 +21,7 @@ lint:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p consensus-core --all-targets --features mutants -- -D warnings
 	cargo clippy -p consensus-actors --all-targets --features mutants -- -D warnings
+	cargo clippy -p consensus-actors --all-targets --features postgres,mutants -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -8,7 +8,7 @@ use actix::{
 };
 use consensus_core::{
     CommitToken, GroupId, Index, NodeId, Time,
-    saga::{AppendError, Call, Entry, Epoch, Outcome, SagaId, Seq},
+    saga::{AppendError, Call, Entry, Epoch, Outcome, Place, SagaId, Seq},
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -251,19 +251,19 @@ fn odd(answer: &impl std::fmt::Debug) -> Error {
 /// Claims an epoch, then reads all logs: nothing of a former executor's is added to them any more.
 async fn claim(client: &Client<Book>) -> Result<Claim> {
     let (reply, token) = client.apply(&Command::Claim).deadline(DEADLINE).token().await?;
-    let Reply::Claimed(epoch, born) = reply else { return Err(odd(&reply)) };
-    let mut logs: BTreeMap<SagaId, Vec<Entry>> = BTreeMap::new();
+    let Reply::Claimed(epoch, begun) = reply else { return Err(odd(&reply)) };
+    let mut logs: BTreeMap<SagaId, (Place, Vec<Entry>)> = BTreeMap::new();
     let mut from = (SagaId(0), Seq(1));
     loop {
         let query = Query::Records { from, only: false };
         let page = client.answer(&query).after(token).deadline(DEADLINE).await?;
         let Answer::Records(page) = page else { return Err(odd(&page)) };
-        let Some((saga, last)) = page.last() else {
-            return Ok(Claim { epoch, born, logs });
+        let Some((saga, _, last)) = page.last() else {
+            return Ok(Claim { epoch, begun, logs });
         };
         from = (*saga, last.seq.next());
-        for (saga, entry) in page {
-            logs.entry(saga).or_default().push(entry);
+        for (saga, place, entry) in page {
+            logs.entry(saga).or_insert_with(|| (place, Vec::new())).1.push(entry);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use consensus_core::saga::{CoordinatorId, EffectKey, Epoch, Op, Request, StepId};
+use consensus_core::saga::{Age, CoordinatorId, EffectKey, Epoch, Op, Request, StepId};
 use serde::de::DeserializeOwned;
 
 use super::handle::Sagas;
@@ -39,6 +39,7 @@ impl Common {
 pub struct SagaCx {
     pub(super) key: EffectKey,
     pub(super) epoch: Epoch,
+    pub(super) age: Age,
     pub(super) attempt: u32,
     pub(super) outputs: BTreeMap<StepId, Bytes>,
     pub(super) common: Arc<Common>,
@@ -49,7 +50,7 @@ impl SagaCx {
     #[cfg(test)]
     pub(super) fn of(key: EffectKey, coordinator: CoordinatorId, epoch: Epoch) -> Self {
         let common = Arc::new(Common { coordinator, ..Common::default() });
-        Self { key, epoch, attempt: 1, outputs: BTreeMap::new(), common }
+        Self { key, epoch, age: Age::default(), attempt: 1, outputs: BTreeMap::new(), common }
     }
 
     /// Returns the key of the effect: the same for all attempts of all executors, and no other
@@ -80,7 +81,12 @@ impl SagaCx {
 
     /// Returns what a [`Guard`](super::Guard) wants to know.
     pub fn request(&self) -> Request {
-        Request { key: self.key, coordinator: self.common.coordinator, epoch: self.epoch }
+        Request {
+            key: self.key,
+            coordinator: self.common.coordinator,
+            epoch: self.epoch,
+            age: self.age,
+        }
     }
 
     /// Returns what an earlier step brought: one that this step waits for, itself or through

@@ -1,7 +1,7 @@
 //! What a replicated state keeps so that steps of sagas change it once and in their order.
 
 use bytes::Bytes;
-use consensus_core::saga::{Admission, Answer, Barrier, Op, Request, SagaId};
+use consensus_core::saga::{Admission, Answer, Barrier, Op, Request};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::outcome::{Outcome, Undo};
@@ -58,8 +58,10 @@ pub enum Guarded<T> {
 /// # fn main() {}
 /// ```
 ///
-/// It remembers what it answered until it is told to [`forget`](Guard::forget) the saga. The ids of
-/// sagas that it forgot stay.
+/// It remembers what it answered until all sagas of the coordinator that are as old have ended,
+/// which each request says, and refuses what still comes for those: so it grows with the sagas that
+/// began since the oldest that goes on, and is not told to forget. One that is stuck and that nobody
+/// sees to keeps what came behind it.
 ///
 /// An effect that panics is never answered: what it had changed by then stays, so nobody can tell
 /// what there is to undo, and the saga gets stuck. Check before you change.
@@ -95,12 +97,6 @@ impl Guard {
             let output = client::decode(&output).map_err(|error| error.to_string())?;
             undo(output).map_err(|error| error.to_string())
         })
-    }
-
-    /// Forgets what it knows of a saga that has ended, but that it has: whatever still comes for it
-    /// is refused.
-    pub fn forget(&mut self, saga: SagaId) {
-        self.0.forget(saga);
     }
 
     /// Returns how many steps it remembers.
@@ -139,13 +135,13 @@ impl Guard {
                 (Answer::Rejected(cause.clone().into()), Guarded::Rejected(cause))
             }
         };
-        self.0.finish(of.key, Some(answer));
+        self.0.finish(of, Some(answer));
         reply
     }
 }
 
 /// Returns what was answered before.
-fn replayed<T: DeserializeOwned>(op: Op, answer: Answer) -> Guarded<T> {
+pub(super) fn replayed<T: DeserializeOwned>(op: Op, answer: Answer) -> Guarded<T> {
     match answer {
         // Where there was nothing to undo, the barrier's own answer is empty: it stands for unit.
         Answer::Done(output) if output.is_empty() && op == Op::Undo => {

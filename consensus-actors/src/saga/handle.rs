@@ -163,9 +163,9 @@ impl Sagas {
                 Answer::Records(page) => page,
                 other => return Err(odd(&other)),
             };
-            let Some((_, last)) = page.last() else { break };
+            let Some((.., last)) = page.last() else { break };
             from = last.seq.next();
-            log.extend(page.into_iter().map(|(_, entry)| entry));
+            log.extend(page.into_iter().map(|(.., entry)| entry));
         }
         Ok((self.listed(row), log))
     }

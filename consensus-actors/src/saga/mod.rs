@@ -99,6 +99,8 @@ pub mod http;
 mod lock;
 mod nested;
 mod outcome;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod reign;
 mod survey;
 pub(crate) mod telling;
@@ -110,8 +112,8 @@ pub mod written;
 
 pub use bytes::Bytes;
 pub use consensus_core::saga::{
-    Class, CoordinatorId, EffectKey, Entry, Epoch, Graph, GraphError, Op, Order, Reason, Record,
-    Request, Retry, SagaId, Seq, Step, StepId,
+    Age, Class, CoordinatorId, EffectKey, Entry, Epoch, Graph, GraphError, Op, Order, Place,
+    Reason, Record, Request, Retry, SagaId, Seq, Step, StepId,
 };
 
 pub use cx::SagaCx;

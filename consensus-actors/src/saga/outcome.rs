@@ -138,7 +138,7 @@ pub(super) fn of_undo(undo: Undo) -> core::Outcome {
 }
 
 /// Returns as much of a text as is kept.
-fn kept(cause: &str) -> Bytes {
+pub(super) fn kept(cause: &str) -> Bytes {
     let end = cause.floor_char_boundary(CAUSE_BYTES_MAX);
     Bytes::copy_from_slice(cause.get(..end).unwrap_or_default().as_bytes())
 }

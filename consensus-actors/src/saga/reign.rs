@@ -11,8 +11,8 @@ use bytes::Bytes;
 use consensus_core::{
     Time,
     saga::{
-        Call, Effect, Entry, Epoch, Event, Graph, Order, Outcome, Reason, Record, Saga, SagaId,
-        Seq, State, Verdict,
+        Age, Call, Effect, Entry, Epoch, Event, Graph, Order, Outcome, Place, Reason, Record, Saga,
+        SagaId, Seq, State, Verdict,
     },
 };
 
@@ -38,6 +38,7 @@ pub(super) struct Attempt {
 struct Held {
     saga: Saga,
     registered: Registered,
+    place: Place,
     due: Option<Time>,
     note: Option<Note>,
     /// The saga whose step it is.
@@ -46,12 +47,12 @@ struct Held {
     rests: bool,
 }
 
-/// What an executor begins with: an epoch, how many sagas had been begun when it was claimed, and
-/// all logs as they were then or later.
+/// What an executor begins with: an epoch, the saga that had been begun last when it was claimed,
+/// and all logs as they were then or later, with their places.
 pub(super) struct Claim {
     pub(super) epoch: Epoch,
-    pub(super) born: u64,
-    pub(super) logs: BTreeMap<SagaId, Vec<Entry>>,
+    pub(super) begun: Place,
+    pub(super) logs: BTreeMap<SagaId, (Place, Vec<Entry>)>,
 }
 
 /// An executor's reign.
@@ -61,12 +62,14 @@ pub(super) struct Reign {
     common: Arc<Common>,
     held: BTreeMap<SagaId, Held>,
     /// Sagas that nobody here can go on with.
-    parked: BTreeSet<SagaId>,
+    parked: BTreeMap<SagaId, Place>,
+    /// The places of all that have not ended, or of which that is not written.
+    open: BTreeSet<Place>,
     /// Sagas that have ended, with whether that is written: news that were asked for before may
     /// still tell of them.
     ended: BTreeMap<SagaId, bool>,
     /// With which saga's end that is written: its own, or that of the one whose step it is.
-    dropped: BTreeMap<SagaId, Vec<SagaId>>,
+    dropped: BTreeMap<SagaId, Vec<(SagaId, Place)>>,
     /// The sagas that are steps of one.
     children: BTreeMap<SagaId, BTreeSet<SagaId>>,
     dues: BTreeSet<(Time, SagaId)>,
@@ -81,7 +84,7 @@ pub(super) struct Reign {
 impl Reign {
     /// Begins a reign with what was claimed.
     pub(super) fn new(
-        Claim { epoch, born, logs }: Claim,
+        Claim { epoch, begun, logs }: Claim,
         (definitions, common): (Arc<Definitions>, Arc<Common>),
         now: Time,
     ) -> Self {
@@ -90,7 +93,8 @@ impl Reign {
             definitions,
             common,
             held: BTreeMap::new(),
-            parked: BTreeSet::new(),
+            parked: BTreeMap::new(),
+            open: BTreeSet::new(),
             ended: BTreeMap::new(),
             dropped: BTreeMap::new(),
             children: BTreeMap::new(),
@@ -98,22 +102,23 @@ impl Reign {
             gathered: VecDeque::new(),
             writing: Vec::new(),
             attempts: Vec::new(),
-            after: After { born, wish: 0 },
+            after: After { begun, wish: 0 },
         };
         // A saga that has ended is kept for the one whose step it is, which may come behind it.
         let taken: Vec<_> =
-            logs.iter().map(|(id, log)| (*id, reign.take_up(*id, log, now))).collect();
+            logs.iter().map(|(id, log)| (*id, reign.take_up((*id, log.0), &log.1, now))).collect();
         taken.into_iter().for_each(|(id, out)| reign.absorb(id, out));
         reign
     }
 
     /// Goes on with a saga where its log ends, and returns what is to be done for it; one that
     /// cannot be gone on with is reported, and concerns no other.
-    fn take_up(&mut self, id: SagaId, log: &[Entry], now: Time) -> Vec<Effect> {
-        let (held, parked) = (self.held.contains_key(&id), self.parked.contains(&id));
+    fn take_up(&mut self, (id, place): (SagaId, Place), log: &[Entry], now: Time) -> Vec<Effect> {
+        let (held, parked) = (self.held.contains_key(&id), self.parked.contains_key(&id));
         if held || parked || self.ended.contains_key(&id) {
             return Vec::new();
         }
+        self.open.insert(place);
         let (saga, registered, out) = match self.resumed(id, log, now) {
             Ok(resumed) => resumed,
             Err(note) => {
@@ -123,7 +128,7 @@ impl Reign {
                     true => tracing::debug!(saga, "a saga cannot go on: {cause}"),
                     false => tracing::error!(saga, "a saga cannot go on: {cause}"),
                 }
-                self.parked.insert(id);
+                self.parked.insert(id, place);
                 self.gathered.push_back(Fact::Stuck(id, Some(note)));
                 return Vec::new();
             }
@@ -134,7 +139,7 @@ impl Reign {
         }
         // A note of a former executor's is taken back, or written anew, by what is found now.
         let note = Some(Note::default());
-        let held = Held { saga, registered, due: None, note, parent, rests: false };
+        let held = Held { saga, registered, place, due: None, note, parent, rests: false };
         self.held.insert(id, held);
         out
     }
@@ -172,9 +177,9 @@ impl Reign {
 
     /// Takes in what has happened in the book.
     pub(super) fn hear(&mut self, news: &News, now: Time) {
-        for (born, saga, first) in &news.begun {
-            self.after.born = self.after.born.max(*born);
-            let out = self.take_up(*saga, std::slice::from_ref(first), now);
+        for (place, saga, first) in &news.begun {
+            self.after.begun = self.after.begun.max(*place);
+            let out = self.take_up((*saga, *place), std::slice::from_ref(first), now);
             self.absorb(*saga, out);
         }
         for (number, wish) in &news.wishes {
@@ -186,11 +191,10 @@ impl Reign {
 
     fn grant(&mut self, wish: &Wish, now: Time) -> Result<(), String> {
         let Wish { saga, order, reason } = wish;
-        if self.parked.contains(saga) {
+        if self.parked.contains_key(saga) {
             if *order != Order::Abandon {
                 return Err("it cannot go on here, so it can only be abandoned".to_owned());
             }
-            self.parked.remove(saga);
             self.end(*saga, Ending::Abandoned);
             return Ok(());
         }
@@ -253,7 +257,10 @@ impl Reign {
                 Fact::Entry(saga, entry) => drop(durable.insert(saga, entry.seq)),
                 Fact::Ended(saga, _) => {
                     let with_it = self.dropped.remove(&saga).unwrap_or_default();
-                    self.ended.extend(with_it.into_iter().map(|gone| (gone, true)));
+                    for (gone, place) in with_it {
+                        self.ended.insert(gone, true);
+                        self.open.remove(&place);
+                    }
                 }
                 Fact::Stuck(..) | Fact::Granted(..) => {}
             }
@@ -281,7 +288,9 @@ impl Reign {
             match effect {
                 Effect::Append(entry) => self.gathered.push_back(Fact::Entry(id, entry)),
                 Effect::Call(call) => {
-                    let of = (&held.saga, &held.registered);
+                    let oldest = self.open.first().copied().unwrap_or_default();
+                    let age = Age { place: held.place, oldest };
+                    let of = (&held.saga, &held.registered, age);
                     self.attempts.push(Attempt::new(of, call, Arc::clone(&self.common)));
                 }
                 // It is written with the record that ends it, as soon as that is decided.
@@ -313,16 +322,16 @@ impl Reign {
         self.gathered.push_back(Fact::Ended(id, ending));
         let parent = self.held.get(&id).and_then(|held| held.parent);
         let is_kept =
-            parent.is_some_and(|it| self.held.contains_key(&it) || self.parked.contains(&it));
+            parent.is_some_and(|it| self.held.contains_key(&it) || self.parked.contains_key(&it));
         if let Some(held) = self.held.get_mut(&id).filter(|_| is_kept) {
             held.rests = true;
             return;
         }
         let (mut gone, mut next) = (Vec::new(), vec![id]);
         while let Some(id) = next.pop() {
-            self.held.remove(&id);
+            let held = self.held.remove(&id).map(|held| held.place);
+            gone.extend(held.or_else(|| self.parked.remove(&id)).map(|place| (id, place)));
             self.ended.insert(id, false);
-            gone.push(id);
             let children = self.children.remove(&id).unwrap_or_default();
             let rests = |child: &SagaId| self.held.get(child).is_some_and(|held| held.rests);
             next.extend(children.into_iter().filter(rests));
@@ -340,7 +349,7 @@ fn parent(log: &[Entry]) -> Option<SagaId> {
 impl Attempt {
     /// Makes what a planner asks for: a step is given what those before it have brought by now.
     pub(super) fn new(
-        (saga, registered): (&Saga, &Registered),
+        (saga, registered, age): (&Saga, &Registered, Age),
         call: Call,
         common: Arc<Common>,
     ) -> Self {
@@ -348,7 +357,7 @@ impl Attempt {
         let before = registered.before(call.key.step);
         let outputs = before.filter_map(|step| Some((step, state.step(step).output.clone()?)));
         let Call { key, epoch, attempt, .. } = call;
-        let cx = SagaCx { key, epoch, attempt, outputs: outputs.collect(), common };
+        let cx = SagaCx { key, epoch, age, attempt, outputs: outputs.collect(), common };
         Self { registered: registered.clone(), input: state.input.clone(), cx, call }
     }
 }

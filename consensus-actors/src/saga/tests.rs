@@ -10,8 +10,8 @@ use bytes::Bytes;
 use consensus_core::{
     Cx, GroupId, Index, StateMachine, Time, WallTime,
     saga::{
-        AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came, Record,
-        Retry, SagaId, Seq, Step, StepId,
+        Age, AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came,
+        Place, Record, Retry, SagaId, Seq, Step, StepId,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -107,12 +107,12 @@ impl SagaDefinition for Three {
     fn act<'a>(&'a self, step: StepId, cx: &'a SagaCx) -> BoxFuture<'a, Outcome<Bytes>> {
         let purse = cx.get::<Arc<Mutex<Purse>>>();
         let reply = lock(purse).take(cx.request(), self.refused && step == StepId(2));
-        Box::pin(async { Outcome::<u16>::from(Ok(reply)).encoded() })
+        Box::pin(async { Outcome::<u16>::from(reply).encoded() })
     }
 
     fn undo<'a>(&'a self, _: StepId, cx: &'a SagaCx, _: Option<Bytes>) -> BoxFuture<'a, Undo> {
         let reply = lock(cx.get::<Arc<Mutex<Purse>>>()).put_back(cx.request());
-        Box::pin(async { Ok(reply).into() })
+        Box::pin(async { reply.into() })
     }
 }
 
@@ -173,26 +173,26 @@ impl Stage {
         }
     }
 
-    fn logs(&self) -> BTreeMap<SagaId, Vec<Entry>> {
-        let mut logs: BTreeMap<SagaId, Vec<Entry>> = BTreeMap::new();
+    fn logs(&self) -> BTreeMap<SagaId, (Place, Vec<Entry>)> {
+        let mut logs: BTreeMap<SagaId, (Place, Vec<Entry>)> = BTreeMap::new();
         let mut from = (SagaId(0), Seq(1));
         loop {
             let query = Query::Records { from, only: false };
             let Answer::Records(records) = self.book.answer(query) else { panic!("records") };
-            let Some((saga, last)) = records.last() else { return logs };
+            let Some((saga, _, last)) = records.last() else { return logs };
             from = (*saga, last.seq.next());
-            for (saga, entry) in records {
-                logs.entry(saga).or_default().push(entry);
+            for (saga, place, entry) in records {
+                logs.entry(saga).or_insert_with(|| (place, Vec::new())).1.push(entry);
             }
         }
     }
 
     fn claim(&mut self) -> Reign {
-        let Reply::Claimed(epoch, born) = self.apply(Command::Claim) else {
+        let Reply::Claimed(epoch, begun) = self.apply(Command::Claim) else {
             panic!("it is claimed")
         };
         let means = (Arc::clone(&self.definitions), Arc::clone(&self.common));
-        let claim = Claim { epoch, born, logs: self.logs() };
+        let claim = Claim { epoch, begun, logs: self.logs() };
         Reign::new(claim, means, self.now)
     }
 
@@ -314,10 +314,10 @@ fn an_executor_that_wakes_is_refused() {
 #[test]
 fn late_news_begin_nothing() {
     let mut stage = Stage::new(true);
-    let Reply::Claimed(epoch, born) = stage.apply(Command::Claim) else { panic!("it is claimed") };
+    let Reply::Claimed(epoch, begun) = stage.apply(Command::Claim) else { panic!("it is claimed") };
     assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
     let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.common));
-    let mut reign = Reign::new(Claim { epoch, born, logs: stage.logs() }, means, stage.now);
+    let mut reign = Reign::new(Claim { epoch, begun, logs: stage.logs() }, means, stage.now);
     let late = stage.news(&mut reign);
     assert_eq!(late.begun.len(), 1);
     while let Some(facts) = reign.next_write() {
@@ -426,6 +426,7 @@ fn a_guard_lets_each_effect_come_about_once() {
         key: super::EffectKey { saga: SAGA, step: StepId(step), op, round: 0 },
         coordinator: CoordinatorId(1),
         epoch: Epoch(epoch),
+        age: Age { place: Place(3), oldest: Place(3) },
     };
     let (act, undo) = (request(0, Op::Action, 2), request(0, Op::Undo, 2));
     assert_eq!(purse.take(act, false), Guarded::Done(0));
@@ -447,8 +448,10 @@ fn a_guard_lets_each_effect_come_about_once() {
     assert_eq!(purse.take(act, false), Guarded::Rejected("no".to_owned()));
     assert_eq!((purse.taken.len(), purse.put_back.len()), (1, 1));
     assert_eq!(purse.guard.len(), 3);
-    purse.guard.forget(SAGA);
-    assert!(purse.guard.is_empty());
+    let age = Age { place: Place(4), oldest: Place(4) };
+    let later = Request { age, ..request(3, Op::Action, 2) };
+    assert_eq!(purse.take(later, false), Guarded::Done(3));
+    assert_eq!(purse.guard.len(), 1, "what has ended is forgotten");
     assert_eq!(purse.take(request(3, Op::Action, 2), false), Guarded::Refused);
 }
 

@@ -1,16 +1,17 @@
 //! What a participant remembers, so that each step and each compensation is carried out once and in
 //! its order, whatever the network does to requests.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{event::Op, graph::StepId, mutant::Mutant, record::Epoch};
+use super::{
+    event::Op,
+    graph::StepId,
+    mutant::Mutant,
+    record::{Age, Epoch, Place},
+};
 use crate::mutants::Bugs;
 
 /// Which saga; unique among all of a coordinator, for good.
@@ -76,6 +77,15 @@ pub struct Request {
     pub coordinator: CoordinatorId,
     /// The epoch of the coordinator's executor.
     pub epoch: Epoch,
+    /// How old the saga is.
+    pub age: Age,
+}
+
+impl Request {
+    /// Returns whose step it concerns.
+    fn row(self) -> (CoordinatorId, Place, u16) {
+        (self.coordinator, self.age.place, self.key.step.0)
+    }
 }
 
 /// What a participant answered, for good.
@@ -107,31 +117,68 @@ pub enum Admission {
 
 /// What became of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Progress {
+pub enum Progress {
+    /// It never came, or has changed nothing and may be tried again.
     #[default]
     Absent,
+    /// It is being carried out.
     Running,
+    /// It was answered.
     Answered(Answer),
 }
 
 /// What a participant knows of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Row {
-    round: u32,
-    action: Progress,
-    undo_round: u32,
-    undo: Progress,
+pub struct Row {
+    /// Which round of the step it has heard of.
+    pub round: u32,
+    /// What became of the step in that round.
+    pub action: Progress,
+    /// Which round of the compensation it has heard of.
+    pub undo_round: u32,
+    /// What became of the compensation.
+    pub undo: Progress,
+}
+
+/// What a participant has heard from a coordinator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The latest epoch.
+    pub epoch: Epoch,
+    /// Before this place all sagas have ended.
+    pub oldest: Place,
+}
+
+impl Heard {
+    /// Takes in what a request says.
+    #[must_use]
+    pub fn and(self, Request { epoch, age, .. }: Request) -> Self {
+        Self { epoch: epoch.max(self.epoch), oldest: age.oldest.max(self.oldest) }
+    }
+}
+
+/// What a participant that keeps rows in a database reads of them before it decides about a
+/// request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// What it has heard from the request's coordinator.
+    pub heard: Heard,
+    /// What it knows of the step.
+    pub row: Row,
 }
 
 /// The memory of a participant. What it says must be durable together with the effects that it
 /// guards: in the same replicated state, or the same transaction.
+///
+/// It forgets what sagas have done that ended: each request says before which place all of its
+/// coordinator's have, and what comes for those is refused from then on. So it remembers no more
+/// than the oldest saga that goes on has seen begin.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barrier {
-    /// The latest of each coordinator: those of two tell nothing of one another.
-    epochs: BTreeMap<CoordinatorId, Epoch>,
-    rows: BTreeMap<(SagaId, u16), Row>,
-    /// Sagas that have ended: of those nothing but their ids is kept.
-    ended: BTreeSet<SagaId>,
+    /// What two coordinators say tells nothing of one another.
+    heard: BTreeMap<CoordinatorId, Heard>,
+    /// By the places of the sagas, and the steps.
+    rows: BTreeMap<(CoordinatorId, Place, u16), Row>,
     #[serde(skip)]
     bugs: Bugs<Mutant>,
 }
@@ -149,19 +196,44 @@ impl Barrier {
         Self { bugs, ..Self::default() }
     }
 
-    /// Decides about a request.
-    pub fn admit(&mut self, Request { key, coordinator, epoch }: Request) -> Admission {
-        let latest = self.epochs.entry(coordinator).or_default();
-        if epoch < *latest && !self.bugs.has(Mutant::BarrierIgnoresEpoch) {
-            return Admission::Stale { epoch: *latest };
+    /// Makes one that knows what a request's decision rests on, and nothing else: for who keeps the
+    /// memory in rows of a database. What it makes of the [`row`](Self::row) is to be written there
+    /// in the transaction of the effect.
+    pub fn recall(of: Request, Recalled { heard, row }: Recalled) -> Self {
+        Self {
+            heard: BTreeMap::from([(of.coordinator, heard)]),
+            rows: BTreeMap::from([(of.row(), row)]),
+            bugs: Bugs::default(),
         }
-        *latest = epoch.max(*latest);
-        if self.ended.contains(&key.saga) {
+    }
+
+    /// Returns what it knows of the step of a request.
+    pub fn row(&self, of: Request) -> Option<&Row> {
+        self.rows.get(&of.row())
+    }
+
+    /// Returns what it has heard from a coordinator.
+    pub fn heard(&self, coordinator: CoordinatorId) -> Heard {
+        self.heard.get(&coordinator).copied().unwrap_or_default()
+    }
+
+    /// Decides about a request.
+    pub fn admit(&mut self, of: Request) -> Admission {
+        let (key, before) = (of.key, self.heard(of.coordinator));
+        if of.epoch < before.epoch && !self.bugs.has(Mutant::BarrierIgnoresEpoch) {
+            return Admission::Stale { epoch: before.epoch };
+        }
+        let heard = before.and(of);
+        self.heard.insert(of.coordinator, heard);
+        if heard.oldest > before.oldest {
+            self.forget(of.coordinator, heard.oldest);
+        }
+        if of.age.place < heard.oldest {
             return Admission::Sealed;
         }
         let unguarded = self.bugs.has(Mutant::NoBarrier);
         let bugs = self.bugs;
-        let row = self.rows.entry((key.saga, key.step.0)).or_default();
+        let row = self.rows.entry(of.row()).or_default();
         match key.op {
             Op::Action => {
                 if row.undo != Progress::Absent && !bugs.has(Mutant::ActionAfterUndo) && !unguarded
@@ -220,9 +292,9 @@ impl Barrier {
 
     /// Notes what became of a request that was let through; `None` if it has changed nothing and
     /// may be tried again.
-    pub fn finish(&mut self, key: EffectKey, answer: Option<Answer>) {
-        let Some(row) = self.rows.get_mut(&(key.saga, key.step.0)) else { return };
-        let progress = match key.op {
+    pub fn finish(&mut self, of: Request, answer: Option<Answer>) {
+        let Some(row) = self.rows.get_mut(&of.row()) else { return };
+        let progress = match of.key.op {
             Op::Action => &mut row.action,
             Op::Undo => &mut row.undo,
         };
@@ -242,14 +314,12 @@ impl Barrier {
         }
     }
 
-    /// Forgets what it knows of a saga that has ended, but that it has: whatever still comes for it
-    /// is refused.
-    pub fn forget(&mut self, saga: SagaId) {
-        self.ended.insert(saga);
-        let rows = self.rows.range((saga, 0)..=(saga, u16::MAX)).map(|(row, _)| *row);
-        for row in rows.collect::<Vec<_>>() {
-            self.rows.remove(&row);
-        }
+    /// Forgets what sagas before a place have done, which have ended.
+    fn forget(&mut self, coordinator: CoordinatorId, before: Place) {
+        let before =
+            if self.bugs.has(Mutant::BarrierForgetsOldest) { before.next() } else { before };
+        let ended = (coordinator, Place::default(), 0)..(coordinator, before, 0);
+        self.rows.extract_if(ended, |_, _| true).for_each(drop);
     }
 
     /// Returns how many steps it remembers.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     barrier::{EffectKey, SagaId},
     mutant::Mutant,
-    record::{Entry, Epoch, Record, Seq},
+    record::{Entry, Epoch, Place, Record, Seq},
 };
 use crate::mutants::Bugs;
 
@@ -27,11 +27,21 @@ pub enum AppendError {
     OutOfPlace(Seq),
 }
 
+/// The log of a saga, and its place among all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Log {
+    place: Place,
+    entries: Vec<Entry>,
+}
+
 /// The logs of sagas that have not been put away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     epoch: Epoch,
-    sagas: BTreeMap<SagaId, Vec<Entry>>,
+    sagas: BTreeMap<SagaId, Log>,
+    /// By their places among all that were ever begun, the last of which is `last`.
+    places: BTreeMap<Place, SagaId>,
+    last: Place,
     #[serde(skip)]
     bugs: Bugs<Mutant>,
 }
@@ -75,9 +85,20 @@ impl Ledger {
         if is_new {
             let record = Record::Begun { digest, input, parent };
             let (seq, epoch, spent) = (Seq(1), self.epoch, Duration::ZERO);
-            self.sagas.insert(saga, vec![Entry { seq, epoch, spent, record }]);
+            self.log_of(saga).push(Entry { seq, epoch, spent, record });
         }
         is_new
+    }
+
+    /// Returns the log of a saga, which begins now if there is none.
+    fn log_of(&mut self, saga: SagaId) -> &mut Vec<Entry> {
+        let (last, places) = (&mut self.last, &mut self.places);
+        let log = self.sagas.entry(saga).or_insert_with(|| {
+            *last = last.next();
+            places.insert(*last, saga);
+            Log { place: *last, entries: Vec::new() }
+        });
+        &mut log.entries
     }
 
     /// Appends a record to the log of a saga. One that is there already is appended once.
@@ -88,7 +109,7 @@ impl Ledger {
         if entry.epoch != self.epoch && !self.bugs.has(Mutant::AppendIgnoresEpoch) {
             return Err(AppendError::Stale(self.epoch));
         }
-        let log = self.sagas.get(&saga).map(Vec::as_slice).unwrap_or_default();
+        let log = self.log(saga);
         let next = log.last().map_or(Seq(1), |last| last.seq.next());
         let misplaces = self.bugs.has(Mutant::AppendIgnoresSeq);
         let place = entry.seq.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
@@ -98,18 +119,38 @@ impl Ledger {
         if entry.seq != next && !misplaces {
             return Err(AppendError::OutOfPlace(next));
         }
-        self.sagas.entry(saga).or_default().push(entry);
+        self.log_of(saga).push(entry);
         Ok(())
     }
 
     /// Returns the sagas and their logs.
     pub fn sagas(&self) -> impl Iterator<Item = (SagaId, &[Entry])> {
-        self.sagas.iter().map(|(id, log)| (*id, log.as_slice()))
+        self.sagas.iter().map(|(id, log)| (*id, log.entries.as_slice()))
     }
 
     /// Returns the log of a saga; empty where there is none.
     pub fn log(&self, saga: SagaId) -> &[Entry] {
-        self.sagas.get(&saga).map(Vec::as_slice).unwrap_or_default()
+        self.sagas.get(&saga).map(|log| log.entries.as_slice()).unwrap_or_default()
+    }
+
+    /// Returns the place of a saga among all that were ever begun.
+    pub fn place(&self, saga: SagaId) -> Option<Place> {
+        self.sagas.get(&saga).map(|log| log.place)
+    }
+
+    /// Returns the sagas behind a place, in the order in which they were begun.
+    pub fn behind(&self, place: Place) -> impl Iterator<Item = (Place, SagaId)> {
+        self.places.range(place.next()..).map(|(place, saga)| (*place, *saga))
+    }
+
+    /// Returns the place of the saga that was begun last.
+    pub fn last(&self) -> Place {
+        self.last
+    }
+
+    /// Returns the place before which all sagas have been put away.
+    pub fn oldest(&self) -> Place {
+        self.places.keys().next().copied().unwrap_or_else(|| self.last.next())
     }
 
     /// Puts a saga away that has ended.
@@ -120,7 +161,9 @@ impl Ledger {
         if epoch != self.epoch {
             return Err(AppendError::Stale(self.epoch));
         }
-        self.sagas.remove(&saga);
+        if let Some(log) = self.sagas.remove(&saga) {
+            self.places.remove(&log.place);
+        }
         Ok(())
     }
 }

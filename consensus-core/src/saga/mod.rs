@@ -32,7 +32,8 @@ mod retry;
 mod state;
 
 pub use barrier::{
-    Admission, Answer, Barrier, CoordinatorId, EffectKey, NoEffectKey, Request, SagaId,
+    Admission, Answer, Barrier, CoordinatorId, EffectKey, Heard, NoEffectKey, Progress, Recalled,
+    Request, Row, SagaId,
 };
 pub use event::{Call, Effect, Event, Op, Outcome};
 pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};
@@ -42,7 +43,7 @@ pub(crate) use mutant::Mutant;
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 pub use planner::Saga;
-pub use record::{Entry, Epoch, Order, Reason, Record, Seq};
+pub use record::{Age, Entry, Epoch, Order, Place, Reason, Record, Seq};
 pub use retry::Retry;
 pub use state::{
     Contradiction, Course, OrderError, RESUMES_MAX, Standing, State, StepState, Verdict,

@@ -49,6 +49,9 @@ crate::mutants::mutants! {
     /// Requests of an executor that was replaced are carried out.
     BarrierIgnoresEpoch = "saga-barrier-ignores-epoch", "s34_old_executor_cannot_command",
         "a participant obeys the latest executor that it has heard of (34)";
+    /// What the oldest saga that goes on has done is forgotten.
+    BarrierForgetsOldest = "saga-barrier-forgets-oldest", "s15_what_goes_on_is_not_forgotten",
+        "a participant forgets what sagas have done that ended, and no other (15)";
     /// A step is carried out though its compensation came before it.
     ActionAfterUndo = "saga-action-after-undo", "s16_action_after_undo_is_refused",
         "a step that comes after its compensation is refused (16, 17)";

@@ -123,3 +123,27 @@ pub struct Entry {
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Epoch(pub u64);
+
+/// The place of a saga among all of its coordinator, in the order in which they began; the first is
+/// 1.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Place(pub u64);
+
+/// How old a saga is among those of its coordinator, which is what participants forget by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Age {
+    /// The place of the saga.
+    pub place: Place,
+    /// Before this place all sagas have ended, durably: nothing is asked for in their name.
+    pub oldest: Place,
+}
+
+impl Place {
+    /// Returns the place behind this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

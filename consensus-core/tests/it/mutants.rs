@@ -100,6 +100,7 @@ fn test(bug: Bug) -> fn() {
             mutant.test(),
             saga {
                 s06_intent_before_call,
+                s15_what_goes_on_is_not_forgotten,
                 s34_old_executor_cannot_append,
                 s08_gap_is_refused,
                 s19_unknown_is_resolved_first,

@@ -32,9 +32,21 @@ static MACHINE: RwLock<()> = RwLock::new(());
 /// A place on the machine, given back when this is dropped.
 #[derive(Debug)]
 #[expect(dead_code, reason = "guards are held, not read")]
-enum Place {
+pub(crate) enum Place {
     Beside(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
+}
+
+impl Place {
+    /// Waits until no other test runs.
+    pub(crate) fn alone() -> Self {
+        Self::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until no test runs that wants to be alone.
+    pub(crate) fn beside() -> Self {
+        Self::Beside(MACHINE.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Which program the nodes run.
@@ -99,8 +111,7 @@ impl Cluster {
 
     /// Starts nodes of the counter when no other test runs, and waits until each is ready.
     pub(crate) fn start_alone(nodes: u64) -> Self {
-        let place = Place::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner));
-        let mut cluster = Self::new(nodes, Program::Counter, place);
+        let mut cluster = Self::new(nodes, Program::Counter, Place::alone());
         cluster.start_all();
         cluster
     }
@@ -108,8 +119,7 @@ impl Cluster {
     /// Starts nodes of the counter under a protocol when no other test runs, and waits until each is
     /// ready.
     pub(crate) fn start_alone_under(nodes: u64, protocol: &str) -> Self {
-        let place = Place::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner));
-        let mut cluster = Self::new(nodes, Program::Counter, place);
+        let mut cluster = Self::new(nodes, Program::Counter, Place::alone());
         cluster.protocol = protocol.to_owned();
         cluster.start_all();
         cluster
@@ -118,8 +128,7 @@ impl Cluster {
     /// Starts nodes of the counter under Multi-Paxos when no other test runs, whose roles have other
     /// places in each of their lives, and waits until each is ready.
     pub(crate) fn start_alone_wandering(nodes: u64) -> Self {
-        let place = Place::Alone(MACHINE.write().unwrap_or_else(PoisonError::into_inner));
-        let mut cluster = Self::new(nodes, Program::Counter, place);
+        let mut cluster = Self::new(nodes, Program::Counter, Place::alone());
         cluster.protocol = "multi_paxos".to_owned();
         cluster.wanders = true;
         cluster.start_all();
@@ -149,8 +158,7 @@ impl Cluster {
 
     /// Makes a cluster of which no node runs yet.
     pub(crate) fn prepare_program(nodes: u64, program: Program) -> Self {
-        let place = Place::Beside(MACHINE.read().unwrap_or_else(PoisonError::into_inner));
-        Self::new(nodes, program, place)
+        Self::new(nodes, program, Place::beside())
     }
 
     fn new(nodes: u64, program: Program, place: Place) -> Self {

@@ -14,6 +14,7 @@ mod keys;
 mod load;
 mod members;
 mod membership;
+mod orders;
 mod panics;
 mod peer;
 mod process;

@@ -50,16 +50,24 @@ pub(crate) fn throughout(what: &str, duration: Duration, mut holds: impl FnMut()
 /// Returns the program of `examples/counter.rs`, built like this test and up to date.
 pub(crate) fn counter() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // This is target/<profile>/deps/it-<hash>.
-        let test = env::current_exe().expect("a process knows its program");
-        let profile = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps");
-        let program = profile.join("examples").join("counter");
-        if !is_fresh(&program) {
-            build(profile);
-        }
-        program
-    })
+    PROGRAM.get_or_init(|| example("counter"))
+}
+
+/// Returns the program of `examples/orders`, built like this test and up to date.
+pub(crate) fn orders() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| example("orders"))
+}
+
+fn example(name: &str) -> PathBuf {
+    // This is target/<profile>/deps/it-<hash>.
+    let test = env::current_exe().expect("a process knows its program");
+    let profile = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps");
+    let program = profile.join("examples").join(name);
+    if !is_fresh(&program) {
+        build(profile, name);
+    }
+    program
 }
 
 /// Tells whether a program is younger than all sources. `cargo test` has built it then, for all
@@ -87,8 +95,8 @@ fn is_fresh(program: &Path) -> bool {
     true
 }
 
-/// Builds the counter in the directory of a profile.
-fn build(profile: &Path) {
+/// Builds an example in the directory of a profile.
+fn build(profile: &Path, example: &str) {
     let target = profile.parent().expect("a profile lies in the target directory");
     let name = match profile.file_name().and_then(OsStr::to_str) {
         Some("debug") => "dev",
@@ -97,16 +105,21 @@ fn build(profile: &Path) {
     };
     let built = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--quiet", "--package", "examples", "--example", "counter"])
+        .args(["build", "--quiet", "--package", "examples", "--example", example])
         .args(["--profile", name, "--target-dir"])
         .arg(target)
         .status();
-    assert!(built.expect("cargo starts").success(), "examples/counter.rs does not build");
+    assert!(built.expect("cargo starts").success(), "the example {example} does not build");
 }
 
 /// Makes a command of the counter that depends on nothing of this process's environment.
 pub(crate) fn counter_command() -> Command {
-    let mut command = Command::new(counter());
+    command_of(counter())
+}
+
+/// Makes a command of a program that depends on nothing of this process's environment.
+pub(crate) fn command_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("CONSENSUS_") {
             command.env_remove(name);
@@ -242,13 +255,14 @@ pub(crate) fn free_address() -> SocketAddr {
     })
 }
 
-/// Returns a base such that the ports of a `dev` cluster of up to nine nodes on it are free.
+/// Returns a base such that the ports of a `dev` cluster of up to nine nodes on it are free, and
+/// those of the shop, which has ten processes and three ports for each.
 pub(crate) fn free_base() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     eventually("a row of ports is free", Duration::from_secs(5), || {
         let base = next_port(22_000..32_000, 200, &NEXT);
         let free = |port| is_free(loopback(port));
-        (1..=9).all(|id| free(base + id) && free(base + 100 + id)).then_some(base)
+        (1..=10).all(|id| [0, 50, 100].iter().all(|row| free(base + row + id))).then_some(base)
     })
 }
 

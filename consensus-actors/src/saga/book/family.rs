@@ -39,10 +39,8 @@ impl Book {
         let waiting: Vec<_> = self.waiting.extract_if(all, |_, _| true).collect();
         for ((_, saga), Waiting { digest, input, parent }) in waiting {
             self.ledger.enqueue(saga, (digest, input), parent);
-            self.born += 1;
-            self.births.insert(self.born, saga);
             if let Some(cover) = self.covers.get_mut(&saga) {
-                cover.born = Some(self.born);
+                cover.begun = true;
             }
         }
     }
@@ -119,14 +117,11 @@ impl Book {
         self.note(saga, None);
         let Some(cover) = self.covers.remove(&saga) else { return Ok(()) };
         self.kept -= usize::from(cover.ending.is_some());
-        if let Some(born) = cover.born {
-            self.births.remove(&born);
-        }
         self.waiting.remove(&(cover.root, saga));
         self.remember(saga, (cover.definition, cover.print), ending);
         for child in self.children.remove(&saga).unwrap_or_default() {
             let Some(cover) = self.covers.get_mut(&child) else { continue };
-            let never_began = cover.born.is_none().then_some(Ending::Abandoned);
+            let never_began = (!cover.begun).then_some(Ending::Abandoned);
             match cover.ending.clone().or(never_began) {
                 Some(ending) => self.bury(child, epoch, ending)?,
                 // An operator gave its saga up: it goes on by itself.
@@ -155,5 +150,177 @@ impl Book {
         };
         let ended = self.end(saga, self.ledger.epoch(), ending);
         ended.err().map(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use consensus_core::saga::{EffectKey, Entry, Op, Place, Seq, StepId};
+
+    use super::{
+        super::{Begin, Fact},
+        *,
+    };
+    use crate::saga::book::said::Standing;
+
+    const PARENT: SagaId = SagaId(1);
+    const CHILD: SagaId = SagaId(2);
+    const STEP: StepId = StepId(3);
+
+    fn key(saga: SagaId) -> EffectKey {
+        EffectKey { saga, step: STEP, op: Op::Action, round: 0 }
+    }
+
+    /// A book in its first epoch.
+    fn book() -> (Book, Epoch) {
+        let mut book = Book::default();
+        let epoch = book.ledger.claim();
+        (book, epoch)
+    }
+
+    fn begin(
+        book: &mut Book,
+        saga: SagaId,
+        keys: &[&str],
+        parent: Option<(SagaId, Epoch)>,
+    ) -> Result<(), Refusal> {
+        let parent = parent.map(|(saga, epoch)| Parent { step: key(saga), epoch });
+        let (definition, holds) = ("test version 1".to_owned(), Holds::waiting(keys.to_vec()));
+        book.begin(saga, Begin { definition, digest: 7, input: Bytes::new(), holds, parent })
+    }
+
+    fn record(book: &mut Book, saga: SagaId, record: Record) {
+        let epoch = book.ledger.epoch();
+        let seq = book.ledger.log(saga).last().map_or(Seq(1), |last| last.seq.next());
+        let entry = Entry { seq, epoch, spent: Duration::ZERO, record };
+        book.write(epoch, vec![Fact::Entry(saga, entry)]).unwrap();
+    }
+
+    fn end(book: &mut Book, saga: SagaId) {
+        let epoch = book.ledger.epoch();
+        let ending = Ending::Completed(Bytes::new());
+        book.write(epoch, vec![Fact::Ended(saga, ending)]).unwrap();
+    }
+
+    // Goal: a saga is begun for a step while an executor in charge asks for that step, and at no
+    // other time; one that was begun is found whenever it is asked for.
+    #[test]
+    fn a_step_begins_a_saga_while_it_is_asked_for() {
+        let done = Record::Done { step: STEP, output: Bytes::new() };
+        let retry = |order| Record::Ordered { order, reason: "because".to_owned() };
+        let failed = Record::UndoFailed { step: StepId(1), cause: Bytes::new() };
+        for (records, begins) in [
+            (vec![], false),
+            (vec![Record::Intended(StepId(2))], false),
+            (vec![Record::Intended(STEP)], true),
+            (vec![Record::Intended(STEP), Record::Resumed], true),
+            (vec![Record::Intended(STEP), done], false),
+            (vec![Record::Intended(STEP), Record::Unresolved(STEP)], false),
+            (vec![Record::Intended(STEP), Record::Unresolved(StepId(2))], true),
+            (
+                vec![Record::Intended(STEP), Record::Unresolved(STEP), retry(Order::Retry(None))],
+                true,
+            ),
+            (
+                vec![
+                    Record::Intended(STEP),
+                    Record::Unresolved(STEP),
+                    failed,
+                    retry(Order::Retry(None)),
+                ],
+                false,
+            ),
+            (vec![Record::Intended(STEP), retry(Order::Skip(STEP))], false),
+        ] {
+            let (mut book, epoch) = book();
+            begin(&mut book, PARENT, &[], None).unwrap();
+            for it in records.clone() {
+                record(&mut book, PARENT, it);
+            }
+            let begun = begin(&mut book, CHILD, &[], Some((PARENT, epoch)));
+            let expected = if begins { Ok(()) } else { Err(Refusal::Late) };
+            assert_eq!(begun, expected, "{records:?}");
+            record(&mut book, PARENT, Record::Turned(consensus_core::saga::Reason::Cancelled));
+            let later = book.ledger.claim();
+            assert_eq!(begin(&mut book, CHILD, &[], Some((PARENT, epoch))).is_ok(), begins);
+            let other = begin(&mut book, SagaId(9), &[], Some((PARENT, epoch)));
+            assert_eq!(other, Err(Refusal::Late), "of a former executor");
+            assert_eq!(begin(&mut book, SagaId(9), &[], Some((PARENT, later))).is_ok(), begins);
+        }
+    }
+
+    // Goal: a saga that is a step is kept with its log until the one whose step it is has ended,
+    // and those that are steps of it; then nothing is left but how all ended.
+    #[test]
+    fn what_has_ended_is_kept_for_the_saga_whose_step_it_is() {
+        let (mut book, epoch) = book();
+        let grandchild = SagaId(3);
+        begin(&mut book, PARENT, &[], None).unwrap();
+        for (saga, above) in [(CHILD, PARENT), (grandchild, CHILD)] {
+            record(&mut book, above, Record::Intended(STEP));
+            begin(&mut book, saga, &[], Some((above, epoch))).unwrap();
+        }
+        for saga in [grandchild, CHILD] {
+            end(&mut book, saga);
+            end(&mut book, saga);
+            assert!(matches!(book.standing(saga), Standing::Ended(Ending::Completed(_))));
+            assert!(!book.ledger.log(saga).is_empty());
+        }
+        assert_eq!((book.kept, book.list(None, false).len()), (2, 1));
+
+        let revoke = Record::Ordered { order: Order::Revoke, reason: "back".to_owned() };
+        record(&mut book, CHILD, revoke);
+        assert_eq!((book.kept, book.standing(CHILD)), (1, Standing::UnderWay));
+        end(&mut book, CHILD);
+        end(&mut book, PARENT);
+        assert!(book.covers.is_empty() && book.children.is_empty());
+        assert_eq!((book.kept, book.ledger.sagas().count(), book.ended.len()), (0, 0, 3));
+    }
+
+    // Goal: what a step's saga holds it holds for the saga whose step it is, until that has ended;
+    // one that an operator gave up takes with it what waits, and lets go what is under way.
+    #[test]
+    fn keys_are_held_for_the_saga_that_all_come_down_from() {
+        let (mut book, epoch) = book();
+        let [other, waits, behind] = [3, 4, 5].map(SagaId);
+        begin(&mut book, PARENT, &["a"], None).unwrap();
+        begin(&mut book, other, &["b"], None).unwrap();
+        for saga in [PARENT, other] {
+            record(&mut book, saga, Record::Intended(STEP));
+        }
+        begin(&mut book, CHILD, &["a", "c"], Some((PARENT, epoch))).unwrap();
+        begin(&mut book, waits, &["b"], Some((PARENT, epoch))).unwrap();
+        begin(&mut book, behind, &["c"], None).unwrap();
+        let begun = |book: &Book| {
+            book.ledger.behind(Place::default()).map(|(_, saga)| saga).collect::<Vec<_>>()
+        };
+        assert_eq!(begun(&book), [PARENT, other, CHILD]);
+        let circle = begin(&mut book, SagaId(6), &["c"], Some((other, epoch)));
+        assert_eq!(circle, Err(Refusal::Circle), "the parent waits for b");
+
+        end(&mut book, CHILD);
+        assert_eq!(begun(&book).len(), 3, "c is held for the parent");
+        end(&mut book, PARENT);
+        assert_eq!(begun(&book), [other, behind]);
+        assert_eq!(book.standing(waits), Standing::Ended(Ending::Abandoned));
+        end(&mut book, behind);
+        end(&mut book, other);
+        assert!(book.covers.is_empty() && book.waiting.is_empty());
+    }
+
+    // Goal: a saga that goes on when the one whose step it is was given up ends by itself.
+    #[test]
+    fn what_is_under_way_outlives_a_saga_that_is_given_up() {
+        let (mut book, epoch) = book();
+        begin(&mut book, PARENT, &[], None).unwrap();
+        record(&mut book, PARENT, Record::Intended(STEP));
+        begin(&mut book, CHILD, &[], Some((PARENT, epoch))).unwrap();
+        book.write(epoch, vec![Fact::Ended(PARENT, Ending::Abandoned)]).unwrap();
+        assert_eq!(book.standing(CHILD), Standing::UnderWay);
+        end(&mut book, CHILD);
+        assert!(book.covers.is_empty() && book.children.is_empty());
     }
 }

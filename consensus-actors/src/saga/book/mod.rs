@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use consensus_core::{
     Cx, Interface, Operation, StateMachine,
-    saga::{AppendError, EffectKey, Entry, Epoch, Ledger, SagaId, Seq},
+    saga::{AppendError, EffectKey, Entry, Epoch, Ledger, Place, SagaId, Seq},
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,8 +47,8 @@ struct Cover {
     digest: u128,
     /// Tells another input from its own.
     print: u128,
-    /// Its place among all that were begun; none while it waits for what others hold.
-    born: Option<u64>,
+    /// Whether it has begun, and waits no longer for what others hold.
+    begun: bool,
     note: Option<Note>,
     /// The saga whose step it is, and the one that this comes down from.
     parent: Option<SagaId>,
@@ -78,9 +78,6 @@ struct Epitaph {
 pub(super) struct Book {
     ledger: Ledger,
     covers: BTreeMap<SagaId, Cover>,
-    /// By when each was begun, which is what an executor goes by.
-    births: BTreeMap<u64, SagaId>,
-    born: u64,
     /// How many are stuck, and how many have ended and are kept.
     stuck: usize,
     kept: usize,
@@ -124,8 +121,8 @@ impl Book {
         let above = parent.and_then(|parent| self.covers.get(&parent));
         let root = above.map_or(saga, |above| above.root);
         self.take_hold(root, holds, parent.is_some())?;
-        let (born, note, ending) = (None, None, None);
-        let cover = Cover { definition, digest, print, born, note, parent, root, ending };
+        let (begun, note, ending) = (false, None, None);
+        let cover = Cover { definition, digest, print, begun, note, parent, root, ending };
         self.covers.insert(saga, cover);
         if let Some(parent) = parent {
             self.children.entry(parent).or_default().insert(saga);
@@ -180,7 +177,7 @@ impl Book {
             let over = self.ended.contains_key(&wish.saga);
             return Err(if over { Refusal::Over } else { Refusal::Unknown });
         };
-        if cover.born.is_none() {
+        if !cover.begun {
             let refusal = self.want_of_waiting(wish.saga, &wish.order);
             self.grant(number, refusal);
             return Ok(number);
@@ -200,13 +197,16 @@ impl Book {
         }
     }
 
-    fn records(&self, (from, seq): (SagaId, Seq), only: bool) -> Vec<(SagaId, Entry)> {
+    fn records(&self, (from, seq): (SagaId, Seq), only: bool) -> Vec<(SagaId, Place, Entry)> {
         let sagas = self.ledger.sagas().skip_while(|(saga, _)| *saga < from);
         let sagas = sagas.take_while(|(saga, _)| !only || *saga == from);
-        let entries = sagas.flat_map(|(saga, log)| log.iter().map(move |entry| (saga, entry)));
-        let entries = entries.filter(|(saga, entry)| *saga != from || entry.seq >= seq);
-        paged(entries.map(|(saga, entry)| (saga, entry.clone())), |(_, entry)| said::weight(entry))
-            .0
+        let entries = sagas.flat_map(|(saga, log)| {
+            let place = self.ledger.place(saga).unwrap_or_default();
+            log.iter().map(move |entry| (saga, place, entry))
+        });
+        let entries = entries.filter(|(saga, _, entry)| *saga != from || entry.seq >= seq);
+        let entries = entries.map(|(saga, place, entry)| (saga, place, entry.clone()));
+        paged(entries, |(_, _, entry)| said::weight(entry)).0
     }
 
     fn news(&self, sagas: Vec<SagaId>, wishes: Vec<u64>, execute: Option<After>) -> News {
@@ -218,13 +218,11 @@ impl Book {
         });
         let granted = |wish: u64| Some((wish, self.granted.get(&wish)?.clone()));
         let granted = wishes.into_iter().filter_map(granted).collect();
-        let Some(After { born, wish }) = execute else {
+        let Some(After { begun, wish }) = execute else {
             return News { told, granted, more, ..News::default() };
         };
-        let first = |(born, saga): (&u64, &SagaId)| {
-            Some((*born, *saga, self.ledger.log(*saga).first()?.clone()))
-        };
-        let begun = self.births.range(born.saturating_add(1)..).filter_map(first);
+        let first = |(place, saga)| Some((place, saga, self.ledger.log(saga).first()?.clone()));
+        let begun = self.ledger.behind(begun).filter_map(first);
         let (begun, more_begun) = paged(begun, |(_, _, entry)| said::weight(entry));
         // A wish may be about a saga that was begun just before it.
         let wishes = self.wishes.range(wish.saturating_add(1)..).filter(|_| !more_begun);
@@ -251,7 +249,7 @@ impl Book {
             None => self.ended.get(&saga)?.definition.clone(),
         };
         let records = self.ledger.log(saga).last().map_or(0, |last| last.seq.0);
-        let waits = self.covers.get(&saga).filter(|cover| cover.born.is_none());
+        let waits = self.covers.get(&saga).filter(|cover| !cover.begun);
         let waits = waits.and_then(|cover| self.queues.waits(cover.root));
         let waits = waits.map(|(key, holder)| (key.to_owned(), holder));
         Some(Row { saga, definition, records, standing: self.standing(saga), waits })
@@ -322,7 +320,7 @@ impl StateMachine for Book {
     fn apply(&mut self, cx: &mut Cx, command: Command) -> Reply {
         match command {
             Command::Begin(saga, begin) => Reply::Begun(self.begin(saga, begin)),
-            Command::Claim => Reply::Claimed(self.ledger.claim(), self.born),
+            Command::Claim => Reply::Claimed(self.ledger.claim(), self.ledger.last()),
             Command::Write { epoch, facts } => Reply::Written(self.write(epoch, facts)),
             Command::Want(wish) => Reply::Wanted(self.want(cx.index(), wish)),
         }

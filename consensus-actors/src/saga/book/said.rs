@@ -1,7 +1,9 @@
 //! What is said to the book of sagas, and what it answers.
 
 use bytes::Bytes;
-use consensus_core::saga::{AppendError, EffectKey, Entry, Epoch, Order, Record, SagaId, Seq};
+use consensus_core::saga::{
+    AppendError, EffectKey, Entry, Epoch, Order, Place, Record, SagaId, Seq,
+};
 use serde::{Deserialize, Serialize};
 
 use super::super::holds::Holds;
@@ -134,8 +136,8 @@ pub(in crate::saga) enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::saga) enum Reply {
     Begun(Result<(), Refusal>),
-    /// The epoch, and how many sagas were begun before it.
-    Claimed(Epoch, u64),
+    /// The epoch, and the place of the saga that was begun last before it.
+    Claimed(Epoch, Place),
     Written(Result<(), AppendError>),
     /// The number of the wish.
     Wanted(Result<u64, Refusal>),
@@ -158,13 +160,13 @@ pub(in crate::saga) enum Query {
 /// What an executor knows already: sagas that were begun up to here, wishes up to there.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(in crate::saga) struct After {
-    pub(in crate::saga) born: u64,
+    pub(in crate::saga) begun: Place,
     pub(in crate::saga) wish: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::saga) enum Answer {
-    Records(Vec<(SagaId, Entry)>),
+    Records(Vec<(SagaId, Place, Entry)>),
     News(News),
     Rows(Vec<Row>),
     Row(Option<Row>),
@@ -187,7 +189,7 @@ pub(in crate::saga) struct News {
     pub(in crate::saga) told: Vec<(SagaId, Standing)>,
     pub(in crate::saga) granted: Vec<(u64, Option<String>)>,
     /// Sagas that were begun, in their order, with their first records.
-    pub(in crate::saga) begun: Vec<(u64, SagaId, Entry)>,
+    pub(in crate::saga) begun: Vec<(Place, SagaId, Entry)>,
     pub(in crate::saga) wishes: Vec<(u64, Wish)>,
     /// Whether there is more than makes a page.
     pub(in crate::saga) more: bool,

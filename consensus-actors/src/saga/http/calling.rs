@@ -4,15 +4,16 @@ use serde::de::DeserializeOwned;
 
 use super::{
     super::{Outcome, Request, SagaCx},
-    IDEMPOTENCY_KEY, REJECTED, Rejected, SAGA_COORDINATOR, SAGA_EPOCH, TRACEPARENT,
+    IDEMPOTENCY_KEY, REJECTED, Rejected, SAGA_COORDINATOR, SAGA_EPOCH, SAGA_OLDEST, SAGA_PLACE,
+    TRACEPARENT,
 };
 
 impl SagaCx {
     /// Returns the headers that tell a service which effect a request asks for, and on whose
     /// behalf. A service that knows nothing of sagas finds an idempotency key among them, and any
     /// that traces has the saga as the trace.
-    pub fn headers(&self) -> [(&'static str, String); 4] {
-        let Request { key, coordinator, epoch } = self.request();
+    pub fn headers(&self) -> [(&'static str, String); 6] {
+        let Request { key, coordinator, epoch, age } = self.request();
         let attempt = format!("{key}-{}-{}", epoch.0, self.attempt());
         // No span is zero.
         let span = twox_hash::XxHash3_64::oneshot(attempt.as_bytes()) | 1;
@@ -20,6 +21,8 @@ impl SagaCx {
             (IDEMPOTENCY_KEY, key.to_string()),
             (SAGA_COORDINATOR, format!("{:016x}", coordinator.0)),
             (SAGA_EPOCH, epoch.0.to_string()),
+            (SAGA_PLACE, age.place.0.to_string()),
+            (SAGA_OLDEST, age.oldest.0.to_string()),
             (TRACEPARENT, format!("00-{:032x}-{span:016x}-01", key.saga.0)),
         ]
     }

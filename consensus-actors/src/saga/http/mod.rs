@@ -40,11 +40,15 @@
 //! # fn main() { let _ = web::post().to(take); }
 //! ```
 //!
+//! A service that holds its state elsewhere has its handlers run behind [`Once`].
+//!
 //! | header | |
 //! | --- | --- |
 //! | `idempotency-key` | the effect, the same for all attempts: [`EffectKey`](super::EffectKey) as text |
 //! | `saga-coordinator` | whose saga it is, 16 hexadecimal digits |
 //! | `saga-epoch` | the epoch of the executor that asks |
+//! | `saga-place` | the place of the saga among all of its coordinator, in the order of their beginnings |
+//! | `saga-oldest` | the place before which all have ended, so that a service may forget them |
 //! | `traceparent` | W3C Trace Context: the saga is the trace, an attempt the span |
 //!
 //! | status | outcome |
@@ -53,14 +57,23 @@
 //! | 409, `{"rejected": "why"}` | rejected |
 //! | anything else | unknown |
 
+mod brought;
 mod calling;
+mod carrying;
+mod once;
+mod requests;
 mod serving;
 
+pub use brought::Brought;
+pub use carrying::Carrying;
+pub use once::Once;
 pub use serving::FromSaga;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const SAGA_COORDINATOR: &str = "saga-coordinator";
 const SAGA_EPOCH: &str = "saga-epoch";
+const SAGA_PLACE: &str = "saga-place";
+const SAGA_OLDEST: &str = "saga-oldest";
 const TRACEPARENT: &str = "traceparent";
 
 /// The status of what was rejected for good, with a body that says why.

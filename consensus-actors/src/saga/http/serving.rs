@@ -15,12 +15,12 @@ use actix_web::{
         header::{HeaderMap, RETRY_AFTER},
     },
 };
-use consensus_core::saga::{CoordinatorId, EffectKey, Epoch};
+use consensus_core::saga::{Age, CoordinatorId, EffectKey, Epoch, Place};
 use serde::Serialize;
 
 use super::{
     super::{Guarded, Request},
-    IDEMPOTENCY_KEY, REJECTED, Rejected, SAGA_COORDINATOR, SAGA_EPOCH,
+    IDEMPOTENCY_KEY, REJECTED, Rejected, SAGA_COORDINATOR, SAGA_EPOCH, SAGA_OLDEST, SAGA_PLACE,
 };
 
 /// The body of what was neither done nor rejected.
@@ -50,8 +50,12 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Request, String> {
     let coordinator = u64::from_str_radix(coordinator, 16).map_err(|error| {
         format!("the header {SAGA_COORDINATOR} is {coordinator:?}: it has 16 hexadecimal digits: {error}")
     })?;
-    let epoch = parsed(headers, SAGA_EPOCH)?;
-    Ok(Request { key, coordinator: CoordinatorId(coordinator), epoch: Epoch(epoch) })
+    let epoch = Epoch(parsed(headers, SAGA_EPOCH)?);
+    let age = Age {
+        place: Place(parsed(headers, SAGA_PLACE)?),
+        oldest: Place(parsed(headers, SAGA_OLDEST)?),
+    };
+    Ok(Request { key, coordinator: CoordinatorId(coordinator), epoch, age })
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(
@@ -143,7 +147,7 @@ mod tests {
     #[actix_web::test]
     async fn a_header_that_is_missing_or_odd_is_named() {
         let headers = cx().headers();
-        for (place, (name, _)) in headers.iter().enumerate().take(3) {
+        for (place, (name, _)) in headers.iter().enumerate().take(5) {
             let (mut without, mut odd) = (headers.to_vec(), headers.to_vec());
             without.remove(place);
             odd[place].1 = "?".to_owned();

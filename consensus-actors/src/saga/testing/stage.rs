@@ -13,7 +13,7 @@ use bytes::Bytes;
 use consensus_core::{
     Time,
     saga::{
-        Effect as Want, EffectKey, Entry, Epoch, Event, Ledger, Op, Order, Outcome,
+        Age, Effect as Want, EffectKey, Entry, Epoch, Event, Ledger, Op, Order, Outcome, Place,
         Saga as Planner, SagaId, StepId, Verdict,
     },
 };
@@ -159,7 +159,8 @@ impl<'a> Stage<'a> {
             match want {
                 Want::Append(entry) => self.appends.push_back(entry),
                 Want::Call(call) => {
-                    let of = (&self.planner, &self.case.registered);
+                    let age = Age { place: Place(1), oldest: Place(1) };
+                    let of = (&self.planner, &self.case.registered, age);
                     let attempt = Attempt::new(of, call, Arc::clone(&self.common));
                     self.made.push(Made { attempt: attempt.clone(), is_missing: false });
                     self.calls.push_back(attempt);

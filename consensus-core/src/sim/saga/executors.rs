@@ -11,10 +11,11 @@ use super::{
         trace::What,
     },
     graphs::below,
-    world::{Executor, Happening, TICK, World},
+    world::{COORDINATOR, Executor, Happening, TICK, World},
 };
 use crate::saga::{
-    AppendError, Call, Contradiction, Effect, Entry, Epoch, Event, Order, Saga, SagaId, Seq,
+    Age, AppendError, Call, Contradiction, Effect, Entry, Epoch, Event, Order, Place, Request,
+    Saga, SagaId, Seq,
 };
 
 impl World {
@@ -199,13 +200,25 @@ impl World {
         Ok(())
     }
 
+    /// Returns how old a saga is among those that have not ended.
+    fn age(&self, saga: SagaId) -> Age {
+        let next = self.ledger.last().next();
+        let mut open = self.ledger.behind(Place::default());
+        let oldest = open.find(|(_, other)| !self.ended.contains_key(other));
+        let oldest = oldest.map_or(next, |(place, _)| place);
+        // With a bug that calls before it writes there may be no log yet.
+        Age { place: self.ledger.place(saga).unwrap_or(next), oldest }
+    }
+
     /// Sends a request, perhaps twice, perhaps late, perhaps in vain.
     pub(super) fn send(&mut self, executor: usize, call: &Call) {
+        let age = self.age(call.key.saga);
+        let of = Request { key: call.key, coordinator: COORDINATOR, epoch: call.epoch, age };
         let copies = 1 + u64::from(self.strikes(Fault::Duplication, 60));
         for _ in 0..copies {
             let late = if self.strikes(Fault::Delay, 50) { 400 } else { 20 };
             if !self.strikes(Fault::Loss, 80) {
-                self.soon(late, Happening::Request { executor, call: call.clone() });
+                self.soon(late, Happening::Request { executor, of, attempt: call.attempt });
             }
         }
         let Call { key, attempt, .. } = call;

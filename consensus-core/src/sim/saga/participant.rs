@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 
 use super::graphs::happens;
-use crate::saga::{Answer, Barrier, EffectKey, Epoch, Op, SagaId, StepId};
+use crate::saga::{Answer, Barrier, EffectKey, Epoch, Op, Request, SagaId, StepId};
 
 /// What has come about of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,10 +42,11 @@ impl Participant {
     /// Carries out what was let through, or refuses it, or breaks off; returns what it answers.
     pub(super) fn carry_out(
         &mut self,
-        key: EffectKey,
+        of: Request,
         (calm, refuses): (bool, bool),
         draw: &mut ChaCha8Rng,
     ) -> Option<Answer> {
+        let key = of.key;
         let breaks_off = !calm && happens(draw, 60);
         let refuses = match key.op {
             Op::Action => refuses && happens(draw, 70),
@@ -63,7 +64,7 @@ impl Participant {
             }
             Some(Answer::Done(Bytes::from(key.to_string())))
         };
-        self.barrier.finish(key, answer.clone());
+        self.barrier.finish(of, answer.clone());
         answer
     }
 }

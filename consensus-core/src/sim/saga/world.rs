@@ -22,8 +22,8 @@ use super::{
 use crate::{
     mutants::Bugs,
     saga::{
-        Admission, Answer, AppendError, Barrier, Call, CoordinatorId, EffectKey, Entry, Epoch,
-        Event, Graph, Ledger, Mutant, Order, Outcome, Request, Saga, SagaId, Seq, Verdict,
+        Admission, Answer, AppendError, Barrier, CoordinatorId, EffectKey, Entry, Epoch, Event,
+        Graph, Ledger, Mutant, Order, Outcome, Request, Saga, SagaId, Seq, Verdict,
     },
     time::Time,
 };
@@ -33,7 +33,7 @@ const PARTICIPANTS: usize = 3;
 /// How often an executor looks at the time.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 /// All executors are of one coordinator.
-const COORDINATOR: CoordinatorId = CoordinatorId(1);
+pub(super) const COORDINATOR: CoordinatorId = CoordinatorId(1);
 /// How long after the last fault all sagas must have ended.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
@@ -59,8 +59,8 @@ pub(super) enum Happening {
     Cancel { number: u64 },
     Append { executor: usize, saga: SagaId, entry: Entry },
     Appended { executor: usize, saga: SagaId, result: Result<Seq, AppendError> },
-    Request { executor: usize, call: Call },
-    Finish { executor: usize, call: Call, life: u64 },
+    Request { executor: usize, of: Request, attempt: u32 },
+    Finish { executor: usize, of: Request, attempt: u32, life: u64 },
     Reply { executor: usize, key: EffectKey, attempt: u32, outcome: Outcome },
     Kill,
     Replace,
@@ -273,8 +273,10 @@ impl World {
             Happening::Appended { executor, saga, result } => {
                 self.on_appended(executor, saga, result)
             }
-            Happening::Request { executor, call } => self.on_request(executor, call),
-            Happening::Finish { executor, call, life } => self.on_finish(executor, call, life),
+            Happening::Request { executor, of, attempt } => self.on_request(executor, of, attempt),
+            Happening::Finish { executor, of, attempt, life } => {
+                self.on_finish((executor, life), of, attempt)
+            }
             Happening::Reply { executor, key, attempt, outcome } => {
                 let event = Event::Replied { key, attempt, outcome };
                 self.step(executor, key.saga, event)
@@ -311,30 +313,34 @@ impl World {
         usize::from(key.step.0) % PARTICIPANTS
     }
 
-    pub(super) fn on_request(&mut self, executor: usize, call: Call) -> Result<(), Failure> {
-        let Call { key, epoch, attempt, .. } = call.clone();
+    pub(super) fn on_request(
+        &mut self,
+        executor: usize,
+        of: Request,
+        attempt: u32,
+    ) -> Result<(), Failure> {
+        let Request { key, epoch, .. } = of;
         let Some(participant) = self.participants.get_mut(Self::place(key)) else { return Ok(()) };
         let heard = participant.heard;
         participant.heard = heard.max(epoch);
-        let outcome =
-            match participant.barrier.admit(Request { key, coordinator: COORDINATOR, epoch }) {
-                Admission::Run(_) => {
-                    let life = participant.life;
-                    if epoch < heard && self.judges {
-                        let what = format!("{key}: asked for by {epoch:?}, after {heard:?}");
-                        return self.fail(Flaw::Invariant, what);
-                    }
-                    self.check_request(key)?;
-                    self.soon(40, Happening::Finish { executor, call, life });
-                    return Ok(());
+        let outcome = match participant.barrier.admit(of) {
+            Admission::Run(_) => {
+                let life = participant.life;
+                if epoch < heard && self.judges {
+                    let what = format!("{key}: asked for by {epoch:?}, after {heard:?}");
+                    return self.fail(Flaw::Invariant, what);
                 }
-                Admission::Busy => return Ok(()),
-                Admission::Replay(answer) => told(Some(answer)),
-                Admission::Sealed | Admission::Stale { .. } => {
-                    self.tally.refused += 1;
-                    return Ok(());
-                }
-            };
+                self.check_request(key)?;
+                self.soon(40, Happening::Finish { executor, of, attempt, life });
+                return Ok(());
+            }
+            Admission::Busy => return Ok(()),
+            Admission::Replay(answer) => told(Some(answer)),
+            Admission::Sealed | Admission::Stale { .. } => {
+                self.tally.refused += 1;
+                return Ok(());
+            }
+        };
         if !self.strikes(Fault::Loss, 80) {
             self.soon(20, Happening::Reply { executor, key, attempt, outcome });
         }
@@ -343,18 +349,18 @@ impl World {
 
     pub(super) fn on_finish(
         &mut self,
-        executor: usize,
-        call: Call,
-        life: u64,
+        (executor, life): (usize, u64),
+        of: Request,
+        attempt: u32,
     ) -> Result<(), Failure> {
-        let Call { key, attempt, .. } = call;
+        let key = of.key;
         let (calm, refuses) = (self.is_calm(), self.faults != Faults::NONE);
         let Some(participant) = self.participants.get_mut(Self::place(key)) else { return Ok(()) };
         if participant.life != life {
             return Ok(());
         }
         let before = participant.effect(key);
-        let answer = participant.carry_out(key, (calm, refuses), &mut self.draw);
+        let answer = participant.carry_out(of, (calm, refuses), &mut self.draw);
         let after = participant.effect(key);
         if before != after {
             self.check_effect(key)?;

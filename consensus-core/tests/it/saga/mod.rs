@@ -16,8 +16,8 @@ pub(crate) use self::{
         s20_unknown_is_not_rejected,
     },
     participants::{
-        s15_reply_lost_effect_once, s16_action_after_undo_is_refused,
-        s17_undo_before_action_undoes_nothing, s34_old_executor_cannot_append,
-        s34_old_executor_cannot_command,
+        s15_reply_lost_effect_once, s15_what_goes_on_is_not_forgotten,
+        s16_action_after_undo_is_refused, s17_undo_before_action_undoes_nothing,
+        s34_old_executor_cannot_append, s34_old_executor_cannot_command,
     },
 };

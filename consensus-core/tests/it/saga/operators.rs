@@ -6,7 +6,10 @@ use consensus_core::saga::{
     AppendError, Course, Order, OrderError, RESUMES_MAX, Reason, Record, Standing, Verdict,
 };
 
-use super::stage::{ID, Stage, graph};
+use super::{
+    crashes::all_of_four,
+    stage::{ID, Stage, graph},
+};
 
 // Goal: a compensation that cannot be done leaves the saga stuck, the others are done, and an
 // operator finishes it.
@@ -131,20 +134,27 @@ pub(crate) fn s25_cancel_before_pivot_only() {
 }
 
 // Goal: a saga that is a step of another is undone when that one turns back, even completed; each
-// step once, after those that rest on it. Method: a crash after each record of both ways.
+// step once, after those that rest on it. Method: each graph of four steps, and a crash after each
+// record of both ways.
 #[test]
 pub(crate) fn s31_completed_saga_is_revoked() {
-    for crash_at in 0..20 {
-        let mut stage = Stage::begin(graph("a b<a c<a d?<b,c"));
+    for (text, crash_at) in all_of_four().flat_map(|text| (0..20).map(move |at| (text.clone(), at)))
+    {
+        let mut stage = Stage::begin(graph(&text));
         stage.play(&|_| false, Some(crash_at));
         assert_eq!(stage.verdict, Some(Verdict::Completed));
         assert_eq!(stage.order(Order::Cancel), Err(OrderError::Over), "nobody else undoes it");
         stage.order(Order::Revoke).expect("it has no pivot");
         assert_eq!(stage.order(Order::Revoke), Err(OrderError::TurnedBack));
         stage.play(&|_| false, Some(crash_at));
-        assert_eq!(stage.verdict, Some(Verdict::Compensated(Reason::Revoked)));
+        assert_eq!(stage.verdict, Some(Verdict::Compensated(Reason::Revoked)), "{text}");
         stage.check_whole();
-        assert_eq!(stage.done.last().map(String::as_str), Some("undo a"));
+        let undone = |name: &str| stage.done.iter().position(|it| *it == format!("undo {name}"));
+        for (_, after) in stage.graph.steps() {
+            for before in after.after.iter().filter_map(|id| stage.graph.step(*id)) {
+                assert!(undone(&after.name) < undone(&before.name), "{text}: {:?}", stage.done);
+            }
+        }
     }
 }
 

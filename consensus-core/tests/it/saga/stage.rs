@@ -6,9 +6,9 @@ use bytes::Bytes;
 use consensus_core::{
     Time,
     saga::{
-        Admission, Answer, AppendError, Barrier, Call, Class, Contradiction, CoordinatorId, Effect,
-        EffectKey, Entry, Epoch, Event, Graph, Ledger, Op, Order, OrderError, Outcome, Request,
-        Retry, Saga, SagaId, Seq, Standing, Step, StepId, Verdict,
+        Admission, Age, Answer, AppendError, Barrier, Call, Class, Contradiction, CoordinatorId,
+        Effect, EffectKey, Entry, Epoch, Event, Graph, Ledger, Op, Order, OrderError, Outcome,
+        Place, Request, Retry, Saga, SagaId, Seq, Standing, Step, StepId, Verdict,
     },
 };
 
@@ -20,7 +20,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Makes a request of the one coordinator.
 pub(crate) fn request(key: EffectKey, epoch: Epoch) -> Request {
-    Request { key, coordinator: COORDINATOR, epoch }
+    let age = Age { place: Place(1), oldest: Place(1) };
+    Request { key, coordinator: COORDINATOR, epoch, age }
 }
 
 /// Makes a graph of steps like `a`, `b<a` (after `a`), `c!<a,b` (the pivot), `d+<c` (retriable),
@@ -177,7 +178,7 @@ impl Stage {
                     self.done.push(self.told(call.key));
                     Answer::Done(Bytes::from(format!("{} done", self.name(call.key.step))))
                 };
-                self.barrier.finish(call.key, Some(answer.clone()));
+                self.barrier.finish(request(call.key, call.epoch), Some(answer.clone()));
                 outcome(answer)
             }
             Admission::Replay(answer) => outcome(answer),
