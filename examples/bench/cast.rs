@@ -48,7 +48,7 @@ impl Cast {
 
     /// Tells whether its nodes are asked over HTTP, too.
     pub(crate) fn has_http(self) -> bool {
-        matches!(self, Self::Copied | Self::Shared)
+        matches!(self, Self::Copied | Self::Shared | Self::Sagas)
     }
 
     /// Returns what the command line calls it.

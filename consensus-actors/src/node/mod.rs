@@ -87,7 +87,7 @@ pub(crate) struct Shared {
     actor: Addr<NodeActor>,
     /// Where callers wait for decisions, on a node that takes part in them.
     desk: Option<Arc<Desk>>,
-    arbiter: Option<ArbiterHandle>,
+    pub(crate) arbiter: Option<ArbiterHandle>,
     /// Ends the node, within so long.
     stop: Mutex<Option<oneshot::Sender<Duration>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,

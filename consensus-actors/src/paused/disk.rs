@@ -216,6 +216,7 @@ impl Disk for Attached {
     fn sync(&mut self, file: &str) -> Result<(), DiskError> {
         let pulse = &self.pulse;
         self.with(Operation::Sync, file, |inner| {
+            inner.tally.add("sync", 1);
             if !inner.slowness.is_zero() {
                 inner.tally.add("sync slow", 1);
                 pulse.hold_up(inner.slowness);

@@ -6,6 +6,7 @@
 //! journal are sets of tasks, polled by one task, so that a node can stand still or die between any
 //! two of its steps. A dead node's disk and network refuse it from that moment on.
 
+mod agency;
 mod callers;
 mod chronicle;
 mod disk;
@@ -19,7 +20,9 @@ mod pipe;
 mod pulse;
 mod random;
 mod remote;
+mod sagas;
 mod tally;
+mod trips;
 mod world;
 
 use std::{
@@ -38,6 +41,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+pub(crate) use self::world::Inspect;
 use self::{
     history::Ask,
     random::{Random, Trace},

@@ -4,6 +4,8 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     io,
+    marker::PhantomData,
+    pin::Pin,
     rc::Rc,
     sync::{
         Arc, Mutex,
@@ -69,11 +71,18 @@ pub(super) struct World {
     pub(super) protocol: Cell<Protocol>,
     /// Whether nodes that are started keep leases.
     pub(super) lease: Cell<bool>,
+    /// The group by which it is told who leads.
+    pub(super) watched: Cell<&'static str>,
+    /// What nodes that are started do besides.
+    pub(super) work: RefCell<Option<Work>>,
     began: Instant,
     random: RefCell<Random>,
     nodes: RefCell<BTreeMap<u64, Slot>>,
     clients: RefCell<Vec<u64>>,
 }
+
+/// What a node does besides, on its own threads.
+pub(super) type Work = Rc<dyn Fn(Node) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 /// What outlives the lives of a node.
 struct Slot {
@@ -148,16 +157,22 @@ fn incarnation(node: u64) -> u128 {
 }
 
 /// Asks a replica for its state.
-pub(super) struct Inspect;
+pub(crate) struct Inspect<S>(PhantomData<S>);
 
-impl Message for Inspect {
-    type Result = Option<Chronicle>;
+impl<S> Default for Inspect<S> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
 }
 
-impl Handler<Inspect> for Replica<Chronicle> {
-    type Result = Option<Chronicle>;
+impl<S: Send + 'static> Message for Inspect<S> {
+    type Result = Option<S>;
+}
 
-    fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> Option<Chronicle> {
+impl<S: StateMachine> Handler<Inspect<S>> for Replica<S> {
+    type Result = Option<S>;
+
+    fn handle(&mut self, _: Inspect<S>, _: &mut Self::Context) -> Option<S> {
         Some(self.replica.machine().clone())
     }
 }
@@ -182,6 +197,8 @@ impl World {
             over: Cell::new(false),
             protocol: Cell::new(Protocol::Raft),
             lease: Cell::new(false),
+            watched: Cell::new(GROUP),
+            work: RefCell::default(),
             began,
             random: RefCell::new(random),
             nodes: RefCell::new(nodes),
@@ -251,8 +268,12 @@ impl World {
             let parts = self.parts(&pulse, records, recovered);
             assemble(parts, Some(self.wire.listen(pulse.life))).expect("the journal makes sense").0
         };
-        tokio::task::spawn_local(Arc::clone(&pulse).run(actors, journal_tasks));
         let node = Node { shared };
+        if let Some(work) = self.work.borrow().as_ref() {
+            let _of_its_own = actors.enter();
+            tokio::task::spawn_local(work(node.clone()));
+        }
+        tokio::task::spawn_local(Arc::clone(&pulse).run(actors, journal_tasks));
         let mut hosting = node.host::<Chronicle>(GROUP).protocol(self.protocol.get());
         if self.protocol.get() == Protocol::MultiPaxos {
             // On one thread: in one actor or in three, by turns.
@@ -397,7 +418,7 @@ impl World {
     /// Returns how the group stands on a node that lives.
     pub(super) fn status(&self, node: u64) -> Option<Status> {
         let running = self.living(node)?;
-        let group = running.node.shared.group(GROUP).ok()?;
+        let group = running.node.shared.group(self.watched.get()).ok()?;
         Some(group.status().1)
     }
 
@@ -420,7 +441,7 @@ impl World {
         let mut states = Vec::new();
         for node in self.ids() {
             let Some(running) = self.living(node) else { continue };
-            states.extend(running.client.addr().send(Inspect).await.ok().flatten());
+            states.extend(running.client.addr().send(Inspect::default()).await.ok().flatten());
         }
         states
     }

@@ -30,7 +30,7 @@ impl Drop for Report {
 /// Makes an attempt, until the reign is over.
 pub(super) fn launch(
     attempt: Attempt,
-    arbiter: &ArbiterHandle,
+    arbiter: Option<&ArbiterHandle>,
     coordinator: Addr<Coordinator>,
     mut reign: watch::Receiver<()>,
 ) {
@@ -39,7 +39,7 @@ pub(super) fn launch(
     let limit = step.map_or(Duration::ZERO, |step| step.timeout);
     let output = call.output.clone();
     let mut report = Report { coordinator, call, outcome: Outcome::Unknown };
-    arbiter.spawn(async move {
+    let attempt = async move {
         let key = report.call.key;
         // A task of its own: its panic is its own, too.
         let work = async move { registered.definition.run(input, cx, output).await };
@@ -57,5 +57,9 @@ pub(super) fn launch(
             _ = reign.changed() => work.abort(),
         }
         drop(report);
-    });
+    };
+    match arbiter {
+        Some(arbiter) => drop(arbiter.spawn(attempt)),
+        None => drop(actix_rt::spawn(attempt)),
+    }
 }

@@ -36,13 +36,15 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// What a coordinator needs of its node.
 pub(super) struct Office {
     pub(super) node: NodeId,
+    /// What the coordinator is known by if this node is the first to be in charge.
+    pub(super) id: CoordinatorId,
     pub(super) name: Arc<str>,
     pub(super) client: Client<Book>,
     pub(super) group: Arc<dyn Group>,
     pub(super) definitions: Arc<Definitions>,
     pub(super) common: Arc<Common>,
-    /// Where steps run.
-    pub(super) steps: ArbiterHandle,
+    /// Where steps run: with the coordinator, if it has no arbiter.
+    pub(super) steps: Option<ArbiterHandle>,
     pub(super) clock: NodeClock,
 }
 
@@ -109,16 +111,20 @@ macro_rules! messages {
 messages!(Look, Stir, Claimed, Written, Replied, Heard, Wait, Wanted);
 
 impl Coordinator {
-    /// Starts one on the arbiter of its node.
-    pub(super) fn launch(office: Office, arbiter: &ArbiterHandle) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, move |_| Self {
+    /// Starts one on the arbiter of its node, if that has one.
+    pub(super) fn launch(office: Office, arbiter: Option<&ArbiterHandle>) -> Addr<Self> {
+        let coordinator = Self {
             office,
             part: Part::Idle,
             desk: Desk::default(),
             asking: false,
             again: false,
             alarm: None,
-        })
+        };
+        match arbiter {
+            Some(arbiter) => Self::start_in_arbiter(arbiter, move |_| coordinator),
+            None => coordinator.start(),
+        }
     }
 
     fn leads(&self) -> bool {
@@ -131,8 +137,9 @@ impl Coordinator {
             (Part::Idle, true) => {
                 self.part = Part::Claiming;
                 let (client, coordinator) = (self.office.client.clone(), ctx.address());
+                let id = self.office.id;
                 actix_rt::spawn(async move {
-                    coordinator.do_send(Claimed(claim(&client).await));
+                    coordinator.do_send(Claimed(claim(&client, id).await));
                 });
             }
             (Part::Reigning(reign, _), false) => {
@@ -186,7 +193,7 @@ impl Coordinator {
     fn carry_on(&mut self, ctx: &mut Context<Self>) {
         let Part::Reigning(reign, over) = &mut self.part else { return };
         for attempt in reign.take_attempts() {
-            attempt::launch(attempt, &self.office.steps, ctx.address(), over.subscribe());
+            attempt::launch(attempt, self.office.steps.as_ref(), ctx.address(), over.subscribe());
         }
         let due = reign.due();
         if let Some(facts) = reign.next_write() {
@@ -245,11 +252,8 @@ fn odd(answer: &impl std::fmt::Debug) -> Error {
 }
 
 /// Claims an epoch, then reads all logs: nothing of a former executor's is added to them any more.
-async fn claim(client: &Client<Book>) -> Result<Claim> {
-    let mut drawn = [0; 8];
-    getrandom::fill(&mut drawn).map_err(Error::application)?;
-    let claim = Command::Claim(CoordinatorId(u64::from_le_bytes(drawn)));
-    let (reply, token) = client.apply(&claim).deadline(DEADLINE).token().await?;
+async fn claim(client: &Client<Book>, id: CoordinatorId) -> Result<Claim> {
+    let (reply, token) = client.apply(&Command::Claim(id)).deadline(DEADLINE).token().await?;
     let Reply::Claimed(claimed) = reply else { return Err(odd(&reply)) };
     let mut logs: BTreeMap<SagaId, (Place, Vec<Entry>)> = BTreeMap::new();
     let mut from = (SagaId(0), Seq(1));

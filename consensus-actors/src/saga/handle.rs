@@ -35,7 +35,7 @@ const REASON_BYTES_MAX: usize = 1 << 10;
 pub struct Sagas {
     name: Arc<str>,
     salt: u64,
-    client: Client<Book>,
+    pub(super) client: Client<Book>,
     coordinator: Addr<Coordinator>,
     definitions: Arc<Definitions>,
 }

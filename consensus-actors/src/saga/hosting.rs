@@ -3,6 +3,7 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc};
 
 use actix::ArbiterHandle;
+use consensus_core::saga::CoordinatorId;
 
 use super::{
     book::Book,
@@ -10,6 +11,7 @@ use super::{
     cx::Common,
     definition::{Definitions, SagaDefinition},
     handle::Sagas,
+    survey::Survey,
 };
 use crate::{
     Protocol,
@@ -102,18 +104,28 @@ impl IntoFuture for HostingSagas {
             let client = hosting.await?;
             let (group, name) = (node.shared.group(&name)?, Arc::<str>::from(name));
             let salt = salt(&node.shared.cluster, &name);
+            // Drawn once in the life of the node's data.
+            let incarnation = node.shared.identity.incarnation;
+            let id = CoordinatorId(salt ^ incarnation as u64 ^ (incarnation >> 64) as u64);
             let common = Arc::new(common);
+            let arbiter = node.shared.arbiter.clone();
             let office = Office {
                 node: node.shared.id,
+                id,
                 name: Arc::clone(&name),
                 client: client.clone(),
                 group,
                 definitions: Arc::clone(&definitions),
                 common: Arc::clone(&common),
-                steps: steps.unwrap_or_else(|| node.arbiter()),
+                steps: steps.or_else(|| arbiter.clone()),
                 clock: NodeClock::start(Arc::new(MachineCalendar)),
             };
-            let coordinator = Coordinator::launch(office, &node.arbiter());
+            let survey = Survey::new(&office);
+            match &arbiter {
+                Some(arbiter) => drop(arbiter.spawn(survey.run())),
+                None => drop(actix_rt::spawn(survey.run())),
+            }
+            let coordinator = Coordinator::launch(office, arbiter.as_ref());
             let sagas = Sagas::new((Arc::clone(&name), salt), client, coordinator, definitions);
             // Steps run from now on; one that is earlier asks again.
             common.sagas.set(sagas.clone()).ok();

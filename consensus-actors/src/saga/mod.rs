@@ -77,7 +77,8 @@
 //!   replaced still writes is refused there; what it still asks for is refused by every [`Guard`]
 //!   that has heard of a later one.
 //! * A saga that cannot be gone on with (its definition is not registered, its log contradicts it)
-//!   is stuck, and concerns no other.
+//!   is stuck, and concerns no other. What a node lacks it says in its log, and a node that knows
+//!   all that is needed takes the lead from one that does not.
 //!
 //! # What does not
 //!
@@ -101,6 +102,7 @@ mod outcome;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod reign;
+mod survey;
 pub(crate) mod telling;
 mod testing;
 #[cfg(test)]

@@ -122,10 +122,14 @@ impl Reign {
         self.open.insert(place);
         let (saga, registered, out) = match self.resumed(id, log, now) {
             Ok(resumed) => resumed,
-            Err(cause) => {
-                tracing::error!(saga = format!("{:032x}", id.0), "a saga cannot go on: {cause}");
+            Err(note) => {
+                let (saga, cause) = (format!("{:032x}", id.0), &note.cause);
+                // Of definitions that are not registered is told once, whatever rests on them.
+                match note.is_unknown {
+                    true => tracing::debug!(saga, "a saga cannot go on: {cause}"),
+                    false => tracing::error!(saga, "a saga cannot go on: {cause}"),
+                }
                 self.parked.insert(id, place);
-                let note = Note { step: None, cause };
                 self.gathered.push_back(Fact::Stuck(id, Some(note)));
                 return Vec::new();
             }
@@ -135,8 +139,7 @@ impl Reign {
             self.children.entry(parent).or_default().insert(id);
         }
         // A note of a former executor's is taken back, or written anew, by what is found now.
-        let unsaid = Note { step: None, cause: String::new() };
-        let note = Some(unsaid);
+        let note = Some(Note::default());
         let held = Held { saga, registered, place, due: None, note, parent, rests: false };
         self.held.insert(id, held);
         out
@@ -147,21 +150,23 @@ impl Reign {
         id: SagaId,
         log: &[Entry],
         now: Time,
-    ) -> Result<(Saga, Registered, Vec<Effect>), String> {
+    ) -> Result<(Saga, Registered, Vec<Effect>), Note> {
+        let whole = |cause| Note { cause, ..Note::default() };
         let Some(Record::Begun { digest, input, .. }) = log.first().map(|first| &first.record)
         else {
-            return Err("its log does not begin at its beginning".to_owned());
+            return Err(whole("its log does not begin at its beginning".to_owned()));
         };
         let registered = self.definitions.find(*digest).ok_or_else(|| {
-            format!(
-                "no saga of digest {digest:032x} is registered on this node; register the type and \
-                 version that it was begun with, then hand the lead over or start the node again"
-            )
+            let cause = format!(
+                "no saga of digest {digest:032x} is registered on the node in charge; register the \
+                 type and version that it was begun with on a node, and it goes on there"
+            );
+            Note { is_unknown: true, ..whole(cause) }
         })?;
-        registered.definition.check(input).map_err(|error| error.message().to_owned())?;
+        registered.definition.check(input).map_err(|error| whole(error.message().to_owned()))?;
         let (graph, mut out) = (Arc::clone(registered.graph()), Vec::new());
         let saga = Saga::resume((id, graph), self.epoch, log, now, &mut out);
-        let saga = saga.map_err(|error| error.to_string())?;
+        let saga = saga.map_err(|error| whole(error.to_string()))?;
         Ok((saga, registered.clone(), out))
     }
 
@@ -280,7 +285,6 @@ impl Reign {
 
     fn absorb(&mut self, id: SagaId, out: Vec<Effect>) {
         let Some(held) = self.held.get_mut(&id) else { return };
-        let mut ending = None;
         for effect in out {
             match effect {
                 Effect::Append(entry) => self.gathered.push_back(Fact::Entry(id, entry)),
@@ -290,17 +294,19 @@ impl Reign {
                     let (of, whose) = ((&held.saga, &held.registered), (self.coordinator, age));
                     self.attempts.push(Attempt::new(of, call, whose, Arc::clone(&self.common)));
                 }
-                Effect::Ended(verdict) => ending = Some(ended(&held.saga, &verdict)),
+                // It is written with the record that ends it, as soon as that is decided.
+                Effect::Ended(_) => {}
             }
         }
         if let Some(due) = held.due.take() {
             self.dues.remove(&(due, id));
         }
-        if let Some(ending) = ending {
-            return self.end(id, ending);
-        }
         if held.rests {
             return;
+        }
+        if let Some(verdict) = held.saga.state().verdict(held.saga.graph()) {
+            let ending = ended(&held.saga, &verdict);
+            return self.end(id, ending);
         }
         held.due = held.saga.due();
         self.dues.extend(held.due.map(|due| (due, id)));
@@ -368,12 +374,13 @@ pub(super) fn stuck(saga: &Saga) -> Option<Note> {
             Some(cause) if !cause.is_empty() => text(cause),
             _ => "nobody could say what came of it, however often it was asked for".to_owned(),
         };
-        return Some(Note { step: graph.step(step).map(|step| step.name.clone()), cause });
+        let step = graph.step(step).map(|step| step.name.clone());
+        return Some(Note { step, cause, is_unknown: false });
     }
     state.is_quarantined().then(|| {
         let cause = "executors took it up again and again, and nothing came of it; whatever it \
                      does may be what ends them";
-        Note { step: None, cause: cause.to_owned() }
+        Note { cause: cause.to_owned(), ..Note::default() }
     })
 }
 

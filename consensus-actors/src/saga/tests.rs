@@ -11,7 +11,7 @@ use consensus_core::{
     Cx, GroupId, Index, StateMachine, Time, WallTime,
     saga::{
         Age, AppendError, Class, CoordinatorId, Entry, Epoch, Graph, Op, Order, Outcome as Came,
-        Place, Retry, SagaId, Seq, Step, StepId,
+        Place, Record, Retry, SagaId, Seq, Step, StepId,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,9 @@ use super::{
     holds::Holds,
     reign::{Attempt, Claim, Reign},
 };
-use crate::sync::lock;
+use crate::{paused::Inspect, sync::lock};
+
+mod many;
 
 const SAGA: SagaId = SagaId(7);
 
@@ -131,6 +133,7 @@ impl Stage {
         let (mut definitions, mut common) = (Definitions::default(), Common::default());
         if knows {
             definitions.add::<Three>().unwrap();
+            definitions.add::<many::Stubborn>().unwrap();
         }
         common.add(Arc::clone(&purse));
         Self {
@@ -151,8 +154,12 @@ impl Stage {
     }
 
     fn begin(&mut self, saga: SagaId, refused: bool) -> Reply {
-        let (definition, digest) = (Three::graph().to_string(), Three::graph().digest());
-        let input = crate::client::encode(&Three { refused }).unwrap();
+        self.begin_with(saga, &Three { refused })
+    }
+
+    fn begin_with<S: SagaDefinition>(&mut self, saga: SagaId, input: &S) -> Reply {
+        let (definition, digest) = (S::graph().to_string(), S::graph().digest());
+        let input = crate::client::encode(input).unwrap();
         self.apply(Command::Begin(
             saga,
             Begin { definition, digest, input, holds: Holds::nothing(), parent: None },
@@ -168,18 +175,27 @@ impl Stage {
 
     fn logs(&self) -> BTreeMap<SagaId, (Place, Vec<Entry>)> {
         let mut logs: BTreeMap<SagaId, (Place, Vec<Entry>)> = BTreeMap::new();
-        let query = Query::Records { from: (SagaId(0), Seq(1)), only: false };
-        let Answer::Records(records) = self.book.answer(query) else { panic!("records") };
-        for (saga, place, entry) in records {
-            logs.entry(saga).or_insert_with(|| (place, Vec::new())).1.push(entry);
+        let mut from = (SagaId(0), Seq(1));
+        loop {
+            let query = Query::Records { from, only: false };
+            let Answer::Records(records) = self.book.answer(query) else { panic!("records") };
+            let Some((saga, _, last)) = records.last() else { return logs };
+            from = (*saga, last.seq.next());
+            for (saga, place, entry) in records {
+                logs.entry(saga).or_insert_with(|| (place, Vec::new())).1.push(entry);
+            }
         }
-        logs
+    }
+
+    fn claimed(&mut self) -> Claimed {
+        match self.apply(Command::Claim(CoordinatorId(1))) {
+            Reply::Claimed(claimed) => claimed,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn claim(&mut self) -> Reign {
-        let Reply::Claimed(claimed) = self.apply(Command::Claim(CoordinatorId(1))) else {
-            panic!("it is claimed")
-        };
+        let claimed = self.claimed();
         let means = (Arc::clone(&self.definitions), Arc::clone(&self.common));
         let claim = Claim { claimed, logs: self.logs() };
         Reign::new(claim, means, self.now)
@@ -315,9 +331,7 @@ fn a_coordinator_keeps_the_id_of_its_first_claim() {
 #[test]
 fn late_news_begin_nothing() {
     let mut stage = Stage::new(true);
-    let Reply::Claimed(claimed) = stage.apply(Command::Claim(CoordinatorId(1))) else {
-        panic!("it is claimed")
-    };
+    let claimed = stage.claimed();
     assert_eq!(stage.begin(SAGA, false), Reply::Begun(Ok(())));
     let means = (Arc::clone(&stage.definitions), Arc::clone(&stage.common));
     let mut reign = Reign::new(Claim { claimed, logs: stage.logs() }, means, stage.now);
@@ -386,11 +400,8 @@ fn too_many_are_refused() {
     }
     let busy = Reply::Begun(Err(Refusal::Busy(ACTIVE_MAX)));
     assert_eq!(stage.begin(saga(ACTIVE_MAX), false), busy);
-    let Reply::Claimed(Claimed { epoch, .. }) = stage.apply(Command::Claim(CoordinatorId(1)))
-    else {
-        panic!("it is claimed")
-    };
-    let note = Note { step: None, cause: "why".to_owned() };
+    let epoch = stage.claimed().epoch;
+    let note = Note { cause: "why".to_owned(), ..Note::default() };
     let facts = vec![Fact::Stuck(saga(0), Some(note)), Fact::Ended(saga(1), Ending::Abandoned)];
     assert_eq!(stage.write(epoch, facts), Ok(()));
     for number in [ACTIVE_MAX, ACTIVE_MAX + 1] {
@@ -406,10 +417,7 @@ fn too_many_are_refused() {
 #[test]
 fn the_oldest_are_forgotten() {
     let mut stage = Stage::new(false);
-    let Reply::Claimed(Claimed { epoch, .. }) = stage.apply(Command::Claim(CoordinatorId(1)))
-    else {
-        panic!("it is claimed")
-    };
+    let epoch = stage.claimed().epoch;
     let output = Bytes::from(vec![0; 64 << 10]);
     let look = |stage: &Stage, saga| match stage.book.answer(Query::Look(saga)) {
         Answer::Row(row) => row.map(|row| row.standing),
@@ -462,4 +470,12 @@ fn a_guard_lets_each_effect_come_about_once() {
     assert_eq!(purse.take(later, false), Guarded::Done(3));
     assert_eq!(purse.guard.len(), 1, "what has ended is forgotten");
     assert_eq!(purse.take(request(3, Op::Action, 2), false), Guarded::Refused);
+}
+
+impl super::Sagas {
+    /// Returns the state of this node's replica, encoded.
+    pub(crate) async fn replica(&self) -> Option<Vec<u8>> {
+        let book: Book = self.client.addr().send(Inspect::default()).await.ok().flatten()?;
+        rmp_serde::to_vec_named(&book).ok()
+    }
 }

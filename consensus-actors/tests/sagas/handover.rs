@@ -49,7 +49,7 @@ async fn a_saga_that_is_unknown_stops_no_other() {
     let Saga::Stuck { step: None, cause, .. } = rare.wait().await.unwrap() else {
         panic!("node 2 does not know it")
     };
-    assert!(cause.contains("is registered on this node"), "{cause}");
+    assert!(cause.contains("is registered on the node in charge"), "{cause}");
     let order = PlaceOrder { goods: 1, money: 1, ..PlaceOrder::default() };
     let told = shop.sagas[2].start(order).await.unwrap().wait().await.unwrap();
     assert_eq!(told, Saga::Completed("1 for 1".to_owned()));
@@ -70,7 +70,7 @@ fn free_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-fn nodes(data: &TempDir) -> Vec<Node> {
+pub(crate) fn nodes(data: &TempDir) -> Vec<Node> {
     let addresses: Vec<String> = (0..3).map(|_| free_address()).collect();
     let start = |id: u64| {
         let builder = addresses.iter().zip(1..).fold(Node::builder(), |b, (at, id)| b.peer(id, at));

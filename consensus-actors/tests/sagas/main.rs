@@ -1,5 +1,6 @@
 //! Sagas over replicated actors: they end whole, whichever node carries them out.
 
+mod callers;
 mod flawed;
 mod handover;
 mod harness;

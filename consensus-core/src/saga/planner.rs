@@ -106,7 +106,8 @@ impl Saga {
             saga.write(now, Record::Begun { digest, input, parent: None }, out);
         } else {
             saga.replay(log)?;
-            if saga.state.verdict(&saga.graph).is_none() {
+            // What waits for an operator would only grow with every executor.
+            if saga.has_work() {
                 saga.write(now, Record::Resumed, out);
             }
         }
@@ -289,6 +290,23 @@ impl Saga {
             Op::Undo => Record::UndoFailed { step, cause: Bytes::new() },
         };
         self.write(now, record, out);
+    }
+
+    /// Tells whether anything can be done before an operator does.
+    fn has_work(&self) -> bool {
+        if self.state.verdict(&self.graph).is_some() || self.state.is_quarantined() {
+            return false;
+        }
+        let mut steps = self.graph.steps().map(|(id, _)| (id, self.state.standing(id)));
+        match self.state.course {
+            Course::Forward => steps.any(|(id, standing)| {
+                standing == Standing::Intended || (standing == Standing::Idle && self.is_ready(id))
+            }),
+            Course::Back(_) => steps.any(|(id, standing)| {
+                standing == Standing::Intended || self.state.owes(&self.graph, id)
+            }),
+            Course::Abandoned => false,
+        }
     }
 
     /// Does whatever can be done now.

@@ -23,6 +23,7 @@ mod reads;
 mod refusals;
 mod remote;
 mod rolling;
+mod sagas;
 mod snapshots;
 mod transfer;
 mod transport;

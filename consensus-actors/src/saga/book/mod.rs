@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::queues::Queues;
 pub(super) use self::said::{
-    After, Answer, Begin, Claimed, Command, Ending, Fact, News, Note, Parent, Query, Refusal,
+    After, Answer, Begin, Claimed, Command, Ending, Fact, Need, News, Note, Parent, Query, Refusal,
     Reply, Row, Standing, Wish,
 };
 use crate::{client::Client, replicated::Replicated};
@@ -44,6 +44,7 @@ const ROWS_MAX: usize = 1_024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Cover {
     definition: String,
+    digest: u128,
     /// Tells another input from its own.
     print: u128,
     /// Whether it has begun, and waits no longer for what others hold.
@@ -75,8 +76,8 @@ struct Epitaph {
 /// The state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Book {
-    /// Drawn, so that a group that is made anew under its old name, and counts from one again, is
-    /// not taken for itself as it was.
+    /// From what its first executor's node has drawn, so that a group that is made anew under its old
+    /// name, and counts from one again, is not taken for itself as it was.
     coordinator: Option<CoordinatorId>,
     ledger: Ledger,
     covers: BTreeMap<SagaId, Cover>,
@@ -123,8 +124,8 @@ impl Book {
         let above = parent.and_then(|parent| self.covers.get(&parent));
         let root = above.map_or(saga, |above| above.root);
         self.take_hold(root, holds, parent.is_some())?;
-        let cover =
-            Cover { definition, print, begun: false, note: None, parent, root, ending: None };
+        let (begun, note, ending) = (false, None, None);
+        let cover = Cover { definition, digest, print, begun, note, parent, root, ending };
         self.covers.insert(saga, cover);
         if let Some(parent) = parent {
             self.children.entry(parent).or_default().insert(saga);
@@ -267,6 +268,19 @@ impl Book {
     }
 }
 
+/// Adds a saga to what is needed.
+fn need(needs: &mut BTreeMap<u128, Need>, cover: &Cover) {
+    let Cover { digest, definition, note, .. } = cover;
+    let need = needs.entry(*digest).or_insert_with(|| Need {
+        digest: *digest,
+        definition: definition.clone(),
+        sagas: 0,
+        is_unknown: false,
+    });
+    need.sagas += 1;
+    need.is_unknown |= note.as_ref().is_some_and(|note| note.is_unknown);
+}
+
 /// Takes as many as make a page, and at least one if there is any; tells whether there are more.
 fn paged<T>(all: impl Iterator<Item = T>, weight: impl Fn(&T) -> usize) -> (Vec<T>, bool) {
     let (mut page, mut bytes) = (Vec::new(), 0);
@@ -302,6 +316,7 @@ impl StateMachine for Book {
             operation("News", "Tells what happened; `node.sagas` asks."),
             operation("List", "Lists sagas that have not ended; `Sagas::list` does."),
             operation("Look", "Tells how a saga stands; `Sagas::show` does."),
+            operation("Needs", "Tells what sagas rest on; `node.sagas` asks."),
         ],
     };
 
@@ -326,6 +341,11 @@ impl StateMachine for Book {
             }
             Query::List { after, stuck } => Answer::Rows(self.list(after, stuck)),
             Query::Look(saga) => Answer::Row(self.look(saga)),
+            Query::Needs => {
+                let mut needs = BTreeMap::new();
+                self.covers.values().for_each(|cover| need(&mut needs, cover));
+                Answer::Needs(needs.into_values().collect())
+            }
         }
     }
 }

@@ -17,10 +17,12 @@ pub(in crate::saga) enum Ending {
 }
 
 /// Why a saga does not go on by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::saga) struct Note {
     pub(in crate::saga) step: Option<String>,
     pub(in crate::saga) cause: String,
+    /// Whether it would where its definition is registered.
+    pub(in crate::saga) is_unknown: bool,
 }
 
 /// What an operator wants of a saga.
@@ -159,6 +161,8 @@ pub(in crate::saga) enum Query {
     List { after: Option<SagaId>, stuck: bool },
     /// One saga.
     Look(SagaId),
+    /// What sagas that have not ended rest on.
+    Needs,
 }
 
 /// What an executor knows already: sagas that were begun up to here, wishes up to there.
@@ -174,6 +178,17 @@ pub(in crate::saga) enum Answer {
     News(News),
     Rows(Vec<Row>),
     Row(Option<Row>),
+    Needs(Vec<Need>),
+}
+
+/// A definition that sagas rest on which have not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::saga) struct Need {
+    pub(in crate::saga) digest: u128,
+    pub(in crate::saga) definition: String,
+    pub(in crate::saga) sagas: usize,
+    /// Whether some are stuck because who carries them out does not know it.
+    pub(in crate::saga) is_unknown: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

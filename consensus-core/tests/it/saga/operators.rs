@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use consensus_core::saga::{
-    AppendError, Course, Order, OrderError, Reason, Record, Standing, Verdict,
+    AppendError, Course, Order, OrderError, RESUMES_MAX, Reason, Record, Standing, Verdict,
 };
 
 use super::{
@@ -168,4 +168,25 @@ fn s31_decided_saga_is_not_revoked() {
     stage.play(&|_| false, None);
     assert_eq!(stage.order(Order::Revoke), Err(OrderError::Decided));
     assert_eq!(stage.verdict, Some(Verdict::Completed));
+}
+
+// Goal: a saga that waits for an operator does not grow with every executor that takes it up, nor
+// does it count for poison.
+// Method: more executors than a saga may have that nothing comes of.
+#[test]
+fn s32_stuck_saga_is_taken_up_without_a_record() {
+    let mut stage = Stage::begin(graph("a b<a"));
+    stage.play(&|step| step == "b" || step == "undo a", None);
+    assert_eq!(stage.stuck(), ["a"]);
+    let log = stage.ledger.log(ID).to_vec();
+    for _ in 0..2 * RESUMES_MAX {
+        stage.crash().expect("the log makes sense");
+        stage.append();
+        assert!(stage.asked().is_empty());
+    }
+    assert_eq!(stage.ledger.log(ID), log);
+    assert_eq!((stage.stuck(), stage.saga.state().is_quarantined()), (vec!["a"], false));
+    stage.order(Order::Retry(None)).expect("it is stuck");
+    stage.play(&|_| false, None);
+    stage.check_whole();
 }
