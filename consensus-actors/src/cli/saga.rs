@@ -149,6 +149,46 @@ fn print_list(body: &Value) {
     say(table);
 }
 
+/// Prints the steps as a tree: each stands deeper than those that it waits for.
+fn print_steps(body: &Value) {
+    if list(body, "steps").next().is_none() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "STEP",
+        "CLASS",
+        "STANDING",
+        "ASKED MS",
+        "ENDED MS",
+        "UNDONE MS",
+        "REFUSED",
+        "OUTPUT",
+        "CAUSE",
+    ]);
+    for step in list(body, "steps") {
+        let depth = step.get("depth").and_then(Value::as_u64).unwrap_or_default();
+        let depth = usize::try_from(depth).unwrap_or_default();
+        let branch = if depth == 0 { "" } else { "└ " };
+        let name =
+            format!("{}{branch}{}", "  ".repeat(depth.saturating_sub(1)), text(step, "step"));
+        let columns = [
+            "class",
+            "standing",
+            "asked_ms",
+            "ended_ms",
+            "undone_ms",
+            "refused",
+            "output",
+            "cause",
+        ];
+        table.add_row([name].into_iter().chain(columns.map(|column| text(step, column))));
+    }
+    say(table);
+    say("");
+}
+
 fn print_one(body: &Value) {
     say(format_args!("{} is {}", text(body, "saga"), text(body, "standing")));
     for (name, label) in
@@ -162,6 +202,7 @@ fn print_one(body: &Value) {
     if list(body, "log").next().is_none() {
         return;
     }
+    print_steps(body);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["SEQ", "EPOCH", "AFTER MS", "RECORD", "STEP", "DETAIL"]);

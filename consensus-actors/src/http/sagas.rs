@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     error::{Code, Error, Result},
     node::Shared,
-    saga::telling,
+    saga::{telling, tree},
 };
 
 /// Which sagas are listed.
@@ -61,7 +61,9 @@ pub(super) async fn show(
     let sagas = node.sagas(&group)?;
     let (listed, log) = sagas.show(telling::read_id(&id)?).await?;
     let mut told = telling::row(&listed);
-    told["log"] = telling::log(&log, sagas.graph_of(&log));
+    let graph = sagas.graph_of(&log);
+    told["steps"] = graph.map_or_else(|| json!([]), |graph| tree::steps(&log, graph));
+    told["log"] = telling::log(&log, graph);
     Ok(HttpResponse::Ok().json(told))
 }
 

@@ -107,6 +107,7 @@ pub(crate) mod telling;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tree;
 #[doc(hidden)]
 pub mod written;
 

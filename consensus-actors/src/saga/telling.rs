@@ -107,6 +107,6 @@ pub(super) fn value(bytes: &Bytes) -> Value {
     to_json(bytes).unwrap_or(Value::Null)
 }
 
-fn text(bytes: &Bytes) -> Value {
+pub(super) fn text(bytes: &Bytes) -> Value {
     String::from_utf8_lossy(bytes).into_owned().into()
 }

@@ -58,6 +58,14 @@ async fn tools_find_and_help_what_is_stuck() {
     let (_, shown) = get(at, &format!("/v1/sagas/orders/{id}"));
     let log = shown["log"].as_array().unwrap();
     assert_eq!((&log[0]["record"], &log[0]["detail"]["goods"]), (&json!("begun"), &json!(1)));
+    let told = |it: &Value| [it["step"].clone(), it["depth"].clone(), it["standing"].clone()];
+    let steps: Vec<_> = shown["steps"].as_array().unwrap().iter().map(told).collect();
+    let expected = [("goods", 0, "undo_failed"), ("money", 0, "undone"), ("ship", 1, "rejected")];
+    let expected = expected.map(|(name, depth, how)| [json!(name), json!(depth), json!(how)]);
+    assert_eq!(steps, expected);
+    let goods = &shown["steps"][0];
+    assert!(goods["asked_ms"].as_u64() <= goods["ended_ms"].as_u64(), "{goods}");
+    assert_eq!((&goods["output"], &goods["cause"]), (&json!(1), &json!("the door is locked")));
     let failed = |it: &&Value| it["record"] == "undo_failed" && it["step"] == "goods";
     assert_eq!(log.iter().find(failed).unwrap()["detail"], "the door is locked");
     for (path, status) in [
@@ -74,6 +82,7 @@ async fn tools_find_and_help_what_is_stuck() {
     assert!(listed.contains(&id) && listed.contains("the door is locked"), "{listed}");
     let shown = printed(&run(at, &["show", "orders", &id]));
     assert!(shown.contains("undo_failed") && shown.contains("do: "), "{shown}");
+    assert!(shown.contains("└ ship") && shown.contains("ASKED MS"), "{shown}");
     let refused = run(at, &["cancel", "orders", &id, "--reason", "why not"]);
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(1) && told.contains("CX159"), "{told}");
