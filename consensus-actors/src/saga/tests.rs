@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{paused::Inspect, sync::lock};
 
+mod ages;
 mod many;
 
 const SAGA: SagaId = SagaId(7);
