@@ -123,10 +123,13 @@ fn without_a_majority_nothing_is_promised(protocol: DecisionProtocol) {
     // It outlives the processes.
     first.stop();
     second.stop();
-    let (second, _third) = (start(2), start(3));
+    let (second, third) = (start(2), start(3));
     let known = runtime
         .block_on(async { second.decided::<String>("color").deadline("20s").await.unwrap() });
     assert_eq!(known, Some(chosen));
+    // Before their data goes away.
+    second.stop();
+    third.stop();
 }
 
 // Goal: nodes that are set differently decide nothing together, and say so, with what to do: both
@@ -176,4 +179,5 @@ fn data_of_the_other_protocol_is_refused() {
     let node = start(fast).unwrap();
     let known = runtime().block_on(async { node.decided::<u32>("color").await.unwrap() });
     assert_eq!(known, Some(7));
+    node.stop();
 }
