@@ -140,7 +140,7 @@ impl Shop {
         loopback(self.base + 50 + place)
     }
 
-    fn place(&self, node: u16, id: &str, body: &str) -> Answer {
+    pub(crate) fn place(&self, node: u16, id: &str, body: &str) -> Answer {
         http::post(self.http(node), &format!("/orders/{id}"), body)
     }
 
@@ -177,7 +177,7 @@ impl Shop {
     }
 
     /// Returns the lines of the book of the service that has this process.
-    fn book(&self, place: u16) -> Value {
+    pub(crate) fn book(&self, place: u16) -> Value {
         let book = http::get(self.http(place), "/books").json();
         let is_stock = (STOCK..SHIPPING).contains(&place);
         if is_stock { book["takings"]["lines"].clone() } else { book["lines"].clone() }
@@ -186,7 +186,7 @@ impl Shop {
 
 /// The first process of each service.
 const ORDERS: u16 = 1;
-const PAYMENT: u16 = 4;
+pub(crate) const PAYMENT: u16 = 4;
 const STOCK: u16 = 7;
 pub(crate) const SHIPPING: u16 = 10;
 

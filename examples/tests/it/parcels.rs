@@ -3,16 +3,14 @@
 //! The server is one that the tests start, or that `POSTGRES_URL` names where it need not be killed.
 //! Without any they say that they were skipped.
 
-use std::process::Command;
-
-use consensus_actors::saga::postgres::tokio_postgres::{Client, NoTls};
+use consensus_actors::saga::postgres::tokio_postgres::{self, Client, NoTls};
 use serde_json::json;
 
 use crate::{
     cluster::Place,
-    http,
-    orders::{LOAD_PATIENCE, PATIENCE, SHIPPING, Shop, command_in, number, tea},
-    process::{Process, eventually, free_base, kill},
+    http::{self, Http},
+    orders::{LOAD_PATIENCE, PATIENCE, PAYMENT, SHIPPING, Shop, command_in, number, tea},
+    process::{Process, eventually, free_base, kill, run},
     server::Server,
 };
 
@@ -20,8 +18,8 @@ use crate::{
 fn ask<T>(config: &str, ask: impl AsyncFnOnce(Client) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let connected = consensus_actors::saga::postgres::tokio_postgres::connect(config, NoTls);
-        let (client, connection) = connected.await.expect("the server answers");
+        let connected = tokio_postgres::connect(config, NoTls).await;
+        let (client, connection) = connected.expect("the server answers");
         let connection = tokio::spawn(connection);
         let told = ask(client).await;
         connection.abort();
@@ -67,7 +65,7 @@ fn parcels_are_sent_once_though_the_database_is_killed() {
     let Some(server) = Server::start() else { return };
     let (_place, config) = (Place::alone(), server.config());
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut command: Command = command_in(dir.path());
+    let mut command = command_in(dir.path());
     command.args(["load", "--base-port", &free_base().to_string(), "--postgres", config]);
     command.args(["--orders", "60", "--kills", "6", "--seed", "7"]);
     let mut load = Process::start(&mut command, &dir.path().join("logs"), "load");
@@ -97,9 +95,9 @@ fn parcels_are_sent_once_though_the_database_is_killed() {
     assert!(!exists(config, &schema), "what went well leaves nothing behind");
 }
 
-// Goal: `dev` keeps parcels in the database, where shipping finds them when it is back; while there
-// is no such database, nothing starts, and it is said why.
-// Method: an order, kill shipping, and look at its book; then a name that no database has.
+// Goal: `dev` keeps parcels in the database, where shipping finds them when it is back; they go with
+// data that is temporary.
+// Method: an order, kill shipping, and look at its book; then another order.
 #[test]
 fn parcels_outlive_the_process_that_sent_them() {
     let Some(server) = Server::shared() else { return };
@@ -112,7 +110,7 @@ fn parcels_outlive_the_process_that_sent_them() {
     kill(before);
     let book = eventually("shipping is back", PATIENCE, || {
         let is_back = shop.pid("shipping 1") != before;
-        let answer = http::Http::new().send("GET", shop.http(SHIPPING), "/books", &[], "");
+        let answer = Http::new().send("GET", shop.http(SHIPPING), "/books", &[], "");
         answer.ok().filter(|answer| is_back && answer.status == 200).map(|answer| answer.json())
     });
     let parcel = json!({ "number": "parcel-1", "sku": "tea", "parcels": 1, "units": 2 });
@@ -120,12 +118,32 @@ fn parcels_outlive_the_process_that_sent_them() {
     assert_eq!(shop.ending(1, "18", &tea(1))["parcel"], "parcel-2");
     shop.close();
     assert!(!exists(config, &schema), "its data was temporary");
+}
 
+// Goal: while the database is gone, shipping says so, and an order waits for it, charged and visible.
+// Method: an order that is sent, end the server, and place another.
+#[test]
+fn an_order_waits_for_a_database_that_is_gone() {
+    let Some(server) = Server::start() else { return };
+    let shop = Shop::open(&["--decline", "0", "--postgres", server.config()]);
+    assert_eq!(shop.ending(1, "17", &tea(2))["standing"], "completed");
+    drop(server);
+    let book = http::get(shop.http(SHIPPING), "/books");
+    assert_eq!(book.status, 503, "{book:?}");
+    let waits = shop.place(2, "18", &tea(1));
+    assert_eq!(waits.status, 202, "{waits:?}");
+    assert_eq!(shop.book(PAYMENT)["18"]["charges"], 1);
+}
+
+// Goal: who names a database that cannot be reached is told so at once, and nothing is left.
+#[test]
+fn a_database_that_cannot_be_reached_is_said_at_once() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut command = command_in(dir.path());
-    command.args(["load", "--postgres", &format!("host={} user=nobody", dir.path().display())]);
-    let mut load = Process::start(&mut command, dir.path(), "load");
-    assert_eq!(load.wait(PATIENCE).code(), Some(1));
-    let said = load.log();
-    assert!(said.contains("error connecting to server"), "{said}");
+    let nowhere = format!("host={} user=nobody", dir.path().display());
+    let told = run(command.args(["load", "--postgres", &nowhere]));
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.err.contains("error connecting to server"), "{told:?}");
+    let left = std::fs::read_dir(dir.path()).expect("a directory can be read").count();
+    assert_eq!(left, 0, "no process has begun");
 }
