@@ -22,6 +22,7 @@ lint:
 	cargo clippy -p consensus-core --all-targets --features mutants -- -D warnings
 	cargo clippy -p consensus-actors --all-targets --features mutants -- -D warnings
 	cargo clippy -p consensus-actors --all-targets --features postgres,mutants -- -D warnings
+	cargo clippy -p examples --all-targets --features postgres -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

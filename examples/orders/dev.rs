@@ -15,6 +15,7 @@ use crate::{
     layout::{Layout, Member, Service},
     orders::CHECKOUT,
     say,
+    shipping::{Database, store_of},
 };
 
 /// How long a process that died stays down.
@@ -25,17 +26,33 @@ pub(crate) fn run(options: &Dev) -> Result<ExitCode> {
     let temporary = tempfile::Builder::new().prefix("orders-dev-").tempdir()?;
     let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     let layout = Layout::new(options.base_port);
-    actix_web::rt::System::new().block_on(supervise(options, layout, data))?;
+    let database = options.stores.postgres.clone();
+    let database = database.map(|database| database.of_data(&data)).transpose()?;
+    let system = actix_web::rt::System::new();
+    if let Some(database) = &database {
+        system.block_on(database.create())?;
+    }
+    say(store_of(database.as_ref()));
+    system.block_on(supervise(options, layout, database.clone(), data))?;
+    // What is there belongs to the data, which goes as well.
+    if let (Some(database), None) = (&database, &options.data) {
+        system.block_on(database.discard())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn supervise(options: &Dev, layout: Layout, data: PathBuf) -> Result {
+async fn supervise(
+    options: &Dev,
+    layout: Layout,
+    database: Option<Database>,
+    data: PathBuf,
+) -> Result {
     let (mut interrupt, mut terminate, mut hangup) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
         signal(SignalKind::hangup())?,
     );
-    let mut fleet = Fleet::start(layout, options.rules.clone(), &data)?;
+    let mut fleet = Fleet::start(layout, options.rules.clone(), database, &data)?;
     introduce(&fleet, &data);
     let mut waiting: Vec<(Member, Instant)> = Vec::new();
     let mut is_ready = false;

@@ -13,7 +13,8 @@ use std::{
 use crate::{
     Rules,
     client::{agent, get},
-    layout::{Layout, Member},
+    layout::{Layout, Member, Service},
+    shipping::Database,
 };
 
 /// How long children may take to end by themselves: longer than they allow themselves.
@@ -27,6 +28,8 @@ pub(crate) struct Fleet {
     program: PathBuf,
     layout: Layout,
     rules: Rules,
+    /// Where shipping keeps its parcels, if not in its replicated actor.
+    database: Option<Database>,
     data: PathBuf,
     children: BTreeMap<Member, Child>,
 }
@@ -36,7 +39,12 @@ impl Fleet {
     ///
     /// # Errors
     /// When ports are taken, or a process cannot be started.
-    pub(crate) fn start(layout: Layout, rules: Rules, data: &Path) -> Result<Self> {
+    pub(crate) fn start(
+        layout: Layout,
+        rules: Rules,
+        database: Option<Database>,
+        data: &Path,
+    ) -> Result<Self> {
         if let Some(address) = layout.taken() {
             let message = format!(
                 "another process listens on {address}: stop that, or move these with --base-port"
@@ -45,7 +53,7 @@ impl Fleet {
         }
         fs::create_dir_all(data)?;
         let (program, data) = (std::env::current_exe()?, data.to_owned());
-        let mut fleet = Self { program, layout, rules, data, children: BTreeMap::new() };
+        let mut fleet = Self { program, layout, rules, database, data, children: BTreeMap::new() };
         for member in Member::all() {
             fleet.start_one(member)?;
         }
@@ -69,6 +77,11 @@ impl Fleet {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log);
+        command.env_remove("POSTGRES_URL");
+        if let (Service::Shipping, Some(database)) = (member.service, &self.database) {
+            // Who lists processes sees their arguments, and the environment of his own only.
+            command.env("POSTGRES_URL", database.config()).args(["--schema", database.schema()]);
+        }
         self.children.insert(member, command.spawn()?);
         Ok(())
     }

@@ -27,6 +27,7 @@ use crate::{
     orders::CHECKOUT,
     report::{Kills, Report},
     say,
+    shipping::{Database, store_of},
     stock::SKUS,
 };
 
@@ -75,11 +76,20 @@ pub(crate) fn run(options: &Load) -> Result<ExitCode> {
     let shelf = (options.orders * 68 / 100).max(10);
     let rules = Rules { decline: options.decline, seed, shelf };
     say(format_args!("seed {seed}; data and logs in {}", folder.path().display()));
-    let result = carry_out(options, (seed, layout), rules, folder.path());
+    let database = options.stores.postgres.clone();
+    let database = database.map(|database| database.of_data(folder.path())).transpose()?;
+    say(store_of(database.as_ref()));
+    let system = actix_web::rt::System::new();
+    if let Some(database) = &database {
+        system.block_on(database.create())?;
+    }
+    let result = carry_out(options, (seed, layout), (rules, database.clone()), folder.path());
     let is_well = matches!(result, Ok(true));
     if options.keep || !is_well {
         folder.disable_cleanup(true);
         say(format_args!("data and logs are kept in {}", folder.path().display()));
+    } else if let Some(database) = &database {
+        system.block_on(database.discard())?;
     }
     result.map(|is_well| if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -88,11 +98,11 @@ pub(crate) fn run(options: &Load) -> Result<ExitCode> {
 fn carry_out(
     options: &Load,
     (seed, layout): (u64, Layout),
-    rules: Rules,
+    (rules, database): (Rules, Option<Database>),
     folder: &Path,
 ) -> Result<bool> {
-    let shelf = rules.shelf;
-    let mut fleet = Fleet::start(layout, rules, folder)?;
+    let (shelf, in_database) = (rules.shelf, database.is_some());
+    let mut fleet = Fleet::start(layout, rules, database, folder)?;
     await_all(layout, START_PATIENCE)?;
     let [next, allowed, repeats] = [0, 0, 0].map(AtomicU32::new);
     let (begun, told) = (Instant::now(), Mutex::default());
@@ -113,7 +123,8 @@ fn carry_out(
     fleet.end();
     flaws.extend(audit(&told, &books, shelf));
     let repeats = run.repeats.into_inner();
-    Report { told: &told, books: &books, kills: &kills, flaws: &flaws, duration, repeats }.print();
+    let (told, books, kills) = (&told, &books, &kills);
+    Report { told, books, kills, flaws: &flaws, duration, repeats, in_database }.print();
     Ok(flaws.is_empty())
 }
 

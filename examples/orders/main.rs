@@ -32,7 +32,7 @@ use std::{fmt::Display, io::Write, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 use consensus_actors::saga::SagaDefinition;
 
-use crate::{checkout::Checkout, layout::Service};
+use crate::{checkout::Checkout, layout::Service, shipping::Database};
 
 /// A shop of four services with sagas across them.
 #[derive(Debug, Parser)]
@@ -68,6 +68,16 @@ struct Rules {
     shelf: u32,
 }
 
+/// Where shipping keeps its parcels, if not in its replicated actor.
+#[derive(Clone, Debug, Args)]
+struct Stores {
+    /// Has shipping keep its parcels in a PostgreSQL database, "host=localhost user=postgres" or a
+    /// URL. Takes a build with `--features postgres`, to which POSTGRES_URL says it, too.
+    #[arg(long, value_name = "CONFIG", value_parser = Database::named)]
+    #[cfg_attr(feature = "postgres", arg(env = "POSTGRES_URL", hide_env = true))]
+    postgres: Option<Database>,
+}
+
 #[derive(Debug, Args)]
 struct Dev {
     /// The ports: process i of ten serves operators at this plus i, customers at this plus 50 plus
@@ -80,6 +90,8 @@ struct Dev {
     data: Option<PathBuf>,
     #[command(flatten)]
     rules: Rules,
+    #[command(flatten)]
+    stores: Stores,
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +113,8 @@ struct Load {
     /// The bank declines one order in so many; none if 0.
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     decline: u64,
+    #[command(flatten)]
+    stores: Stores,
     /// As of `dev`; a row of ports that nobody has if not given.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_000))]
     base_port: Option<u16>,
@@ -129,6 +143,11 @@ struct Serve {
     data: PathBuf,
     #[command(flatten)]
     rules: Rules,
+    #[command(flatten)]
+    stores: Stores,
+    /// The schema of the database.
+    #[arg(long, value_name = "NAME", requires = "postgres")]
+    schema: Option<String>,
     /// Ends with its standard input, so that it does not outlive who started it.
     #[arg(long, hide = true)]
     end_with_stdin: bool,

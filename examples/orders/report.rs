@@ -42,6 +42,8 @@ pub(crate) struct Report<'a> {
     pub(crate) duration: Duration,
     /// How often customers had to ask again.
     pub(crate) repeats: u32,
+    /// Whether shipping keeps its parcels in a database.
+    pub(crate) in_database: bool,
 }
 
 /// What a service was asked for, has done and undone, and what is left of it.
@@ -101,14 +103,20 @@ impl Report<'_> {
 
     fn services(&self) -> Table {
         let mut table = plain();
-        table.set_header(["SERVICE", "KILLS", "ASKED", "DONE", "UNDONE", "UNITS", "CENTS"]);
+        let header = ["SERVICE", "KILLS", "ASKED", "DONE", "UNDONE", "UNITS", "CENTS", "STATE IN"];
+        table.set_header(header);
         let text = |number: Option<u64>| number.map(|it| it.to_string()).unwrap_or_default();
         for service in Service::ALL {
             let Sum { asked, done, undone, units, cents } = self.sum(service);
             let name = service.name().to_owned();
             let counts = [self.kills.of(service).into(), asked, done, undone];
             let [kills, asked, done, undone] = counts.map(|count: u64| count.to_string());
-            table.add_row([name, kills, asked, done, undone, text(units), text(cents)]);
+            let store = match (service, self.in_database) {
+                (Service::Shipping, true) => "PostgreSQL",
+                _ => "actor",
+            };
+            let (units, cents) = (text(units), text(cents));
+            table.add_row([name, kills, asked, done, undone, units, cents, store.to_owned()]);
         }
         align(&mut table, 1..7);
         table

@@ -95,7 +95,14 @@ async fn serve(options: Serve) -> Result {
         Service::Orders => orders::host(&node, layout).await?,
         Service::Payment => payment::host(&node, rules).await?,
         Service::Stock => stock::host(&node, rules).await?,
-        Service::Shipping => shipping::host(&node).await?,
+        Service::Shipping => {
+            let (database, schema) = (options.stores.postgres.clone(), options.schema.clone());
+            let database = database.map(|database| match schema {
+                Some(schema) => database.in_schema(schema),
+                None => database,
+            });
+            shipping::host(&node, database).await?
+        }
     };
     let server = HttpServer::new(move || {
         let routes = Arc::clone(&routes.0);

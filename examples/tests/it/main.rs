@@ -16,6 +16,8 @@ mod members;
 mod membership;
 mod orders;
 mod panics;
+#[cfg(feature = "postgres")]
+mod parcels;
 mod peer;
 mod process;
 mod quorum;
@@ -24,6 +26,10 @@ mod refusals;
 mod remote;
 mod rolling;
 mod sagas;
+// The same servers as in the tests of sagas in a database.
+#[cfg(feature = "postgres")]
+#[path = "../../../consensus-actors/tests/postgres/server.rs"]
+mod server;
 mod snapshots;
 mod transfer;
 mod transport;

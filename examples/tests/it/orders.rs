@@ -20,13 +20,13 @@ use crate::{
 
 /// How long ten processes may take to do what they do in seconds on a machine with nothing else to
 /// do.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a run with kills may take.
-const LOAD_PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const LOAD_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Makes a command of the shop that keeps what it needs in a directory.
-fn command_in(dir: &Path) -> Command {
+pub(crate) fn command_in(dir: &Path) -> Command {
     let mut command = command_of(orders());
     command.current_dir(dir).env("TMPDIR", dir).stdin(Stdio::null());
     command
@@ -42,7 +42,7 @@ fn row<'a>(out: &'a str, begin: &str) -> Vec<&'a str> {
 
 /// Returns a number of a table.
 #[track_caller]
-fn number(out: &str, begin: &str, column: usize) -> u64 {
+pub(crate) fn number(out: &str, begin: &str, column: usize) -> u64 {
     let row = row(out, begin);
     let number = row.get(column).and_then(|text| text.parse().ok());
     number.unwrap_or_else(|| panic!("no number {column} in {begin:?} {row:?} of:\n{out}"))
@@ -112,8 +112,8 @@ fn a_run_that_is_not_well_fails_and_keeps_its_data() {
 }
 
 /// A running `orders dev`.
-struct Shop {
-    process: Process,
+pub(crate) struct Shop {
+    pub(crate) process: Process,
     base: u16,
     dir: TempDir,
     _place: Place,
@@ -121,7 +121,7 @@ struct Shop {
 
 impl Shop {
     /// Starts all services, and waits until each answers.
-    fn open(flags: &[&str]) -> Self {
+    pub(crate) fn open(flags: &[&str]) -> Self {
         let (place, base) = (Place::beside(), free_base());
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut command = command_in(dir.path());
@@ -136,16 +136,16 @@ impl Shop {
 
     /// Returns where a process answers customers; there are ten, and orders are taken by the first
     /// three.
-    fn http(&self, place: u16) -> SocketAddr {
+    pub(crate) fn http(&self, place: u16) -> SocketAddr {
         loopback(self.base + 50 + place)
     }
 
-    fn place(&self, node: u16, id: &str, body: &str) -> Answer {
+    pub(crate) fn place(&self, node: u16, id: &str, body: &str) -> Answer {
         http::post(self.http(node), &format!("/orders/{id}"), body)
     }
 
     /// Repeats an order until it is known how it ended.
-    fn ending(&self, node: u16, id: &str, body: &str) -> Value {
+    pub(crate) fn ending(&self, node: u16, id: &str, body: &str) -> Value {
         eventually(&format!("{id} has ended"), PATIENCE, || {
             let path = format!("/orders/{id}");
             let answer = Http::new().send("POST", self.http(node), &path, &[], body).ok()?;
@@ -155,11 +155,20 @@ impl Shop {
     }
 
     /// Returns the process id that was last printed for a process.
-    fn pid(&self, member: &str) -> u32 {
+    pub(crate) fn pid(&self, member: &str) -> u32 {
         let out = self.process.out();
         let mut lines = out.lines().rev().filter(|line| line.starts_with(member));
         let pid = lines.find_map(|line| line.split_whitespace().next_back()?.parse().ok());
         pid.unwrap_or_else(|| panic!("no process of {member} in:\n{out}"))
+    }
+
+    /// Asks it to end, which it does with all of its processes; returns where it was.
+    pub(crate) fn close(mut self) -> TempDir {
+        signal(self.process.pid(), Signal::Terminate);
+        assert_eq!(self.process.wait(PATIENCE).code(), Some(0));
+        let free = |row| (1..=10).all(|place| is_free(loopback(self.base + row + place)));
+        assert!(free(0) && free(50) && free(100), "all processes ended before who started them");
+        self.dir
     }
 
     /// Returns what is left on the shelf.
@@ -168,7 +177,7 @@ impl Shop {
     }
 
     /// Returns the lines of the book of the service that has this process.
-    fn book(&self, place: u16) -> Value {
+    pub(crate) fn book(&self, place: u16) -> Value {
         let book = http::get(self.http(place), "/books").json();
         let is_stock = (STOCK..SHIPPING).contains(&place);
         if is_stock { book["takings"]["lines"].clone() } else { book["lines"].clone() }
@@ -177,11 +186,11 @@ impl Shop {
 
 /// The first process of each service.
 const ORDERS: u16 = 1;
-const PAYMENT: u16 = 4;
+pub(crate) const PAYMENT: u16 = 4;
 const STOCK: u16 = 7;
-const SHIPPING: u16 = 10;
+pub(crate) const SHIPPING: u16 = 10;
 
-fn tea(quantity: u32) -> String {
+pub(crate) fn tea(quantity: u32) -> String {
     json!({ "customer": "ada", "sku": "tea", "quantity": quantity, "cents": 600 * quantity })
         .to_string()
 }
@@ -284,7 +293,7 @@ fn what_cannot_be_carried_out_is_undone() {
 // Method: kill the only process of shipping, which `dev` starts again, and order; then SIGTERM.
 #[test]
 fn an_order_waits_for_a_service_that_is_down() {
-    let mut shop = Shop::open(&["--decline", "0"]);
+    let shop = Shop::open(&["--decline", "0"]);
     let before = shop.pid("shipping 1");
     process::kill(before);
     let ended = shop.ending(1, "17", &tea(1));
@@ -294,11 +303,8 @@ fn an_order_waits_for_a_service_that_is_down() {
     assert_ne!(shop.pid("shipping 1"), before);
     assert_eq!(shop.book(SHIPPING)["17"]["parcels"], 1);
 
-    signal(shop.process.pid(), Signal::Terminate);
-    assert_eq!(shop.process.wait(PATIENCE).code(), Some(0));
-    let free = |row| (1..=10).all(|place| is_free(loopback(shop.base + row + place)));
-    assert!(free(0) && free(50) && free(100), "all processes ended before who started them");
-    let left = std::fs::read_dir(shop.dir.path()).expect("a directory can be read");
+    let dir = shop.close();
+    let left = std::fs::read_dir(dir.path()).expect("a directory can be read");
     let left: Vec<_> = left.map(|entry| entry.expect("an entry").file_name()).collect();
     assert!(left.iter().all(|name| name == "shop.out" || name == "shop.log"), "{left:?}");
 }
