@@ -200,14 +200,12 @@ impl World {
         Ok(())
     }
 
-    /// Returns how old a saga is among those that have not ended.
+    /// Returns how old a saga is among all: they are numbered in the order in which they are to begin,
+    /// and one that has not begun has not ended.
     fn age(&self, saga: SagaId) -> Age {
-        let next = self.ledger.last().next();
-        let mut open = self.ledger.behind(Place::default());
-        let oldest = open.find(|(_, other)| !self.ended.contains_key(other));
-        let oldest = oldest.map_or(next, |(place, _)| place);
-        // With a bug that calls before it writes there may be no log yet.
-        Age { place: self.ledger.place(saga).unwrap_or(next), oldest }
+        let place = |number: u128| Place(number as u64);
+        let oldest = (1..saga.0).find(|number| !self.ended.contains_key(&SagaId(*number)));
+        Age { place: place(saga.0), oldest: place(oldest.unwrap_or(saga.0)) }
     }
 
     /// Sends a request, perhaps twice, perhaps late, perhaps in vain.
