@@ -148,11 +148,6 @@ impl Ledger {
         self.last
     }
 
-    /// Returns the place before which all sagas have been put away.
-    pub fn oldest(&self) -> Place {
-        self.places.keys().next().copied().unwrap_or_else(|| self.last.next())
-    }
-
     /// Puts a saga away that has ended.
     ///
     /// # Errors

@@ -39,9 +39,6 @@ impl Book {
         let waiting: Vec<_> = self.waiting.extract_if(all, |_, _| true).collect();
         for ((_, saga), Waiting { digest, input, parent }) in waiting {
             self.ledger.enqueue(saga, (digest, input), parent);
-            if let Some(cover) = self.covers.get_mut(&saga) {
-                cover.begun = true;
-            }
         }
     }
 
@@ -121,7 +118,8 @@ impl Book {
         self.remember(saga, (cover.definition, cover.print), ending);
         for child in self.children.remove(&saga).unwrap_or_default() {
             let Some(cover) = self.covers.get_mut(&child) else { continue };
-            let never_began = (!cover.begun).then_some(Ending::Abandoned);
+            let waits = self.waiting.contains_key(&(cover.root, child));
+            let never_began = waits.then_some(Ending::Abandoned);
             match cover.ending.clone().or(never_began) {
                 Some(ending) => self.bury(child, epoch, ending)?,
                 // An operator gave its saga up: it goes on by itself.

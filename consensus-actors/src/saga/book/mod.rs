@@ -47,8 +47,6 @@ struct Cover {
     digest: u128,
     /// Tells another input from its own.
     print: u128,
-    /// Whether it has begun, and waits no longer for what others hold.
-    begun: bool,
     note: Option<Note>,
     /// The saga whose step it is, and the one that this comes down from.
     parent: Option<SagaId>,
@@ -124,8 +122,8 @@ impl Book {
         let above = parent.and_then(|parent| self.covers.get(&parent));
         let root = above.map_or(saga, |above| above.root);
         self.take_hold(root, holds, parent.is_some())?;
-        let (begun, note, ending) = (false, None, None);
-        let cover = Cover { definition, digest, print, begun, note, parent, root, ending };
+        let (note, ending) = (None, None);
+        let cover = Cover { definition, digest, print, note, parent, root, ending };
         self.covers.insert(saga, cover);
         if let Some(parent) = parent {
             self.children.entry(parent).or_default().insert(saga);
@@ -180,7 +178,7 @@ impl Book {
             let over = self.ended.contains_key(&wish.saga);
             return Err(if over { Refusal::Over } else { Refusal::Unknown });
         };
-        if !cover.begun {
+        if self.waiting.contains_key(&(cover.root, wish.saga)) {
             let refusal = self.want_of_waiting(wish.saga, &wish.order);
             self.grant(number, refusal);
             return Ok(number);
@@ -252,8 +250,9 @@ impl Book {
             None => self.ended.get(&saga)?.definition.clone(),
         };
         let records = self.ledger.log(saga).last().map_or(0, |last| last.seq.0);
-        let waits = self.covers.get(&saga).filter(|cover| !cover.begun);
-        let waits = waits.and_then(|cover| self.queues.waits(cover.root));
+        let root = self.covers.get(&saga).map(|cover| cover.root);
+        let root = root.filter(|root| self.waiting.contains_key(&(*root, saga)));
+        let waits = root.and_then(|root| self.queues.waits(root));
         let waits = waits.map(|(key, holder)| (key.to_owned(), holder));
         Some(Row { saga, definition, records, standing: self.standing(saga), waits })
     }
