@@ -43,6 +43,13 @@ pub trait Roles: Process {
     /// Returns the seats that an input of the host is for; of messages it is not asked.
     fn concerned<P: Process<Control = Self::Control>>(input: &Input<P>) -> &'static [Seat];
 
+    /// Tells whether anything of this role's waits until its records up to `upto` are durable: if
+    /// nothing does, it need not be told that they are.
+    fn awaits(&self, upto: Token) -> bool {
+        let _ = upto;
+        true
+    }
+
     /// Adds what operators are told of this role.
     fn tell(&self, status: &mut Status);
 
@@ -184,6 +191,9 @@ impl<R: Roles> Ensemble<R> {
         let role = self.members.iter_mut().find(|(at, _)| *at == seat);
         let Some((_, role)) = role else { return };
         role.step(now, input, &mut self.asked);
+        if self.asked.is_empty() {
+            return;
+        }
         let mut asked = std::mem::take(&mut self.asked);
         for effect in asked.drain() {
             self.carry(seat, effect, out);
@@ -235,6 +245,9 @@ impl<R: Roles> Ensemble<R> {
         let due = self.held.partition_point(|(at, ..)| *at <= upto);
         self.inner.extend(self.held.drain(..due).map(|(_, seat, message)| (seat, message)));
         for (seat, upto) in durable.drain(..) {
+            if self.role(seat).is_some_and(|role| !role.awaits(upto)) {
+                continue;
+            }
             self.feed(seat, now, Input::Persisted { upto }, out);
         }
         self.lines = durable;

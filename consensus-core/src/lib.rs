@@ -39,6 +39,7 @@ mod membership;
 mod mutants;
 mod process;
 mod read;
+mod remains;
 mod rounds;
 mod state_machine;
 mod time;

@@ -1,6 +1,6 @@
 //! One order for the records of several lines, each of which numbers its own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::process::Token;
 
@@ -10,7 +10,8 @@ pub const FIRST: Token = Token(1);
 /// The numbers, among the records of all lines, of those that each line has written and needs.
 #[derive(Clone, Debug)]
 pub struct Numbering<K> {
-    lines: BTreeMap<K, Line>,
+    /// There are a few.
+    lines: Vec<(K, Line)>,
     /// The youngest record of all.
     last: Token,
     /// Records that are not durable: their numbers, and whose they are, with their numbers there.
@@ -27,6 +28,10 @@ struct Line {
 }
 
 impl<K: Copy + Ord> Numbering<K> {
+    fn line(&mut self, key: K) -> Option<&mut Line> {
+        self.lines.iter_mut().find(|(of, _)| *of == key).map(|(_, line)| line)
+    }
+
     /// Makes that of lines, each with the first of the records that were found of it and the numbers
     /// of all of them, where `last` is the youngest of all and `oldest` the oldest.
     pub fn recover(
@@ -49,17 +54,18 @@ impl<K: Copy + Ord> Numbering<K> {
     /// Panics if the line left one out.
     pub fn assign(&mut self, key: K, token: Token) -> Token {
         self.last = self.last.next();
-        let line = self.lines.get_mut(&key).expect("there is such a line");
+        let last = self.last;
+        let line = self.line(key).expect("there is such a line");
         let next = line.first.0 + line.numbers.len() as u64;
         assert!(token.0 == next, "records are numbered without gaps");
-        line.numbers.push_back(self.last);
+        line.numbers.push_back(last);
         self.pending.push_back((self.last, key, token));
         self.last
     }
 
     /// Returns the number among all of a record that its line still needs.
     pub fn number(&self, key: K, token: Token) -> Option<Token> {
-        let line = self.lines.get(&key)?;
+        let (_, line) = self.lines.iter().find(|(of, _)| *of == key)?;
         let at = usize::try_from(token.0.checked_sub(line.first.0)?).ok()?;
         line.numbers.get(at).copied()
     }
@@ -67,11 +73,11 @@ impl<K: Copy + Ord> Numbering<K> {
     /// Gives up a line's records before one; returns which is the oldest that any line needs, if
     /// that is another than it was.
     pub fn give_up(&mut self, key: K, before: Token) -> Option<Token> {
-        let line = self.lines.get_mut(&key)?;
+        let line = self.line(key)?;
         while line.first < before && line.numbers.pop_front().is_some() {
             line.first = line.first.next();
         }
-        let oldest = self.lines.values().filter_map(|line| line.numbers.front()).min();
+        let oldest = self.lines.iter().filter_map(|(_, line)| line.numbers.front()).min();
         let oldest = oldest.copied().unwrap_or_else(|| self.last.next());
         (oldest > self.needed).then(|| self.needed = oldest)?;
         Some(oldest)

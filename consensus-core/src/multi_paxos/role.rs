@@ -112,6 +112,13 @@ impl Roles for Role {
         }
     }
 
+    fn awaits(&self, upto: Token) -> bool {
+        match self {
+            Self::Acceptor(acceptor) => acceptor.awaits(upto),
+            Self::Proposer(_) | Self::Learner(_) => true,
+        }
+    }
+
     fn tell(&self, status: &mut Status) {
         match self {
             Self::Proposer(proposer) => proposer.tell(status),

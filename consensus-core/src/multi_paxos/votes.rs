@@ -8,6 +8,7 @@ use crate::{
         ballot::Ballot,
         message::{Value, Values, Vote},
     },
+    remains::Remains,
 };
 
 /// Values that were accepted together: a part of a batch, as it came.
@@ -73,6 +74,7 @@ pub(in crate::multi_paxos) struct Votes {
     base: Index,
     /// By ascending slots, none of which is in two.
     runs: VecDeque<Run>,
+    remains: Remains<Run>,
 }
 
 impl Votes {
@@ -122,6 +124,7 @@ impl Votes {
     pub(in crate::multi_paxos) fn accept(&mut self, ballot: Ballot, first: Index, batch: Values) {
         let run = Run::new(ballot, first, batch).and_then(|run| run.behind(self.base));
         let Some(run) = run else { return };
+        self.remains.shrink();
         let from = self.position(run.first);
         if from == self.runs.len() {
             return self.runs.push_back(run);
@@ -141,12 +144,26 @@ impl Votes {
     /// Lets go of all slots up to `upto`.
     pub(in crate::multi_paxos) fn forget(&mut self, upto: Index) {
         self.base = self.base.max(upto);
-        while self.runs.pop_front_if(|run| run.last() <= upto).is_some() {}
+        let gone = self.runs.partition_point(|run| run.last() <= upto);
+        // The fewer are moved.
+        self.remains.add(if gone <= self.runs.len() / 2 {
+            self.runs.drain(..gone).collect()
+        } else {
+            // As many will come again.
+            let mut kept = VecDeque::with_capacity(self.runs.len());
+            kept.extend(self.runs.drain(gone..));
+            std::mem::replace(&mut self.runs, kept)
+        });
         if let Some(first) = self.runs.front_mut()
             && let Some(rest) = first.clone().behind(upto)
         {
             *first = rest;
         }
+    }
+
+    /// Drops some of what was let go.
+    pub(in crate::multi_paxos) fn on_tick(&mut self) {
+        self.remains.on_tick();
     }
 
     /// Returns what was accepted from slot `first` on.

@@ -1,7 +1,7 @@
 //! A replica's log in memory.
 
 use super::message::{Entry, Term};
-use crate::log::Index;
+use crate::{log::Index, remains::Remains};
 
 /// The entries of a replica, contiguous from `base` + 1.
 ///
@@ -14,6 +14,7 @@ pub struct Log {
     entries: Vec<Entry>,
     /// The bytes of all payloads.
     bytes: usize,
+    remains: Remains<Entry>,
 }
 
 /// What a log knows of the term at an index.
@@ -125,6 +126,7 @@ impl Log {
     pub(super) fn push(&mut self, entry: Entry) -> Index {
         self.bytes += entry.payload.size();
         self.entries.push(entry);
+        self.remains.shrink();
         self.last_index()
     }
 
@@ -138,14 +140,33 @@ impl Log {
     /// Lets go of every entry up to `index`, which must be in the log.
     pub(super) fn compact(&mut self, index: Index) {
         let TermAt::Known(term) = self.term_at(index) else { return };
-        let dropped = self.entries.drain(..(index.0 - self.base.0) as usize);
-        self.bytes -= dropped.map(|entry| entry.payload.size()).sum::<usize>();
+        // As many will come again.
+        let mut kept = Vec::with_capacity(self.entries.len());
+        kept.extend(self.entries.drain((index.0 - self.base.0) as usize..));
+        self.replace(kept);
         (self.base, self.base_term) = (index, term);
     }
 
     /// Drops everything: what comes next follows `index` of `term`.
     pub(super) fn reset(&mut self, index: Index, term: Term) {
-        *self = Self { base: index, base_term: term, entries: Vec::new(), bytes: 0 };
+        self.replace(Vec::new());
+        (self.base, self.base_term) = (index, term);
+    }
+
+    /// Keeps no more than these.
+    fn replace(&mut self, kept: Vec<Entry>) {
+        self.bytes = kept.iter().map(|entry| entry.payload.size()).sum();
+        self.remains.add(std::mem::replace(&mut self.entries, kept).into());
+    }
+
+    /// Drops some of what was let go of.
+    pub(super) fn on_tick(&mut self) {
+        self.remains.on_tick();
+    }
+
+    /// Tells whether all that was let go of is gone.
+    pub(super) fn is_tidy(&self) -> bool {
+        self.remains.is_empty()
     }
 
     /// Returns the lowest index after which at most `entries_max` entries, and about `bytes_max`,

@@ -274,6 +274,7 @@ impl Seated for Raft {
     ) -> Option<Role> {
         if matches!(input, Input::Tick) {
             state.look_at_disk(now);
+            state.log.on_tick();
             state.forget_transfer(now, out);
         }
         let rested = state.is_at_rest();

@@ -49,6 +49,11 @@ impl Reads {
             + self.confirming.as_ref().map_or(0, |out| out.reads.tickets.len())
     }
 
+    /// Tells whether nobody reads.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.confirming.is_none()
+    }
+
     /// Returns the latest round, for heartbeats.
     pub(crate) fn round(&self) -> u64 {
         self.round

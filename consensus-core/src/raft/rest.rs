@@ -176,7 +176,8 @@ impl Follower {
         let agrees = state.config.rests() && state.is_present(leader);
         let has_all = state.committed() >= commit && !state.is_lost();
         let takes_more = !state.storage_full() && !state.behind;
-        let is_idle = self.asking.is_empty() && state.transfers_to().is_none();
+        let is_idle =
+            self.asking.is_empty() && state.transfers_to().is_none() && state.log.is_tidy();
         if !agrees || !has_all || !takes_more || !is_idle {
             state.reply_heartbeat(leader, 0, out);
             state.ask_for_snapshot_if_lost(leader, out);
@@ -198,7 +199,7 @@ impl Leader {
             && !state.may_be_succeeded()
             && !self.awaits_superior(state)
             && self.changes.is_at_rest();
-        settled && free && stays && self.all_present(state, last)
+        settled && free && stays && state.log.is_tidy() && self.all_present(state, last)
     }
 
     fn all_present(&self, state: &State, last: Index) -> bool {

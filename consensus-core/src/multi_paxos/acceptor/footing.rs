@@ -52,14 +52,20 @@ impl Footing {
         while self.accepted.pop_front_if(|(_, last)| *last <= upto).is_some() {}
     }
 
-    /// Returns the record before which all may be given up, if that is news.
-    pub(super) fn on_persisted(&mut self, upto: Token) -> Option<Token> {
+    /// Returns the record before which all may be given up, once those up to `upto` are durable, if
+    /// that is news.
+    pub(super) fn needed(&self, upto: Token) -> Option<Token> {
         let forgotten = self.forgotten.filter(|token| *token <= upto)?;
         let first = self.accepted.front().map(|(token, _)| *token);
         let needed = first.map_or(forgotten, |first| first.min(forgotten));
-        let is_news = needed > self.kept;
-        self.kept = self.kept.max(needed);
-        is_news.then_some(needed)
+        Some(needed).filter(|needed| *needed > self.kept)
+    }
+
+    /// Returns the record before which all are given up now, if that is news.
+    pub(super) fn on_persisted(&mut self, upto: Token) -> Option<Token> {
+        let needed = self.needed(upto)?;
+        self.kept = needed;
+        Some(needed)
     }
 }
 

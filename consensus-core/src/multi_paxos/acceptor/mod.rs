@@ -117,12 +117,17 @@ impl Acceptor {
             Input::Persisted { upto } => self.compact(upto, out),
             Input::Control(Control::StorageFull(full)) => self.storage_full = full,
             Input::Control(Control::MakeRoom) => self.rewrite(self.votes.base(), out),
-            // It does nothing of its own accord.
-            Input::Tick => {}
+            // It says nothing of its own accord.
+            Input::Tick => self.votes.on_tick(),
             Input::Submit(_) | Input::Snapshot(_) | Input::Control(_) => {
                 unreachable!("proposers and learners are asked for that")
             }
         }
+    }
+
+    /// Tells whether records are given up once those up to `upto` are durable.
+    pub(super) fn awaits(&self, upto: Token) -> bool {
+        self.footing.needed(upto).is_some()
     }
 
     /// Adds what operators are told of this role.

@@ -155,6 +155,7 @@ impl Learner {
     }
 
     fn on_tick(&mut self, now: Time, out: &mut Effects<Role>) {
+        self.slots.on_tick();
         if !self.has_recalled {
             self.has_recalled = true;
             self.recall(out);
@@ -266,7 +267,9 @@ impl Learner {
             return;
         }
         let (mut decided, mut bytes, era) = (Vec::new(), 0, self.era);
-        loop {
+        // Behind all marks nothing is known to be chosen.
+        let farthest = self.marks.farthest().map(|(_, upto)| upto).unwrap_or_default();
+        while self.chosen < farthest {
             let first = self.chosen.next();
             let Some(run) = self.slots.at(first) else { break };
             let upto = run.last().min(self.chosen_under(run.ballot));

@@ -288,9 +288,12 @@ impl Leading {
         if self.next.is_some() || self.chosen() < self.begins {
             return;
         }
-        let is_kept = self.is_kept(state);
+        let membership = state.config.membership();
+        let awaited =
+            !self.changes.waiting.is_empty() || membership.joining().next().is_some();
+        let is_kept = awaited && self.is_kept(state);
         if is_kept {
-            self.changes.waiting.answer(state.config.membership(), out);
+            self.changes.waiting.answer(membership, out);
         }
         if now >= self.changes.farewell {
             self.changes.former.clear();

@@ -120,7 +120,7 @@ impl Leading {
     /// Answers reads that acceptors have confirmed, and starts a round for those that wait.
     pub(super) fn advance_reads(&mut self, state: &mut State, now: Time, out: &mut Effects<Role>) {
         // Behind a configuration that is chosen others may decide, and this round asks none of them.
-        if !self.knows_all(state) || self.is_over() {
+        if self.reads.is_idle() || !self.knows_all(state) || self.is_over() {
             return;
         }
         let progress = &self.progress;
