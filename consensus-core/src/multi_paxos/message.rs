@@ -1,10 +1,10 @@
 //! What proposers, acceptors and learners say to each other, on other nodes and on their own.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ACCEPTOR, LEARNER, PROPOSER, ballot::Ballot};
+use super::{ACCEPTOR, LEARNER, PROPOSER, ballot::Ballot, values::Values};
 use crate::{
     log::Index,
     members::NodeId,
@@ -46,9 +46,6 @@ impl Value {
         }
     }
 }
-
-/// The values of slots that follow each other, shared by all who are sent them.
-pub type Values = Arc<[Value]>;
 
 /// What an acceptor has accepted last in a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

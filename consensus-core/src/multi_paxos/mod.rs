@@ -33,6 +33,7 @@ mod proposer;
 mod record;
 mod role;
 mod simulated;
+mod values;
 mod violation;
 mod votes;
 mod wire;
@@ -41,12 +42,13 @@ pub use acceptor::Acceptor;
 pub use ballot::Ballot;
 pub use config::{Builder, Config, ConfigError};
 pub use learner::Learner;
-pub use message::{Message, Value, Values, Vote};
+pub use message::{Message, Value, Vote};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 pub use proposer::Proposer;
 pub use record::Record;
 pub use role::{Control, Role};
+pub use values::Values;
 
 use crate::process::Seat;
 

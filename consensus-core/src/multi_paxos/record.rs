@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ballot::Ballot,
-    message::Values,
+    values::Values,
     wire::{put_values, take_values, values_bytes},
 };
 use crate::{

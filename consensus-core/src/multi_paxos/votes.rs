@@ -6,7 +6,8 @@ use crate::{
     log::Index,
     multi_paxos::{
         ballot::Ballot,
-        message::{Value, Values, Vote},
+        message::{Value, Vote},
+        values::Values,
     },
     remains::Remains,
 };
@@ -23,9 +24,9 @@ pub(in crate::multi_paxos) struct Run {
 }
 
 impl Run {
-    fn new(ballot: Ballot, first: Index, batch: Values) -> Option<Self> {
+    fn new(ballot: Ballot, first: Index, batch: Values) -> Self {
         let part = 0..batch.len();
-        (!part.is_empty()).then_some(Self { ballot, first, batch, part })
+        Self { ballot, first, batch, part }
     }
 
     /// Returns the last slot.
@@ -36,6 +37,13 @@ impl Run {
     /// Returns the values.
     pub(in crate::multi_paxos) fn values(&self) -> &[Value] {
         self.batch.get(self.part.clone()).unwrap_or_default()
+    }
+
+    /// Returns the values behind `after`.
+    pub(in crate::multi_paxos) fn values_behind(&self, after: Index) -> &[Value] {
+        let known = (after.0 + 1).saturating_sub(self.first.0);
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        self.values().get(known..).unwrap_or_default()
     }
 
     /// Returns the values to be sent: the batch itself where all of it counts.
@@ -122,13 +130,16 @@ impl Votes {
 
     /// Accepts a batch, in the place of whatever was accepted in its slots before.
     pub(in crate::multi_paxos) fn accept(&mut self, ballot: Ballot, first: Index, batch: Values) {
-        let run = Run::new(ballot, first, batch).and_then(|run| run.behind(self.base));
-        let Some(run) = run else { return };
+        if batch.is_empty() {
+            return;
+        }
         self.remains.shrink();
-        let from = self.position(run.first);
-        if from == self.runs.len() {
+        let run = Run::new(ballot, first, batch);
+        if first > self.last() {
             return self.runs.push_back(run);
         }
+        let Some(run) = run.behind(self.base) else { return };
+        let from = self.position(run.first);
         let upto = self.runs.partition_point(|old| old.first <= run.last());
         let (left, right) = {
             let left = self.runs.get(from).and_then(|old| old.until(run.first.previous()));

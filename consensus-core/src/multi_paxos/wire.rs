@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::{
     ballot::Ballot,
-    message::{Message, Value, Values, Vote},
+    message::{Message, Value, Vote},
+    values::Values,
 };
 use crate::{
     codec::{
@@ -59,7 +60,7 @@ pub(super) fn put_values(out: &mut Vec<u8>, values: &[Value]) {
 pub(super) fn take_values(input: &mut Bytes) -> Result<Values, DecodeError> {
     let count = take_count(input, 1)?;
     if count == 1 {
-        return Ok(Values::from([Value::decode(input)?]));
+        return Ok(Value::decode(input)?.into());
     }
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {

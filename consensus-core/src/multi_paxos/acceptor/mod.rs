@@ -9,10 +9,11 @@ use self::{footing::Footing, loyalty::Loyalty};
 use super::{
     ballot::Ballot,
     config::Config,
-    message::{Message, Values, Vote},
+    message::{Message, Vote},
     mutant::Mutant,
     record::Record,
     role::{Control, Role},
+    values::Values,
     votes::Votes,
 };
 use crate::{

@@ -14,10 +14,11 @@ use super::{
     ballot::Ballot,
     config::Config,
     marks::Marks,
-    message::{Message, Value, Values},
+    message::{Message, Value},
     mutant::Mutant,
     record::Record,
     role::{Control, Role},
+    values::Values,
     votes::Votes,
 };
 use crate::{
@@ -276,10 +277,10 @@ impl Learner {
             if upto < first {
                 break;
             }
-            let Some(run) = run.clone().behind(self.chosen) else { break };
             let mut configured = None;
-            for (index, value) in (first.0..=upto.0).map(Index).zip(run.values()) {
-                self.give_up_tickets(index.previous(), out);
+            let values = run.values_behind(self.chosen);
+            for (index, value) in (first.0..=upto.0).map(Index).zip(values) {
+                give_up(&mut self.tickets, index.previous(), out);
                 let ticket = self.tickets.pop_front_if(|(at, _)| *at == index);
                 let command = match value {
                     Value::NoOp => None,
@@ -332,15 +333,7 @@ impl Learner {
         self.chosen = index;
         self.slots.forget(index);
         self.marks.forget(index);
-        self.give_up_tickets(index, out);
-    }
-
-    /// Tells those whom slots up to `upto` answer that nobody will: their commands are applied, but
-    /// what came of them is in a snapshot, where whoever asks again finds it.
-    fn give_up_tickets(&mut self, upto: Index, out: &mut Effects<Role>) {
-        while let Some((_, ticket)) = self.tickets.pop_front_if(|(at, _)| *at <= upto) {
-            out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
-        }
+        give_up(&mut self.tickets, index, out);
     }
 
     fn persist(&mut self, record: Record, out: &mut Effects<Role>) -> Token {
@@ -364,5 +357,13 @@ impl Learner {
                 }
             }
         }
+    }
+}
+
+/// Tells those whom slots up to `upto` answer that nobody will: their commands are applied, but what
+/// came of them is in a snapshot, where whoever asks again finds it.
+fn give_up(tickets: &mut VecDeque<(Index, Ticket)>, upto: Index, out: &mut Effects<Role>) {
+    while let Some((_, ticket)) = tickets.pop_front_if(|(at, _)| *at <= upto) {
+        out.push(Effect::Answer { ticket, error: SubmitError::LeadershipLost });
     }
 }

@@ -289,8 +289,7 @@ impl Leading {
             return;
         }
         let membership = state.config.membership();
-        let awaited =
-            !self.changes.waiting.is_empty() || membership.joining().next().is_some();
+        let awaited = !self.changes.waiting.is_empty() || membership.joining().next().is_some();
         let is_kept = awaited && self.is_kept(state);
         if is_kept {
             self.changes.waiting.answer(membership, out);
