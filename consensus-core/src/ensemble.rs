@@ -243,7 +243,9 @@ impl<R: Roles> Ensemble<R> {
         // come behind.
         self.held.sort_by_key(|(at, ..)| *at);
         let due = self.held.partition_point(|(at, ..)| *at <= upto);
-        self.inner.extend(self.held.drain(..due).map(|(_, seat, message)| (seat, message)));
+        for (_, seat, message) in self.held.drain(..due) {
+            self.inner.push_back((seat, message));
+        }
         for (seat, upto) in durable.drain(..) {
             if self.role(seat).is_some_and(|role| !role.awaits(upto)) {
                 continue;

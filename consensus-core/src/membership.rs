@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
     sync::{Arc, LazyLock},
 };
 
@@ -23,14 +24,17 @@ use crate::{
 /// Who takes part in a group. It is shared, so that a copy costs nothing.
 ///
 /// The empty one is that of a node which is to join and has not heard from the group yet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Membership(Arc<Parts>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership(
+    /// None of the empty one: statuses begin with it.
+    Option<Arc<Parts>>,
+);
 
-impl Default for Membership {
-    /// Returns the empty one, of which there is one: statuses begin with it.
-    fn default() -> Self {
-        static EMPTY: LazyLock<Membership> = LazyLock::new(|| Membership::of(Parts::default()));
-        EMPTY.clone()
+static EMPTY: LazyLock<Parts> = LazyLock::new(Parts::default);
+
+impl Hash for Membership {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }
 
@@ -60,20 +64,20 @@ impl From<Members> for Membership {
 
 impl Membership {
     pub(crate) fn of(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self((parts != *EMPTY).then(|| Arc::new(parts)))
     }
 
     pub(crate) fn parts(&self) -> &Parts {
-        &self.0
+        self.0.as_deref().unwrap_or_else(|| &EMPTY)
     }
 
     /// Returns the same membership with member `node` reached at `contact`, which the core never
     /// reads.
     #[must_use]
     pub fn with_contact(mut self, node: NodeId, contact: impl Into<String>) -> Self {
-        let contact = contact.into();
-        if self.is_member(node) && !contact.is_empty() {
-            Arc::make_mut(&mut self.0).contacts.insert(node, contact);
+        let (is_member, contact) = (self.is_member(node), contact.into());
+        if let Some(parts) = self.0.as_mut().filter(|_| is_member && !contact.is_empty()) {
+            Arc::make_mut(parts).contacts.insert(node, contact);
         }
         self
     }
@@ -81,89 +85,90 @@ impl Membership {
     /// Returns the same membership with member `node` storing no commands.
     #[must_use]
     pub fn with_witness(mut self, node: NodeId) -> Self {
-        if self.is_member(node) {
-            Arc::make_mut(&mut self.0).witnesses.insert(node);
+        let is_member = self.is_member(node);
+        if let Some(parts) = self.0.as_mut().filter(|_| is_member) {
+            Arc::make_mut(parts).witnesses.insert(node);
         }
         self
     }
 
     /// Returns who votes; in a joint configuration, who will once it is left.
     pub fn voters(&self) -> &Members {
-        &self.0.voters
+        &self.parts().voters
     }
 
     /// Returns who voted before a change that is under way; nobody otherwise.
     pub fn outgoing(&self) -> &Members {
-        &self.0.outgoing
+        &self.parts().outgoing
     }
 
     /// Returns who does not vote, or will not once the change under way is over.
     pub fn learners(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.0.learners.iter().copied()
+        self.parts().learners.iter().copied()
     }
 
     /// Returns the learners that will vote when they have caught up, each with the member whose
     /// place it takes, if it takes one's.
     pub fn joining(&self) -> impl Iterator<Item = (NodeId, Option<NodeId>)> + '_ {
-        self.0.joining.iter().map(|(node, replaced)| (*node, *replaced))
+        self.parts().joining.iter().map(|(node, replaced)| (*node, *replaced))
     }
 
     /// Returns the ids that were removed, and are never to be used again.
     pub fn retired(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.0.retired.iter().copied()
+        self.parts().retired.iter().copied()
     }
 
     /// Returns every member in ascending order: voters of either half, and learners.
     pub fn members(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let Parts { voters, outgoing, learners, .. } = &*self.0;
+        let Parts { voters, outgoing, learners, .. } = self.parts();
         let voters = voters.voters().chain(outgoing.voters());
         voters.chain(learners.iter().copied()).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// Returns where `node` is reached, if that was said.
     pub fn contact(&self, node: NodeId) -> Option<&str> {
-        self.0.contacts.get(&node).map(String::as_str)
+        self.parts().contacts.get(&node).map(String::as_str)
     }
 
     /// Tells whether two sets of voters decide together (dissertation 4.3).
     pub fn is_joint(&self) -> bool {
-        !self.0.outgoing.is_empty()
+        !self.parts().outgoing.is_empty()
     }
 
     /// Tells whether nobody is a member: a node that is to join knows no more.
     pub fn is_empty(&self) -> bool {
-        self.0.voters.is_empty() && self.0.learners.is_empty()
+        self.parts().voters.is_empty() && self.parts().learners.is_empty()
     }
 
     /// Tells whether the vote of `node` counts, in either half.
     pub fn is_voter(&self, node: NodeId) -> bool {
-        self.0.voters.is_voter(node) || self.0.outgoing.is_voter(node)
+        self.parts().voters.is_voter(node) || self.parts().outgoing.is_voter(node)
     }
 
     /// Tells whether `node` follows and does not vote.
     pub fn is_learner(&self, node: NodeId) -> bool {
-        self.0.learners.contains(&node) && !self.is_voter(node)
+        self.parts().learners.contains(&node) && !self.is_voter(node)
     }
 
     /// Tells whether `node` takes part.
     pub fn is_member(&self, node: NodeId) -> bool {
-        self.is_voter(node) || self.0.learners.contains(&node)
+        self.is_voter(node) || self.parts().learners.contains(&node)
     }
 
     /// Tells whether `node` stores no commands.
     pub fn is_witness(&self, node: NodeId) -> bool {
-        self.0.witnesses.contains(&node)
+        self.parts().witnesses.contains(&node)
     }
 
     /// Tells whether `node` was removed: its id is never to be used again.
     pub fn is_retired(&self, node: NodeId) -> bool {
-        self.0.retired.contains(&node)
+        self.parts().retired.contains(&node)
     }
 
     /// Tells whether `node` alone decides everything.
     pub fn is_alone(&self, node: NodeId) -> bool {
-        let mut others = self.0.voters.voters().chain(self.0.outgoing.voters());
-        self.0.voters.is_voter(node) && others.all(|voter| voter == node)
+        let mut others = self.parts().voters.voters().chain(self.parts().outgoing.voters());
+        self.parts().voters.is_voter(node) && others.all(|voter| voter == node)
     }
 
     /// Says who takes part, for people: `1 2 3`, or `1 2 4 <- 1 2 3` while it is joint, then the
@@ -179,7 +184,7 @@ impl Membership {
             text = format!("{text} <- {}", list(self.outgoing()));
         }
         for learner in self.learners() {
-            let joins = if self.0.joining.contains_key(&learner) { "^" } else { "" };
+            let joins = if self.parts().joining.contains_key(&learner) { "^" } else { "" };
             text = format!("{text} +{}{joins}", name(learner));
         }
         text
@@ -208,7 +213,8 @@ const WITNESS: u8 = 16;
 
 impl Encode for Membership {
     fn encode(&self, out: &mut Vec<u8>) {
-        let Parts { voters, outgoing, learners, joining, witnesses, retired, contacts } = &*self.0;
+        let Parts { voters, outgoing, learners, joining, witnesses, retired, contacts } =
+            self.parts();
         let members: Vec<NodeId> = self.members().collect();
         put_u32(out, members.len() as u32);
         for node in members {

@@ -38,7 +38,6 @@ pub enum Control {
 
 /// One of the roles that stand side by side, by the seat it has.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are three a group")]
 pub enum Role {
     /// At [`PROPOSER`].
     Proposer(Proposer),

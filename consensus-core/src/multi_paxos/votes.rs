@@ -116,6 +116,9 @@ impl Votes {
     /// Tells whether these very slots were accepted in this ballot, all of them.
     pub(in crate::multi_paxos) fn has(&self, ballot: Ballot, first: Index, last: Index) -> bool {
         let mut slot = first.max(self.base.next());
+        if slot.max(last) > self.last() {
+            return slot > last;
+        }
         for run in self.runs.range(self.position(slot)..) {
             if slot > last {
                 return true;
