@@ -331,7 +331,7 @@ impl<R: Makes> Outlets<Decisions<R>> for DecisionOutlets {
     }
 
     fn send(&mut self, messages: Vec<(Address, <Decisions<R> as Process>::Message)>) {
-        send_all(&self.links, messages);
+        send_all(&self.links, R::PROTOCOL.group(), messages);
     }
 
     fn decide(&mut self, decisions: Vec<Decision>) {

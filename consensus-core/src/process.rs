@@ -70,14 +70,12 @@ impl Seat {
     pub const ONLY: Self = Self(0);
 }
 
-/// Where a message goes: a seat of a group on a node.
+/// Where a message of a group goes: a seat of that group on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// The node.
     pub node: NodeId,
-    /// The group on it.
-    pub group: GroupId,
-    /// The seat in the group.
+    /// The seat of the group there.
     pub seat: Seat,
 }
 

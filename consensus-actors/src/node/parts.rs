@@ -252,7 +252,7 @@ where
             let received = own.into_iter().map(|(_, message)| Input::Receive { from, message });
             self.parts.send(received.collect());
         }
-        send_all(&self.ways.links, others);
+        send_all(&self.ways.links, self.ways.group, others);
     }
 
     fn decide(&mut self, decisions: Vec<Decision>) {

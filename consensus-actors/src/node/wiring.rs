@@ -131,7 +131,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
-        send_all(&self.ways.links, messages);
+        send_all(&self.ways.links, self.ways.group, messages);
     }
 
     fn decide(&mut self, decisions: Vec<Decision>) {

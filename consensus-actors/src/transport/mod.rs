@@ -132,11 +132,15 @@ pub(crate) fn put_item(out: &mut Vec<u8>, group: GroupId, kind: Kind, message: &
     out[length..start].copy_from_slice(&bytes.to_le_bytes());
 }
 
-/// Sends messages to peers, in order: one batch for each.
-pub(crate) fn send_all(links: &Links, messages: Vec<(consensus_core::Address, impl Encode)>) {
+/// Sends messages of a group to peers, in order: one batch for each.
+pub(crate) fn send_all(
+    links: &Links,
+    group: GroupId,
+    messages: Vec<(consensus_core::Address, impl Encode)>,
+) {
     let mut by_peer = BTreeMap::<NodeId, Vec<Item>>::new();
     for (to, message) in messages {
-        let item = Item { group: to.group, kind: Kind::Message, bytes: message.encoded().into() };
+        let item = Item { group, kind: Kind::Message, bytes: message.encoded().into() };
         by_peer.entry(to.node).or_default().push(item);
     }
     by_peer.into_iter().for_each(|(peer, items)| links.send(peer, items));

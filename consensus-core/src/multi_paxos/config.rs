@@ -273,7 +273,7 @@ impl Config {
     }
 
     fn at(&self, node: NodeId, seat: Seat) -> Address {
-        Address { node, group: self.group, seat }
+        Address { node, seat }
     }
 }
 

@@ -129,7 +129,7 @@ impl Config {
     }
 
     fn at(&self, node: NodeId, seat: Seat) -> Address {
-        Address { node, group: self.group, seat }
+        Address { node, seat }
     }
 
     /// Returns who an answer is counted for: with this bug one that came twice counts for another.

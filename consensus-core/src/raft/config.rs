@@ -242,7 +242,7 @@ impl Config {
 
     /// Returns the address of this group's replica on `node`.
     pub fn peer(&self, node: NodeId) -> Address {
-        Address { node, group: self.group, seat: Seat::ONLY }
+        Address { node, seat: Seat::ONLY }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Roles that are hosted together: roles that do as they are told.
 
 use consensus_core::{
-    Address, Effect, Effects, GroupId, Index, Input, NodeId, Process, RecoverError, Seat, Status,
-    Time, Token,
+    Address, Effect, Effects, Index, Input, NodeId, Process, RecoverError, Seat, Status, Time,
+    Token,
     codec::{Decode, Encode},
     ensemble::{Ensemble, Entry, Roles},
 };
@@ -59,7 +59,7 @@ impl Process for Puppet {
             Input::Persisted { upto } => return self.heard.push(format!("durable {}", upto.0)),
             other => return self.heard.push(format!("{other:?}")),
         };
-        let at = |node, seat| Address { node, group: GroupId(1), seat };
+        let at = |node, seat| Address { node, seat };
         for order in orders {
             match order {
                 Write => {
