@@ -44,9 +44,14 @@ impl<T> Remains<T> {
         }
     }
 
-    /// Tells whether all are gone.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Tells whether there are no more of them than may go at once.
+    pub(crate) fn are_few(&self) -> bool {
+        self.0.len() <= PER_TICK
+    }
+
+    /// Drops all: nothing will come, and no clock tick.
+    pub(crate) fn clear(&mut self) {
+        mem::take(&mut self.0);
     }
 
     fn drop_some(&mut self, count: usize) {
@@ -99,15 +104,19 @@ mod tests {
         remains.shrink();
         assert_eq!(Rc::strong_count(&thing), 1 + 100 - PER_NEW);
         (1..50).for_each(|_| remains.shrink());
-        assert!(remains.is_empty());
         assert_eq!(Rc::strong_count(&thing), 1);
 
         remains.add(many(1_000));
         remains.add(many(1_000));
         remains.on_tick();
         assert_eq!(Rc::strong_count(&thing), 1 + 2_000 - PER_TICK);
+        assert!(remains.are_few());
         remains.on_tick();
-        assert!(remains.is_empty());
+        assert_eq!(Rc::strong_count(&thing), 1);
+
+        remains.add(many(PER_TICK + 1));
+        assert!(!remains.are_few());
+        remains.clear();
         assert_eq!(Rc::strong_count(&thing), 1);
     }
 }

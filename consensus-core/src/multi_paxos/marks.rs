@@ -8,6 +8,12 @@ use crate::log::Index;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks(Vec<(Ballot, Index)>);
 
+impl From<Vec<(Ballot, Index)>> for Marks {
+    fn from(marks: Vec<(Ballot, Index)>) -> Self {
+        Self(marks)
+    }
+}
+
 impl Marks {
     /// Notes that under a ballot all slots up to `upto` are chosen, whatever was known before.
     pub(super) fn note(&mut self, ballot: Ballot, upto: Index) {
@@ -26,6 +32,16 @@ impl Marks {
     /// Returns what reaches farthest, of equals the latest ballot.
     pub(super) fn farthest(&self) -> Option<(Ballot, Index)> {
         self.0.iter().copied().max_by_key(|(ballot, upto)| (*upto, *ballot))
+    }
+
+    /// Returns up to where all is known to be chosen, under whichever ballot.
+    pub(super) fn reach(&self) -> Index {
+        self.0.iter().map(|(_, upto)| *upto).max().unwrap_or_default()
+    }
+
+    /// Returns all, each ballot with what is chosen under it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Ballot, Index)> + '_ {
+        self.0.iter().copied()
     }
 
     /// Forgets those that reach no farther than `upto`.

@@ -164,9 +164,14 @@ impl Log {
         self.remains.on_tick();
     }
 
-    /// Tells whether all that was let go of is gone.
+    /// Tells whether what was let go of is gone, or may go at once.
     pub(super) fn is_tidy(&self) -> bool {
-        self.remains.is_empty()
+        self.remains.are_few()
+    }
+
+    /// Drops all that was let go of.
+    pub(super) fn tidy(&mut self) {
+        self.remains.clear();
     }
 
     /// Returns the lowest index after which at most `entries_max` entries, and about `bytes_max`,

@@ -102,6 +102,12 @@ impl State {
         !self.rest.silent.contains(&node)
     }
 
+    /// Falls to rest. Nothing will be heard of a clock, so nothing is left that would wait for it.
+    fn lie_down(&mut self) {
+        self.rest.is_on = true;
+        self.log.tidy();
+    }
+
     /// Wakes this replica if it is at rest.
     pub(super) fn get_up(&mut self, now: Time) {
         if std::mem::take(&mut self.rest.is_on) {
@@ -183,7 +189,7 @@ impl Follower {
             state.ask_for_snapshot_if_lost(leader, out);
             return;
         }
-        state.rest.is_on = true;
+        state.lie_down();
         state.reply(leader, Message::RestReply { term, commit }, out);
     }
 }
@@ -246,7 +252,8 @@ impl Leader {
         let mut present = self.progress.keys().filter(|peer| state.is_present(**peer));
         let agreed = present.all(|peer| self.repose.agreed.contains(peer));
         if agreed && self.is_idle(state) {
-            (state.rest.is_on, self.repose.rested) = (true, true);
+            state.lie_down();
+            self.repose.rested = true;
         }
     }
 

@@ -3,12 +3,11 @@
 mod footing;
 mod loyalty;
 
-use std::collections::BTreeMap;
-
 use self::{footing::Footing, loyalty::Loyalty};
 use super::{
     ballot::Ballot,
     config::Config,
+    marks::Marks,
     message::{Message, Vote},
     mutant::Mutant,
     record::Record,
@@ -31,7 +30,7 @@ pub struct Acceptor {
     promised: Option<Ballot>,
     votes: Votes,
     /// Under these ballots all slots up to here are chosen.
-    chosen: BTreeMap<Ballot, Index>,
+    chosen: Marks,
     loyalty: Loyalty,
     storage_full: bool,
     /// Up to where the node's learner knows what is chosen.
@@ -50,7 +49,7 @@ impl Acceptor {
             config,
             promised: None,
             votes: Votes::default(),
-            chosen: BTreeMap::new(),
+            chosen: Marks::default(),
             loyalty: Loyalty::default(),
             storage_full: false,
             known: Index::ZERO,
@@ -87,7 +86,7 @@ impl Acceptor {
             }
             Record::Forgotten { upto, chosen, .. } => {
                 self.votes.forget(upto);
-                self.chosen = chosen.into_iter().collect();
+                self.chosen = chosen.into();
                 self.footing.forget(token, upto);
             }
             _ => self.footing.promise(token),
@@ -167,7 +166,7 @@ impl Acceptor {
         if self.loyalty.binds(&self.config, ballot, None, now) {
             return;
         }
-        let chosen = self.chosen.values().copied().max().unwrap_or_default();
+        let chosen = self.chosen.reach();
         let message = Message::Support { ballot, chosen: chosen.max(self.votes.base()) };
         out.push(Effect::Send { to: self.proposer_of(ballot), message, after: None });
     }
@@ -317,7 +316,7 @@ impl Acceptor {
     fn on_recall(&self, first: Index, out: &mut Effects<Role>) {
         let to = self.config.learner(self.config.id());
         for run in self.votes.from(first) {
-            let chosen = self.chosen.get(&run.ballot).copied().unwrap_or_default();
+            let chosen = self.chosen.under(run.ballot);
             let (ballot, first, values) = (run.ballot, run.first, run.batch());
             let message = Message::Voted { ballot, first, values, chosen };
             out.push(Effect::Send { to, message, after: None });
@@ -335,9 +334,9 @@ impl Acceptor {
     fn rewrite(&mut self, upto: Index, out: &mut Effects<Role>) {
         self.votes.forget(upto);
         // One at the least stays: others are told how far this node knows.
-        let latest = self.chosen.values().copied().max().unwrap_or_default();
-        self.chosen.retain(|_, chosen| *chosen > upto || *chosen == latest);
-        let chosen = self.chosen.iter().map(|(ballot, upto)| (*ballot, *upto)).collect();
+        let latest = self.chosen.reach();
+        self.chosen.forget(upto.min(latest.previous()));
+        let chosen = self.chosen.iter().collect();
         let promised = self.promised.filter(|_| !self.config.has_bug(Mutant::PromiseForgotten));
         let token = self.persist(Record::Forgotten { upto, promised, chosen }, out);
         self.footing.forget(token, upto);
@@ -355,8 +354,7 @@ impl Acceptor {
 
     fn note_chosen(&mut self, ballot: Ballot, chosen: Index) {
         if chosen > Index::ZERO {
-            let known = self.chosen.entry(ballot).or_default();
-            *known = chosen.max(*known);
+            self.chosen.note(ballot, chosen);
         }
     }
 

@@ -257,7 +257,7 @@ impl Learner {
     /// Returns up to where what was accepted in a ballot is chosen.
     fn chosen_under(&self, ballot: Ballot) -> Index {
         if self.config.has_bug(Mutant::ChosenInAnyBallot) {
-            return self.marks.farthest().map(|(_, upto)| upto).unwrap_or_default();
+            return self.marks.reach();
         }
         self.marks.under(ballot)
     }
@@ -269,8 +269,8 @@ impl Learner {
         }
         let (mut decided, mut bytes, era) = (Vec::new(), 0, self.era);
         // Behind all marks nothing is known to be chosen.
-        let farthest = self.marks.farthest().map(|(_, upto)| upto).unwrap_or_default();
-        while self.chosen < farthest {
+        let reach = self.marks.reach();
+        while self.chosen < reach {
             let first = self.chosen.next();
             let Some(run) = self.slots.at(first) else { break };
             let upto = run.last().min(self.chosen_under(run.ballot));
