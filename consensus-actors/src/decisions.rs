@@ -30,7 +30,7 @@ use crate::{
     role::{Decision, Hosted, Outlets, Post, RoleActor},
     seat::{Delivery, Seat, Seating},
     sync::lock,
-    transport::{Inlet, Item, Kind, Links, send_all},
+    transport::{Arena, Inlet, Item, Kind, Links, send_all},
 };
 
 /// The protocol by which a cluster makes decisions.
@@ -319,6 +319,7 @@ pub(crate) struct DecisionOutlets {
     pub(crate) records: Records,
     pub(crate) links: Links,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) arena: Arena,
 }
 
 impl<R: Makes> Outlets<Decisions<R>> for DecisionOutlets {
@@ -331,7 +332,7 @@ impl<R: Makes> Outlets<Decisions<R>> for DecisionOutlets {
     }
 
     fn send(&mut self, messages: Vec<(Address, <Decisions<R> as Process>::Message)>) {
-        send_all(&self.links, R::PROTOCOL.group(), messages);
+        send_all(&self.links, &mut self.arena, R::PROTOCOL.group(), messages);
     }
 
     fn decide(&mut self, decisions: Vec<Decision>) {

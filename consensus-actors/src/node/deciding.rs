@@ -21,7 +21,7 @@ use crate::{
     error::{Code, Error, Result},
     role::{Labels, Post},
     seat::Seat,
-    transport::Inlet,
+    transport::{Arena, Inlet},
 };
 
 impl Node {
@@ -244,6 +244,7 @@ impl NodeActor {
             records: self.records.clone(),
             links: self.links.clone(),
             desk: Arc::clone(&desk),
+            arena: Arena::default(),
         });
         let labels = Labels { node: self.settings.id, group: "decisions".into() };
         Post::take(process, Arc::clone(&seat), self.time.clone(), durable, outlets, labels);

@@ -23,7 +23,7 @@ use crate::{
     role::{Decision, Hosted, Labels, Outlets, Post},
     seat::{Seat, Seating},
     sync::lock,
-    transport::send_all,
+    transport::{Arena, send_all},
 };
 
 /// The seats of the parts.
@@ -122,6 +122,7 @@ where
                 ways: ways.clone(),
                 ledger: Arc::clone(&ledger),
                 showcase: Arc::clone(&showcase),
+                arena: Arena::default(),
             };
             let (clock, labels) = (clock.clone(), labels.clone());
             let seat = Arc::clone(&self.seats[part]);
@@ -222,6 +223,7 @@ struct PartOutlets<R: Roles> {
     ledger: Arc<Ledger<R>>,
     /// What each part told last, and where all is shown.
     showcase: Arc<Mutex<(Vec<Status>, Showcase)>>,
+    arena: Arena,
 }
 
 impl<R: Roles> Outlets<Ensemble<R>> for PartOutlets<R>
@@ -252,7 +254,7 @@ where
             let received = own.into_iter().map(|(_, message)| Input::Receive { from, message });
             self.parts.send(received.collect());
         }
-        send_all(&self.ways.links, self.ways.group, others);
+        send_all(&self.ways.links, &mut self.arena, self.ways.group, others);
     }
 
     fn decide(&mut self, decisions: Vec<Decision>) {

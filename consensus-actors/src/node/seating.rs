@@ -29,7 +29,7 @@ use crate::{
     replicated::Replicated,
     role::{Hosted, Labels, Post, Serving},
     seat::{Seat, Seating},
-    transport::Inlet,
+    transport::{Arena, Inlet},
 };
 
 /// What to host: the group's name, and its number.
@@ -97,7 +97,8 @@ impl NodeActor {
         let (records, clock) = (self.records.clone(), self.time.clone());
         self.wire(Arc::clone(&seat), (name, group), (arbiter, cut), |ways, showcase, labels| {
             records.register(group, Arc::clone(&seat) as _);
-            let outlets = Box::new(GroupOutlets { ways, records, showcase });
+            let arena = Arena::default();
+            let outlets = Box::new(GroupOutlets { ways, records, showcase, arena });
             Post::take(process, seat, clock, durable, outlets, labels);
         })
     }

@@ -21,7 +21,7 @@ use crate::{
     replicated::Replicated,
     role::{Decision, Hosted, Outlets, Serving},
     seat::{Seat, Seating},
-    transport::{Inlet, Item, Kind, Links, Roster, send_all},
+    transport::{Arena, Inlet, Item, Kind, Links, Roster, send_all},
 };
 
 impl<C: Seating<Process: Serving>> Proposer for C {
@@ -123,6 +123,7 @@ pub(super) struct GroupOutlets {
     pub(super) ways: Ways,
     pub(super) records: Records,
     pub(super) showcase: Showcase,
+    pub(super) arena: Arena,
 }
 
 impl<P: Hosted> Outlets<P> for GroupOutlets {
@@ -131,7 +132,7 @@ impl<P: Hosted> Outlets<P> for GroupOutlets {
     }
 
     fn send(&mut self, messages: Vec<(consensus_core::Address, P::Message)>) {
-        send_all(&self.ways.links, self.ways.group, messages);
+        send_all(&self.ways.links, &mut self.arena, self.ways.group, messages);
     }
 
     fn decide(&mut self, decisions: Vec<Decision>) {

@@ -20,6 +20,7 @@
 
 mod acquaintance;
 pub(crate) mod admission;
+mod arena;
 pub(crate) mod conversation;
 mod exclusion;
 mod frame;
@@ -47,6 +48,7 @@ use consensus_core::{
 use crate::sync::lock;
 
 pub(crate) use acquaintance::{acquaint, look};
+pub(crate) use arena::Arena;
 pub(crate) use frame::FRAME_BYTES_MAX;
 pub(crate) use handshake::{Identity, Shown};
 #[cfg(test)]
@@ -135,12 +137,13 @@ pub(crate) fn put_item(out: &mut Vec<u8>, group: GroupId, kind: Kind, message: &
 /// Sends messages of a group to peers, in order: one batch for each.
 pub(crate) fn send_all(
     links: &Links,
+    arena: &mut Arena,
     group: GroupId,
     messages: Vec<(consensus_core::Address, impl Encode)>,
 ) {
     let mut by_peer = BTreeMap::<NodeId, Vec<Item>>::new();
     for (to, message) in messages {
-        let item = Item { group, kind: Kind::Message, bytes: message.encoded().into() };
+        let item = Item { group, kind: Kind::Message, bytes: arena.encode(&message) };
         by_peer.entry(to.node).or_default().push(item);
     }
     by_peer.into_iter().for_each(|(peer, items)| links.send(peer, items));
