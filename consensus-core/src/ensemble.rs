@@ -203,35 +203,36 @@ impl<R: Roles> Ensemble<R> {
 
     /// Passes on what a role asks for: to the host, or to another role here.
     fn carry(&mut self, seat: Seat, effect: Effect<R>, out: &mut Effects<Self>) {
-        let effect = match effect {
+        match effect {
             Effect::Persist { token, record } => {
                 let number = self.numbering.assign(seat, token);
-                Effect::Persist { token: number, record: Entry { seat, token, record } }
+                let record = Entry { seat, token, record };
+                out.push(Effect::Persist { token: number, record });
             }
             Effect::Send { to, message, after } => {
                 let after = after.and_then(|token| self.numbering.number(seat, token));
                 let after = after.filter(|token| *token > self.durable);
                 if to.node != self.node || self.role(to.seat).is_none() {
-                    Effect::Send { to, message: Addressed { seat: to.seat, message }, after }
+                    let message = Addressed { seat: to.seat, message };
+                    out.push(Effect::Send { to, message, after });
+                } else if let Some(token) = after {
+                    self.held.push((token, to.seat, message));
                 } else {
-                    return match after {
-                        Some(token) => self.held.push((token, to.seat, message)),
-                        None => self.inner.push_back((to.seat, message)),
-                    };
+                    self.inner.push_back((to.seat, message));
                 }
             }
-            Effect::Compact { before } => match self.numbering.give_up(seat, before) {
-                Some(before) => Effect::Compact { before },
-                None => return,
-            },
-            Effect::Apply(decided) => Effect::Apply(decided),
-            Effect::ReadReady { ticket, at } => Effect::ReadReady { ticket, at },
-            Effect::Answer { ticket, error } => Effect::Answer { ticket, error },
-            Effect::Done { ticket } => Effect::Done { ticket },
-            Effect::Route { leader } => Effect::Route { leader },
-            Effect::Snapshot(order) => Effect::Snapshot(order),
-        };
-        out.push(effect);
+            Effect::Compact { before } => {
+                if let Some(before) = self.numbering.give_up(seat, before) {
+                    out.push(Effect::Compact { before });
+                }
+            }
+            Effect::Apply(decided) => out.push(Effect::Apply(decided)),
+            Effect::ReadReady { ticket, at } => out.push(Effect::ReadReady { ticket, at }),
+            Effect::Answer { ticket, error } => out.push(Effect::Answer { ticket, error }),
+            Effect::Done { ticket } => out.push(Effect::Done { ticket }),
+            Effect::Route { leader } => out.push(Effect::Route { leader }),
+            Effect::Snapshot(order) => out.push(Effect::Snapshot(order)),
+        }
     }
 
     /// Tells each role up to where its records are durable, and lets go of what waited for that.
