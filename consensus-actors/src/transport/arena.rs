@@ -7,7 +7,7 @@ use consensus_core::codec::Encode;
 ///
 /// A log keeps what it was sent for as long as its entries, where the network lies within the
 /// process. Each in a memory of its own, they would be let go of one by one, long after the caches
-/// have forgotten them.
+/// have forgotten them. An entry keeps its whole piece, of 64 KiB at the most.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     piece: BytesMut,
