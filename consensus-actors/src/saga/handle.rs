@@ -6,15 +6,15 @@ use actix::Addr;
 use bytes::Bytes;
 use consensus_core::{
     Index,
-    saga::{Entry, Graph, Order, Record, SagaId, Seq},
+    saga::{Entry, Graph, Order, Parent, Record, SagaId, Seq},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{
     book::{
-        ACTIVE_MAX, Answer, Begin, Book, Command, Ending, Parent, Query, Refusal, Reply, Row,
-        Standing, Wish,
+        ACTIVE_MAX, Answer, Begin, Book, Command, Ending, Query, Refusal, Reply, Row, Standing,
+        Wish,
     },
     coordinator::{Coordinator, Wait, Wanted},
     definition::{Definitions, SagaDefinition},

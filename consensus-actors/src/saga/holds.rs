@@ -48,10 +48,6 @@ impl Holds {
         Self { refuses: true, ..Self::waiting(keys) }
     }
 
-    pub(super) fn keys(&self) -> &[String] {
-        &self.keys
-    }
-
     pub(super) fn into_keys(self) -> Vec<String> {
         self.keys
     }

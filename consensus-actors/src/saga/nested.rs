@@ -2,12 +2,11 @@
 
 use consensus_core::{
     Outcome as Applied,
-    saga::{EffectKey, Order, SagaId},
+    saga::{EffectKey, Order, Parent, SagaId},
 };
 
 use super::{
     SagaCx, SagaDefinition,
-    book::Parent,
     handle::{Run, Saga},
     outcome::{Outcome, Undo},
 };
@@ -65,7 +64,7 @@ impl SagaCx {
 
     /// Returns the saga that the step is, the same for all attempts.
     fn child(&self) -> SagaId {
-        SagaId(twox_hash::XxHash3_128::oneshot(self.action().to_string().as_bytes()))
+        SagaId::of_step(self.key())
     }
 }
 

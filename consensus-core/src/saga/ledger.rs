@@ -81,7 +81,7 @@ impl Ledger {
         (digest, input): (u128, Bytes),
         parent: Option<EffectKey>,
     ) -> bool {
-        let is_new = !self.sagas.contains_key(&saga);
+        let is_new = !self.sagas.contains_key(&saga) || self.bugs.has(Mutant::BegunAnew);
         if is_new {
             let record = Record::Begun { digest, input, parent };
             let (seq, epoch, spent) = (Seq(1), self.epoch, Duration::ZERO);

@@ -6,6 +6,7 @@
 //! * [`Saga`]: the planner of one saga. It is told what happened and says what to append and whom to
 //!   ask.
 //! * [`Ledger`]: the logs of all sagas, which lets the latest executor append and no other.
+//! * [`Families`]: which sagas are steps of others, who holds which keys, and who waits for them.
 //! * [`Barrier`]: what a participant remembers, so that each effect comes about once and in its
 //!   order.
 //!
@@ -18,15 +19,19 @@
 //! * Compensations run after those of all steps that rest on theirs. One that fails leaves the saga
 //!   stuck, visibly, while the others go on.
 //! * Once the pivot has been asked for, the saga goes on to its end or waits for an operator.
+//! * A step that is a saga is one saga, which is undone with it; two sagas that name one key are not
+//!   under way at the same time, and none wait for each other in a circle.
 //! * Deadlines are measured by monotonic clocks, and each record says how much was spent: clocks that
 //!   jump make none come early.
 
 mod barrier;
 mod event;
+mod families;
 mod graph;
 mod ledger;
 mod mutant;
 mod planner;
+mod queues;
 mod record;
 mod retry;
 mod state;
@@ -36,6 +41,7 @@ pub use barrier::{
     Request, Row, SagaId,
 };
 pub use event::{Call, Effect, Event, Op, Outcome};
+pub use families::{Families, Parent, Start, StartError};
 pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};
 pub use ledger::{AppendError, Ledger};
 #[cfg(not(feature = "mutants"))]

@@ -1,6 +1,7 @@
 //! Known bugs of sagas: those that published coordinators had, and those that samples teach.
 //!
-//! Each is put back at the guard that prevents it. None disturbs a saga without faults.
+//! Each is put back at the guard that prevents it. None disturbs a saga without faults that holds no
+//! keys.
 
 crate::mutants::mutants! {
     pinned by test, "the test";
@@ -40,6 +41,42 @@ crate::mutants::mutants! {
     /// A step of which nothing was heard is taken for refused.
     UnknownIsRejected = "saga-unknown-is-rejected", "s20_unknown_is_not_rejected",
         "what is unknown is asked for again, and is no refusal (20)";
+
+    // Sagas as steps.
+
+    /// A step that is asked for again begins its saga again.
+    BegunAnew = "saga-begun-anew", "s31_step_asked_for_again_begins_nothing",
+        "a step begins its saga once, however often it is asked for (31)";
+    /// A request that is late begins a saga, though its step is settled or its executor replaced.
+    BegunLate = "saga-begun-late", "s31_late_request_begins_nothing",
+        "a step begins its saga while it is asked for, and at no other time (31)";
+    /// A step that was refused begins its saga for an earlier attempt that comes later.
+    RefusalIsForgotten = "saga-refusal-is-forgotten", "s31_what_is_refused_stays_so",
+        "all attempts at a step that is refused are told the same (31)";
+    /// A saga that was a step is forgotten when it has ended, and begun anew or never undone.
+    EndedIsForgotten = "saga-ended-is-forgotten", "s31_ended_step_is_kept_for_its_saga",
+        "a saga that is a step is kept until the one whose step it is has ended (31)";
+
+    // What sagas hold.
+
+    /// What a saga holds is free when it begins to undo what it has done.
+    KeysFreedOnTheWayBack = "saga-keys-freed-on-the-way-back", "s29_keys_are_held_on_the_way_back",
+        "a saga holds its keys until it has ended, whichever way (29)";
+    /// A saga begins before one that came earlier and waits for another key, too.
+    Overtakes = "saga-overtakes", "s29_nobody_overtakes",
+        "sagas get their keys in the order in which they came (29)";
+    /// Two sagas wait for each other, each with a step that wants what the other holds.
+    CircleUnseen = "saga-circle-unseen", "s29_circle_is_refused",
+        "a step whose saga would wait in a circle is refused (29)";
+    /// What a saga that is a step holds is free when it has ended.
+    KeysFreedByStep = "saga-keys-freed-by-step", "s29_keys_of_a_step_are_held_for_its_saga",
+        "what a step's saga holds it holds for the one whose step it is, and as long (29)";
+    /// What a saga held is free when it is given up, though a step of it goes on.
+    KeysFreedByAbandoning = "saga-keys-freed-by-abandoning", "s29_keys_outlive_a_saga_given_up",
+        "keys are free when all are over for whom they are held (29)";
+    /// What was cancelled while it waited begins when its keys are free.
+    CancelledBegins = "saga-cancelled-begins", "s29_what_is_cancelled_does_not_begin",
+        "a saga that is cancelled before it begins never does (29)";
 
     // The participant.
 

@@ -396,7 +396,7 @@ impl Saga {
             Op::Action => of.round,
             Op::Undo => of.undo_round,
         };
-        let round = if self.bugs.has(Mutant::KeyOfAttempt) { attempt } else { round };
+        let round = if self.bugs.has(Mutant::KeyOfAttempt) { attempt - 1 } else { round };
         let key = EffectKey { saga: self.id, step, op, round };
         let flight = Flight { key, attempt, after: self.last, is_new: false, at: At::Resting(at) };
         self.flights.insert(step, flight);

@@ -9,7 +9,7 @@ use consensus_core::{
     multi_paxos, paxos,
     raft::Builder,
     replica::Replica,
-    saga::{Barrier, Ledger, Saga},
+    saga::{Barrier, Families, Ledger, Saga},
     snapshot::{Draft, Store},
 };
 
@@ -95,6 +95,15 @@ pub(crate) fn ledger(ledger: Ledger) -> Ledger {
         return ledger.with_mutant(mutant);
     }
     ledger
+}
+
+/// Puts the bug into families of sagas, if it is one of their kind.
+pub(crate) fn families(families: Families) -> Families {
+    #[cfg(feature = "mutants")]
+    if let Some(consensus_core::mutants::Bug::Saga(mutant)) = put_back::bug() {
+        return families.with_mutant(mutant);
+    }
+    families
 }
 
 /// Puts the bug into a barrier, if it is one of its kind.

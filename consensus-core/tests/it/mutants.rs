@@ -114,6 +114,16 @@ fn test(bug: Bug) -> fn() {
                 s34_old_executor_cannot_command,
                 s16_action_after_undo_is_refused,
                 s17_undo_before_action_undoes_nothing,
+                s29_circle_is_refused,
+                s29_keys_are_held_on_the_way_back,
+                s29_keys_of_a_step_are_held_for_its_saga,
+                s29_keys_outlive_a_saga_given_up,
+                s29_nobody_overtakes,
+                s29_what_is_cancelled_does_not_begin,
+                s31_ended_step_is_kept_for_its_saga,
+                s31_late_request_begins_nothing,
+                s31_step_asked_for_again_begins_nothing,
+                s31_what_is_refused_stays_so,
             }
         ),
         Bug::Replica(mutant) => named!(

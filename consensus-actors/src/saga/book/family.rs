@@ -1,91 +1,17 @@
-//! Sagas that wait for what others hold, and sagas that are steps of others: when they begin, and
-//! when they are over.
+//! Sagas that are steps of others, and sagas that wait: what is kept of how they ended.
 
-use consensus_core::saga::{AppendError, Epoch, Order, Record, SagaId};
+use consensus_core::saga::{AppendError, Epoch, Order, SagaId};
 
-use super::{
-    Book, Waiting,
-    said::{Ending, Parent, Refusal},
-};
-use crate::saga::holds::Holds;
+use super::{Book, Cover, said::Ending};
 
 impl Book {
-    /// Enters the queues of what a saga holds, or says who keeps it from that.
-    pub(super) fn take_hold(
-        &mut self,
-        root: SagaId,
-        holds: Holds,
-        is_step: bool,
-    ) -> Result<(), Refusal> {
-        if holds.refuses()
-            && let Some((key, holder)) = self.queues.taken(root, holds.keys())
-        {
-            return Err(Refusal::Held(key.to_owned(), holder));
-        }
-        // Only what comes later than its saga has begun can close one.
-        if is_step && self.queues.closes_circle(root, holds.keys()) {
-            return Err(Refusal::Circle);
-        }
-        self.queues.enter(root, holds.into_keys());
-        Ok(())
-    }
-
-    /// Begins all that wait with a saga, if nobody holds what it waits for.
-    pub(super) fn let_begin(&mut self, root: SagaId) {
-        if self.queues.waits(root).is_some() {
+    /// Takes back how a saga had ended that is undone now, as the one turns back whose step it is.
+    pub(super) fn look_back(&mut self, saga: SagaId) {
+        if self.families.rests(saga) {
             return;
         }
-        let all = (root, SagaId(0))..=(root, SagaId(u128::MAX));
-        let waiting: Vec<_> = self.waiting.extract_if(all, |_, _| true).collect();
-        for ((_, saga), Waiting { digest, input, parent }) in waiting {
-            self.ledger.enqueue(saga, (digest, input), parent);
-        }
-    }
-
-    /// Tells whether an executor asks for a step that is a saga, by what is in the log: a request
-    /// that comes when the step is being undone, or for an executor that was replaced, begins none.
-    pub(super) fn asks_for(&self, Parent { step: key, epoch }: Parent) -> bool {
-        if epoch != self.ledger.epoch() {
-            return false;
-        }
-        let (mut asked, mut turned) = (false, false);
-        for entry in self.ledger.log(key.saga) {
-            match &entry.record {
-                Record::Intended(step) if *step == key.step => asked = true,
-                Record::Done { step, .. } | Record::Unresolved(step) if *step == key.step => {
-                    asked = false;
-                }
-                Record::Undone(_) | Record::UndoFailed { .. } => turned = true,
-                Record::Ordered { order: Order::Skip(step), .. } if *step == key.step => {
-                    asked = false;
-                }
-                // On the way back an operator has compensations tried again, no steps.
-                Record::Ordered { order: Order::Retry(step), .. }
-                    if step.is_none_or(|step| step == key.step) =>
-                {
-                    asked = !turned;
-                }
-                Record::Begun { .. }
-                | Record::Intended(_)
-                | Record::Done { .. }
-                | Record::Rejected { .. }
-                | Record::Unresolved(_)
-                | Record::Turned(_)
-                | Record::Resumed
-                | Record::Ordered { .. } => {}
-            }
-        }
-        asked
-    }
-
-    /// Notes that a saga is undone that had ended, as the one turns back whose step it is.
-    pub(super) fn turn_back(&mut self, saga: SagaId, record: &Record) {
-        let revoked = matches!(record, Record::Ordered { order: Order::Revoke, .. });
-        if let Some(cover) = self.covers.get_mut(&saga).filter(|_| revoked)
-            && cover.ending.take().is_some()
-        {
-            self.kept -= 1;
-        }
+        let ending = self.covers.get_mut(&saga).and_then(|cover| cover.ending.take());
+        self.kept -= usize::from(ending.is_some());
     }
 
     /// Takes note of how a saga ended. One that is a step of another is kept until that one has
@@ -96,42 +22,29 @@ impl Book {
         epoch: Epoch,
         ending: Ending,
     ) -> Result<(), AppendError> {
-        let Some(cover) = self.covers.get(&saga) else { return Ok(()) };
-        if cover.parent.is_none_or(|parent| !self.covers.contains_key(&parent)) {
-            return self.bury(saga, epoch, ending);
+        let over = self.families.end(&mut self.ledger, saga, epoch)?;
+        if self.families.contains(saga) {
+            self.note(saga, None);
+            if let Some(cover) = self.covers.get_mut(&saga) {
+                self.kept += usize::from(cover.ending.is_none());
+                cover.ending = Some(ending);
+            }
+            return Ok(());
         }
-        self.note(saga, None);
-        if let Some(cover) = self.covers.get_mut(&saga) {
-            self.kept += usize::from(cover.ending.is_none());
-            cover.ending = Some(ending);
-        }
+        let mut ending = Some(ending);
+        over.into_iter().for_each(|saga| self.bury(saga, ending.take()));
         Ok(())
     }
 
-    /// Keeps of a saga only how it ended, and so of its steps that were sagas.
-    fn bury(&mut self, saga: SagaId, epoch: Epoch, ending: Ending) -> Result<(), AppendError> {
-        self.ledger.put_away(saga, epoch)?;
+    /// Keeps of a saga only how it ended; what never began was given up.
+    fn bury(&mut self, saga: SagaId, ending: Option<Ending>) {
         self.note(saga, None);
-        let Some(cover) = self.covers.remove(&saga) else { return Ok(()) };
-        self.kept -= usize::from(cover.ending.is_some());
-        self.waiting.remove(&(cover.root, saga));
-        self.remember(saga, (cover.definition, cover.print), ending);
-        for child in self.children.remove(&saga).unwrap_or_default() {
-            let Some(cover) = self.covers.get_mut(&child) else { continue };
-            let waits = self.waiting.contains_key(&(cover.root, child));
-            let never_began = waits.then_some(Ending::Abandoned);
-            match cover.ending.clone().or(never_began) {
-                Some(ending) => self.bury(child, epoch, ending)?,
-                // An operator gave its saga up: it goes on by itself.
-                None => cover.parent = None,
-            }
-        }
-        if cover.root == saga {
-            for freed in self.queues.leave(saga) {
-                self.let_begin(freed);
-            }
-        }
-        Ok(())
+        let Some(Cover { definition, print, ending: kept, .. }) = self.covers.remove(&saga) else {
+            return;
+        };
+        self.kept -= usize::from(kept.is_some());
+        let ending = ending.or(kept).unwrap_or(Ending::Abandoned);
+        self.remember(saga, (definition, print), ending);
     }
 
     /// Does what an operator wishes of a saga that waits and that no executor knows; says why not.
@@ -156,13 +69,13 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use consensus_core::saga::{EffectKey, Entry, Op, Place, Seq, StepId};
+    use consensus_core::saga::{EffectKey, Entry, Op, Parent, Place, Record, Seq, StepId};
 
     use super::{
-        super::{Begin, Fact},
+        super::{Begin, Fact, Refusal, Standing},
         *,
     };
-    use crate::saga::book::said::Standing;
+    use crate::saga::holds::Holds;
 
     const PARENT: SagaId = SagaId(1);
     const CHILD: SagaId = SagaId(2);
@@ -274,7 +187,7 @@ mod tests {
         assert_eq!((book.kept, book.standing(CHILD)), (1, Standing::UnderWay));
         end(&mut book, CHILD);
         end(&mut book, PARENT);
-        assert!(book.covers.is_empty() && book.children.is_empty());
+        assert!(book.covers.is_empty() && book.families.is_empty());
         assert_eq!((book.kept, book.ledger.sagas().count(), book.ended.len()), (0, 0, 3));
     }
 
@@ -306,7 +219,7 @@ mod tests {
         assert_eq!(book.standing(waits), Standing::Ended(Ending::Abandoned));
         end(&mut book, behind);
         end(&mut book, other);
-        assert!(book.covers.is_empty() && book.waiting.is_empty());
+        assert!(book.covers.is_empty() && book.families.is_empty());
     }
 
     // Goal: a saga that goes on when the one whose step it is was given up ends by itself.
@@ -319,6 +232,6 @@ mod tests {
         book.write(epoch, vec![Fact::Ended(PARENT, Ending::Abandoned)]).unwrap();
         assert_eq!(book.standing(CHILD), Standing::UnderWay);
         end(&mut book, CHILD);
-        assert!(book.covers.is_empty() && book.children.is_empty());
+        assert!(book.covers.is_empty() && book.families.is_empty());
     }
 }

@@ -5,22 +5,20 @@
 //! epoch, as [`Ledger`] demands.
 
 mod family;
-mod queues;
 mod said;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use consensus_core::{
     Cx, Interface, Operation, StateMachine,
-    saga::{AppendError, CoordinatorId, EffectKey, Entry, Epoch, Ledger, Place, SagaId, Seq},
+    saga::{AppendError, CoordinatorId, Entry, Epoch, Families, Ledger, Place, SagaId, Seq, Start},
 };
 use serde::{Deserialize, Serialize};
 
-use self::queues::Queues;
 pub(super) use self::said::{
-    After, Answer, Begin, Claimed, Command, Ending, Fact, Need, News, Note, Parent, Query, Refusal,
-    Reply, Row, Standing, Wish,
+    After, Answer, Begin, Claimed, Command, Ending, Fact, Need, News, Note, Query, Refusal, Reply,
+    Row, Standing, Wish,
 };
 use crate::{client::Client, replicated::Replicated};
 
@@ -48,19 +46,8 @@ struct Cover {
     /// Tells another input from its own.
     print: u128,
     note: Option<Note>,
-    /// The saga whose step it is, and the one that this comes down from.
-    parent: Option<SagaId>,
-    root: SagaId,
     /// How it ended, if it is kept because the saga whose step it is may turn back.
     ending: Option<Ending>,
-}
-
-/// A saga that waits for what others hold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Waiting {
-    digest: u128,
-    input: Bytes,
-    parent: Option<EffectKey>,
 }
 
 /// What is kept of a saga that has ended.
@@ -82,11 +69,7 @@ pub(super) struct Book {
     /// How many are stuck, and how many have ended and are kept.
     stuck: usize,
     kept: usize,
-    queues: Queues,
-    /// By the saga that they come down from, which holds the keys.
-    waiting: BTreeMap<(SagaId, SagaId), Waiting>,
-    /// The sagas that are steps of one.
-    children: BTreeMap<SagaId, BTreeSet<SagaId>>,
+    families: Families,
     ended: BTreeMap<SagaId, Epitaph>,
     /// The oldest first.
     ended_order: VecDeque<SagaId>,
@@ -108,28 +91,17 @@ impl Book {
         if let Some(known) = known.or_else(|| Some(self.ended.get(&saga)?.print)) {
             return if known == print { Ok(()) } else { Err(Refusal::Reused) };
         }
-        if parent.is_some_and(|parent| !self.asks_for(parent)) {
-            return Err(Refusal::Late);
-        }
         if self.covers.len() >= HELD_MAX {
             return Err(Refusal::Busy(HELD_MAX));
         }
         if self.covers.len().saturating_sub(self.stuck + self.kept) >= ACTIVE_MAX {
             return Err(Refusal::Busy(ACTIVE_MAX));
         }
-        let step = parent.map(|parent| parent.step);
-        let parent = step.map(|step| step.saga);
-        let above = parent.and_then(|parent| self.covers.get(&parent));
-        let root = above.map_or(saga, |above| above.root);
-        self.take_hold(root, holds, parent.is_some())?;
+        let (refuses, keys) = (holds.refuses(), holds.into_keys());
+        let start = Start { digest, input, keys, refuses, parent };
+        self.families.start(&mut self.ledger, saga, start)?;
         let (note, ending) = (None, None);
-        let cover = Cover { definition, digest, print, note, parent, root, ending };
-        self.covers.insert(saga, cover);
-        if let Some(parent) = parent {
-            self.children.entry(parent).or_default().insert(saga);
-        }
-        self.waiting.insert((root, saga), Waiting { digest, input, parent: step });
-        self.let_begin(root);
+        self.covers.insert(saga, Cover { definition, digest, print, note, ending });
         Ok(())
     }
 
@@ -140,8 +112,8 @@ impl Book {
         for fact in facts {
             match fact {
                 Fact::Entry(saga, entry) => {
-                    self.turn_back(saga, &entry.record);
-                    self.ledger.append(saga, entry)?;
+                    self.families.append(&mut self.ledger, saga, entry)?;
+                    self.look_back(saga);
                 }
                 Fact::Stuck(saga, note) => self.note(saga, note),
                 Fact::Ended(saga, ending) => self.end(saga, epoch, ending)?,
@@ -174,11 +146,11 @@ impl Book {
     }
 
     fn want(&mut self, number: u64, wish: Wish) -> Result<u64, Refusal> {
-        let Some(cover) = self.covers.get(&wish.saga) else {
+        if !self.covers.contains_key(&wish.saga) {
             let over = self.ended.contains_key(&wish.saga);
             return Err(if over { Refusal::Over } else { Refusal::Unknown });
-        };
-        if self.waiting.contains_key(&(cover.root, wish.saga)) {
+        }
+        if self.families.is_waiting(wish.saga) {
             let refusal = self.want_of_waiting(wish.saga, &wish.order);
             self.grant(number, refusal);
             return Ok(number);
@@ -250,9 +222,7 @@ impl Book {
             None => self.ended.get(&saga)?.definition.clone(),
         };
         let records = self.ledger.log(saga).last().map_or(0, |last| last.seq.0);
-        let root = self.covers.get(&saga).map(|cover| cover.root);
-        let root = root.filter(|root| self.waiting.contains_key(&(*root, saga)));
-        let waits = root.and_then(|root| self.queues.waits(root));
+        let waits = self.families.waits(saga);
         let waits = waits.map(|(key, holder)| (key.to_owned(), holder));
         Some(Row { saga, definition, records, standing: self.standing(saga), waits })
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use consensus_core::saga::{
-    AppendError, CoordinatorId, EffectKey, Entry, Epoch, Order, Place, Record, SagaId, Seq,
+    AppendError, CoordinatorId, Entry, Epoch, Order, Parent, Place, Record, SagaId, Seq, StartError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -95,13 +95,6 @@ pub(in crate::saga) struct Begin {
     pub(in crate::saga) parent: Option<Parent>,
 }
 
-/// The step that a saga is, and the epoch of the executor that asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::saga) struct Parent {
-    pub(in crate::saga) step: EffectKey,
-    pub(in crate::saga) epoch: Epoch,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::saga) enum Command {
     /// A saga is to be carried out.
@@ -131,6 +124,16 @@ pub(in crate::saga) enum Refusal {
     Circle,
     /// The saga whose step it is asks for that step no more.
     Late,
+}
+
+impl From<StartError> for Refusal {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Held { key, holder } => Self::Held(key, holder),
+            StartError::Circle => Self::Circle,
+            StartError::Late => Self::Late,
+        }
+    }
 }
 
 /// What an executor has claimed.

@@ -1,7 +1,5 @@
 //! What must hold of each effect when it comes about, and of each saga when it has ended.
 
-use std::sync::Arc;
-
 use super::{
     super::{
         runner::{Failure, Flaw},
@@ -10,7 +8,7 @@ use super::{
     participant::Effect,
     world::World,
 };
-use crate::saga::{Class, EffectKey, Entry, Op, Record, SagaId, StepId, Verdict};
+use crate::saga::{Class, EffectKey, Entry, Op, Order, Record, SagaId, StepId, Verdict};
 
 impl World {
     pub(super) fn on_ended(&mut self, saga: SagaId, verdict: Verdict) -> Result<(), Failure> {
@@ -19,13 +17,25 @@ impl World {
             index: saga.0 as u64,
             text,
         });
+        // One who was replaced may not know yet that the saga was completed in vain.
+        let revoked =
+            |entry: &Entry| matches!(entry.record, Record::Ordered { order: Order::Revoke, .. });
+        if verdict == Verdict::Completed && self.ledger.log(saga).iter().any(revoked) {
+            return Ok(());
+        }
         match self.ended.insert(saga, verdict.clone()) {
             Some(other) if other != verdict => {
                 let what = format!("saga {} has ended twice: {other:?}, {verdict:?}", saga.0);
-                self.fail(Flaw::Outcome, what)
+                return self.fail(Flaw::Outcome, what);
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let Some(step) = self.roll.parents.get(&saga).copied() else { return Ok(()) };
+        if self.completed(step.saga, step.step) > 1 {
+            let what = format!("{step}: it is more than one saga that is completed");
+            return self.fail(Flaw::ExactlyOnce, what);
+        }
+        Ok(())
     }
 
     pub(super) fn effect(&self, saga: SagaId, step: StepId) -> Effect {
@@ -37,7 +47,9 @@ impl World {
     pub(super) fn check_request(&self, key: EffectKey) -> Result<(), Failure> {
         let intended =
             |entry: &Entry| matches!(&entry.record, Record::Intended(step) if *step == key.step);
-        if !self.judges || self.ledger.log(key.saga).iter().any(intended) {
+        let log = self.ledger.log(key.saga);
+        // Of what an operator gave up there is no log.
+        if !self.judges || log.is_empty() || log.iter().any(intended) {
             return Ok(());
         }
         self.fail(Flaw::Invariant, format!("{key}: asked for before the log says so"))
@@ -54,9 +66,12 @@ impl World {
         if !self.judges {
             return Ok(());
         }
-        let Some(graph) = self.graphs.get(&key.saga) else { return Ok(()) };
-        let stands = |step| self.effect(key.saga, step).stands();
         let log = self.ledger.log(key.saga);
+        let Some(definition) = self.definitions.get(&key.saga).filter(|_| !log.is_empty()) else {
+            return Ok(());
+        };
+        let graph = &definition.graph;
+        let stands = |step| self.stands(key.saga, step);
         let given_up = |id: StepId| {
             let names = |entry: &Entry| match &entry.record {
                 Record::Unresolved(step) | Record::UndoFailed { step, .. } => *step == id,
@@ -102,14 +117,13 @@ impl World {
 
     /// In the end each saga is carried out or undone.
     pub(super) fn judge(&mut self) -> Result<(), Failure> {
-        let begun: Vec<SagaId> = self.ledger.sagas().map(|(id, _)| id).collect();
-        for id in begun {
+        for id in self.roll.begun.iter().copied() {
             let Some(verdict) = self.ended.get(&id) else {
                 return self.fail(Flaw::Liveness, format!("saga {} has not ended", id.0));
             };
-            let graph = self.graphs.get(&id).map(Arc::clone).expect("each saga has a graph");
-            for (step, of) in graph.steps() {
-                let stands = self.effect(id, step).stands();
+            let definition = self.definitions.get(&id).expect("each saga has a definition");
+            for (step, of) in definition.graph.steps() {
+                let stands = self.stands(id, step);
                 let fits = match (verdict, of.class) {
                     (Verdict::Completed, _) => stands,
                     (Verdict::Compensated(_), Class::NoEffect) | (Verdict::Abandoned, _) => true,
@@ -126,6 +140,6 @@ impl World {
             }
         }
         self.tally.helped = self.helped.len() as u64;
-        Ok(())
+        self.check_free()
     }
 }

@@ -11,11 +11,12 @@ use super::{
         trace::What,
     },
     graphs::below,
+    nested::Ask,
     world::{COORDINATOR, Executor, Happening, TICK, World},
 };
 use crate::saga::{
-    Age, AppendError, Call, Contradiction, Effect, Entry, Epoch, Event, Order, Place, Request,
-    Saga, SagaId, Seq,
+    Age, AppendError, Call, Effect, Entry, Epoch, Event, Order, Place, Record, Request, Saga,
+    SagaId, Seq, StepId,
 };
 
 impl World {
@@ -42,46 +43,49 @@ impl World {
         if let Some(it) = self.executors.get_mut(executor) {
             it.epoch = Some(epoch);
         }
-        let found: Vec<(SagaId, Vec<Entry>)> =
-            self.ledger.sagas().map(|(id, log)| (id, log.to_vec())).collect();
-        for (id, log) in found {
+        let found = self.ledger.behind(Place::default()).collect();
+        self.take_up(executor, epoch, found)?;
+        self.at(self.now + TICK, Happening::Tick { executor });
+        Ok(())
+    }
+
+    /// An executor hears of sagas that have begun.
+    pub(super) fn on_news(&mut self, executor: usize) -> Result<(), Failure> {
+        let Some(it) = self.executors.get(executor) else { return Ok(()) };
+        let Some(epoch) = it.epoch else { return Ok(()) };
+        let found = self.ledger.behind(it.heard).collect();
+        self.take_up(executor, epoch, found)
+    }
+
+    /// An executor goes on with sagas where their logs end. A saga that has ended is kept for the one
+    /// whose step it is, which may come behind it.
+    fn take_up(
+        &mut self,
+        executor: usize,
+        epoch: Epoch,
+        found: Vec<(Place, SagaId)>,
+    ) -> Result<(), Failure> {
+        let mut effects = Vec::new();
+        for (place, id) in found {
             let mut out = Vec::new();
-            let saga = self.take_up(id, epoch, &log, &mut out);
-            let saga = match saga {
+            let definition = self.definitions.get(&id).expect("each saga has a definition");
+            let of = ((id, Arc::clone(&definition.graph)), (epoch, self.bugs));
+            let log = (self.ledger.log(id), Bytes::new());
+            let saga = match Saga::open(of.0, of.1, log, self.now, &mut out) {
                 Ok(saga) => saga,
                 Err(error) => {
                     let what = format!("saga {} cannot go on: {error}", id.0);
                     return self.fail(Flaw::Durability, what);
                 }
             };
-            self.hold(executor, id, saga);
-            self.carry(executor, id, out)?;
+            if let Some(it) = self.executors.get_mut(executor) {
+                it.heard = it.heard.max(place);
+                it.sagas.insert(id, saga);
+                it.places.insert(id, place);
+                effects.push((id, out));
+            }
         }
-        self.at(self.now + TICK, Happening::Tick { executor });
-        Ok(())
-    }
-
-    pub(super) fn take_up(
-        &self,
-        id: SagaId,
-        epoch: Epoch,
-        log: &[Entry],
-        out: &mut Vec<Effect>,
-    ) -> Result<Saga, Contradiction> {
-        let graph = self.graphs.get(&id).map(Arc::clone).expect("each saga has a graph");
-        Saga::open(
-            (id, graph),
-            (epoch, self.bugs),
-            (log, Bytes::from_static(b"input")),
-            self.now,
-            out,
-        )
-    }
-
-    pub(super) fn hold(&mut self, executor: usize, id: SagaId, saga: Saga) {
-        if let Some(executor) = self.executors.get_mut(executor) {
-            executor.sagas.insert(id, saga);
-        }
+        effects.into_iter().try_for_each(|(id, out)| self.carry(executor, id, out))
     }
 
     pub(super) fn on_tick(&mut self, executor: usize) -> Result<(), Failure> {
@@ -97,24 +101,13 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn on_begin(&mut self, number: u64) -> Result<(), Failure> {
-        let (id, last) = (SagaId(u128::from(number)), self.executors.len() - 1);
-        let Some(epoch) = self.executors.get(last).and_then(|executor| executor.epoch) else {
-            self.soon(50, Happening::Begin { number });
-            return Ok(());
-        };
-        let mut out = Vec::new();
-        let saga = self.take_up(id, epoch, &[], &mut out).expect("there is no log yet");
-        self.hold(last, id, saga);
-        self.carry(last, id, out)
-    }
-
     /// An operator, or a caller, asks the present executor for something.
     pub(super) fn order(&mut self, id: SagaId, order: Order) {
         let last = self.executors.len() - 1;
         let (now, mut out) = (self.now, Vec::new());
         let saga = self.executors.get_mut(last).and_then(|it| it.sagas.get_mut(&id));
         if saga.is_some_and(|saga| saga.order(now, order, "for a test", &mut out).is_ok()) {
+            self.executors.last_mut().map(|it| it.rests.remove(&id));
             self.carry(last, id, out).expect("an order is carried out");
         }
     }
@@ -124,13 +117,32 @@ impl World {
         let open: Vec<SagaId> = self.ledger.sagas().map(|(id, _)| id).collect();
         for id in open {
             let last = self.executors.last().and_then(|it| it.sagas.get(&id));
-            if last.is_some_and(|saga| !saga.state().stuck(saga.graph()).is_empty()) {
+            let needs_help = |saga: &Saga| {
+                !saga.state().stuck(saga.graph()).is_empty() || saga.state().is_quarantined()
+            };
+            if last.is_some_and(needs_help) {
                 self.helped.insert(id);
                 self.order(id, Order::Retry(None));
             }
         }
         self.at(self.now + Duration::from_secs(3), Happening::Help);
         Ok(())
+    }
+
+    pub(super) fn on_append(
+        &mut self,
+        executor: usize,
+        saga: SagaId,
+        entry: Entry,
+    ) -> Result<(), Failure> {
+        let (seq, before) = (entry.seq, self.ledger.log(saga).len());
+        let revokes = matches!(entry.record, Record::Ordered { order: Order::Revoke, .. });
+        let result = self.families.append(&mut self.ledger, saga, entry).map(|()| seq);
+        if revokes && self.ledger.log(saga).len() > before {
+            self.ended.remove(&saga);
+        }
+        self.soon(5, Happening::Appended { executor, saga, result });
+        self.look()
     }
 
     pub(super) fn on_appended(
@@ -194,33 +206,65 @@ impl World {
                     self.at(at, Happening::Append { executor, saga, entry });
                 }
                 Effect::Call(call) => self.send(executor, &call),
-                Effect::Ended(verdict) => self.on_ended(saga, verdict)?,
+                Effect::Ended(verdict) => {
+                    self.on_ended(saga, verdict)?;
+                    self.let_go(executor, saga);
+                }
             }
         }
         Ok(())
     }
 
-    /// Returns how old a saga is among all: they are numbered in the order in which they are to begin,
-    /// and one that has not begun has not ended.
-    fn age(&self, saga: SagaId) -> Age {
-        let place = |number: u128| Place(number as u64);
-        let oldest = (1..saga.0).find(|number| !self.ended.contains_key(&SagaId(*number)));
-        Age { place: place(saga.0), oldest: place(oldest.unwrap_or(saga.0)) }
+    /// Has it written that a saga has ended. It is done with, unless it is a step of another that may
+    /// turn back; with it go those that are steps of it.
+    fn let_go(&mut self, executor: usize, saga: SagaId) {
+        let Some(it) = self.executors.get_mut(executor) else { return };
+        let Some(epoch) = it.epoch else { return };
+        let (at, parent) = (it.appends.max(self.now), self.roll.parents.get(&saga));
+        if parent.is_some_and(|step| it.sagas.contains_key(&step.saga)) {
+            it.rests.insert(saga);
+        } else {
+            let mut next = vec![saga];
+            while let Some(gone) = next.pop() {
+                it.sagas.remove(&gone);
+                it.rests.remove(&gone);
+                let steps = (gone, StepId(0))..=(gone, StepId(u16::MAX));
+                let children = self.roll.children.range(steps).flat_map(|(_, children)| children);
+                next.extend(children.filter(|child| it.rests.contains(child)));
+            }
+        }
+        self.at(at, Happening::Ended { saga, epoch });
+    }
+
+    /// Returns how old a saga is among all: one that is over asks for nothing.
+    fn age(&self, executor: usize, saga: SagaId) -> Age {
+        let place = self.executors.get(executor).and_then(|it| it.places.get(&saga));
+        let oldest = self.ledger.behind(Place::default()).next();
+        let oldest = oldest.map(|(place, _)| place).unwrap_or_default();
+        Age { place: place.copied().unwrap_or_default(), oldest }
     }
 
     /// Sends a request, perhaps twice, perhaps late, perhaps in vain.
-    pub(super) fn send(&mut self, executor: usize, call: &Call) {
-        let age = self.age(call.key.saga);
-        let of = Request { key: call.key, coordinator: COORDINATOR, epoch: call.epoch, age };
+    fn send(&mut self, executor: usize, call: &Call) {
+        let Call { key, epoch, attempt, .. } = *call;
+        let definition = self.definitions.get(&key.saga);
+        let is_saga = definition.is_some_and(|it| it.nested.contains_key(&key.step));
+        let age = self.age(executor, key.saga);
         let copies = 1 + u64::from(self.strikes(Fault::Duplication, 60));
         for _ in 0..copies {
             let late = if self.strikes(Fault::Delay, 50) { 400 } else { 20 };
-            if !self.strikes(Fault::Loss, 80) {
-                self.soon(late, Happening::Request { executor, of, attempt: call.attempt });
+            if self.strikes(Fault::Loss, 80) {
+                continue;
             }
+            let happening = if is_saga {
+                Happening::Step { ask: Ask { executor, key, epoch, attempt } }
+            } else {
+                let of = Request { key, coordinator: COORDINATOR, epoch, age };
+                Happening::Request { executor, of, attempt }
+            };
+            self.soon(late, happening);
         }
-        let Call { key, attempt, .. } = call;
-        let numbers = [2, key.saga.0 as u64, u64::from(key.step.0) << 32 | u64::from(*attempt)];
-        self.note(numbers, || What::Apply { index: u64::from(*attempt), text: key.to_string() });
+        let numbers = [2, key.saga.0 as u64, u64::from(key.step.0) << 32 | u64::from(attempt)];
+        self.note(numbers, || What::Apply { index: u64::from(attempt), text: key.to_string() });
     }
 }

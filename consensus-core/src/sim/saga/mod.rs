@@ -7,6 +7,8 @@
 mod checks;
 mod executors;
 mod graphs;
+mod isolation;
+mod nested;
 mod participant;
 mod world;
 

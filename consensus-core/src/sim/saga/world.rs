@@ -16,14 +16,15 @@ use super::{
         served::Reads,
         trace::{Trace, What},
     },
-    graphs::{self, below, happens},
+    graphs::{self, Definition, below, happens},
+    nested::{Ask, Roll},
     participant::Participant,
 };
 use crate::{
     mutants::Bugs,
     saga::{
         Admission, Answer, AppendError, Barrier, CoordinatorId, EffectKey, Entry, Epoch, Event,
-        Graph, Ledger, Mutant, Order, Outcome, Request, Saga, SagaId, Seq, Verdict,
+        Families, Ledger, Mutant, Order, Outcome, Place, Request, Saga, SagaId, Seq, Verdict,
     },
     time::Time,
 };
@@ -48,6 +49,12 @@ pub struct Tally {
     pub helped: u64,
     /// Requests that were refused, as their step was undone or their executor replaced.
     pub refused: u64,
+    /// Sagas that were steps of others.
+    pub nested: u64,
+    /// Sagas that waited for what others held, and then began.
+    pub waited: u64,
+    /// Sagas that were not begun, as others held what they would hold, or waited for them.
+    pub denied: u64,
 }
 
 /// What is about to happen.
@@ -56,9 +63,13 @@ pub(super) enum Happening {
     Claim { executor: usize },
     Tick { executor: usize },
     Begin { number: u64 },
-    Cancel { number: u64 },
+    News { executor: usize },
+    Order { saga: SagaId, order: Order },
     Append { executor: usize, saga: SagaId, entry: Entry },
     Appended { executor: usize, saga: SagaId, result: Result<Seq, AppendError> },
+    Ended { saga: SagaId, epoch: Epoch },
+    Step { ask: Ask },
+    Grant { ask: Ask },
     Request { executor: usize, of: Request, attempt: u32 },
     Finish { executor: usize, of: Request, attempt: u32, life: u64 },
     Reply { executor: usize, key: EffectKey, attempt: u32, outcome: Outcome },
@@ -74,6 +85,11 @@ pub(super) struct Executor {
     /// None before it has claimed one, and once it is out.
     pub(super) epoch: Option<Epoch>,
     pub(super) sagas: BTreeMap<SagaId, Saga>,
+    pub(super) places: BTreeMap<SagaId, Place>,
+    /// Sagas that have ended, and are there because those whose steps they are may turn back.
+    pub(super) rests: BTreeSet<SagaId>,
+    /// The last saga that it has heard of.
+    pub(super) heard: Place,
     /// When its last append reaches the ledger: they keep their order.
     pub(super) appends: Time,
 }
@@ -88,7 +104,9 @@ pub(super) struct World {
     pub(super) executors: Vec<Executor>,
     pub(super) ledger: Ledger,
     pub(super) participants: Vec<Participant>,
-    pub(super) graphs: BTreeMap<SagaId, Arc<Graph>>,
+    pub(super) families: Families,
+    pub(super) definitions: BTreeMap<SagaId, Arc<Definition>>,
+    pub(super) roll: Roll,
     pub(super) ended: BTreeMap<SagaId, Verdict>,
     pub(super) helped: BTreeSet<SagaId>,
     pub(super) tally: Tally,
@@ -123,7 +141,9 @@ impl World {
             executors: Vec::new(),
             ledger: Ledger::with_bugs(bugs),
             participants: vec![participant; PARTICIPANTS],
-            graphs: BTreeMap::new(),
+            families: Families::with_bugs(bugs),
+            definitions: BTreeMap::new(),
+            roll: Roll::default(),
             ended: BTreeMap::new(),
             helped: BTreeSet::new(),
             tally: Tally::default(),
@@ -154,13 +174,15 @@ impl World {
         failure: Option<Failure>,
         reads: Reads,
     ) -> (Report, Tally) {
+        let whole = |saga: &SagaId| saga.0 <= self.count.into();
+        let ended = self.ended.keys().chain(&self.roll.cancelled).chain(&self.roll.denied);
         let report = Report {
             seed,
             digest: self.trace.digest(),
             counts: self.counts,
             reads,
             operations: self.count as usize,
-            answered: self.ended.len(),
+            answered: ended.filter(|saga| whole(saga)).count(),
             terms: self.ledger.epoch().0 as usize,
             simulated: self.now,
             failure,
@@ -173,14 +195,24 @@ impl World {
     pub(super) fn set_the_stage(&mut self) {
         self.start_executor();
         let faulty = self.faults != Faults::NONE;
+        // Half of the runs are of sagas that have nothing to do with each other.
+        let related = happens(&mut self.draw, 500);
         for number in 1..=self.count {
-            let graph = Arc::new(graphs::graph(&mut self.draw, faulty));
-            self.graphs.insert(SagaId(u128::from(number)), graph);
+            let definition = match related {
+                true => graphs::related(&mut self.draw, faulty),
+                false => graphs::alone(&mut self.draw, faulty),
+            };
+            let saga = SagaId(number.into());
+            self.definitions.insert(saga, Arc::new(definition));
             let at = self.within();
             self.at(at, Happening::Begin { number });
             if faulty && happens(&mut self.draw, 150) {
                 let later = at + Duration::from_millis(below(&mut self.draw, 600));
-                self.at(later, Happening::Cancel { number });
+                self.at(later, Happening::Order { saga, order: Order::Cancel });
+            }
+            if faulty && related && happens(&mut self.draw, 40) {
+                let later = at + Duration::from_millis(below(&mut self.draw, 1_500));
+                self.at(later, Happening::Order { saga, order: Order::Abandon });
             }
         }
         let often = 2 + self.faulty.since(Time::ZERO).as_millis() as u64 / 700;
@@ -246,13 +278,16 @@ impl World {
             }
             self.now = at;
             self.happen(happening)?;
-            if self.now >= self.faulty
-                && self.ledger.sagas().all(|(id, _)| self.ended.contains_key(&id))
-            {
+            if self.now >= self.faulty && self.families.is_empty() && self.are_all_begun() {
                 break;
             }
         }
         self.judge()
+    }
+
+    /// Tells whether all sagas were begun that were to be, or refused.
+    fn are_all_begun(&self) -> bool {
+        (1..=self.count).all(|number| self.roll.knows(SagaId(number.into())))
     }
 
     pub(super) fn happen(&mut self, happening: Happening) -> Result<(), Failure> {
@@ -260,16 +295,12 @@ impl World {
             Happening::Claim { executor } => self.on_claim(executor),
             Happening::Tick { executor } => self.on_tick(executor),
             Happening::Begin { number } => self.on_begin(number),
-            Happening::Cancel { number } => {
-                self.order(SagaId(u128::from(number)), Order::Cancel);
-                Ok(())
-            }
-            Happening::Append { executor, saga, entry } => {
-                let seq = entry.seq;
-                let result = self.ledger.append(saga, entry).map(|()| seq);
-                self.soon(5, Happening::Appended { executor, saga, result });
-                Ok(())
-            }
+            Happening::News { executor } => self.on_news(executor),
+            Happening::Order { saga, order } => self.on_order(saga, order),
+            Happening::Append { executor, saga, entry } => self.on_append(executor, saga, entry),
+            Happening::Ended { saga, epoch } => self.on_end(saga, epoch),
+            Happening::Step { ask } => self.on_step(ask),
+            Happening::Grant { ask } => self.on_grant(ask),
             Happening::Appended { executor, saga, result } => {
                 self.on_appended(executor, saga, result)
             }

@@ -8,17 +8,31 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use consensus_core::saga::SagaId;
 use serde::{Deserialize, Serialize};
+
+use super::{barrier::SagaId, mutant::Mutant};
+use crate::mutants::Bugs;
 
 /// The queue of each key: the first holds it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Queues {
     queues: BTreeMap<String, VecDeque<SagaId>>,
     keys: BTreeMap<SagaId, BTreeSet<String>>,
+    #[serde(skip)]
+    bugs: Bugs<Mutant>,
 }
 
 impl Queues {
+    /// Makes them with known bugs, if any were put back.
+    pub(super) fn with_bugs(bugs: Bugs<Mutant>) -> Self {
+        Self { bugs, ..Self::default() }
+    }
+
+    /// Tells whether nobody holds anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Returns which of these keys others hold or wait for, and who holds it.
     pub(super) fn taken<'a>(&self, saga: SagaId, keys: &'a [String]) -> Option<(&'a str, SagaId)> {
         keys.iter().find_map(|key| {
@@ -30,7 +44,22 @@ impl Queues {
     /// Returns a key that it waits for, and who holds it.
     pub(super) fn waits(&self, saga: SagaId) -> Option<(&str, SagaId)> {
         let keys = self.keys.get(&saga)?;
-        keys.iter().find_map(|key| Some((key.as_str(), self.ahead(saga, key).next()?)))
+        // Whoever is ahead counts, also where it waits for another key itself (29).
+        let counts =
+            |other: &SagaId| !self.bugs.has(Mutant::Overtakes) || self.is_first_for_all(*other);
+        keys.iter().find_map(|key| Some((key.as_str(), self.ahead(saga, key).find(counts)?)))
+    }
+
+    /// Tells whether nobody comes before it for any key.
+    fn is_first_for_all(&self, saga: SagaId) -> bool {
+        let mut keys = self.keys.get(&saga).into_iter().flatten();
+        keys.all(|key| self.ahead(saga, key).next().is_none())
+    }
+
+    /// Returns all who come before it for its keys.
+    pub(super) fn all_ahead(&self, saga: SagaId) -> BTreeSet<SagaId> {
+        let keys = self.keys.get(&saga).into_iter().flatten();
+        keys.flat_map(|key| self.ahead(saga, key)).collect()
     }
 
     /// Returns who comes before it for a key.
@@ -41,6 +70,9 @@ impl Queues {
 
     /// Tells whether it waited for itself if it waited for these keys, too.
     pub(super) fn closes_circle(&self, saga: SagaId, keys: &[String]) -> bool {
+        if self.bugs.has(Mutant::CircleUnseen) {
+            return false;
+        }
         let mut seen = BTreeSet::new();
         let mut next: Vec<SagaId> = keys.iter().flat_map(|key| self.ahead(saga, key)).collect();
         while let Some(other) = next.pop() {
