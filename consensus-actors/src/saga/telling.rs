@@ -70,9 +70,9 @@ pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
             ("begun", None, detail)
         }
         Record::Intended(step) => ("intended", Some(step), Value::Null),
-        Record::Done { step, output } => ("done", Some(step), value(output)),
-        Record::Rejected { step, cause } => ("rejected", Some(step), text(cause)),
-        Record::Unresolved(step) => ("unresolved", Some(step), Value::Null),
+        Record::Done { step, output, .. } => ("done", Some(step), value(output)),
+        Record::Rejected { step, cause, .. } => ("rejected", Some(step), text(cause)),
+        Record::Unresolved { step, .. } => ("unresolved", Some(step), Value::Null),
         Record::Turned(reason) => match reason {
             Reason::Rejected(step) | Reason::Unresolved(step) => {
                 ("turned", Some(step), Value::Null)
@@ -81,8 +81,8 @@ pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
             Reason::Cancelled => ("turned", None, "cancelled".into()),
             Reason::Revoked => ("turned", None, "revoked".into()),
         },
-        Record::Undone(step) => ("undone", Some(step), Value::Null),
-        Record::UndoFailed { step, cause } => ("undo_failed", Some(step), text(cause)),
+        Record::Undone { step, .. } => ("undone", Some(step), Value::Null),
+        Record::UndoFailed { step, cause, .. } => ("undo_failed", Some(step), text(cause)),
         Record::Resumed => ("resumed", None, Value::Null),
         Record::Ordered { order, reason } => match order {
             Order::Cancel => ("cancel", None, reason.as_str().into()),

@@ -28,22 +28,22 @@ impl Known {
             Record::Intended(id) if *id == step => {
                 (self.asked, self.standing) = (at, "asked");
             }
-            Record::Done { step: id, output } if *id == step => {
+            Record::Done { step: id, output, .. } if *id == step => {
                 (self.ended, self.standing) = (at, "done");
                 self.output = Some(output.clone());
             }
-            Record::Rejected { step: id, cause } if *id == step => {
+            Record::Rejected { step: id, cause, .. } if *id == step => {
                 self.rounds += 1;
                 (self.ended, self.standing) = (at, "rejected");
                 self.cause = Some(cause.clone());
             }
-            Record::Unresolved(id) if *id == step => {
+            Record::Unresolved { step: id, .. } if *id == step => {
                 (self.ended, self.standing) = (at, "unknown");
             }
-            Record::Undone(id) if *id == step => {
+            Record::Undone { step: id, .. } if *id == step => {
                 (self.undone, self.standing) = (at, "undone");
             }
-            Record::UndoFailed { step: id, cause } if *id == step => {
+            Record::UndoFailed { step: id, cause, .. } if *id == step => {
                 (self.undone, self.standing) = (at, "undo_failed");
                 self.cause = Some(cause.clone());
             }
@@ -54,9 +54,9 @@ impl Known {
             | Record::Intended(_)
             | Record::Done { .. }
             | Record::Rejected { .. }
-            | Record::Unresolved(_)
+            | Record::Unresolved { .. }
             | Record::Turned(_)
-            | Record::Undone(_)
+            | Record::Undone { .. }
             | Record::UndoFailed { .. }
             | Record::Resumed
             | Record::Ordered { .. } => {}

@@ -52,10 +52,12 @@ impl Book {
         for entry in self.ledger.log(key.saga) {
             match &entry.record {
                 Record::Intended(step) if *step == key.step => asked = true,
-                Record::Done { step, .. } | Record::Unresolved(step) if *step == key.step => {
+                Record::Done { step, .. } | Record::Unresolved { step, .. }
+                    if *step == key.step =>
+                {
                     asked = false;
                 }
-                Record::Undone(_) | Record::UndoFailed { .. } => turned = true,
+                Record::Undone { .. } | Record::UndoFailed { .. } => turned = true,
                 Record::Ordered { order: Order::Skip(step), .. } if *step == key.step => {
                     asked = false;
                 }
@@ -69,7 +71,7 @@ impl Book {
                 | Record::Intended(_)
                 | Record::Done { .. }
                 | Record::Rejected { .. }
-                | Record::Unresolved(_)
+                | Record::Unresolved { .. }
                 | Record::Turned(_)
                 | Record::Resumed
                 | Record::Ordered { .. } => {}
@@ -207,30 +209,20 @@ mod tests {
     // other time; one that was begun is found whenever it is asked for.
     #[test]
     fn a_step_begins_a_saga_while_it_is_asked_for() {
-        let done = Record::Done { step: STEP, output: Bytes::new() };
+        let done = Record::Done { step: STEP, output: Bytes::new(), attempts: 1 };
+        let lost = |step| Record::Unresolved { step, attempts: 1 };
         let retry = |order| Record::Ordered { order, reason: "because".to_owned() };
-        let failed = Record::UndoFailed { step: StepId(1), cause: Bytes::new() };
+        let failed = Record::UndoFailed { step: StepId(1), cause: Bytes::new(), attempts: 1 };
         for (records, begins) in [
             (vec![], false),
             (vec![Record::Intended(StepId(2))], false),
             (vec![Record::Intended(STEP)], true),
             (vec![Record::Intended(STEP), Record::Resumed], true),
             (vec![Record::Intended(STEP), done], false),
-            (vec![Record::Intended(STEP), Record::Unresolved(STEP)], false),
-            (vec![Record::Intended(STEP), Record::Unresolved(StepId(2))], true),
-            (
-                vec![Record::Intended(STEP), Record::Unresolved(STEP), retry(Order::Retry(None))],
-                true,
-            ),
-            (
-                vec![
-                    Record::Intended(STEP),
-                    Record::Unresolved(STEP),
-                    failed,
-                    retry(Order::Retry(None)),
-                ],
-                false,
-            ),
+            (vec![Record::Intended(STEP), lost(STEP)], false),
+            (vec![Record::Intended(STEP), lost(StepId(2))], true),
+            (vec![Record::Intended(STEP), lost(STEP), retry(Order::Retry(None))], true),
+            (vec![Record::Intended(STEP), lost(STEP), failed, retry(Order::Retry(None))], false),
             (vec![Record::Intended(STEP), retry(Order::Skip(STEP))], false),
         ] {
             let (mut book, epoch) = book();
