@@ -110,9 +110,11 @@ impl Book {
         Ok(())
     }
 
-    /// Keeps of a saga only how it ended, and so of its steps that were sagas.
+    /// Keeps of a saga only how it ended, and its log for a while; and so of its steps that were
+    /// sagas.
     fn bury(&mut self, saga: SagaId, epoch: Epoch, ending: Ending) -> Result<(), AppendError> {
-        self.ledger.put_away(saga, epoch)?;
+        let log = self.ledger.put_away(saga, epoch)?;
+        self.past.keep(saga, log, &ending);
         self.note(saga, None);
         let Some(cover) = self.covers.remove(&saga) else { return Ok(()) };
         self.kept -= usize::from(cover.ending.is_some());
@@ -268,6 +270,12 @@ mod tests {
         end(&mut book, PARENT);
         assert!(book.covers.is_empty() && book.children.is_empty());
         assert_eq!((book.kept, book.ledger.sagas().count(), book.ended.len()), (0, 0, 3));
+        for saga in [PARENT, CHILD, grandchild] {
+            let records = book.records((saga, Seq(1)), true);
+            let kept = book.look(saga).map(|row| row.records);
+            assert!(!records.is_empty() && kept == Some(records.len() as u64), "{saga:?}");
+        }
+        assert_eq!(book.records((SagaId(0), Seq(1)), false), [], "executors are told of none");
     }
 
     // Goal: what a step's saga holds it holds for the saga whose step it is, until that has ended;
