@@ -147,8 +147,8 @@ impl Sagas {
         self.rows(after, true).await
     }
 
-    /// Returns how a saga and its steps stand, and its log; on the node in charge also what is being
-    /// asked for. [`Shown`] says for how long after its end there is more than how it ended.
+    /// Returns how a saga and its steps stand, and its log; on the node in charge also what is
+    /// being asked for. [`Shown`] says for how long after its end there is more than how it ended.
     ///
     /// # Errors
     /// [`Code::UnknownSaga`] when there is none; and those of any query.

@@ -52,8 +52,8 @@ pub struct ShownStep {
     pub ended: Option<Duration>,
     /// When it was undone, or that failed.
     pub undone: Option<Duration>,
-    /// How often it was asked for, as [`Record`] counts it. Where the node in charge is asked, those
-    /// are counted too that have no outcome yet.
+    /// How often it was asked for, as [`Record`] counts it. Where the node in charge is asked,
+    /// those are counted too that have no outcome yet.
     pub attempts: u32,
     /// The same of its compensation.
     pub undo_attempts: u32,

@@ -55,9 +55,9 @@ pub enum Order {
 /// One durable fact of a saga.
 ///
 /// An outcome says in `attempts` how often the step, or its compensation, was asked for until then,
-/// since the saga began. Those are the attempts of the executor that writes it, and those that stand
-/// in the log already: whoever takes a saga over does not know how often the executor before it asked
-/// for what had no outcome then.
+/// since the saga began. Those are the attempts of the executor that writes it, and those that
+/// stand in the log already: whoever takes a saga over does not know how often the executor before
+/// it asked for what had no outcome then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// It began: its definition's fingerprint and its input.
@@ -126,7 +126,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// Returns how often what it tells the outcome of was asked for until then, if it is an outcome.
+    /// Returns what it is the outcome of, and how often that was asked for, if it is an outcome.
     pub fn attempts(&self) -> Option<((StepId, Op), u32)> {
         match self {
             Self::Done { step, attempts, .. }
