@@ -23,6 +23,7 @@
 
 mod barrier;
 mod event;
+mod flight;
 mod graph;
 mod ledger;
 mod mutant;
@@ -36,6 +37,7 @@ pub use barrier::{
     Request, Row, SagaId,
 };
 pub use event::{Call, Effect, Event, Op, Outcome};
+pub use flight::{Phase, UnderWay};
 pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};
 pub use ledger::{AppendError, Ledger};
 #[cfg(not(feature = "mutants"))]

@@ -52,10 +52,12 @@ impl Book {
         for entry in self.ledger.log(key.saga) {
             match &entry.record {
                 Record::Intended(step) if *step == key.step => asked = true,
-                Record::Done { step, .. } | Record::Unresolved(step) if *step == key.step => {
+                Record::Done { step, .. } | Record::Unresolved { step, .. }
+                    if *step == key.step =>
+                {
                     asked = false;
                 }
-                Record::Undone(_) | Record::UndoFailed { .. } => turned = true,
+                Record::Undone { .. } | Record::UndoFailed { .. } => turned = true,
                 Record::Ordered { order: Order::Skip(step), .. } if *step == key.step => {
                     asked = false;
                 }
@@ -69,7 +71,7 @@ impl Book {
                 | Record::Intended(_)
                 | Record::Done { .. }
                 | Record::Rejected { .. }
-                | Record::Unresolved(_)
+                | Record::Unresolved { .. }
                 | Record::Turned(_)
                 | Record::Resumed
                 | Record::Ordered { .. } => {}
@@ -108,9 +110,11 @@ impl Book {
         Ok(())
     }
 
-    /// Keeps of a saga only how it ended, and so of its steps that were sagas.
+    /// Keeps of a saga only how it ended, and its log for a while; and so of its steps that were
+    /// sagas.
     fn bury(&mut self, saga: SagaId, epoch: Epoch, ending: Ending) -> Result<(), AppendError> {
-        self.ledger.put_away(saga, epoch)?;
+        let log = self.ledger.put_away(saga, epoch)?;
+        self.past.keep(saga, log, &ending);
         self.note(saga, None);
         let Some(cover) = self.covers.remove(&saga) else { return Ok(()) };
         self.kept -= usize::from(cover.ending.is_some());
@@ -207,30 +211,20 @@ mod tests {
     // other time; one that was begun is found whenever it is asked for.
     #[test]
     fn a_step_begins_a_saga_while_it_is_asked_for() {
-        let done = Record::Done { step: STEP, output: Bytes::new() };
+        let done = Record::Done { step: STEP, output: Bytes::new(), attempts: 1 };
+        let lost = |step| Record::Unresolved { step, attempts: 1 };
         let retry = |order| Record::Ordered { order, reason: "because".to_owned() };
-        let failed = Record::UndoFailed { step: StepId(1), cause: Bytes::new() };
+        let failed = Record::UndoFailed { step: StepId(1), cause: Bytes::new(), attempts: 1 };
         for (records, begins) in [
             (vec![], false),
             (vec![Record::Intended(StepId(2))], false),
             (vec![Record::Intended(STEP)], true),
             (vec![Record::Intended(STEP), Record::Resumed], true),
             (vec![Record::Intended(STEP), done], false),
-            (vec![Record::Intended(STEP), Record::Unresolved(STEP)], false),
-            (vec![Record::Intended(STEP), Record::Unresolved(StepId(2))], true),
-            (
-                vec![Record::Intended(STEP), Record::Unresolved(STEP), retry(Order::Retry(None))],
-                true,
-            ),
-            (
-                vec![
-                    Record::Intended(STEP),
-                    Record::Unresolved(STEP),
-                    failed,
-                    retry(Order::Retry(None)),
-                ],
-                false,
-            ),
+            (vec![Record::Intended(STEP), lost(STEP)], false),
+            (vec![Record::Intended(STEP), lost(StepId(2))], true),
+            (vec![Record::Intended(STEP), lost(STEP), retry(Order::Retry(None))], true),
+            (vec![Record::Intended(STEP), lost(STEP), failed, retry(Order::Retry(None))], false),
             (vec![Record::Intended(STEP), retry(Order::Skip(STEP))], false),
         ] {
             let (mut book, epoch) = book();
@@ -276,6 +270,12 @@ mod tests {
         end(&mut book, PARENT);
         assert!(book.covers.is_empty() && book.children.is_empty());
         assert_eq!((book.kept, book.ledger.sagas().count(), book.ended.len()), (0, 0, 3));
+        for saga in [PARENT, CHILD, grandchild] {
+            let records = book.records((saga, Seq(1)), true);
+            let kept = book.look(saga).map(|row| row.records);
+            assert!(!records.is_empty() && kept == Some(records.len() as u64), "{saga:?}");
+        }
+        assert_eq!(book.records((SagaId(0), Seq(1)), false), [], "executors are told of none");
     }
 
     // Goal: what a step's saga holds it holds for the saga whose step it is, until that has ended;

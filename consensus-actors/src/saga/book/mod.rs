@@ -5,6 +5,7 @@
 //! epoch, as [`Ledger`] demands.
 
 mod family;
+mod past;
 mod queues;
 mod said;
 
@@ -17,11 +18,11 @@ use consensus_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::queues::Queues;
 pub(super) use self::said::{
     After, Answer, Begin, Claimed, Command, Ending, Fact, Need, News, Note, Parent, Query, Refusal,
     Reply, Row, Standing, Wish,
 };
+use self::{past::Past, queues::Queues};
 use crate::{client::Client, replicated::Replicated};
 
 /// How many sagas may be under way, besides those that are stuck.
@@ -91,6 +92,8 @@ pub(super) struct Book {
     /// The oldest first.
     ended_order: VecDeque<SagaId>,
     ended_bytes: usize,
+    /// The logs of the last of them.
+    past: Past,
     wishes: BTreeMap<u64, Wish>,
     granted: BTreeMap<u64, Option<String>>,
 }
@@ -161,7 +164,7 @@ impl Book {
         cover.note = note;
     }
 
-    /// Remembers how a saga ended, and of it nothing else.
+    /// Remembers how a saga ended.
     fn remember(&mut self, saga: SagaId, (definition, print): (String, u128), ending: Ending) {
         self.ended_bytes += ending.weight();
         self.ended.insert(saga, Epitaph { definition, print, ending });
@@ -169,6 +172,7 @@ impl Book {
         while self.ended_order.len() > ENDED_MAX || self.ended_bytes > ENDED_BYTES_MAX {
             let Some(oldest) = self.ended_order.pop_front() else { break };
             let bytes = self.ended.remove(&oldest).map_or(0, |it| it.ending.weight());
+            self.past.forget(oldest);
             self.ended_bytes = self.ended_bytes.saturating_sub(bytes);
         }
     }
@@ -200,7 +204,7 @@ impl Book {
 
     fn records(&self, (from, seq): (SagaId, Seq), only: bool) -> Vec<(SagaId, Place, Entry)> {
         let sagas = self.ledger.sagas().skip_while(|(saga, _)| *saga < from);
-        let sagas = sagas.take_while(|(saga, _)| !only || *saga == from);
+        let sagas = sagas.take_while(|_| !only).chain(only.then(|| (from, self.log(from))));
         let entries = sagas.flat_map(|(saga, log)| {
             let place = self.ledger.place(saga).unwrap_or_default();
             log.iter().map(move |entry| (saga, place, entry))
@@ -208,6 +212,14 @@ impl Book {
         let entries = entries.filter(|(saga, _, entry)| *saga != from || entry.seq >= seq);
         let entries = entries.map(|(saga, place, entry)| (saga, place, entry.clone()));
         paged(entries, |(_, _, entry)| said::weight(entry)).0
+    }
+
+    /// Returns the log of a saga, also of one that has ended if it is kept.
+    fn log(&self, saga: SagaId) -> &[Entry] {
+        match self.ledger.log(saga) {
+            [] => self.past.log(saga),
+            log => log,
+        }
     }
 
     fn news(&self, sagas: Vec<SagaId>, wishes: Vec<u64>, execute: Option<After>) -> News {
@@ -249,7 +261,7 @@ impl Book {
             Some(cover) => cover.definition.clone(),
             None => self.ended.get(&saga)?.definition.clone(),
         };
-        let records = self.ledger.log(saga).last().map_or(0, |last| last.seq.0);
+        let records = self.log(saga).last().map_or(0, |last| last.seq.0);
         let root = self.covers.get(&saga).map(|cover| cover.root);
         let root = root.filter(|root| self.waiting.contains_key(&(*root, saga)));
         let waits = root.and_then(|root| self.queues.waits(root));

@@ -59,7 +59,7 @@ impl World {
         let log = self.ledger.log(key.saga);
         let given_up = |id: StepId| {
             let names = |entry: &Entry| match &entry.record {
-                Record::Unresolved(step) | Record::UndoFailed { step, .. } => *step == id,
+                Record::Unresolved { step, .. } | Record::UndoFailed { step, .. } => *step == id,
                 _ => false,
             };
             log.iter().any(names)
