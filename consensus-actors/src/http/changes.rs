@@ -288,6 +288,15 @@ async fn check_newcomer(node: &Shared, id: NodeId, address: &str) -> Result {
              program there, then call again"
         ));
     }
+    let ours = node.identity.roster.protocols();
+    let differs = |(group, theirs): (_, &String)| Some((ours.get(group)?, theirs.clone()));
+    let mut differing = shown.protocols.iter().filter_map(differs);
+    if let Some((ours, theirs)) = differing.find(|(ours, theirs)| *ours != theirs) {
+        return refused(format!(
+            "{id} at {address} replicates by {theirs} what is replicated by {ours} here; start it \
+             with --protocol {ours}, and an empty data directory, then call again"
+        ));
+    }
     Ok(())
 }
 
