@@ -8,21 +8,21 @@ fix:
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
+# With all features, known bugs can be put back, and a database can take part.
+EVERYTHING := --workspace --features consensus-core/mutants,consensus-actors/mutants,examples/postgres
+
 test:
 	cargo test --workspace
 	cargo test --workspace --examples
-	cargo test -p consensus-core --features mutants --test it mutants
-	cargo test -p consensus-actors --features mutants --test sim
+	cargo test $(EVERYTHING) --test it -- mutants parcels
+	cargo test $(EVERYTHING) --test postgres --test sim
 
 format:
 	cargo fmt --all --check
 
 lint:
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy -p consensus-core --all-targets --features mutants -- -D warnings
-	cargo clippy -p consensus-actors --all-targets --features mutants -- -D warnings
-	cargo clippy -p consensus-actors --all-targets --features postgres,mutants -- -D warnings
-	cargo clippy -p examples --all-targets --features postgres -- -D warnings
+	cargo clippy $(EVERYTHING) --all-targets -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -10,6 +10,7 @@ use crate::{
         recovery::{self, Log},
         snapshot::{self, Copied, Shared},
     },
+    map::Map,
     sagas,
 };
 
@@ -18,6 +19,8 @@ use crate::{
 pub(crate) enum Cast {
     /// The groups that most modes measure
     Maps,
+    /// One such group
+    Map,
     /// Nothing
     Nothing,
     /// Many groups that nobody calls
@@ -37,6 +40,7 @@ impl Cast {
     pub(crate) async fn host(self, node: &Node) -> Result {
         match self {
             Self::Maps => host_maps(node).await.map(drop),
+            Self::Map => node.host::<Map>("map").await.map(drop),
             Self::Nothing => idle::host(node, 0).await,
             Self::Idle => idle::host(node, idle::GROUPS).await,
             Self::Log => recovery::serve(node.host::<Log>(recovery::NAME).await?).await,
@@ -48,13 +52,14 @@ impl Cast {
 
     /// Tells whether its nodes are asked over HTTP, too.
     pub(crate) fn has_http(self) -> bool {
-        matches!(self, Self::Copied | Self::Shared | Self::Sagas)
+        matches!(self, Self::Map | Self::Copied | Self::Shared | Self::Sagas)
     }
 
     /// Returns what the command line calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Maps => "maps",
+            Self::Map => "map",
             Self::Nothing => "nothing",
             Self::Idle => "idle",
             Self::Log => "log",

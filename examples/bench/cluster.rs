@@ -5,6 +5,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader},
     net::TcpListener,
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc,
@@ -186,6 +187,11 @@ impl Members {
         Words(out.map(BufReader::new))
     }
 
+    /// Where a node keeps its data.
+    pub(crate) fn data(&self, id: u64) -> PathBuf {
+        self.data.join(id.to_string())
+    }
+
     /// Where the members listen.
     pub(crate) fn addresses(&self) -> Vec<String> {
         (1..=self.told.nodes).map(|id| self.told.address(id)).collect()
@@ -223,7 +229,15 @@ impl Words {
 }
 
 /// A node of this process, which ends with this.
-struct Own(Node);
+pub(crate) struct Own(pub(crate) Node);
+
+impl Deref for Own {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
+}
 
 impl Drop for Own {
     fn drop(&mut self) {
@@ -259,7 +273,7 @@ impl<C> Led<C> {
 
     /// Returns where clients live beside the leader's actors.
     pub(crate) fn arbiter(&self) -> ArbiterHandle {
-        self.own.0.arbiter()
+        self.own.arbiter()
     }
 
     /// Ends the member that is this process; the others, and all data, stay.

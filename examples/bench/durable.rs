@@ -7,7 +7,7 @@ use consensus_actors::Result;
 use crate::{
     cluster::{GROUPS, Led, Scene, drive},
     load::{self, Load},
-    map,
+    map::{self, Level},
     report::Row,
 };
 
@@ -23,18 +23,12 @@ pub(crate) fn puts(scene: &Scene<'_>, mode: &str, value_bytes: usize) -> Result<
     Ok(scene.row(mode, &load, &tally))
 }
 
-/// Queries at the level that the mode names.
-pub(crate) fn reads(scene: &Scene<'_>, mode: &str) -> Result<Row> {
+/// Queries at a level.
+pub(crate) fn reads(scene: &Scene<'_>, mode: &str, level: Level) -> Result<Row> {
     let led = Led::maps(scene)?;
     let load = Load::begin(scene.span.warm_up, scene.span.measured);
-    let lease = mode == "read-lease";
     let tally = drive(scene.clients, |number| {
-        let client = led.hosted[0].clone();
-        let read = move |operation| {
-            let call = client.length(load::key(operation));
-            let call = if lease { call.lease() } else { call.linearizable() };
-            async move { call.await.map(drop) }
-        };
+        let read = map::reads(&led.hosted[0], level);
         (led.arbiter(), Arc::clone(&load).client(number, read))
     });
     Ok(scene.row(mode, &load, &tally))

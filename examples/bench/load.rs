@@ -42,10 +42,10 @@ impl Load {
     ///
     /// # Panics
     /// If a call fails: a figure of a cluster that refuses work would mean nothing.
-    pub(crate) async fn client<F, A, E>(self: Arc<Self>, number: u64, mut call: F) -> Tally
+    pub(crate) async fn client<F, A, T, E>(self: Arc<Self>, number: u64, mut call: F) -> Tally
     where
         F: FnMut(u64) -> A,
-        A: Future<Output = Result<(), E>>,
+        A: Future<Output = Result<T, E>>,
         E: std::fmt::Debug,
     {
         let mut tally = Tally::default();

@@ -17,6 +17,7 @@ mod map;
 mod memory;
 mod mode;
 mod remote;
+mod replica;
 mod report;
 mod sagas;
 

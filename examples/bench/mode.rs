@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use consensus_actors::Result;
 
 use crate::{
-    cluster::Scene, decide, durable, floor, growth, load::VALUE_BYTES, memory, remote,
-    report::Report, sagas,
+    cluster::Scene, decide, durable, floor, growth, load::VALUE_BYTES, map::Level, memory, remote,
+    replica, report::Report, sagas,
 };
 
 /// What is measured.
@@ -29,6 +29,8 @@ pub(crate) enum Mode {
     Payload64K,
     /// A hundred groups on three processes, each with its own clients
     Groups100,
+    /// Puts and reads without a learner and with one, which is the process that reads
+    Replica,
     /// Sagas of three steps on three nodes, which write down what they do
     Sagas,
     /// The same on one node
@@ -60,6 +62,7 @@ impl Mode {
             Self::ReadLinearizable | Self::ReadLease => &[1, 256],
             Self::Payload1K | Self::Payload64K => &[64],
             Self::Groups100 => &[10],
+            Self::Replica => &[1, 64],
             Self::Sagas | Self::SagasAlone => &[1, 64, 256],
             Self::Decide | Self::FloorDurable | Self::IdleGroups => &[1],
             Self::GrowthLog | Self::Recovery => &[256],
@@ -82,11 +85,14 @@ impl Mode {
             Self::Mem => report.add(memory::puts(scene)?),
             Self::Durable => report.add(durable::puts(scene, "durable", VALUE_BYTES)?),
             Self::DurableRemote => report.add(remote::puts(scene)?),
-            Self::ReadLinearizable => report.add(durable::reads(scene, "read-linearizable")?),
-            Self::ReadLease => report.add(durable::reads(scene, "read-lease")?),
+            Self::ReadLinearizable => {
+                report.add(durable::reads(scene, "read-linearizable", Level::Linearizable)?)
+            }
+            Self::ReadLease => report.add(durable::reads(scene, "read-lease", Level::Lease)?),
             Self::Payload1K => report.add(durable::puts(scene, "payload-1k", 1 << 10)?),
             Self::Payload64K => report.add(durable::puts(scene, "payload-64k", 64 << 10)?),
             Self::Groups100 => report.add(durable::groups(scene, 100)?),
+            Self::Replica => replica::measure(scene, report)?,
             Self::Sagas => sagas::trips(scene, ("sagas", 3), report)?,
             Self::SagasAlone => sagas::trips(scene, ("sagas-alone", 1), report)?,
             Self::Decide => decide::measure(scene, report)?,

@@ -168,9 +168,14 @@ impl Cluster {
         let (name, spare) = (self.application.name, self.options.nodes + 1);
         let (join, listen, http) = (self.peer(1), self.peer(spare), self.http(spare));
         let data = self.data.join(format!("node-{spare}"));
+        let given = |flag: &str, value: String| format!(" --{flag} {value}");
+        let Dev { configured, protocol, .. } = &self.options;
+        let config = configured.config.as_ref().map(|file| file.display().to_string());
+        let config = config.map(|file| given("config", file)).unwrap_or_default();
+        let protocol = protocol.clone().map(|name| given("protocol", name)).unwrap_or_default();
         format!(
             "grow: {name} serve --id {spare} --join {join} --listen {listen} --http {http} \
-             --cluster dev --data {}\n      {name} add {spare}{addr}",
+             --cluster dev{config}{protocol} --data {}\n      {name} add {spare}{addr}",
             data.display()
         )
     }

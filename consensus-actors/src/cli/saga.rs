@@ -35,7 +35,7 @@ enum Verb {
         #[command(flatten)]
         target: Target,
     },
-    /// Shows how a saga stands, and its log.
+    /// Shows how a saga and its steps stand, what is being asked for, and its log.
     Show(Named),
     /// Tries again what is stuck.
     Retry(Ordered),
@@ -149,58 +149,110 @@ fn print_list(body: &Value) {
     say(table);
 }
 
-/// Prints the steps as a tree: each stands deeper than those that it waits for.
+/// The columns of the tree behind a step's name.
+const COLUMNS: [(&str, &str); 10] = [
+    ("CLASS", "class"),
+    ("STANDING", "standing"),
+    ("ASKED MS", "asked_ms"),
+    ("ENDED MS", "ended_ms"),
+    ("UNDONE MS", "undone_ms"),
+    ("ATTEMPTS", "attempts"),
+    ("UNDO ATTEMPTS", "undo_attempts"),
+    ("REFUSED", "refused"),
+    ("OUTPUT", "output"),
+    ("CAUSE", "cause"),
+];
+
+/// How much of an output or a cause is printed with the tree, in characters; the log has all.
+const CLIP: usize = 60;
+
+/// Returns what a column says of a step; counts of nothing are left out.
+fn cell(step: &Value, column: &str) -> String {
+    let told = text(step, column);
+    let counts = matches!(column, "attempts" | "undo_attempts" | "refused");
+    if counts && told == "0" { String::new() } else { clipped(told) }
+}
+
+fn clipped(text: String) -> String {
+    match text.char_indices().nth(CLIP) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Returns what is being asked for, like `undo asked 120 ms ago` or `next in 300 ms`.
+fn now(step: &Value) -> String {
+    let Some(now) = step.get("now").filter(|now| now.is_object()) else { return String::new() };
+    let undo = if text(now, "op") == "undo" { "undo " } else { "" };
+    match now.get("asked_ms_ago") {
+        Some(ago) => format!("{undo}asked {ago} ms ago"),
+        None => format!("{undo}next in {} ms", text(now, "next_in_ms")),
+    }
+}
+
+/// Prints the steps as a tree: each stands deeper than those that it waits for. Columns that have
+/// nothing to say are left out.
 fn print_steps(body: &Value) {
-    if list(body, "steps").next().is_none() {
+    let steps: Vec<&Value> = list(body, "steps").collect();
+    if steps.is_empty() {
         return;
     }
+    let cells = COLUMNS.map(|(title, column)| {
+        (title, steps.iter().map(|step| cell(step, column)).collect::<Vec<_>>())
+    });
+    let mut columns = vec![("STEP", steps.iter().map(|step| branch(step)).collect::<Vec<_>>())];
+    columns.extend(cells);
+    columns.insert(columns.len() - 2, ("NOW", steps.iter().map(|step| now(step)).collect()));
+    columns.retain(|(_, cells)| cells.iter().any(|cell| !cell.is_empty()));
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header([
-        "STEP",
-        "CLASS",
-        "STANDING",
-        "ASKED MS",
-        "ENDED MS",
-        "UNDONE MS",
-        "REFUSED",
-        "OUTPUT",
-        "CAUSE",
-    ]);
-    for step in list(body, "steps") {
-        let depth = step.get("depth").and_then(Value::as_u64).unwrap_or_default();
-        let depth = usize::try_from(depth).unwrap_or_default();
-        let branch = if depth == 0 { "" } else { "└ " };
-        let name =
-            format!("{}{branch}{}", "  ".repeat(depth.saturating_sub(1)), text(step, "step"));
-        let columns = [
-            "class",
-            "standing",
-            "asked_ms",
-            "ended_ms",
-            "undone_ms",
-            "refused",
-            "output",
-            "cause",
-        ];
-        table.add_row([name].into_iter().chain(columns.map(|column| text(step, column))));
+    table.set_header(columns.iter().map(|(title, _)| *title));
+    for row in 0..steps.len() {
+        table.add_row(columns.iter().map(|(_, cells)| &cells[row]));
     }
     say(table);
     say("");
 }
 
+/// Returns the name of a step, as deep as it stands.
+fn branch(step: &Value) -> String {
+    let depth = step.get("depth").and_then(Value::as_u64).unwrap_or_default();
+    let depth = usize::try_from(depth).unwrap_or_default();
+    let branch = if depth == 0 { "" } else { "└ " };
+    format!("{}{branch}{}", "  ".repeat(depth.saturating_sub(1)), text(step, "step"))
+}
+
+/// Says who knows what is being asked for, unless that is printed.
+fn print_in_charge(body: &Value) {
+    let goes_on = matches!(&*text(body, "standing"), "under_way" | "stuck");
+    let is_live = body.get("is_live").and_then(Value::as_bool).unwrap_or_default();
+    if !goes_on || is_live {
+        return;
+    }
+    match &*text(body, "in_charge") {
+        "" => say("in charge: no node at the moment"),
+        node => say(format_args!("in charge: node {node}; it tells what is being asked for now")),
+    }
+}
+
 fn print_one(body: &Value) {
     say(format_args!("{} is {}", text(body, "saga"), text(body, "standing")));
-    for (name, label) in
-        [("failed", "failed"), ("step", "step"), ("cause", "cause"), ("hint", "do")]
-    {
+    for (name, label) in [
+        ("failed", "failed"),
+        ("step", "step"),
+        ("cause", "cause"),
+        ("hint", "do"),
+        ("input", "input"),
+        ("output", "output"),
+    ] {
         let what = text(body, name);
         if !what.is_empty() {
             say(format_args!("{label}: {what}"));
         }
     }
+    print_in_charge(body);
     if list(body, "log").next().is_none() {
-        return;
+        return say("no log of it is kept");
     }
     print_steps(body);
     let mut table = Table::new();

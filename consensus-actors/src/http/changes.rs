@@ -1,15 +1,11 @@
 //! Changing who takes part: in all groups of the cluster, or in one.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use consensus_core::{NodeId, client::Admin};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use super::{deadline, members};
 use crate::{
@@ -20,10 +16,6 @@ use crate::{
 
 /// How long a change may take before the answer is that it goes on.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// For how long a leader may not have heard of members that are up, and when it is asked again.
-const HEARING: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is asked for, in the URL or the body.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -205,17 +197,7 @@ impl Affected {
                 group.admin(Admin::Transfer { to: None }, Some(patience)).await.ok();
             }
             // A change that seems to have happened here may not be committed: it is asked for.
-            let hearing = Instant::now() + patience.min(HEARING);
-            loop {
-                match group.admin(change.clone(), Some(patience)).await {
-                    // So many are up, as was just seen here: who leads is new, and has not heard of
-                    // them yet.
-                    Err(error) if error.code() == Code::NoMajority && Instant::now() < hearing => {
-                        sleep(PAUSE).await;
-                    }
-                    answer => return Ok(answer?.reply),
-                }
-            }
+            Ok(group.admin(change, Some(patience)).await?.reply)
         }
     }
 }
@@ -304,6 +286,15 @@ async fn check_newcomer(node: &Shared, id: NodeId, address: &str) -> Result {
         return refused(format!(
             "{id} at {address} does not host {missing} of the groups of this node; start the same \
              program there, then call again"
+        ));
+    }
+    let ours = node.identity.roster.protocols();
+    let differs = |(group, theirs): (_, &String)| Some((ours.get(group)?, theirs.clone()));
+    let mut differing = shown.protocols.iter().filter_map(differs);
+    if let Some((ours, theirs)) = differing.find(|(ours, theirs)| *ours != theirs) {
+        return refused(format!(
+            "{id} at {address} replicates by {theirs} what is replicated by {ours} here; start it \
+             with --protocol {ours}, and an empty data directory, then call again"
         ));
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     error::{Code, Error, Result},
     node::Shared,
-    saga::{telling, tree},
+    saga::telling,
 };
 
 /// Which sagas are listed.
@@ -52,19 +52,15 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(json!({ "sagas": listed })))
 }
 
-/// Tells how a saga stands, and what its log says.
+/// Tells how a saga and its steps stand, what is being asked for, and what its log says.
 pub(super) async fn show(
     node: web::Data<Shared>,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse> {
     let (group, id) = path.into_inner();
     let sagas = node.sagas(&group)?;
-    let (listed, log) = sagas.show(telling::read_id(&id)?).await?;
-    let mut told = telling::row(&listed);
-    let graph = sagas.graph_of(&log);
-    told["steps"] = graph.map_or_else(|| json!([]), |graph| tree::steps(&log, graph));
-    told["log"] = telling::log(&log, graph);
-    Ok(HttpResponse::Ok().json(told))
+    let shown = sagas.show(telling::read_id(&id)?).await?;
+    Ok(HttpResponse::Ok().json(telling::shown(&shown, sagas.graph_of(&shown.log))))
 }
 
 /// Does what an operator asks for.

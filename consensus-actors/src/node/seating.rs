@@ -135,6 +135,7 @@ impl NodeActor {
         let board = Arc::new(Board::new(self.time.clone()));
         let label: Arc<str> = name.as_str().into();
         let settings = self.settings.group(&name);
+        self.roster.host(group, settings.get(&PROTOCOL).name());
         let timeout = settings.get(&ELECTION_TIMEOUT);
         let own_thread = settings.get(&OWN_THREAD) && arbiter.is_none();
         let arbiter = match own_thread {

@@ -19,6 +19,7 @@ use super::{
     definition::Definitions,
     desk::Desk,
     reign::{Claim, Reign},
+    tree::Live,
 };
 use crate::{
     abort::AbortOnPanic,
@@ -71,7 +72,7 @@ enum Part {
 }
 
 /// The lead may have changed.
-struct Look;
+struct Led;
 
 /// Something was applied, or somebody has begun to wait.
 struct Stir;
@@ -104,11 +105,17 @@ pub(super) struct Wanted {
     pub(super) to: oneshot::Sender<Result<Option<String>>>,
 }
 
+/// An operator looks at a saga.
+pub(super) struct Look {
+    pub(super) saga: SagaId,
+    pub(super) to: oneshot::Sender<Live>,
+}
+
 macro_rules! messages {
     ($($message:ty),* $(,)?) => { $(impl Message for $message { type Result = (); })* };
 }
 
-messages!(Look, Stir, Claimed, Written, Replied, Heard, Wait, Wanted);
+messages!(Led, Stir, Claimed, Written, Replied, Heard, Wait, Wanted, Look);
 
 impl Coordinator {
     /// Starts one on the arbiter of its node, if that has one.
@@ -127,8 +134,12 @@ impl Coordinator {
         }
     }
 
+    fn leader(&self) -> Option<NodeId> {
+        self.office.group.status().1.leader
+    }
+
     fn leads(&self) -> bool {
-        self.office.group.status().1.leader == Some(self.office.node)
+        self.leader() == Some(self.office.node)
     }
 
     /// Takes the sagas over, if it leads and has not yet; drops them if it does not.
@@ -276,7 +287,7 @@ impl Actor for Coordinator {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("saga coordinator");
-        follow(self.office.group.follow(), ctx.address(), || Look);
+        follow(self.office.group.follow(), ctx.address(), || Led);
         follow(self.office.group.follow_applied(), ctx.address(), || Stir);
         self.look(ctx);
     }
@@ -298,10 +309,10 @@ where
     });
 }
 
-impl Handler<Look> for Coordinator {
+impl Handler<Led> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Led, ctx: &mut Self::Context) {
         let _guard = AbortOnPanic("saga coordinator");
         self.look(ctx);
     }
@@ -446,5 +457,23 @@ impl Handler<Wanted> for Coordinator {
         let _guard = AbortOnPanic("saga coordinator");
         self.desk.want(wish, to);
         self.ask(ctx);
+    }
+}
+
+impl Handler<Look> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, Look { saga, to }: Look, _: &mut Self::Context) {
+        let _guard = AbortOnPanic("saga coordinator");
+        let under_way = match &self.part {
+            Part::Reigning(reign, _) if self.leads() => {
+                Some((self.office.clock.now(), reign.under_way(saga)))
+            }
+            // One that is about to be replaced is no longer the one to ask.
+            Part::Reigning(..) | Part::Idle | Part::Claiming => None,
+        };
+        let in_charge = self.leader().map(NodeId::number);
+        // Whoever asked may have gone.
+        to.send(Live { in_charge, under_way }).ok();
     }
 }

@@ -16,10 +16,11 @@ use super::{
         ACTIVE_MAX, Answer, Begin, Book, Command, Ending, Query, Refusal, Reply, Row, Standing,
         Wish,
     },
-    coordinator::{Coordinator, Wait, Wanted},
+    coordinator::{Coordinator, Look, Wait, Wanted},
     definition::{Definitions, SagaDefinition},
     desk::unknown,
     outcome::PAYLOAD_BYTES_MAX,
+    tree::Shown,
 };
 use crate::{
     call::Call,
@@ -72,7 +73,7 @@ pub struct Listed {
     pub id: SagaId,
     /// Its name and version.
     pub definition: String,
-    /// How many records its log has; none any more if it has ended.
+    /// How many records its log has; none if it has ended and its log is kept no longer.
     pub records: u64,
     /// How it did; `None` while it is under way. What it brought is as it is encoded.
     pub standing: Option<Saga<Bytes>>,
@@ -146,11 +147,12 @@ impl Sagas {
         self.rows(after, true).await
     }
 
-    /// Returns how a saga stands, and its log if it has not ended.
+    /// Returns how a saga and its steps stand, and its log; on the node in charge also what is
+    /// being asked for. [`Shown`] says for how long after its end there is more than how it ended.
     ///
     /// # Errors
     /// [`Code::UnknownSaga`] when there is none; and those of any query.
-    pub async fn show(&self, id: SagaId) -> Result<(Listed, Vec<Entry>)> {
+    pub async fn show(&self, id: SagaId) -> Result<Shown> {
         let row = match self.client.answer(&Query::Look(id)).await? {
             Answer::Row(row) => row.ok_or_else(|| unknown(id))?,
             other => return Err(odd(&other)),
@@ -166,7 +168,12 @@ impl Sagas {
             from = last.seq.next();
             log.extend(page.into_iter().map(|(.., entry)| entry));
         }
-        Ok((self.listed(row), log))
+        // What is under way is looked at behind the log, so that it is no older.
+        let (to, live) = oneshot::channel();
+        self.coordinator.do_send(Look { saga: id, to });
+        let live = live.await.map_err(|_| Error::stopping(consensus_core::Outcome::NotApplied))?;
+        let graph = self.graph_of(&log);
+        Ok(Shown::new(self.listed(row), log, graph, live))
     }
 
     /// Has a saga undone, unless it has passed its pivot. The reason is kept in its log.
@@ -192,14 +199,12 @@ impl Sagas {
     /// # Errors
     /// As [`Sagas::cancel`].
     pub async fn skip(&self, id: SagaId, step: &str, reason: &str) -> Result {
-        let (_, log) = self.show(id).await?;
-        let found =
-            self.graph_of(&log).and_then(|graph| graph.steps().find(|(_, it)| it.name == step));
-        let Some((step, _)) = found else {
+        let shown = self.show(id).await?;
+        let Some(found) = shown.steps.iter().find(|it| it.name == step) else {
             let message = format!("the saga has no step {step:?}, as far as this node knows it");
             return Err(Error::new(Code::InvalidArgument, message));
         };
-        self.order(id, Order::Skip(step), reason).await
+        self.order(id, Order::Skip(found.id), reason).await
     }
 
     /// Gives a saga up, whatever is half done.

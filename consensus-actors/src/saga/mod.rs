@@ -107,7 +107,7 @@ pub(crate) mod telling;
 mod testing;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tree;
+mod tree;
 #[doc(hidden)]
 pub mod written;
 
@@ -126,3 +126,4 @@ pub use hosting::HostingSagas;
 pub use http::FromSaga;
 pub use outcome::{Outcome, PAYLOAD_BYTES_MAX, Undo};
 pub use testing::{Broken, RUNS_MAX, Report, SagaTest, Trial};
+pub use tree::{Now, Shown, ShownStep, Stands};

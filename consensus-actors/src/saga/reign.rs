@@ -12,7 +12,7 @@ use consensus_core::{
     Time,
     saga::{
         Age, Call, CoordinatorId, Effect, Entry, Epoch, Event, Graph, Order, Outcome, Place,
-        Reason, Record, Request, Saga, SagaId, Seq, State, Verdict,
+        Reason, Record, Request, Saga, SagaId, Seq, State, UnderWay, Verdict,
     },
 };
 
@@ -269,6 +269,11 @@ impl Reign {
         for (saga, upto) in durable {
             self.step(saga, now, Event::Appended(upto));
         }
+    }
+
+    /// Returns what is being asked for on behalf of a saga.
+    pub(super) fn under_way(&self, id: SagaId) -> Vec<UnderWay> {
+        self.held.get(&id).into_iter().flat_map(|held| held.saga.under_way()).collect()
     }
 
     /// Returns the steps that are to be asked for.

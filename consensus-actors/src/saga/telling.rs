@@ -1,10 +1,15 @@
 //! Sagas as tools are told of them, in JSON.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use consensus_core::saga::{Entry, Graph, Order, Reason, Record, SagaId, StepId};
 use serde_json::{Value, json};
 
-use super::handle::{Listed, Saga};
+use super::{
+    handle::{Listed, Saga},
+    tree::{Now, Shown, ShownStep},
+};
 use crate::{
     arguments::to_json,
     error::{Code, Error, Result},
@@ -51,8 +56,46 @@ pub(crate) fn row(listed: &Listed) -> Value {
     told
 }
 
+/// Tells all that is known of a saga; what its log says in names where the definition is known.
+pub(crate) fn shown(shown: &Shown, graph: Option<&Graph>) -> Value {
+    let mut told = row(&shown.listed);
+    told["input"] = shown.input.as_ref().map_or(Value::Null, value);
+    told["in_charge"] = shown.in_charge.into();
+    told["is_live"] = shown.is_live.into();
+    told["steps"] = shown.steps.iter().map(step).collect();
+    told["log"] = log(&shown.log, graph);
+    told
+}
+
+/// Tells how a step stands.
+fn step(step: &ShownStep) -> Value {
+    json!({
+        "step": step.name,
+        "depth": step.depth,
+        "class": format!("{:?}", step.class).to_lowercase(),
+        "after": step.after,
+        "standing": step.stands.name(),
+        "asked_ms": step.asked.map(millis),
+        "ended_ms": step.ended.map(millis),
+        "undone_ms": step.undone.map(millis),
+        "attempts": step.attempts,
+        "undo_attempts": step.undo_attempts,
+        "refused": step.refused,
+        "now": step.now.map(|now| match now {
+            Now::Asked(of, since) => json!({ "op": of.name(), "asked_ms_ago": millis(since) }),
+            Now::Rests(of, left) => json!({ "op": of.name(), "next_in_ms": millis(left) }),
+        }),
+        "output": step.output.as_ref().map(value),
+        "cause": step.cause,
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Tells what a log says; steps have names where the definition is known.
-pub(crate) fn log(log: &[Entry], graph: Option<&Graph>) -> Value {
+fn log(log: &[Entry], graph: Option<&Graph>) -> Value {
     log.iter().map(|entry| one(entry, graph)).collect()
 }
 
@@ -70,9 +113,9 @@ pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
             ("begun", None, detail)
         }
         Record::Intended(step) => ("intended", Some(step), Value::Null),
-        Record::Done { step, output } => ("done", Some(step), value(output)),
-        Record::Rejected { step, cause } => ("rejected", Some(step), text(cause)),
-        Record::Unresolved(step) => ("unresolved", Some(step), Value::Null),
+        Record::Done { step, output, .. } => ("done", Some(step), value(output)),
+        Record::Rejected { step, cause, .. } => ("rejected", Some(step), text(cause)),
+        Record::Unresolved { step, .. } => ("unresolved", Some(step), Value::Null),
         Record::Turned(reason) => match reason {
             Reason::Rejected(step) | Reason::Unresolved(step) => {
                 ("turned", Some(step), Value::Null)
@@ -81,8 +124,8 @@ pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
             Reason::Cancelled => ("turned", None, "cancelled".into()),
             Reason::Revoked => ("turned", None, "revoked".into()),
         },
-        Record::Undone(step) => ("undone", Some(step), Value::Null),
-        Record::UndoFailed { step, cause } => ("undo_failed", Some(step), text(cause)),
+        Record::Undone { step, .. } => ("undone", Some(step), Value::Null),
+        Record::UndoFailed { step, cause, .. } => ("undo_failed", Some(step), text(cause)),
         Record::Resumed => ("resumed", None, Value::Null),
         Record::Ordered { order, reason } => match order {
             Order::Cancel => ("cancel", None, reason.as_str().into()),
@@ -95,10 +138,11 @@ pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
     json!({
         "seq": entry.seq.0,
         "epoch": entry.epoch.0,
-        "spent_ms": u64::try_from(entry.spent.as_millis()).unwrap_or(u64::MAX),
+        "spent_ms": millis(entry.spent),
         "record": what,
         "step": step.map(name),
         "detail": detail,
+        "attempts": entry.record.attempts().map(|(_, attempts)| attempts),
     })
 }
 
@@ -107,6 +151,6 @@ pub(super) fn value(bytes: &Bytes) -> Value {
     to_json(bytes).unwrap_or(Value::Null)
 }
 
-pub(super) fn text(bytes: &Bytes) -> Value {
+fn text(bytes: &Bytes) -> Value {
     String::from_utf8_lossy(bytes).into_owned().into()
 }

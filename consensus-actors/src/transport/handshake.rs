@@ -91,6 +91,9 @@ pub(crate) struct Shown {
     pub(crate) is_member: bool,
     /// The groups that it hosts.
     pub(crate) groups: BTreeSet<GroupId>,
+    /// What replicates them there.
+    #[serde(default)]
+    pub(crate) protocols: BTreeMap<GroupId, String>,
     /// The nodes that it knows, itself included.
     pub(crate) peers: Vec<Told>,
 }
@@ -146,7 +149,8 @@ impl Identity {
         let told = |(node, address)| Told { node, address, incarnation: None };
         let peers = self.addresses().into_iter().map(told).collect();
         let is_member = self.roster.standing() == Standing::Member;
-        Shown { node: self.node, is_member, groups: self.roster.groups(), peers }
+        let (groups, protocols) = (self.roster.groups(), self.roster.protocols());
+        Shown { node: self.node, is_member, groups, protocols, peers }
     }
 }
 

@@ -127,6 +127,8 @@ struct Inner {
     peers: BTreeMap<NodeId, Peer>,
     store: Box<dyn Store>,
     memberships: BTreeMap<GroupId, Membership>,
+    /// What replicates the hosted groups.
+    protocols: BTreeMap<GroupId, String>,
     /// Whether the node has been a member since before its groups could say so.
     founder: bool,
     /// Why there is no connection to a peer, where one of both would not have it.
@@ -153,6 +155,7 @@ impl Roster {
             peers,
             store,
             memberships: BTreeMap::new(),
+            protocols: BTreeMap::new(),
             founder,
             refusals: BTreeMap::new(),
             refusal: None,
@@ -282,6 +285,11 @@ impl Roster {
         told.collect()
     }
 
+    /// Learns what replicates a group that is hosted from now on.
+    pub(crate) fn host(&self, group: GroupId, protocol: &str) {
+        lock(&self.0.inner).protocols.insert(group, protocol.to_owned());
+    }
+
     /// Learns the membership of a hosted group.
     pub(crate) fn publish(&self, group: GroupId, membership: &Membership) {
         let mut inner = lock(&self.0.inner);
@@ -317,6 +325,11 @@ impl Roster {
     /// Notes whether a node that was asked by its address alone refuses to talk.
     pub(super) fn looked(&self, refusal: Option<Exclusion>) {
         lock(&self.0.inner).refusal = refusal;
+    }
+
+    /// Returns what replicates the groups that this node hosts.
+    pub(crate) fn protocols(&self) -> BTreeMap<GroupId, String> {
+        lock(&self.0.inner).protocols.clone()
     }
 
     /// Returns the groups that this node hosts.

@@ -180,16 +180,16 @@ async fn s29_a_saga_waits_for_what_another_holds() {
     let second = bank.sagas[1].start(undone).await.unwrap();
     let third = bank.sagas[2].start(holder).await.unwrap();
     let last = bank.sagas[0].start(deposit(100, Care::Waits)).await.unwrap();
-    let (listed, log) = bank.sagas[0].show(last.id()).await.unwrap();
-    assert_eq!(listed.waits, Some(("account".to_owned(), first.id())));
-    assert_eq!((listed.standing, log), (None, Vec::new()));
+    let shown = bank.sagas[0].show(last.id()).await.unwrap();
+    assert_eq!(shown.listed.waits, Some(("account".to_owned(), first.id())));
+    assert_eq!((shown.listed.standing, shown.log), (None, Vec::new()));
 
     bank.go.notify_one();
     assert_eq!(first.wait().await.unwrap(), Saga::Completed(1));
     assert!(matches!(second.wait().await.unwrap(), Saga::Compensated { .. }));
     bank.read_by(1).await;
-    let (listed, _) = bank.sagas[0].show(last.id()).await.unwrap();
-    assert_eq!(listed.waits, Some(("account".to_owned(), third.id())));
+    let shown = bank.sagas[0].show(last.id()).await.unwrap();
+    assert_eq!(shown.listed.waits, Some(("account".to_owned(), third.id())));
     bank.sagas[1].abandon(third.id(), "nobody comes").await.unwrap();
     assert_eq!(last.wait().await.unwrap(), Saga::Completed(101));
     assert_eq!(third.wait().await.unwrap(), Saga::Abandoned);

@@ -9,5 +9,6 @@ mod nested;
 mod operators;
 mod order;
 mod running;
+mod shown;
 mod tools;
 mod written;

@@ -134,8 +134,8 @@ impl Agency {
     async fn under_way(&self) -> Vec<(SagaId, Option<SagaId>)> {
         let mut all = Vec::new();
         for listed in self.sagas[0].list(None).await.unwrap() {
-            let (_, log) = self.sagas[0].show(listed.id).await.unwrap();
-            let parent = log.first().and_then(|first| match &first.record {
+            let shown = self.sagas[0].show(listed.id).await.unwrap();
+            let parent = shown.log.first().and_then(|first| match &first.record {
                 Record::Begun { parent, .. } => parent.map(|step| step.saga),
                 other => panic!("it begins with {other:?}"),
             });

@@ -58,7 +58,7 @@ async fn what_is_stuck_is_skipped_or_given_up() {
     assert_eq!(why.code(), Code::InvalidArgument);
     let why = shop.sagas[0].skip(skipped.id(), "good", "carried back").await.unwrap_err();
     assert!(why.message().contains("no step \"good\""), "{why}");
-    let (_, log) = shop.sagas[0].show(skipped.id()).await.unwrap();
+    let log = shop.sagas[0].show(skipped.id()).await.unwrap().log;
     assert!(matches!(log[0].record, Record::Begun { .. }));
     let failed = |entry: &Entry| matches!(entry.record, Record::UndoFailed { .. });
     assert!(log.iter().any(failed), "{log:?}");
@@ -67,8 +67,10 @@ async fn what_is_stuck_is_skipped_or_given_up() {
     assert!(matches!(skipped.wait().await.unwrap(), Saga::Compensated { .. }));
     shop.sagas[2].abandon(given_up.id(), "not worth it").await.unwrap();
     assert_eq!(given_up.wait().await.unwrap(), Saga::Abandoned);
-    let (ended, log) = shop.sagas[2].show(given_up.id()).await.unwrap();
-    assert_eq!((ended.standing, log), (Some(Saga::Abandoned), vec![]));
+    let ended = shop.sagas[2].show(given_up.id()).await.unwrap();
+    assert_eq!(ended.listed.standing, Some(Saga::Abandoned));
+    let abandoned = Record::Ordered { order: Order::Abandon, reason: "not worth it".to_owned() };
+    assert_eq!(ended.log.last().map(|last| &last.record), Some(&abandoned));
     let why = shop.sagas[1].abandon(given_up.id(), "again").await.unwrap_err();
     assert!(why.message().contains("has ended"), "{why}");
 }
@@ -94,7 +96,7 @@ async fn a_saga_is_cancelled_before_its_pivot() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     shop.sagas[1].cancel(run.id(), "changed their mind").await.unwrap();
-    let (_, log) = shop.sagas[1].show(run.id()).await.unwrap();
+    let log = shop.sagas[1].show(run.id()).await.unwrap().log;
     let ordered = Record::Ordered { order: Order::Cancel, reason: "changed their mind".to_owned() };
     assert!(log.iter().any(|entry| entry.record == ordered), "{log:?}");
     let cause = "it was cancelled".to_owned();

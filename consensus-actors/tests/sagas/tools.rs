@@ -1,7 +1,7 @@
 //! Operators meet sagas over HTTP and on the command line.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     process::{Command, Output},
 };
 
@@ -21,6 +21,21 @@ fn get(at: SocketAddr, path: &str) -> (u16, Value) {
 fn run(at: SocketAddr, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_consensus"));
     command.arg("saga").args(arguments).args(["--addr", &at.to_string()]).output().unwrap()
+}
+
+/// Starts three nodes that serve HTTP.
+fn three() -> (TempDir, Vec<Node>) {
+    let data = TempDir::new().unwrap();
+    // The ports are free until a node takes each.
+    let ports = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let peers = ports.map(|port| port.local_addr().unwrap().to_string());
+    let start = |id: u64| {
+        let node = peers.iter().zip(1..).fold(Node::builder(), |it, (at, id)| it.peer(id, at));
+        let node = node.id(id).data(data.path().join(id.to_string())).http("127.0.0.1:0");
+        hasty(node).start().unwrap()
+    };
+    let nodes = (1..=3).map(start).collect();
+    (data, nodes)
 }
 
 fn printed(output: &Output) -> String {
@@ -66,8 +81,13 @@ async fn tools_find_and_help_what_is_stuck() {
     let goods = &shown["steps"][0];
     assert!(goods["asked_ms"].as_u64() <= goods["ended_ms"].as_u64(), "{goods}");
     assert_eq!((&goods["output"], &goods["cause"]), (&json!(1), &json!("the door is locked")));
+    let counts = ["attempts", "undo_attempts", "refused"].map(|name| goods[name].clone());
+    assert_eq!((counts, &goods["now"]), ([json!(1), json!(1), json!(0)], &Value::Null));
+    assert_eq!((&shown["input"]["money"], &shown["in_charge"]), (&json!(2), &json!(1)));
+    assert_eq!(shown["is_live"], true);
     let failed = |it: &&Value| it["record"] == "undo_failed" && it["step"] == "goods";
-    assert_eq!(log.iter().find(failed).unwrap()["detail"], "the door is locked");
+    let record = log.iter().find(failed).unwrap();
+    assert_eq!((&record["detail"], &record["attempts"]), (&json!("the door is locked"), &json!(1)));
     for (path, status) in [
         ("/v1/sagas/orders/17".to_owned(), 400),
         (format!("/v1/sagas/orders/{:032x}", 17), 404),
@@ -83,6 +103,9 @@ async fn tools_find_and_help_what_is_stuck() {
     let shown = printed(&run(at, &["show", "orders", &id]));
     assert!(shown.contains("undo_failed") && shown.contains("do: "), "{shown}");
     assert!(shown.contains("└ ship") && shown.contains("ASKED MS"), "{shown}");
+    assert!(shown.contains("UNDO ATTEMPTS") && shown.contains("input: {\"goods\":1,"), "{shown}");
+    // There is no column for what is being asked for, as nothing is.
+    assert!(!shown.contains(" NOW "), "{shown}");
     let refused = run(at, &["cancel", "orders", &id, "--reason", "why not"]);
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(1) && told.contains("CX159"), "{told}");
@@ -91,5 +114,47 @@ async fn tools_find_and_help_what_is_stuck() {
     assert!(matches!(saga.wait().await.unwrap(), Saga::Compensated { .. }));
     let shown = printed(&run(at, &["show", "orders", &id]));
     assert!(shown.contains("is compensated") && shown.contains("failed: ship"), "{shown}");
+    assert!(shown.contains("└ ship") && shown.contains("carried back"), "{shown}");
     nodes[0].stop();
+}
+
+// Goal: while a step is being asked for, the tools say since when, and how often it was, where they
+// ask the node in charge; elsewhere they name that node.
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_tell_what_is_asked_for_or_who_knows() {
+    let (data, nodes) = three();
+    let shop = Shop::on(&nodes, 10, 10).await;
+    let order = PlaceOrder { goods: 1, money: 2, lasts: 60_000, ..PlaceOrder::default() };
+    let saga = shop.sagas[0].start(order).await.unwrap();
+    let id = format!("{:032x}", saga.id().0);
+    let path = format!("/v1/sagas/orders/{id}");
+    // Who leads may change while it is looked at: then it is looked at again.
+    loop {
+        let all = nodes.iter().map(|node| (node.id(), node.http().unwrap()));
+        let all: Vec<_> = all.map(|(node, at)| (node, at, get(at, &path).1)).collect();
+        let live = all.iter().find(|(.., shown)| shown["is_live"] == true);
+        let other = all.iter().find(|(.., shown)| shown["is_live"] == false);
+        if let (Some((node, at, shown)), Some((_, elsewhere, other))) = (live, other)
+            && shown["steps"][2]["now"]["op"] == "action"
+        {
+            let ship = &shown["steps"][2];
+            assert!(ship["attempts"].as_u64() >= Some(1), "{ship}");
+            let names = ["asked_ms_ago", "next_in_ms"].map(|name| ship["now"][name].is_u64());
+            assert!(names[0] ^ names[1], "{ship}");
+            assert_eq!(other["steps"][2]["now"], Value::Null);
+            let told = printed(&run(*at, &["show", "orders", &id]));
+            let referred = printed(&run(*elsewhere, &["show", "orders", &id]));
+            let line = format!("in charge: node {node}; it tells what is being asked for now");
+            if told.contains(" NOW ") && referred.contains(&line) {
+                assert!(told.contains(" ms ago") || told.contains("next in "), "{told}");
+                assert!(!told.contains("in charge") && !referred.contains(" NOW "), "{referred}");
+                break;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    shop.sagas[1].abandon(saga.id(), "it lasts too long").await.unwrap();
+    assert_eq!(saga.wait().await.unwrap(), Saga::Abandoned);
+    nodes.iter().for_each(Node::stop);
+    drop(data);
 }

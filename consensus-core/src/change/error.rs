@@ -123,6 +123,12 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
+    /// Tells whether it rests on not having heard of members, which may be down or only have had no
+    /// time to answer.
+    pub(crate) fn is_of_silence(&self) -> bool {
+        matches!(self, Self::CatchingUp { .. } | Self::NoMajority { .. })
+    }
+
     /// Tells whether the same change may be taken in a moment, without anybody doing anything.
     pub fn is_passing(&self) -> bool {
         match self {

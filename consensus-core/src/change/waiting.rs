@@ -32,13 +32,20 @@ impl Waiting {
     ) {
         let error = match begun {
             Ok(Progressed::Done) => return out.push(Effect::Done { ticket }),
-            Ok(Progressed::UnderWay) if self.0.len() < WAITING_MAX => {
-                return self.0.push((ticket, change));
-            }
-            Ok(Progressed::UnderWay) => SubmitError::Busy { limit: WAITING_MAX },
+            Ok(Progressed::UnderWay) => return self.wait((ticket, change), out),
             Err(error) => error,
         };
         out.push(Effect::Answer { ticket, error });
+    }
+
+    /// Lets somebody wait. Of too many whoever has waited longest goes: who asks again and again has
+    /// given up before.
+    fn wait<P: Process>(&mut self, asked: (Ticket, Change), out: &mut Effects<P>) {
+        if self.0.len() == WAITING_MAX {
+            let (ticket, _) = self.0.remove(0);
+            out.push(Effect::Answer { ticket, error: SubmitError::Busy { limit: WAITING_MAX } });
+        }
+        self.0.push(asked);
     }
 
     /// Answers who waits for what the present configuration, which is decided for good, has; or
@@ -74,5 +81,29 @@ impl Waiting {
     /// Takes all that wait.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Ticket> + use<> {
         std::mem::take(&mut self.0).into_iter().map(|(ticket, _)| ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::Raft;
+
+    // Goal: who asks again and again while a change goes on, and gives up in between, is not turned
+    // away in the end: of too many whoever has waited longest is.
+    #[test]
+    fn whoever_waited_longest_makes_room() {
+        let (mut waiting, mut out) = (Waiting::default(), Effects::<Raft>::default());
+        let limit = WAITING_MAX as u64;
+        for ticket in (1..=limit + 2).map(Ticket) {
+            let change = Change::Remove { node: crate::NodeId::new(1).expect("it is positive") };
+            waiting.take((ticket, change), Ok(Progressed::UnderWay), &mut out);
+        }
+        let turned_away = out.drain().map(|effect| match effect {
+            Effect::Answer { ticket, error: SubmitError::Busy { .. } } => ticket,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(turned_away.collect::<Vec<_>>(), [Ticket(1), Ticket(2)]);
+        assert_eq!(waiting.tickets().last(), Some(Ticket(limit + 2)));
     }
 }

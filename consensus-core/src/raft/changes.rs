@@ -14,6 +14,7 @@
 use std::{
     collections::BTreeSet,
     hash::{Hash, Hasher},
+    time::Duration,
 };
 
 use super::{Raft, leader::Leader, message::Payload, mutant::Mutant, state::State};
@@ -28,10 +29,13 @@ use crate::{
 };
 
 /// What a leader knows of changes that were asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Changes {
     /// Who waits until a configuration is committed that has what was asked for.
     waiting: Waiting,
+    /// From when a member that was not heard of counts as down: one that runs has had the time to
+    /// answer this leader.
+    judges: Time,
     /// Until when members that were removed are told so.
     farewell: Option<Time>,
     /// When this leader, which was removed or votes no more, steps down.
@@ -44,13 +48,19 @@ pub(super) struct Changes {
 const FAREWELL_TIMEOUTS: u32 = 4;
 
 impl Changes {
+    /// Begins with a tenure, in which all that run are heard of within `period`.
+    pub(super) fn begin(now: Time, period: Duration) -> Self {
+        let judges = now + period;
+        Self { waiting: Waiting::default(), judges, farewell: None, leaving: None, at_rest: false }
+    }
+
     /// Tells whether nothing is left to do until something is asked for.
     pub(super) fn is_at_rest(&self) -> bool {
         self.at_rest
     }
 
     pub(super) fn fingerprint(&self, out: &mut impl Hasher) {
-        let Self { waiting, farewell, leaving, at_rest: _ } = self;
+        let Self { waiting, farewell, leaving, judges: _, at_rest: _ } = self;
         // Nothing of a change that was asked for is lost on who tells states apart: it is in the
         // log.
         let tickets: Vec<Ticket> = waiting.tickets().collect();
@@ -111,7 +121,10 @@ impl Leader {
         if target == present {
             return Ok(Progressed::UnderWay);
         }
-        self.check_change(state, now, (&present, &target))?;
+        if let Err(error) = self.check_change(state, now, (&present, &target)) {
+            let is_early = error.is_of_silence() && now < self.changes.judges;
+            return Err(if is_early { ChangeError::NotReady } else { error }.into());
+        }
         self.configure(state, Self::toward(state, &target), out);
         Ok(Progressed::UnderWay)
     }

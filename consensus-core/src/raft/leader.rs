@@ -67,7 +67,7 @@ impl Leader {
             following: Following::begin(now, state.config.election_timeout()),
             heirs: Box::default(),
             repose: Repose::default(),
-            changes: Changes::default(),
+            changes: Changes::begin(now, state.config.election_timeout()),
         };
         if state.has_bug(Mutant::FollowersAssumedEqual) {
             leader.progress.values_mut().for_each(|progress| progress.assume(last));

@@ -212,12 +212,14 @@ impl Families {
         for entry in ledger.log(key.saga) {
             match &entry.record {
                 Record::Intended(step) if *step == key.step => asked = true,
-                Record::Done { step, .. } | Record::Unresolved(step) if *step == key.step => {
+                Record::Done { step, .. } | Record::Unresolved { step, .. }
+                    if *step == key.step =>
+                {
                     asked = false;
                 }
                 // Whoever asks for it anew does so in another round.
                 Record::Rejected { step, .. } if *step == key.step => round += 1,
-                Record::Undone(step) => {
+                Record::Undone { step, .. } => {
                     turned = true;
                     asked &= *step != key.step;
                 }
@@ -235,7 +237,7 @@ impl Families {
                 | Record::Intended(_)
                 | Record::Done { .. }
                 | Record::Rejected { .. }
-                | Record::Unresolved(_)
+                | Record::Unresolved { .. }
                 | Record::Turned(_)
                 | Record::Resumed
                 | Record::Ordered { .. } => {}
@@ -255,7 +257,7 @@ impl Families {
         entry: Entry,
     ) -> Result<(), AppendError> {
         let revokes = matches!(entry.record, Record::Ordered { order: Order::Revoke, .. });
-        let undoes = matches!(entry.record, Record::Undone(_));
+        let undoes = matches!(entry.record, Record::Undone { .. });
         let before = ledger.log(saga).len();
         ledger.append(saga, entry)?;
         // One that was there says nothing new.
@@ -273,7 +275,7 @@ impl Families {
     }
 
     /// Takes note that a saga has ended, or that one which waits is not to begin. Returns those that
-    /// are over with it, itself first: of them nothing is kept. None are, if it is a step of another
+    /// are over with it, itself first, with their logs: nothing of them is kept here. None are, if it is a step of another
     /// that may turn back.
     ///
     /// # Errors
@@ -283,7 +285,7 @@ impl Families {
         ledger: &mut Ledger,
         saga: SagaId,
         epoch: Epoch,
-    ) -> Result<Vec<SagaId>, AppendError> {
+    ) -> Result<Vec<(SagaId, Vec<Entry>)>, AppendError> {
         if epoch != ledger.epoch() {
             return Err(AppendError::Stale(ledger.epoch()));
         }
@@ -318,11 +320,11 @@ impl Families {
         &mut self,
         ledger: &mut Ledger,
         (saga, epoch): (SagaId, Epoch),
-        over: &mut Vec<SagaId>,
+        over: &mut Vec<(SagaId, Vec<Entry>)>,
     ) -> Result<(), AppendError> {
-        ledger.put_away(saga, epoch)?;
+        let log = ledger.put_away(saga, epoch)?;
         let Some(Member { root, .. }) = self.members.remove(&saga) else { return Ok(()) };
-        over.push(saga);
+        over.push((saga, log));
         self.waiting.remove(&(root, saga));
         self.refused.remove(&saga);
         if let Some(size) = self.sizes.get_mut(&root) {

@@ -148,18 +148,17 @@ impl Ledger {
         self.last
     }
 
-    /// Puts a saga away that has ended.
+    /// Puts a saga away that has ended, and returns its log.
     ///
     /// # Errors
     /// [`AppendError::Stale`] for all but the latest executor.
-    pub fn put_away(&mut self, saga: SagaId, epoch: Epoch) -> Result<(), AppendError> {
+    pub fn put_away(&mut self, saga: SagaId, epoch: Epoch) -> Result<Vec<Entry>, AppendError> {
         if epoch != self.epoch {
             return Err(AppendError::Stale(self.epoch));
         }
-        if let Some(log) = self.sagas.remove(&saga) {
-            self.places.remove(&log.place);
-        }
-        Ok(())
+        let Some(log) = self.sagas.remove(&saga) else { return Ok(Vec::new()) };
+        self.places.remove(&log.place);
+        Ok(log.entries)
     }
 }
 

@@ -27,6 +27,7 @@
 mod barrier;
 mod event;
 mod families;
+mod flight;
 mod graph;
 mod ledger;
 mod mutant;
@@ -42,6 +43,7 @@ pub use barrier::{
 };
 pub use event::{Call, Effect, Event, Op, Outcome};
 pub use families::{Families, Parent, Start, StartError};
+pub use flight::{Phase, UnderWay};
 pub use graph::{Class, Graph, GraphError, STEPS_MAX, Step, StepId};
 pub use ledger::{AppendError, Ledger};
 #[cfg(not(feature = "mutants"))]

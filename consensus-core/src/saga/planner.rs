@@ -15,32 +15,13 @@ use rand_chacha::{
 use super::{
     barrier::{EffectKey, SagaId},
     event::{Call, Effect, Event, Op, Outcome},
+    flight::{Flight, Phase, UnderWay},
     graph::{Class, Graph, StepId},
     mutant::Mutant,
     record::{Entry, Epoch, Order, Reason, Record, Seq},
     state::{Contradiction, Course, OrderError, Standing, State},
 };
 use crate::{mutants::Bugs, time::Time};
-
-/// A request that is under way, or about to be.
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    key: EffectKey,
-    attempt: u32,
-    /// The record that it rests on.
-    after: Seq,
-    /// Whether no executor has asked for it before.
-    is_new: bool,
-    at: At,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    /// It waits until then, and for its record.
-    Resting(Time),
-    /// It was asked for; from then on its outcome is unknown.
-    Asked(Time),
-}
 
 /// A saga in the hands of an executor.
 #[derive(Clone, Debug)]
@@ -53,6 +34,8 @@ pub struct Saga {
     last: Seq,
     durable: Seq,
     flights: BTreeMap<StepId, Flight>,
+    /// How often each effect was asked for, as far as the log and this executor know.
+    asked: BTreeMap<(StepId, Op), u32>,
     /// When this executor took it up, and how long it had been at work before.
     since: Time,
     spent_before: Duration,
@@ -127,6 +110,7 @@ impl Saga {
             last: Seq::default(),
             durable: Seq::default(),
             flights: BTreeMap::new(),
+            asked: BTreeMap::new(),
             since: now,
             spent_before: Duration::ZERO,
             draw,
@@ -144,6 +128,7 @@ impl Saga {
                 });
             }
             self.state.apply(&self.graph, entry)?;
+            self.asked.extend(entry.record.attempts());
             (self.last, self.spent_before) = (entry.seq, entry.spent);
         }
         self.durable = self.last;
@@ -176,11 +161,24 @@ impl Saga {
 
     /// Returns when it must hear of the time next, unless something happens before.
     pub fn due(&self) -> Option<Time> {
-        let flights = self.flights.values().filter_map(|flight| match flight.at {
-            At::Resting(_) if flight.after > self.durable => None,
-            At::Resting(due) | At::Asked(due) => Some(due),
+        let flights = self.flights.values().filter_map(|flight| match flight.phase {
+            Phase::Resting(_) if flight.after > self.durable => None,
+            Phase::Resting(due) | Phase::Asked { until: due, .. } => Some(due),
         });
         flights.chain(self.deadline()).min()
+    }
+
+    /// Returns what it is asking for, or is about to ask for.
+    pub fn under_way(&self) -> impl Iterator<Item = UnderWay> {
+        self.flights.values().map(|Flight { key, phase, .. }| {
+            let attempts = self.attempts(key.step, key.op);
+            UnderWay { step: key.step, op: key.op, attempts, phase: *phase }
+        })
+    }
+
+    /// Returns how often something was asked for, as far as the log and this executor know.
+    fn attempts(&self, step: StepId, op: Op) -> u32 {
+        self.asked.get(&(step, op)).copied().unwrap_or_default()
     }
 
     /// Consumes one event.
@@ -234,17 +232,18 @@ impl Saga {
             other => other,
         };
         let step = key.step;
+        let attempts = self.attempts(step, key.op);
         let record = match (key.op, outcome) {
             (_, Outcome::Unknown) => {
-                if flight.attempt == attempt && matches!(flight.at, At::Asked(_)) {
+                if flight.attempt == attempt && matches!(flight.phase, Phase::Asked { .. }) {
                     self.on_unknown(now, flight, out);
                 }
                 return;
             }
-            (Op::Action, Outcome::Done(output)) => Record::Done { step, output },
-            (Op::Action, Outcome::Rejected(cause)) => Record::Rejected { step, cause },
-            (Op::Undo, Outcome::Done(_)) => Record::Undone(step),
-            (Op::Undo, Outcome::Rejected(cause)) => Record::UndoFailed { step, cause },
+            (Op::Action, Outcome::Done(output)) => Record::Done { step, output, attempts },
+            (Op::Action, Outcome::Rejected(cause)) => Record::Rejected { step, cause, attempts },
+            (Op::Undo, Outcome::Done(_)) => Record::Undone { step, attempts },
+            (Op::Undo, Outcome::Rejected(cause)) => Record::UndoFailed { step, cause, attempts },
         };
         self.flights.remove(&step);
         let is_again = matches!(record, Record::Rejected { .. })
@@ -256,7 +255,7 @@ impl Saga {
             let rest = self.rest(step, flight.attempt);
             self.ask(step, Op::Action, (flight.attempt + 1, now + rest));
         } else if is_refused && self.class(step) == Class::Retriable {
-            self.write(now, Record::Unresolved(step), out);
+            self.write(now, Record::Unresolved { step, attempts }, out);
         }
     }
 
@@ -271,7 +270,7 @@ impl Saga {
         }
         let flights: Vec<Flight> = self.flights.values().copied().collect();
         for flight in flights {
-            if matches!(flight.at, At::Asked(until) if now >= until) {
+            if matches!(flight.phase, Phase::Asked { until, .. } if now >= until) {
                 self.on_unknown(now, flight, out);
             }
         }
@@ -285,9 +284,10 @@ impl Saga {
             return self.ask(step, flight.key.op, (flight.attempt + 1, now + rest));
         }
         self.flights.remove(&step);
+        let attempts = self.attempts(step, flight.key.op);
         let record = match flight.key.op {
-            Op::Action => Record::Unresolved(step),
-            Op::Undo => Record::UndoFailed { step, cause: Bytes::new() },
+            Op::Action => Record::Unresolved { step, attempts },
+            Op::Undo => Record::UndoFailed { step, cause: Bytes::new(), attempts },
         };
         self.write(now, record, out);
     }
@@ -363,7 +363,8 @@ impl Saga {
             if flight.is_some_and(|flight| flight.is_new && flight.after > self.durable) {
                 // Nobody has heard of it, and nobody will.
                 self.flights.remove(&id);
-                self.write(now, Record::Unresolved(id), out);
+                let attempts = self.attempts(id, Op::Action);
+                self.write(now, Record::Unresolved { step: id, attempts }, out);
                 continue;
             }
             open = true;
@@ -398,7 +399,8 @@ impl Saga {
         };
         let round = if self.bugs.has(Mutant::KeyOfAttempt) { attempt - 1 } else { round };
         let key = EffectKey { saga: self.id, step, op, round };
-        let flight = Flight { key, attempt, after: self.last, is_new: false, at: At::Resting(at) };
+        let (after, phase) = (self.last, Phase::Resting(at));
+        let flight = Flight { key, attempt, after, is_new: false, phase };
         self.flights.insert(step, flight);
     }
 
@@ -406,17 +408,19 @@ impl Saga {
     fn call_due(&mut self, now: Time, out: &mut Vec<Effect>) {
         let hasty = self.bugs.has(Mutant::CallBeforeRecord);
         for (step, flight) in &mut self.flights {
-            let At::Resting(due) = flight.at else { continue };
+            let Phase::Resting(due) = flight.phase else { continue };
             if now < due || (flight.after > self.durable && !hasty) {
                 continue;
             }
             let timeout = self.graph.step(*step).map(|step| step.timeout).unwrap_or_default();
-            flight.at = At::Asked(now + timeout);
+            flight.phase = Phase::Asked { since: now, until: now + timeout };
             let output = match flight.key.op {
                 Op::Action => None,
                 Op::Undo => self.state.step(*step).output.clone(),
             };
             let Flight { key, attempt, .. } = *flight;
+            let asked = self.asked.entry((key.step, key.op)).or_default();
+            *asked = asked.saturating_add(1);
             out.push(Effect::Call(Call { key, epoch: self.epoch, attempt, output }));
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{barrier::EffectKey, graph::StepId};
+use super::{barrier::EffectKey, event::Op, graph::StepId};
 
 /// The place of a record in the log of its saga; the first is 1.
 #[derive(
@@ -53,6 +53,11 @@ pub enum Order {
 }
 
 /// One durable fact of a saga.
+///
+/// An outcome says in `attempts` how often the step, or its compensation, was asked for until then,
+/// since the saga began. Those are the attempts of the executor that writes it, and those that
+/// stand in the log already: whoever takes a saga over does not know how often the executor before
+/// it asked for what had no outcome then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// It began: its definition's fingerprint and its input.
@@ -72,6 +77,8 @@ pub enum Record {
         step: StepId,
         /// What came of it.
         output: Bytes,
+        /// How often it was asked for.
+        attempts: u32,
     },
     /// A step was refused, and has changed nothing. A retriable one is asked for anew.
     Rejected {
@@ -79,19 +86,33 @@ pub enum Record {
         step: StepId,
         /// Why.
         cause: Bytes,
+        /// How often it was asked for.
+        attempts: u32,
     },
     /// Nobody could say what became of a step, however often it was asked for.
-    Unresolved(StepId),
+    Unresolved {
+        /// The step.
+        step: StepId,
+        /// How often it was asked for.
+        attempts: u32,
+    },
     /// It turns back, by the deadline or by a caller's wish.
     Turned(Reason),
     /// A step was undone.
-    Undone(StepId),
+    Undone {
+        /// The step.
+        step: StepId,
+        /// How often its compensation was asked for.
+        attempts: u32,
+    },
     /// A step could not be undone.
     UndoFailed {
         /// The step.
         step: StepId,
         /// Why.
         cause: Bytes,
+        /// How often its compensation was asked for.
+        attempts: u32,
     },
     /// Another executor goes on with it.
     Resumed,
@@ -102,6 +123,25 @@ pub enum Record {
         /// Why.
         reason: String,
     },
+}
+
+impl Record {
+    /// Returns what it is the outcome of, and how often that was asked for, if it is an outcome.
+    pub fn attempts(&self) -> Option<((StepId, Op), u32)> {
+        match self {
+            Self::Done { step, attempts, .. }
+            | Self::Rejected { step, attempts, .. }
+            | Self::Unresolved { step, attempts } => Some(((*step, Op::Action), *attempts)),
+            Self::Undone { step, attempts } | Self::UndoFailed { step, attempts, .. } => {
+                Some(((*step, Op::Undo), *attempts))
+            }
+            Self::Begun { .. }
+            | Self::Intended(_)
+            | Self::Turned(_)
+            | Self::Resumed
+            | Self::Ordered { .. } => None,
+        }
+    }
 }
 
 /// A record as it stands in the log.

@@ -264,11 +264,11 @@ impl State {
         }
         let named = match record {
             Record::Intended(step)
-            | Record::Unresolved(step)
-            | Record::Undone(step)
             | Record::Turned(Reason::Rejected(step) | Reason::Unresolved(step))
             | Record::Done { step, .. }
             | Record::Rejected { step, .. }
+            | Record::Unresolved { step, .. }
+            | Record::Undone { step, .. }
             | Record::UndoFailed { step, .. }
             | Record::Ordered { order: Order::Retry(Some(step)) | Order::Skip(step), .. } => {
                 Some(*step)
@@ -288,11 +288,11 @@ impl State {
             Record::Begun { digest, .. } => *digest == graph.digest(),
             Record::Resumed => true,
             Record::Intended(_) => self.course == Course::Forward && expects(Standing::Idle),
-            Record::Done { .. } | Record::Rejected { .. } | Record::Unresolved(_) => {
+            Record::Done { .. } | Record::Rejected { .. } | Record::Unresolved { .. } => {
                 expects(Standing::Intended)
             }
             Record::Turned(_) => self.course == Course::Forward,
-            Record::Undone(_) | Record::UndoFailed { .. } => owed,
+            Record::Undone { .. } | Record::UndoFailed { .. } => owed,
             Record::Ordered { order, .. } => self.permits(graph, order).is_ok(),
         };
         if !fits {
@@ -308,11 +308,11 @@ impl State {
             Record::Begun { input, .. } => self.input = input.clone(),
             Record::Resumed => {}
             Record::Intended(step) => self.at(*step).standing = Standing::Intended,
-            Record::Done { step, output } => {
+            Record::Done { step, output, .. } => {
                 let step = self.at(*step);
                 (step.standing, step.output) = (Standing::Done, Some(output.clone()));
             }
-            Record::Rejected { step, cause } => {
+            Record::Rejected { step, cause, .. } => {
                 let at = self.at(*step);
                 at.cause = Some(cause.clone());
                 if class == Some(Class::Retriable) {
@@ -322,7 +322,7 @@ impl State {
                     self.turn(Reason::Rejected(*step));
                 }
             }
-            Record::Unresolved(step) => {
+            Record::Unresolved { step, .. } => {
                 let at = self.at(*step);
                 (at.standing, at.was_lost) = (Standing::Lost, true);
                 // Behind what may have decided nobody turns back.
@@ -331,8 +331,8 @@ impl State {
                 }
             }
             Record::Turned(reason) => self.turn(reason.clone()),
-            Record::Undone(step) => self.at(*step).standing = Standing::Undone,
-            Record::UndoFailed { step, cause } => {
+            Record::Undone { step, .. } => self.at(*step).standing = Standing::Undone,
+            Record::UndoFailed { step, cause, .. } => {
                 let at = self.at(*step);
                 (at.standing, at.cause) = (Standing::UndoFailed, Some(cause.clone()));
             }

@@ -408,6 +408,11 @@ impl<P: Simulated, S: StateMachine> Host<P, S> {
         self.process.as_ref().is_some_and(|process| process.status().disk_stalls)
     }
 
+    /// Returns the last entry of its log, while it runs.
+    pub(super) fn last(&self) -> Option<Index> {
+        self.process.as_ref().map(|process| process.status().last)
+    }
+
     /// Tells how it stands, for people.
     pub(super) fn standing(&self) -> String {
         let Some(process) = &self.process else { return format!("is {:?}", self.standing) };

@@ -114,6 +114,9 @@ pub(super) enum Wish {
     AfterCommand(u64),
 }
 
+/// More than most entries have.
+const ENTRY_BYTES: usize = 128;
+
 const SETUP: u64 = 1;
 const STRIKES: u64 = 2;
 const CALLS: u64 = 3;
@@ -229,6 +232,13 @@ impl Temper {
         let slowest = self.drift.iter().copied().min().unwrap_or_default().min(0);
         let rate = u32::try_from(1_000_000 + slowest).unwrap_or(1_000_000);
         duration * 1_000 / (rate / 1_000).max(1)
+    }
+
+    /// Returns how long an entry takes at the most to be sent to another node and answered, among
+    /// as many as may be on their way.
+    pub(super) fn entry_takes(&self) -> Duration {
+        let in_flight = self.append_window.min(self.append_window_bytes.div_ceil(ENTRY_BYTES));
+        (self.transit.1 * 2 + self.sync.1) / u32::try_from(in_flight).unwrap_or(u32::MAX).max(1)
     }
 
     /// Tells whether a node checks that it has a quorum, and is loyal: some that keep no leases where

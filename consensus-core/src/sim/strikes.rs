@@ -7,7 +7,7 @@ use super::{
     drive::Ending,
     event::Event,
     fault::Fault,
-    host::{CrashPoint, Standing},
+    host::{CrashPoint, Host, Standing},
     protocol::{Judge, Simulated},
     script::{Aim, Strike},
     trace::What,
@@ -353,6 +353,8 @@ impl<P: Simulated, S: StateMachine> World<'_, P, S> {
                 self.start(node)?;
             }
         }
+        let logs = self.hosts.values().filter_map(Host::last);
+        self.backlog = logs.map(|last| last.0).max().unwrap_or_default();
         self.probe();
         Ok(())
     }

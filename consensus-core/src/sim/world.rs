@@ -61,6 +61,8 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
     /// The links that were cut when a leader changed who takes part, the oldest first.
     pub(super) quarrels: Vec<Vec<(NodeId, NodeId)>>,
     pub(super) mended: bool,
+    /// The longest log when everything was mended.
+    pub(super) backlog: u64,
     /// When an entry was applied last.
     pub(super) progressed: Time,
     pub(super) describe: &'a dyn super::workload::Workload<S>,
@@ -71,9 +73,20 @@ pub(super) struct World<'a, P: Simulated, S: StateMachine> {
 }
 
 /// After everything was mended, each node must serve within this time, and twenty election timeouts,
-/// and what the callers' operations take one after the other.
+/// and what the callers' operations take one after the other, and twice what a log takes to be sent:
+/// first to those that decide, and then to members that come.
 const SERVICE_WITHIN: Duration = Duration::from_secs(10);
 const OPERATION_TAKES: Duration = Duration::from_millis(5);
+const LOGS_SENT: u32 = 2;
+
+/// When a run must have come to its end, and by how many events.
+struct Patience {
+    /// From when on each node must serve.
+    serving: Time,
+    /// From when on all replicas must be alike, or become so.
+    settled: Time,
+    events_max: u64,
+}
 
 /// How many copies wait for one node.
 const STRAGGLERS_MAX: usize = 32;
@@ -113,6 +126,7 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             cuts: BTreeMap::new(),
             quarrels: Vec::new(),
             mended: false,
+            backlog: 0,
             progressed: Time::ZERO,
             describe,
             now: Time::ZERO,
@@ -197,19 +211,18 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
 
     /// Runs until all is settled after the end of the faults.
     pub(super) fn run(&mut self) -> Result<(), Failure> {
-        let timeout = self.script.temper.election_timeout;
-        let slowly = |duration| self.script.temper.by_the_slowest(duration);
-        let serving = Time::ZERO + self.plan.duration() + slowly(self.service_within());
-        let settled = serving + slowly(timeout * 40);
-        let (a_second, an_operation, at_all) = EVENTS_MAX;
-        let operations = self.plan.operations() as u64;
-        let events_max = a_second * settled.since(Time::ZERO).as_secs() + an_operation * operations;
+        let stalls = self.script.temper.election_timeout * 20;
+        let mut patience = self.patience();
         let mut events = 0_u64;
         while let Some(Due { at, event, .. }) = self.queue.pop() {
             self.now = at;
+            let was_mended = self.mended;
             self.dispatch(event)?;
+            if self.mended && !was_mended {
+                patience = self.patience();
+            }
             events += 1;
-            if events > events_max + at_all {
+            if events > patience.events_max {
                 return Err(self.broken(Flaw::Liveness, "the cluster is busy and gets nowhere"));
             }
             if !self.mended {
@@ -218,18 +231,32 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
             if self.is_settled() {
                 return Ok(());
             }
-            if self.now > serving && !self.serves_everywhere() {
+            if self.now > patience.serving && !self.serves_everywhere() {
                 let what = format!(
                     "{:?} after everything was mended a node does not serve",
                     self.service_within()
                 );
                 return Err(self.unsettled(what));
             }
-            if self.now > settled && self.now.since(self.progressed) > timeout * 20 {
+            if self.now > patience.settled && self.now.since(self.progressed) > stalls {
                 return Err(self.unsettled("the replicas do not come to the same".to_owned()));
             }
         }
         Err(self.broken(Flaw::Liveness, "nothing is left to happen"))
+    }
+
+    /// Returns until when the run must have come to its end, as far as is known.
+    fn patience(&self) -> Patience {
+        let temper = &self.script.temper;
+        let serving = self.plan.duration() + temper.by_the_slowest(self.service_within());
+        let settled = serving + temper.by_the_slowest(temper.election_timeout * 40);
+        let (a_second, an_operation, at_all) = EVENTS_MAX;
+        let events = a_second * settled.as_secs() + an_operation * self.plan.operations() as u64;
+        Patience {
+            serving: Time::ZERO + serving,
+            settled: Time::ZERO + settled,
+            events_max: events + at_all,
+        }
     }
 
     fn dispatch(&mut self, event: Event) -> Result<(), Failure> {
@@ -354,8 +381,10 @@ impl<'a, P: Simulated, S: StateMachine> World<'a, P, S> {
 
     /// Returns how soon every node must serve, once everything is mended.
     pub(super) fn service_within(&self) -> Duration {
+        let temper = &self.script.temper;
         let load = OPERATION_TAKES * self.plan.operations() as u32;
-        SERVICE_WITHIN + self.script.temper.election_timeout * 20 + load
+        let sending = temper.entry_takes() * self.backlog as u32 * LOGS_SENT;
+        SERVICE_WITHIN + temper.election_timeout * 20 + load + sending
     }
 
     fn unsettled(&self, what: String) -> Failure {

@@ -277,3 +277,30 @@ fn changes_are_shown_and_refused_in_advance() {
     });
     assert_eq!(http::value(http), 1);
 }
+
+// Goal: a node that replicates by another protocol, which would hear nothing of what it is told, is
+// not added, and it is said how to start it.
+#[test]
+fn a_node_of_another_protocol_is_not_added() {
+    let mut cluster = Cluster::start(3);
+    let spare = cluster.spare();
+    cluster.start_node_with(spare, &[("--protocol", "multi_paxos")]);
+    let address = cluster.peer(spare).to_string();
+    let asked = ["add", "4", &address, "--yes"];
+    let other = eventually("the new node hosts what the others do", PATIENCE, || {
+        let said = verb(cluster.http(1), &asked).err;
+        said.contains("replicates by").then_some(said)
+    });
+    for words in ["CX136", "replicates by multi_paxos", "start it with --protocol raft"] {
+        assert!(other.contains(words), "{words:?} is missing in {other}");
+    }
+    await_voters(&cluster, &[1, 2, 3]);
+
+    cluster.kill(spare);
+    fs::remove_dir_all(cluster.data(spare)).expect("the directory goes");
+    cluster.start_node(spare);
+    eventually("the node is added", PATIENCE, || {
+        (verb(cluster.http(1), &asked).code == Some(0)).then_some(())
+    });
+    await_voters(&cluster, &[1, 2, 3, 4]);
+}

@@ -31,8 +31,9 @@ struct Met {
     slowest: Duration,
 }
 
-/// Adds until it is told to stop, at one node after another. Where a node ends, it says that it took
-/// nothing, or is not there: anything else is a call that failed.
+/// Adds until it is told to stop, at one node after another. Where a node ends, or has just started
+/// and hosts nothing yet, it says that it took nothing, or is not there: anything else is a call that
+/// failed.
 fn add_until(stop: &AtomicBool, nodes: &[SocketAddr], client: usize) -> Met {
     let (http, mut met, mut turn) = (Http::new(), Met::default(), client);
     while !stop.load(Ordering::SeqCst) {
@@ -41,7 +42,10 @@ fn add_until(stop: &AtomicBool, nodes: &[SocketAddr], client: usize) -> Met {
             turn += 1;
             match http.add(nodes[turn % nodes.len()], 1, &[("Idempotency-Key", &key)]) {
                 Ok(answer) if answer.status == 200 => break,
-                Ok(answer) => drop(answer.refused(503, "CX170")),
+                Ok(answer) => {
+                    let starts = answer.problem().code == "CX171";
+                    answer.refused(503, if starts { "CX171" } else { "CX170" });
+                }
                 Err(_) => {}
             }
             met.turned_away += 1;

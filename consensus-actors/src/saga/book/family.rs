@@ -1,6 +1,6 @@
 //! Sagas that are steps of others, and sagas that wait: what is kept of how they ended.
 
-use consensus_core::saga::{AppendError, Epoch, Order, SagaId};
+use consensus_core::saga::{AppendError, Entry, Epoch, Order, SagaId};
 
 use super::{Book, Cover, said::Ending};
 
@@ -32,18 +32,19 @@ impl Book {
             return Ok(());
         }
         let mut ending = Some(ending);
-        over.into_iter().for_each(|saga| self.bury(saga, ending.take()));
+        over.into_iter().for_each(|it| self.bury(it, ending.take()));
         Ok(())
     }
 
-    /// Keeps of a saga only how it ended; what never began was given up.
-    fn bury(&mut self, saga: SagaId, ending: Option<Ending>) {
+    /// Keeps of a saga only how it ended, and its log for a while; what never began was given up.
+    fn bury(&mut self, (saga, log): (SagaId, Vec<Entry>), ending: Option<Ending>) {
         self.note(saga, None);
         let Some(Cover { definition, print, ending: kept, .. }) = self.covers.remove(&saga) else {
             return;
         };
         self.kept -= usize::from(kept.is_some());
         let ending = ending.or(kept).unwrap_or(Ending::Abandoned);
+        self.past.keep(saga, log, &ending);
         self.remember(saga, (definition, print), ending);
     }
 
@@ -120,30 +121,20 @@ mod tests {
     // other time; one that was begun is found whenever it is asked for.
     #[test]
     fn a_step_begins_a_saga_while_it_is_asked_for() {
-        let done = Record::Done { step: STEP, output: Bytes::new() };
+        let done = Record::Done { step: STEP, output: Bytes::new(), attempts: 1 };
+        let lost = |step| Record::Unresolved { step, attempts: 1 };
         let retry = |order| Record::Ordered { order, reason: "because".to_owned() };
-        let failed = Record::UndoFailed { step: StepId(1), cause: Bytes::new() };
+        let failed = Record::UndoFailed { step: StepId(1), cause: Bytes::new(), attempts: 1 };
         for (records, begins) in [
             (vec![], false),
             (vec![Record::Intended(StepId(2))], false),
             (vec![Record::Intended(STEP)], true),
             (vec![Record::Intended(STEP), Record::Resumed], true),
             (vec![Record::Intended(STEP), done], false),
-            (vec![Record::Intended(STEP), Record::Unresolved(STEP)], false),
-            (vec![Record::Intended(STEP), Record::Unresolved(StepId(2))], true),
-            (
-                vec![Record::Intended(STEP), Record::Unresolved(STEP), retry(Order::Retry(None))],
-                true,
-            ),
-            (
-                vec![
-                    Record::Intended(STEP),
-                    Record::Unresolved(STEP),
-                    failed,
-                    retry(Order::Retry(None)),
-                ],
-                false,
-            ),
+            (vec![Record::Intended(STEP), lost(STEP)], false),
+            (vec![Record::Intended(STEP), lost(StepId(2))], true),
+            (vec![Record::Intended(STEP), lost(STEP), retry(Order::Retry(None))], true),
+            (vec![Record::Intended(STEP), lost(STEP), failed, retry(Order::Retry(None))], false),
             (vec![Record::Intended(STEP), retry(Order::Skip(STEP))], false),
         ] {
             let (mut book, epoch) = book();
@@ -189,6 +180,12 @@ mod tests {
         end(&mut book, PARENT);
         assert!(book.covers.is_empty() && book.families.is_empty());
         assert_eq!((book.kept, book.ledger.sagas().count(), book.ended.len()), (0, 0, 3));
+        for saga in [PARENT, CHILD, grandchild] {
+            let records = book.records((saga, Seq(1)), true);
+            let kept = book.look(saga).map(|row| row.records);
+            assert!(!records.is_empty() && kept == Some(records.len() as u64), "{saga:?}");
+        }
+        assert_eq!(book.records((SagaId(0), Seq(1)), false), [], "executors are told of none");
     }
 
     // Goal: what a step's saga holds it holds for the saga whose step it is, until that has ended;

@@ -5,6 +5,7 @@
 //! epoch, as [`Ledger`] demands.
 
 mod family;
+mod past;
 mod said;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +17,7 @@ use consensus_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::past::Past;
 pub(super) use self::said::{
     After, Answer, Begin, Claimed, Command, Ending, Fact, Need, News, Note, Query, Refusal, Reply,
     Row, Standing, Wish,
@@ -74,6 +76,8 @@ pub(super) struct Book {
     /// The oldest first.
     ended_order: VecDeque<SagaId>,
     ended_bytes: usize,
+    /// The logs of the last of them.
+    past: Past,
     wishes: BTreeMap<u64, Wish>,
     granted: BTreeMap<u64, Option<String>>,
 }
@@ -133,7 +137,7 @@ impl Book {
         cover.note = note;
     }
 
-    /// Remembers how a saga ended, and of it nothing else.
+    /// Remembers how a saga ended.
     fn remember(&mut self, saga: SagaId, (definition, print): (String, u128), ending: Ending) {
         self.ended_bytes += ending.weight();
         self.ended.insert(saga, Epitaph { definition, print, ending });
@@ -141,6 +145,7 @@ impl Book {
         while self.ended_order.len() > ENDED_MAX || self.ended_bytes > ENDED_BYTES_MAX {
             let Some(oldest) = self.ended_order.pop_front() else { break };
             let bytes = self.ended.remove(&oldest).map_or(0, |it| it.ending.weight());
+            self.past.forget(oldest);
             self.ended_bytes = self.ended_bytes.saturating_sub(bytes);
         }
     }
@@ -172,7 +177,7 @@ impl Book {
 
     fn records(&self, (from, seq): (SagaId, Seq), only: bool) -> Vec<(SagaId, Place, Entry)> {
         let sagas = self.ledger.sagas().skip_while(|(saga, _)| *saga < from);
-        let sagas = sagas.take_while(|(saga, _)| !only || *saga == from);
+        let sagas = sagas.take_while(|_| !only).chain(only.then(|| (from, self.log(from))));
         let entries = sagas.flat_map(|(saga, log)| {
             let place = self.ledger.place(saga).unwrap_or_default();
             log.iter().map(move |entry| (saga, place, entry))
@@ -180,6 +185,14 @@ impl Book {
         let entries = entries.filter(|(saga, _, entry)| *saga != from || entry.seq >= seq);
         let entries = entries.map(|(saga, place, entry)| (saga, place, entry.clone()));
         paged(entries, |(_, _, entry)| said::weight(entry)).0
+    }
+
+    /// Returns the log of a saga, also of one that has ended if it is kept.
+    fn log(&self, saga: SagaId) -> &[Entry] {
+        match self.ledger.log(saga) {
+            [] => self.past.log(saga),
+            log => log,
+        }
     }
 
     fn news(&self, sagas: Vec<SagaId>, wishes: Vec<u64>, execute: Option<After>) -> News {
@@ -221,7 +234,7 @@ impl Book {
             Some(cover) => cover.definition.clone(),
             None => self.ended.get(&saga)?.definition.clone(),
         };
-        let records = self.ledger.log(saga).last().map_or(0, |last| last.seq.0);
+        let records = self.log(saga).last().map_or(0, |last| last.seq.0);
         let waits = self.families.waits(saga);
         let waits = waits.map(|(key, holder)| (key.to_owned(), holder));
         Some(Row { saga, definition, records, standing: self.standing(saga), waits })

@@ -77,9 +77,9 @@ pub(super) fn weight(entry: &Entry) -> usize {
         Record::Rejected { cause, .. } | Record::UndoFailed { cause, .. } => cause.len(),
         Record::Ordered { reason, .. } => reason.len(),
         Record::Intended(_)
-        | Record::Unresolved(_)
+        | Record::Unresolved { .. }
         | Record::Turned(_)
-        | Record::Undone(_)
+        | Record::Undone { .. }
         | Record::Resumed => 0,
     };
     64 + payload

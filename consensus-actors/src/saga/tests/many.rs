@@ -91,7 +91,7 @@ fn s09_one_beyond_recovery_stops_none_of_999() {
         if is_known {
             // What nobody asked for was done, as its log has it.
             let epoch = stage.claimed().epoch;
-            let record = Record::Done { step: StepId(2), output: Bytes::new() };
+            let record = Record::Done { step: StepId(2), output: Bytes::new(), attempts: 0 };
             let entry = Entry { seq: Seq(2), epoch, spent: Duration::ZERO, record };
             assert_eq!(stage.write(epoch, vec![Fact::Entry(bad, entry)]), Ok(()));
         }

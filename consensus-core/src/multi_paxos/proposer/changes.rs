@@ -44,6 +44,9 @@ pub(super) struct Follower {
 pub(super) struct Changes {
     /// Who waits until there is a configuration that has what was asked for.
     waiting: Waiting,
+    /// From when a member that was not heard of counts as down: one that runs has had the time to
+    /// answer this leader.
+    judges: Time,
     /// Members that were removed, and until when they are told so.
     former: BTreeSet<NodeId>,
     farewell: Time,
@@ -124,6 +127,11 @@ impl State {
 }
 
 impl Changes {
+    /// Goes on in a tenure in which all that run are heard of until then.
+    pub(super) fn judging_from(self, judges: Time) -> Self {
+        Self { judges, ..self }
+    }
+
     /// Returns who was removed of late.
     pub(super) fn former(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.former.iter().copied()
@@ -175,7 +183,10 @@ impl Leading {
         if !self.is_kept(state) {
             return Err(ChangeError::Underway.into());
         }
-        self.check_change(state, now, (&present, &target))?;
+        if let Err(error) = self.check_change(state, now, (&present, &target)) {
+            let is_early = error.is_of_silence() && now < self.changes.judges;
+            return Err(if is_early { ChangeError::NotReady } else { error }.into());
+        }
         self.configure(state, target, out);
         Ok(Progressed::UnderWay)
     }

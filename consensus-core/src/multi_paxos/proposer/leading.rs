@@ -75,6 +75,7 @@ impl Leading {
         }
         let begins = batches.last();
         let Heritage { mut queue, changes } = heritage;
+        let changes = changes.judging_from(now + state.config.election_timeout());
         let waiting = queue.drain();
         let acceptors = state.config.acceptors();
         let begin = |node| (node, Progress::begin(state.config.acceptor(node), known.next()));

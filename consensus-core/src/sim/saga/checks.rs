@@ -74,7 +74,7 @@ impl World {
         let stands = |step| self.stands(key.saga, step);
         let given_up = |id: StepId| {
             let names = |entry: &Entry| match &entry.record {
-                Record::Unresolved(step) | Record::UndoFailed { step, .. } => *step == id,
+                Record::Unresolved { step, .. } | Record::UndoFailed { step, .. } => *step == id,
                 _ => false,
             };
             log.iter().any(names)

@@ -185,7 +185,7 @@ impl World {
     /// The executor of an epoch says that a saga has ended.
     pub(super) fn on_end(&mut self, saga: SagaId, epoch: Epoch) -> Result<(), Failure> {
         let Ok(over) = self.families.end(&mut self.ledger, saga, epoch) else { return Ok(()) };
-        for gone in over.into_iter().chain([saga]) {
+        for gone in over.into_iter().map(|(saga, _)| saga).chain([saga]) {
             // What waited when the saga was given up whose step it is never begins.
             if !self.roll.begun.contains(&gone) {
                 self.roll.cancelled.insert(gone);

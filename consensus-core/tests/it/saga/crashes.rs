@@ -139,9 +139,9 @@ fn s07_corrupt_record_is_refused() {
     assert_eq!(log.len(), 4);
     for at in 0..log.len() {
         for record in [
-            Record::Undone(stage.id("b")),
+            Record::Undone { step: stage.id("b"), attempts: 1 },
             Record::Begun { digest: 1, input: Bytes::new(), parent: None },
-            Record::Done { step: stage.id("b"), output: Bytes::new() },
+            Record::Done { step: stage.id("b"), output: Bytes::new(), attempts: 1 },
             Record::Intended(StepId(99)),
         ] {
             let mut log = log.clone();

@@ -67,7 +67,8 @@ impl Estate {
     }
 
     fn end(&mut self, saga: SagaId) -> Vec<SagaId> {
-        self.families.end(&mut self.ledger, saga, self.epoch).expect("it is the latest executor")
+        let over = self.families.end(&mut self.ledger, saga, self.epoch);
+        over.expect("it is the latest executor").into_iter().map(|(saga, _)| saga).collect()
     }
 
     /// Returns the sagas that have begun and are not over, in their order.
@@ -96,9 +97,9 @@ pub(crate) fn s31_step_asked_for_again_begins_nothing() {
 #[test]
 pub(crate) fn s31_late_request_begins_nothing() {
     for late in [
-        Record::Done { step: STEP, output: Bytes::new() },
-        Record::Rejected { step: STEP, cause: Bytes::new() },
-        Record::Unresolved(STEP),
+        Record::Done { step: STEP, output: Bytes::new(), attempts: 1 },
+        Record::Rejected { step: STEP, cause: Bytes::new(), attempts: 1 },
+        Record::Unresolved { step: STEP, attempts: 1 },
     ] {
         let mut estate = Estate::new();
         estate.start(OUTER, "");
@@ -122,7 +123,7 @@ fn s31_each_round_of_a_step_is_a_saga() {
     estate.write(OUTER, Record::Intended(STEP));
     let first = estate.ask(OUTER, "").unwrap();
     estate.end(first);
-    estate.write(OUTER, Record::Rejected { step: STEP, cause: Bytes::new() });
+    estate.write(OUTER, Record::Rejected { step: STEP, cause: Bytes::new(), attempts: 1 });
     let (step, epoch) = (EffectKey { round: 1, ..step(OUTER) }, estate.epoch);
     let second = SagaId::of_step(step);
     estate.start_as(second, ("", false), Some(Parent { step, epoch })).unwrap();
@@ -177,8 +178,8 @@ pub(crate) fn s29_keys_are_held_on_the_way_back() {
     estate.start(OUTER, "a");
     estate.start(OTHER, "a");
     estate.write(OUTER, Record::Intended(STEP));
-    estate.write(OUTER, Record::Unresolved(STEP));
-    estate.write(OUTER, Record::Undone(STEP));
+    estate.write(OUTER, Record::Unresolved { step: STEP, attempts: 1 });
+    estate.write(OUTER, Record::Undone { step: STEP, attempts: 1 });
     assert_eq!(estate.begun(), [OUTER]);
     assert_eq!(estate.families.waits(OTHER), Some(("a", OUTER)));
     estate.end(OUTER);
