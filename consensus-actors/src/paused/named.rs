@@ -16,9 +16,13 @@ use consensus_core::{
     client::{Admin, Attempt, Attempted, Patience, Request},
     codec::{DecodeError, Encode},
     journal::MemoryDisk,
-    replica::{Body, Envelope},
+    replica::{Body, Envelope, Replica as Restored},
 };
-use tokio::{sync::oneshot, task::spawn_local, time::sleep};
+use tokio::{
+    sync::oneshot,
+    task::spawn_local,
+    time::{sleep, timeout},
+};
 
 use super::{
     chronicle::{Chronicle, Commands, Note, Queries, Standing},
@@ -264,6 +268,15 @@ fn alone(node: NodeId, seat: &Arc<Tickets>) -> Addr<Replica<Chronicle>> {
     Replica::<Chronicle>::new(place, false).start()
 }
 
+/// Makes an entry that notes `name`.
+fn decided(index: Index, name: u64) -> Decided {
+    let encoded = rmp_serde::to_vec_named(&command(name, 0)).expect("it encodes");
+    let key = Bytes::from_static(b"key");
+    let body = Body::Keyed { key, digest: 1, command: encoded.into() };
+    let entry = Envelope { at: WallTime(1), body }.encoded().into();
+    Decided { index, command: Some(entry), ticket: None }
+}
+
 // Goal: a read that is ready at an index is answered once that is applied, and not from before.
 #[test]
 fn read_waits_until_its_index_is_applied() {
@@ -280,13 +293,34 @@ fn read_waits_until_its_index_is_applied() {
         replica.do_send(Decisions(vec![Decision::ReadReady { ticket, at: Index(1) }]));
         sleep(Duration::from_secs(1)).await;
         assert!(!asking.is_finished(), "a read was answered before its index was applied");
-        let encoded = rmp_serde::to_vec_named(&command(5, 0)).expect("it encodes");
-        let key = Bytes::from_static(b"key");
-        let body = Body::Keyed { key, digest: 1, command: encoded.into() };
-        let entry = Envelope { at: WallTime(1), body }.encoded().into();
-        let decided = Decided { index: Index(1), command: Some(entry), ticket: None };
+        let decided = decided(Index(1), 5);
         replica.do_send(Decisions(vec![Decision::Apply(vec![decided].into_iter())]));
         assert_eq!(asking.await.expect("it ends").expect("it is answered").length, 1);
+    });
+}
+
+// Goal: a read that is ready at an index which the replica comes to by a snapshot is answered, though
+// nothing is applied behind it.
+#[test]
+fn read_waits_until_its_index_is_restored() {
+    paused(async {
+        let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
+        let replica = alone(node, &seat);
+        let client = Client::from(replica.clone());
+        replica.do_send(Decisions(vec![Decision::Route { leader: Some(node) }]));
+        let asking =
+            spawn_local(async move { client.answer(&Queries::Standing { asked: 7 }).await });
+        sleep(Duration::from_millis(1)).await;
+
+        let ticket = lock(&seat.0).pop().expect("the query came to the seat");
+        replica.do_send(Decisions(vec![Decision::ReadReady { ticket, at: Index(1) }]));
+        sleep(Duration::from_secs(1)).await;
+        assert!(!asking.is_finished(), "a read was answered before its index was applied");
+        let mut restored = Restored::new(GroupId(1));
+        restored.apply(&decided(Index(1), 5));
+        Replica::returns(replica)(Some(restored));
+        let answer = timeout(Duration::from_secs(1), asking).await.expect("it is not forgotten");
+        assert_eq!(answer.expect("it ends").expect("it is answered").length, 1);
     });
 }
 

@@ -169,6 +169,8 @@ impl<S: StateMachine> Handler<Restored<S>> for Replica<S> {
         (Arc::clone(&self.place.keeping.workers))(Box::new(move || drop(former)));
         self.restoring = false;
         self.place.board.set_applied(self.replica.applied());
+        // Perhaps nothing is applied behind it for long.
+        self.answer_waiting();
         self.work(ctx);
     }
 }
