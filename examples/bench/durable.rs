@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use actix_rt::ArbiterHandle;
 use consensus_actors::Result;
 
 use crate::{
     cluster::{GROUPS, Led, Scene, drive},
     load::{self, Load},
-    map::{self, Level},
+    map::{self, Level, MapClient},
     report::Row,
 };
 
@@ -26,12 +27,21 @@ pub(crate) fn puts(scene: &Scene<'_>, mode: &str, value_bytes: usize) -> Result<
 /// Queries at a level.
 pub(crate) fn reads(scene: &Scene<'_>, mode: &str, level: Level) -> Result<Row> {
     let led = Led::maps(scene)?;
+    Ok(reads_by(scene, mode, (&led.hosted[0], led.arbiter()), level))
+}
+
+/// Queries at a level by a node's client, beside its actors.
+pub(crate) fn reads_by(
+    scene: &Scene<'_>,
+    mode: &str,
+    (client, arbiter): (&MapClient, ArbiterHandle),
+    level: Level,
+) -> Row {
     let load = Load::begin(scene.span.warm_up, scene.span.measured);
     let tally = drive(scene.clients, |number| {
-        let read = map::reads(&led.hosted[0], level);
-        (led.arbiter(), Arc::clone(&load).client(number, read))
+        (arbiter.clone(), Arc::clone(&load).client(number, map::reads(client, level)))
     });
-    Ok(scene.row(mode, &load, &tally))
+    scene.row(mode, &load, &tally)
 }
 
 /// Puts into many groups at once, each of which has its own clients.

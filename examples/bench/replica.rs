@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     cast::Cast,
-    cluster::{Members, NODES, Own, Scene, drive, free_ports},
-    load::{self, Load},
+    cluster::{Members, NODES, Own, Scene, free_ports},
+    durable, load,
     map::{self, Level, Map, MapClient},
     remote,
     report::Report,
@@ -27,12 +27,8 @@ pub(crate) fn measure(scene: &Scene<'_>, report: &mut Report) -> Result {
     for (mode, level) in
         [("replica-reads-linearizable", Level::Linearizable), ("replica-reads-stale", Level::Stale)]
     {
-        let load = Load::begin(scene.span.warm_up, scene.span.measured);
-        let tally = drive(scene.clients, |number| {
-            let read = map::reads(&replica.client, level);
-            (replica.node.arbiter(), load.clone().client(number, read))
-        });
-        report.add(scene.row(mode, &load, &tally));
+        let reader = (&replica.client, replica.node.arbiter());
+        report.add(durable::reads_by(scene, mode, reader, level));
     }
     Ok(())
 }

@@ -289,9 +289,8 @@ async fn check_newcomer(node: &Shared, id: NodeId, address: &str) -> Result {
         ));
     }
     let ours = node.identity.roster.protocols();
-    let differs = |(group, theirs): (_, &String)| Some((ours.get(group)?, theirs.clone()));
-    let mut differing = shown.protocols.iter().filter_map(differs);
-    if let Some((ours, theirs)) = differing.find(|(ours, theirs)| *ours != theirs) {
+    let mut both = shown.protocols.iter().filter_map(|(id, theirs)| Some((ours.get(id)?, theirs)));
+    if let Some((ours, theirs)) = both.find(|(ours, theirs)| ours != theirs) {
         return refused(format!(
             "{id} at {address} replicates by {theirs} what is replicated by {ours} here; start it \
              with --protocol {ours}, and an empty data directory, then call again"

@@ -20,7 +20,7 @@ use consensus_core::{
 };
 use tokio::{
     sync::oneshot,
-    task::spawn_local,
+    task::{JoinHandle, spawn_local},
     time::{sleep, timeout},
 };
 
@@ -277,22 +277,27 @@ fn decided(index: Index, name: u64) -> Decided {
     Decided { index, command: Some(entry), ticket: None }
 }
 
+/// Starts a replica alone, and asks it for what is ready at index 1; checks that this waits.
+async fn reading() -> (Addr<Replica<Chronicle>>, JoinHandle<Result<Standing>>) {
+    let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
+    let replica = alone(node, &seat);
+    let client = Client::from(replica.clone());
+    replica.do_send(Decisions(vec![Decision::Route { leader: Some(node) }]));
+    let asking = spawn_local(async move { client.answer(&Queries::Standing { asked: 7 }).await });
+    sleep(Duration::from_millis(1)).await;
+
+    let ticket = lock(&seat.0).pop().expect("the query came to the seat");
+    replica.do_send(Decisions(vec![Decision::ReadReady { ticket, at: Index(1) }]));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!asking.is_finished(), "a read was answered before its index was applied");
+    (replica, asking)
+}
+
 // Goal: a read that is ready at an index is answered once that is applied, and not from before.
 #[test]
 fn read_waits_until_its_index_is_applied() {
     paused(async {
-        let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
-        let replica = alone(node, &seat);
-        let client = Client::from(replica.clone());
-        replica.do_send(Decisions(vec![Decision::Route { leader: Some(node) }]));
-        let asking =
-            spawn_local(async move { client.answer(&Queries::Standing { asked: 7 }).await });
-        sleep(Duration::from_millis(1)).await;
-
-        let ticket = lock(&seat.0).pop().expect("the query came to the seat");
-        replica.do_send(Decisions(vec![Decision::ReadReady { ticket, at: Index(1) }]));
-        sleep(Duration::from_secs(1)).await;
-        assert!(!asking.is_finished(), "a read was answered before its index was applied");
+        let (replica, asking) = reading().await;
         let decided = decided(Index(1), 5);
         replica.do_send(Decisions(vec![Decision::Apply(vec![decided].into_iter())]));
         assert_eq!(asking.await.expect("it ends").expect("it is answered").length, 1);
@@ -304,18 +309,7 @@ fn read_waits_until_its_index_is_applied() {
 #[test]
 fn read_waits_until_its_index_is_restored() {
     paused(async {
-        let (node, seat) = (NodeId::new(1).expect("positive"), Arc::new(Tickets::default()));
-        let replica = alone(node, &seat);
-        let client = Client::from(replica.clone());
-        replica.do_send(Decisions(vec![Decision::Route { leader: Some(node) }]));
-        let asking =
-            spawn_local(async move { client.answer(&Queries::Standing { asked: 7 }).await });
-        sleep(Duration::from_millis(1)).await;
-
-        let ticket = lock(&seat.0).pop().expect("the query came to the seat");
-        replica.do_send(Decisions(vec![Decision::ReadReady { ticket, at: Index(1) }]));
-        sleep(Duration::from_secs(1)).await;
-        assert!(!asking.is_finished(), "a read was answered before its index was applied");
+        let (replica, asking) = reading().await;
         let mut restored = Restored::new(GroupId(1));
         restored.apply(&decided(Index(1), 5));
         Replica::returns(replica)(Some(restored));

@@ -123,10 +123,13 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    /// Tells whether it rests on not having heard of members, which may be down or only have had no
-    /// time to answer.
-    pub(crate) fn is_of_silence(&self) -> bool {
-        matches!(self, Self::CatchingUp { .. } | Self::NoMajority { .. })
+    /// Returns what to say of it: where members have had no time to answer yet, nothing is made of
+    /// their silence.
+    pub(crate) fn unless_early(self, is_early: bool) -> Self {
+        match self {
+            Self::CatchingUp { .. } | Self::NoMajority { .. } if is_early => Self::NotReady,
+            other => other,
+        }
     }
 
     /// Tells whether the same change may be taken in a moment, without anybody doing anything.

@@ -121,10 +121,9 @@ impl Leader {
         if target == present {
             return Ok(Progressed::UnderWay);
         }
-        if let Err(error) = self.check_change(state, now, (&present, &target)) {
-            let is_early = error.is_of_silence() && now < self.changes.judges;
-            return Err(if is_early { ChangeError::NotReady } else { error }.into());
-        }
+        let is_early = now < self.changes.judges;
+        self.check_change(state, now, (&present, &target))
+            .map_err(|error| error.unless_early(is_early))?;
         self.configure(state, Self::toward(state, &target), out);
         Ok(Progressed::UnderWay)
     }
