@@ -20,6 +20,7 @@ use super::{
     book::{After, Claimed, Ending, Fact, News, Note, Wish},
     cx::{Common, SagaCx},
     definition::{Definitions, Registered},
+    telling::text,
 };
 
 /// How many bytes of facts are written at once: a command holds more than twice that.
@@ -415,8 +416,4 @@ fn compensated(state: &State, graph: &Graph, reason: &Reason) -> Ending {
         Reason::Revoked => (None, "the saga whose step it is turned back".to_owned()),
     };
     Ending::Compensated { failed, cause }
-}
-
-fn text(bytes: &Bytes) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

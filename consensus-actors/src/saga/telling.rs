@@ -114,7 +114,7 @@ pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
         }
         Record::Intended(step) => ("intended", Some(step), Value::Null),
         Record::Done { step, output, .. } => ("done", Some(step), value(output)),
-        Record::Rejected { step, cause, .. } => ("rejected", Some(step), text(cause)),
+        Record::Rejected { step, cause, .. } => ("rejected", Some(step), text(cause).into()),
         Record::Unresolved { step, .. } => ("unresolved", Some(step), Value::Null),
         Record::Turned(reason) => match reason {
             Reason::Rejected(step) | Reason::Unresolved(step) => {
@@ -125,7 +125,7 @@ pub(super) fn one(entry: &Entry, graph: Option<&Graph>) -> Value {
             Reason::Revoked => ("turned", None, "revoked".into()),
         },
         Record::Undone { step, .. } => ("undone", Some(step), Value::Null),
-        Record::UndoFailed { step, cause, .. } => ("undo_failed", Some(step), text(cause)),
+        Record::UndoFailed { step, cause, .. } => ("undo_failed", Some(step), text(cause).into()),
         Record::Resumed => ("resumed", None, Value::Null),
         Record::Ordered { order, reason } => match order {
             Order::Cancel => ("cancel", None, reason.as_str().into()),
@@ -151,6 +151,7 @@ pub(super) fn value(bytes: &Bytes) -> Value {
     to_json(bytes).unwrap_or(Value::Null)
 }
 
-fn text(bytes: &Bytes) -> Value {
-    String::from_utf8_lossy(bytes).into_owned().into()
+/// Returns a cause as it is told.
+pub(super) fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

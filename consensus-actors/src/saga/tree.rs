@@ -8,7 +8,7 @@ use consensus_core::{
     saga::{Class, Entry, Graph, Op, Order, Phase, Record, StepId, UnderWay},
 };
 
-use super::handle::Listed;
+use super::{handle::Listed, telling::text};
 
 /// A saga as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,8 +228,4 @@ fn steps(log: &[Entry], graph: &Graph) -> Vec<ShownStep> {
         steps.push(shown);
     }
     steps
-}
-
-fn text(bytes: &Bytes) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
